@@ -1,0 +1,36 @@
+# Two commands: `make demo` shows the whole chain, `make test` checks it. Both need only Python >= 3.11,
+# a C++ compiler, make and perl; everything else goes into .venv at the versions in .ci/constraints.txt.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+DEMO_ARGS ?=
+TEST_ARGS ?=
+
+.PHONY: demo test test-long lint clean
+.DEFAULT_GOAL := test
+
+demo: $(STAMP)
+	@$(BIN)/meterseal demo $(DEMO_ARGS)
+
+test: $(STAMP)
+	@$(BIN)/pytest -m "not long" --cov --cov-report=term:skip-covered $(TEST_ARGS)
+
+test-long: $(STAMP)
+	@$(BIN)/pytest -m long $(TEST_ARGS)
+
+lint: $(STAMP)
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+clean:
+	rm -rf $(VENV) build
+
+$(STAMP): pyproject.toml .ci/constraints.txt
+	@echo "meterseal: installing the pinned dependencies into $(VENV) (first run, or they changed)"
+	@$(PYTHON) -c 'import sys; sys.exit("meterseal needs Python >= 3.11, this is %d.%d" % sys.version_info[:2] if sys.version_info < (3, 11) else 0)'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c .ci/constraints.txt -e '.[dev]'
+	@touch $@

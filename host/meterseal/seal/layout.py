@@ -1,0 +1,32 @@
+"""Bytes to fields and back, for every layout that `sealchip.interface` defines."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from sealchip.interface import Layout
+
+__all__ = ["LayoutError", "pack", "unpack"]
+
+
+class LayoutError(ValueError):
+    """Bytes that do not fit the layout; the message names them."""
+
+
+def pack(layout: Layout, values: Mapping[str, int | bytes]) -> bytes:
+    """Bytes of `layout`: an int is written little endian, bytes as they are."""
+    parts = []
+    for field in layout.fields:
+        value = values[field.name]
+        raw = value.to_bytes(field.width, "little") if isinstance(value, int) else value
+        if len(raw) != field.width:
+            raise LayoutError(f"{field.name}: {raw.hex(' ').upper()} is not {field.width} bytes long")
+        parts.append(raw)
+    return b"".join(parts)
+
+
+def unpack(layout: Layout, raw: bytes) -> dict[str, bytes]:
+    """Raw bytes of each field."""
+    if len(raw) != layout.size:
+        raise LayoutError(f"{raw.hex(' ').upper()}: {len(raw)} bytes, expected {layout.size}")
+    return {field.name: raw[layout.slice(field.name)] for field in layout.fields}

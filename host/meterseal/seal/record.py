@@ -1,0 +1,127 @@
+"""The seal record and a meter's journal entry, as values.
+
+Layouts: `sealchip.interface.RECORD` and `JOURNAL_ENTRY`; described in `docs/protocol.md`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from meterseal import bcd
+from meterseal.seal.layout import LayoutError, pack, unpack
+from sealchip.interface import (
+    JOURNAL_ENTRY,
+    LOOP_NOT_MEASURED,
+    RECORD,
+    RECORD_VERSION,
+    Algorithm,
+    Flags,
+    Kind,
+    StateClass,
+)
+
+__all__ = ["Algorithm", "Flags", "JournalEntry", "Kind", "SealRecord", "StateClass"]
+
+
+@dataclass(frozen=True, slots=True)
+class SealRecord:
+    """One event as the chip says it. `age` in seconds, `loop_mv` in mV or None where not measured."""
+
+    seal: str
+    boot: int
+    counter: int
+    kind: Kind
+    state: StateClass
+    loop_mv: int | None = None
+    flags: Flags = Flags(0)
+    age: int = 0
+    algorithm: Algorithm = Algorithm.UNSIGNED
+    challenge: bytes = bytes(4)
+    mac: bytes = bytes(8)
+
+    def encode(self) -> bytes:
+        """The 38 bytes of the record."""
+        return pack(
+            RECORD,
+            {
+                "version": RECORD_VERSION,
+                "algorithm": self.algorithm,
+                "seal": bcd.address_bytes(self.seal),
+                "boot": self.boot,
+                "counter": self.counter,
+                "kind": self.kind,
+                "state": self.state,
+                "loop_mv": LOOP_NOT_MEASURED if self.loop_mv is None else self.loop_mv,
+                "flags": int(self.flags),
+                "age": self.age,
+                "challenge": self.challenge,
+                "mac": self.mac,
+            },
+        )
+
+    @classmethod
+    def decode(cls, raw: bytes) -> SealRecord:
+        """The record in `raw`; `LayoutError` names what is wrong with it."""
+        fields = unpack(RECORD, raw)
+        numbers = {name: int.from_bytes(value, "little") for name, value in fields.items()}
+        if numbers["version"] != RECORD_VERSION:
+            raise LayoutError(f"{raw.hex(' ').upper()}: layout version {numbers['version']} unknown")
+        try:
+            return cls(
+                seal=bcd.address(fields["seal"]),
+                boot=numbers["boot"],
+                counter=numbers["counter"],
+                kind=Kind(numbers["kind"]),
+                state=StateClass(numbers["state"]),
+                loop_mv=None if numbers["loop_mv"] == LOOP_NOT_MEASURED else numbers["loop_mv"],
+                flags=Flags(numbers["flags"]),
+                age=numbers["age"],
+                algorithm=Algorithm(numbers["algorithm"]),
+                challenge=fields["challenge"],
+                mac=fields["mac"],
+            )
+        except ValueError as error:
+            raise LayoutError(f"{raw.hex(' ').upper()}: {error}") from None
+
+    @property
+    def fact(self) -> SealRecord:
+        """The record without what differs between two copies of one event (age, echo, MAC).
+
+        Two records of the same (seal, counter) with different facts are an evidence conflict.
+        """
+        flags = self.flags & ~(Flags.AGE_UNKNOWN | Flags.CHALLENGED)
+        return replace(self, age=0, flags=flags, challenge=bytes(4), mac=bytes(8))
+
+
+@dataclass(frozen=True, slots=True)
+class JournalEntry:
+    """One report as a meter keeps it; times are the meter's, to the second."""
+
+    number: int
+    occurred_at: datetime
+    received_at: datetime
+    record: bytes
+
+    def encode(self) -> bytes:
+        """The 54 bytes of the entry."""
+        return pack(
+            JOURNAL_ENTRY,
+            {
+                "number": self.number,
+                "occurred": bcd.moment_bytes(self.occurred_at),
+                "received": bcd.moment_bytes(self.received_at),
+                "record": self.record,
+            },
+        )
+
+    @classmethod
+    def decode(cls, raw: bytes) -> JournalEntry:
+        """The entry in `raw`; the record inside stays bytes, as a terminal must carry it."""
+        fields = unpack(JOURNAL_ENTRY, raw)
+        return cls(
+            number=int.from_bytes(fields["number"], "little"),
+            occurred_at=bcd.moment(fields["occurred"]),
+            received_at=bcd.moment(fields["received"]),
+            record=fields["record"],
+        )

@@ -1,0 +1,53 @@
+"""What a running link tells whoever watches it: one line for each thing it saw or did.
+
+A line is JSON (`--json`) or plain text. It is for eyes and for the demo's display; nothing in the chain
+depends on it.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TextIO
+
+from meterseal.clock import Clock, SystemClock, isoformat
+
+__all__ = ["Trace"]
+
+
+class Trace:
+    """Writes the lines of one system (`chip`, `meter`, `terminal`, `metering`, `marketing`, `customer`)."""
+
+    def __init__(
+        self,
+        system: str,
+        *,
+        as_json: bool = False,
+        stream: TextIO | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        self._system = system
+        self._as_json = as_json
+        self._stream = stream or sys.stdout
+        self._clock = clock or SystemClock()
+
+    def __call__(self, what: str, **fields: object) -> None:
+        """Tell that `what` happened.
+
+        Known to the demo: `ready`, `wire` (direction `tx`/`rx`, `wire`, `bytes` in hex), `event` (seal,
+        boot, counter, kind), `alarm` (code, seal, counter, `raised` or cleared), `lamps`, `message`
+        (number, text), `discarded` (bytes, reason), `lost` (a connection, reason).
+        """
+        time = isoformat(self._clock.now())
+        if self._as_json:
+            line = json.dumps(
+                {"time": time, "system": self._system, "what": what, **fields}, ensure_ascii=False
+            )
+        else:
+            rest = " ".join(f"{name}={value}" for name, value in fields.items())
+            line = f"{time} {self._system}: {what} {rest}".rstrip()
+        try:
+            print(line, file=self._stream, flush=True)
+        except BrokenPipeError:
+            # The watcher has gone; the chain goes on without it.
+            self._stream = open("/dev/null", "w")  # noqa: PTH123, SIM115

@@ -1,0 +1,1 @@
+"""The seal chip: gateware in Amaranth, and the tables that it shares with everything it talks to."""

@@ -1,0 +1,208 @@
+"""What the chip and the world must agree on, defined once: identifiers, codes and byte layouts.
+
+Gateware, host and documentation are all made from these tables (`docs/protocol.md` is checked against
+them by `verif/protocol/test_docs.py`). The module imports no HDL, so the host may use it freely.
+
+The data identifiers (DI) lie in the manufacturer range of DL/T 645-2007 and are this project's own
+extension; no public identifier for a seal exists.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum, IntFlag
+
+__all__ = [
+    "BAUD_FEATURE",
+    "ENTRY",
+    "FLASH_IDENTITY_SLOTS",
+    "FLASH_LOG_BASE",
+    "FLASH_LOG_SECTORS",
+    "FLASH_SECTOR_BYTES",
+    "FLASH_SIZE",
+    "FLASH_SLOT_BYTES",
+    "IDENTITY",
+    "IDENTITY_REPORT",
+    "JOURNAL_ENTRY",
+    "LOOP_NOT_MEASURED",
+    "RECORD",
+    "RECORD_VERSION",
+    "Algorithm",
+    "Di",
+    "Field",
+    "Flags",
+    "Kind",
+    "Layout",
+    "StateClass",
+]
+
+
+class Di(IntEnum):
+    """Data identifiers that the project defines or that the chip serves."""
+
+    #: Read: the newest seal record.
+    RECORD_NEWEST = 0x04805301
+    #: Read: loop voltage now / minimum / maximum, class, excursions, uptime, clock.
+    DIAGNOSTICS = 0x04805302
+    #: Write: challenge; the next record echoes it and is signed over it.
+    CHALLENGE = 0x04805303
+    #: Read: n-th newest record, n = low nibble (0 = newest).
+    RECORD_HISTORY = 0x04805310
+    #: Read, meter only: first and last journal number, 4 + 4 bytes.
+    JOURNAL_BOUNDS = 0x04805340
+    #: Read, meter only: one journal entry; the request carries its number (4 bytes) behind the DI.
+    JOURNAL_ENTRY = 0x04805341
+    #: Write, chip to meter: report of one seal record.
+    REPORT = 0x04805380
+    #: Write, chip to meter: the seal's address and asset number, once after each power-up.
+    REPORT_IDENTITY = 0x04805381
+    #: Write with password: provisioning, up to 048053FF.
+    PROVISIONING = 0x048053F0
+    #: Standard: communication address.
+    ADDRESS = 0x04000401
+    #: Standard: asset management code, ASCII.
+    ASSET_NUMBER = 0x04000403
+
+
+class Kind(IntEnum):
+    """What happened. An event is a fact, not an alarm."""
+
+    #: The chip was powered up; the state class says how it found the loop.
+    BOOT = 1
+    #: The loop left *sealed*.
+    OPENED = 2
+    #: The loop became *sealed*.
+    CLOSED = 3
+
+
+class StateClass(IntEnum):
+    """Class of the loop. Only *sealed* needs positive proof; power-up is *unknown* until measured."""
+
+    UNKNOWN = 0
+    OPEN = 1
+    LOW = 2
+    SEALED = 3
+    HIGH = 4
+    MISMATCH = 5
+
+
+class Flags(IntFlag):
+    """Circumstances of one record."""
+
+    #: The chip had no power for an unknown time before this event.
+    UNOBSERVED = 1 << 0
+    #: The event is older than this power-up: `age` counts only from the power-up on.
+    AGE_UNKNOWN = 1 << 1
+    #: The record echoes a challenge.
+    CHALLENGED = 1 << 2
+    #: Excursions too short to be an event were counted since the last record.
+    EXCURSIONS = 1 << 3
+
+
+class Algorithm(IntEnum):
+    """How the MAC of a record is made."""
+
+    UNSIGNED = 0
+    SM4_CMAC = 1
+
+
+@dataclass(frozen=True)
+class Field:
+    """One field of a layout: name, width in bytes, what it holds. Numbers are little endian."""
+
+    name: str
+    width: int
+    doc: str
+
+
+class Layout:
+    """Fields in wire order, with their offsets."""
+
+    def __init__(self, *fields: Field) -> None:
+        self.fields = fields
+        self.offsets: dict[str, int] = {}
+        self.size = 0
+        for field in fields:
+            self.offsets[field.name] = self.size
+            self.size += field.width
+
+    def __getitem__(self, name: str) -> Field:
+        return next(field for field in self.fields if field.name == name)
+
+    def slice(self, name: str) -> slice:
+        """Position of field `name` in the encoded bytes."""
+        start = self.offsets[name]
+        return slice(start, start + self[name].width)
+
+
+RECORD_VERSION = 1
+#: `loop_mv` of a front end that cannot measure.
+LOOP_NOT_MEASURED = 0xFFFF
+
+#: The seal record: fills a 14H write exactly (50 bytes less DI, password and operator code).
+RECORD = Layout(
+    Field("version", 1, "layout version, 1"),
+    Field("algorithm", 1, "0 = unsigned, 1 = SM4-CMAC"),
+    Field("seal", 6, "seal address, BCD, low byte first"),
+    Field("boot", 4, "boot count in which the event happened"),
+    Field("counter", 4, "event counter, one more for every event, kept through power loss"),
+    Field("kind", 1, "1 boot, 2 opened, 3 closed"),
+    Field("state", 1, "state class: 0 unknown, 1 open, 2 low, 3 sealed, 4 high, 5 mismatch"),
+    Field("loop_mv", 2, "loop voltage in mV, FFFF = not measured"),
+    Field("flags", 2, "bit 0 unobserved, 1 age unknown, 2 challenged, 3 excursions"),
+    Field("age", 4, "seconds from the event to this copy of the record"),
+    Field("challenge", 4, "challenge echo, 0 without one"),
+    Field("mac", 8, "message authentication code, 0 when unsigned"),
+)
+
+#: What the chip says of itself after a power-up.
+IDENTITY_REPORT = Layout(
+    Field("seal", 6, "seal address, BCD, low byte first"),
+    Field("asset", 32, "asset number, ASCII, last character first, padded with 00 behind"),
+)
+
+#: What a meter keeps of one report and serves to the terminal.
+JOURNAL_ENTRY = Layout(
+    Field("number", 4, "journal number, one more for every entry"),
+    Field("occurred", 6, "meter's time of the event (report time less age), ss mm hh DD MM YY"),
+    Field("received", 6, "meter's time of the report, ss mm hh DD MM YY"),
+    Field("record", RECORD.size, "the seal record as received"),
+)
+
+#: Identity record in flash, two slots; the chip takes the first whose CRC is right.
+IDENTITY = Layout(
+    Field("version", 1, "layout version, 1"),
+    Field("baud", 1, "baud feature word of DL/T 645: 02=600 04=1200 08=2400 10=4800 20=9600 40=19200"),
+    Field("seal", 6, "seal address, BCD, low byte first"),
+    Field("meter", 6, "meter address, BCD, low byte first"),
+    Field("asset", 32, "asset number, ASCII, last character first, padded with 00 behind"),
+    Field("key", 16, "SM4 key"),
+    Field("phone", 16, "customer's phone, ASCII, padded with 00"),
+    Field("sequence", 2, "provisioning sequence number"),
+    Field("reserved", 46, "00"),
+    Field("crc", 2, "CRC-16/IBM-3740 over all before it"),
+)
+
+#: One slot of the event log in flash. Ages and signature are made when a record is sent.
+ENTRY = Layout(
+    Field("boot", 4, "boot count"),
+    Field("counter", 4, "event counter"),
+    Field("kind", 1, "kind of event"),
+    Field("state", 1, "state class"),
+    Field("loop_mv", 2, "loop voltage in mV"),
+    Field("flags", 2, "flags known when it happened"),
+    Field("stamp", 4, "uptime in seconds when it happened"),
+    Field("crc", 2, "CRC-16/IBM-3740 over all before it"),
+    Field("acked", 1, "FF until the meter has acknowledged the report, then 00"),
+)
+
+FLASH_SIZE = 0x4000
+FLASH_SECTOR_BYTES = 0x1000
+FLASH_IDENTITY_SLOTS = (0x0000, 0x1000)
+FLASH_LOG_BASE = 0x2000
+#: Two sectors: while one fills, the other keeps the last 64 events.
+FLASH_LOG_SECTORS = 2
+FLASH_SLOT_BYTES = 64
+
+#: Baud feature word of DL/T 645-2007 (also in the identity) to bits per second.
+BAUD_FEATURE = {0x02: 600, 0x04: 1200, 0x08: 2400, 0x10: 4800, 0x20: 9600, 0x40: 19200}
