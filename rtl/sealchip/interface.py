@@ -1,7 +1,7 @@
-"""What the chip and the world must agree on, defined once: identifiers, codes and byte layouts.
+"""What the chip and the world must agree on, defined once: identifiers, codes, byte layouts.
 
-Gateware, host and documentation are all made from these tables (`docs/protocol.md` is checked against
-them by `verif/protocol/test_docs.py`). The module imports no HDL, so the host may use it freely.
+Gateware, host and documentation are all made from these tables (`docs/protocol.md` is checked
+against them by `verif/protocol/test_docs.py`). The module imports no HDL: the host uses it freely.
 
 The data identifiers (DI) lie in the manufacturer range of DL/T 645-2007 and are this project's own
 extension; no public identifier for a seal exists.
@@ -76,7 +76,7 @@ class Kind(IntEnum):
 
 
 class StateClass(IntEnum):
-    """Class of the loop. Only *sealed* needs positive proof; power-up is *unknown* until measured."""
+    """Class of the loop. Only *sealed* needs positive proof; power-up is *unknown*."""
 
     UNKNOWN = 0
     OPEN = 1
@@ -172,7 +172,7 @@ JOURNAL_ENTRY = Layout(
 #: Identity record in flash, two slots; the chip takes the first whose CRC is right.
 IDENTITY = Layout(
     Field("version", 1, "layout version, 1"),
-    Field("baud", 1, "baud feature word of DL/T 645: 02=600 04=1200 08=2400 10=4800 20=9600 40=19200"),
+    Field("baud", 1, "baud feature word of DL/T 645: 02 = 600 … 08 = 2400 … 40 = 19200"),
     Field("seal", 6, "seal address, BCD, low byte first"),
     Field("meter", 6, "meter address, BCD, low byte first"),
     Field("asset", 32, "asset number, ASCII, last character first, padded with 00 behind"),

@@ -21,7 +21,9 @@ from sealchip.interface import (
     StateClass,
 )
 
-__all__ = ["Algorithm", "Flags", "JournalEntry", "Kind", "SealRecord", "StateClass"]
+NO_FLAGS = Flags(0)
+
+__all__ = ["NO_FLAGS", "Algorithm", "Flags", "JournalEntry", "Kind", "SealRecord", "StateClass"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,7 @@ class SealRecord:
     kind: Kind
     state: StateClass
     loop_mv: int | None = None
-    flags: Flags = Flags(0)
+    flags: Flags = NO_FLAGS
     age: int = 0
     algorithm: Algorithm = Algorithm.UNSIGNED
     challenge: bytes = bytes(4)
