@@ -1,0 +1,142 @@
+"""The flash image of one seal: who it is, written once in each identity slot, and an empty event log.
+
+Layout: `sealchip.interface.IDENTITY`, described in `docs/protocol.md`.
+"""
+
+from __future__ import annotations
+
+import binascii
+from dataclasses import dataclass
+from pathlib import Path
+
+from meterseal import bcd
+from meterseal.errors import Failure
+from meterseal.seal.layout import pack, unpack
+from sealchip.interface import BAUD_FEATURE, FLASH_IDENTITY_SLOTS, FLASH_SIZE, IDENTITY
+
+__all__ = ["ANY_METER", "NO_KEY", "Identity", "crc16", "image", "read_identity", "read_key"]
+
+#: Any meter answers to it; right only where one meter is alone on the pair.
+ANY_METER = "A" * 12
+#: A seal that does not sign.
+NO_KEY = bytes(16)
+
+_VERSION = 1
+_FEATURE = {baud: feature for feature, baud in BAUD_FEATURE.items()}
+_PHONE_DIGITS = set("0123456789+")
+
+
+def crc16(data: bytes) -> int:
+    """CRC-16/IBM-3740 (polynomial 1021H, start FFFFH), as every block in the seal's flash has it."""
+    return binascii.crc_hqx(data, 0xFFFF)
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who a seal is and whom it reports to. `baud` in bits per second, `key` 16 bytes.
+
+    Errors: `Failure` for anything that the flash cannot hold. Tests: `verif/seal/test_image.py`.
+    """
+
+    seal: str
+    asset: str
+    meter: str = ANY_METER
+    key: bytes = NO_KEY
+    phone: str = ""
+    baud: int = 2400
+    sequence: int = 0
+
+    def __post_init__(self) -> None:
+        if not (self.seal.isascii() and self.seal.isdecimal() and len(self.seal) <= 12):
+            raise Failure(f"seal address {self.seal!r}: give up to 12 decimal digits")
+        try:
+            bcd.address_bytes(self.meter)
+        except ValueError as error:
+            raise Failure(f"meter {error}") from None
+        if not 1 <= len(self.asset) <= 32 or not (self.asset.isascii() and self.asset.isprintable()):
+            raise Failure(f"asset number {self.asset!r}: give 1 to 32 printable ASCII characters")
+        if len(self.phone) > 16 or not set(self.phone) <= _PHONE_DIGITS:
+            raise Failure(f"phone {self.phone!r}: give up to 16 digits, a leading + included")
+        if len(self.key) != 16:
+            raise Failure(f"the key has {len(self.key)} bytes; SM4 takes 16")
+        if self.baud not in _FEATURE:
+            rates = ", ".join(map(str, sorted(_FEATURE)))
+            raise Failure(f"{self.baud} baud: DL/T 645-2007 has {rates}")
+
+    def encode(self) -> bytes:
+        """The identity record, CRC included."""
+        raw = pack(
+            IDENTITY,
+            {
+                "version": _VERSION,
+                "baud": _FEATURE[self.baud],
+                "seal": bcd.address_bytes(self.seal),
+                "meter": bcd.address_bytes(self.meter),
+                "asset": self.asset.encode()[::-1].ljust(32, b"\0"),
+                "key": self.key,
+                "phone": self.phone.encode().ljust(16, b"\0"),
+                "sequence": self.sequence,
+                "reserved": bytes(IDENTITY["reserved"].width),
+                "crc": 0,
+            },
+        )
+        return raw[:-2] + crc16(raw[:-2]).to_bytes(2, "little")
+
+    @classmethod
+    def decode(cls, raw: bytes) -> Identity:
+        """The identity in `raw`; `Failure` says what is wrong with it."""
+        fields = unpack(IDENTITY, raw)
+        expected = crc16(raw[:-2]).to_bytes(2, "little")
+        if fields["crc"] != expected:
+            raise Failure(f"CRC is {fields['crc'].hex().upper()}, the content gives {expected.hex().upper()}")
+        if fields["version"][0] != _VERSION:
+            raise Failure(f"layout version {fields['version'][0]} unknown")
+        return cls(
+            seal=bcd.address(fields["seal"]),
+            asset=fields["asset"].rstrip(b"\0")[::-1].decode("ascii", "replace"),
+            meter=bcd.address(fields["meter"]),
+            key=fields["key"],
+            phone=fields["phone"].rstrip(b"\0").decode("ascii", "replace"),
+            baud=BAUD_FEATURE.get(fields["baud"][0], 0),
+            sequence=int.from_bytes(fields["sequence"], "little"),
+        )
+
+
+def image(identity: Identity) -> bytes:
+    """The whole flash: `identity` in both slots, the event log erased."""
+    flash = bytearray(b"\xff" * FLASH_SIZE)
+    for start in FLASH_IDENTITY_SLOTS:
+        flash[start : start + IDENTITY.size] = identity.encode()
+    return bytes(flash)
+
+
+def read_identity(flash: bytes) -> Identity:
+    """The identity that the chip takes from `flash`: the first slot that is right."""
+    if len(flash) != FLASH_SIZE:
+        raise Failure(f"a seal's flash image has {FLASH_SIZE} bytes, this one {len(flash)}")
+    wrong = []
+    for name, start in zip("AB", FLASH_IDENTITY_SLOTS, strict=True):
+        try:
+            return Identity.decode(bytes(flash[start : start + IDENTITY.size]))
+        except Failure as failure:
+            wrong.append(f"slot {name}: {failure}")
+    raise Failure("no identity in the flash image: " + "; ".join(wrong))
+
+
+def read_key(path: Path) -> bytes:
+    """The SM4 key in a file: 16 raw bytes, or 32 hexadecimal digits."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise Failure(f"key file {path}: {error.strerror}") from None
+    if len(content) == 16:
+        return content
+    try:
+        key = bytes.fromhex(content.decode("ascii"))
+    except ValueError:
+        key = b""
+    if len(key) != 16:
+        raise Failure(
+            f"key file {path}: expected 16 bytes or 32 hexadecimal digits, found {len(content)} bytes"
+        )
+    return key
