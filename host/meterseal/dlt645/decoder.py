@@ -1,0 +1,117 @@
+"""Bytes as they come to frames, and to what had to be thrown away.
+
+Every byte fed comes out again exactly once, in order, as `raw` of a `Received` or a `Discarded`; the last
+ones after `idle`. A frame is found by its length and checksum. When those do not fit, only the 68H that
+seemed to begin it is given up and the search goes on behind it, so that a good frame that starts inside
+a damaged one is not lost.
+
+Guarantees: `test_dlt645_decoder.py::test_nothing_is_lost`, `::test_chunking_does_not_matter`,
+`::test_memory_is_bounded`, `::test_good_frame_inside_a_bad_one`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from meterseal.dlt645.control import TB_MAX
+from meterseal.dlt645.frame import LONGEST, Fault, Frame, check
+
+__all__ = ["PREAMBLE_MAX", "Decoder", "Discarded", "Received"]
+
+#: Preamble bytes kept with a frame; a longer run of FE is noise.
+PREAMBLE_MAX = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A good frame and its bytes, preamble included."""
+
+    frame: Frame
+    raw: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Discarded:
+    """Bytes that belong to no good frame."""
+
+    raw: bytes
+    reason: Fault
+
+
+class Decoder:
+    """Decodes one byte stream; never holds more than two longest frames.
+
+    Times are seconds of a steady clock. Bytes that begin a frame wait for the rest of it until `deadline`;
+    then `idle`, or the next `feed`, gives them up and looks for a frame inside them.
+    """
+
+    def __init__(self) -> None:
+        #: Bytes not reported yet: refused ones up to `_from`, then what may become a frame.
+        self._rest = b""
+        self._from = 0
+        self._reason = Fault.NOISE
+        self._last = 0.0
+
+    @property
+    def busy(self) -> bool:
+        """Whether a frame, or its preamble, has begun and not ended."""
+        return bool(self._rest)
+
+    @property
+    def deadline(self) -> float | None:
+        """When the frame that has begun is over for want of bytes (Tb); None when none has begun."""
+        return self._last + TB_MAX if self._rest else None
+
+    def feed(self, data: bytes, now: float) -> list[Received | Discarded]:
+        """What the bytes in `data`, read at `now`, complete."""
+        if not data:
+            return []
+        ended = self._scan(self._rest, final=True) if self._rest and now - self._last > TB_MAX else []
+        self._last = now
+        return ended + self._scan(self._rest + data, final=False)
+
+    def idle(self, now: float) -> list[Received | Discarded]:
+        """What is left of a frame that did not go on within Tb; nothing before `deadline`."""
+        if not self._rest or now < self._last + TB_MAX:
+            return []
+        return self._scan(self._rest, final=True)
+
+    def _scan(self, raw: bytes, *, final: bool) -> list[Received | Discarded]:
+        """Report what can be told of `raw` and keep the rest; with `final` nothing is kept."""
+        events: list[Received | Discarded] = []
+        begin, reason = 0, self._reason
+        start = raw.find(b"\x68", self._from)
+        while start >= 0:
+            verdict = check(raw, start)
+            if verdict is Fault.INCOMPLETE and not final:
+                break
+            if verdict is Fault.NOISE:
+                start = raw.find(b"\x68", start + 1)
+                continue
+            preamble = _preamble(raw, begin, start)
+            if preamble > begin:
+                events.append(Discarded(raw[begin:preamble], reason))
+            if isinstance(verdict, Fault):
+                # What is refused from here on has a reason of its own.
+                begin, reason = preamble, verdict
+                start = raw.find(b"\x68", start + 1)
+            else:
+                events.append(Received(Frame.at(raw, start), raw[preamble:verdict]))
+                begin, reason = verdict, Fault.NOISE
+                start = raw.find(b"\x68", verdict)
+        # Refused bytes stay until it is known whether the frame that begins behind them is good: then they
+        # are reported as one. Up to a limit, for memory's sake.
+        if start < 0 or start - begin > LONGEST:
+            keep = len(raw) if final else _preamble(raw, begin, start if start >= 0 else len(raw))
+            if keep > begin:
+                events.append(Discarded(raw[begin:keep], reason))
+            begin, reason = keep, Fault.NOISE
+        self._rest = raw[begin:]
+        self._from = max(start - begin, 0)
+        self._reason = reason
+        return events
+
+
+def _preamble(raw: bytes, begin: int, start: int) -> int:
+    """Where the run of FE before `start` begins, looking back no further than `begin`."""
+    return max(begin + len(raw[begin:start].rstrip(b"\xfe")), start - PREAMBLE_MAX)
