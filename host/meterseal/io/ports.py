@@ -1,0 +1,294 @@
+"""Byte ports for asyncio: any pyserial URL, `socket://HOST:PORT` and `listen://HOST:PORT`.
+
+`open_port` gives one connection that ends with `PortLost`; `Line` is what the links of the chain use: it
+opens the port again whenever it went away.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import os
+import socket
+import threading
+from typing import Protocol
+
+import serial
+
+from meterseal.errors import Failure
+from meterseal.io.endpoint import format_endpoint, parse_endpoint
+from meterseal.trace import Trace
+
+__all__ = ["Line", "Port", "PortLost", "open_port"]
+
+#: Chunks that wait for the reader before the port is read no further.
+QUEUE_LIMIT = 64
+CHUNK = 4096
+#: Seconds until a port that takes no bytes counts as lost.
+WRITE_TIMEOUT = 2.0
+
+
+class PortLost(Exception):  # noqa: N818 - an event of the line rather than an error
+    """The port went away; open it again."""
+
+
+class Port(Protocol):
+    """An open byte port. One reader and one writer at a time."""
+
+    async def read(self) -> bytes:
+        """The next bytes, at least one; raises `PortLost`."""
+        ...
+
+    async def write(self, data: bytes) -> None:
+        """Send bytes; raises `PortLost`."""
+        ...
+
+    def close(self) -> None:
+        """Give the port back; closing twice is no error."""
+        ...
+
+
+async def open_port(url: str, baud: int = 2400) -> Port:
+    """Open `url` once: a device, a PTY, `socket://HOST:PORT` or any other pyserial URL.
+
+    Real ports get 8E1. Raises `Failure` when the port is busy or not permitted, `PortLost` when it is
+    not there (yet).
+    """
+    if url.startswith("socket://"):
+        return await _connect(url.removeprefix("socket://"))
+    return await asyncio.to_thread(_open_serial, url, baud, asyncio.get_running_loop())
+
+
+class StreamPort:
+    """A TCP connection as a port."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+        # A peer that vanished without a word must not hold the line for ever.
+        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+
+    async def read(self) -> bytes:
+        try:
+            data = await self._reader.read(CHUNK)
+        except OSError as error:
+            raise PortLost(str(error)) from None
+        if not data:
+            raise PortLost("the peer closed the connection")
+        return data
+
+    async def write(self, data: bytes) -> None:
+        try:
+            self._writer.write(data)
+            async with asyncio.timeout(WRITE_TIMEOUT):
+                await self._writer.drain()
+        except OSError as error:
+            raise PortLost(str(error) or "the peer takes no more bytes") from None
+
+    def close(self) -> None:
+        self._writer.close()
+
+
+class SerialPort:
+    """A pyserial port, read by a thread of its own, which also closes it."""
+
+    def __init__(self, port: serial.SerialBase, device: str, loop: asyncio.AbstractEventLoop) -> None:
+        self._port = port
+        self._device = device
+        self._loop = loop
+        self._queue: asyncio.Queue[bytes | PortLost] = asyncio.Queue()
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._pump, name=f"read {port.name}", daemon=True)
+        self._thread.start()
+
+    async def read(self) -> bytes:
+        item = await self._queue.get()
+        if isinstance(item, PortLost):
+            # Stays lost for every later read.
+            self._queue.put_nowait(item)
+            raise item
+        return item
+
+    async def write(self, data: bytes) -> None:
+        if self._closing.is_set():
+            raise PortLost("the port is closed")
+        try:
+            await asyncio.to_thread(self._port.write, data)
+        except (serial.SerialException, OSError) as error:
+            raise PortLost(str(error)) from None
+
+    def close(self) -> None:
+        self._closing.set()
+        if hasattr(self._port, "cancel_read"):
+            self._port.cancel_read()
+        self._thread.join()
+
+    def _pump(self) -> None:
+        try:
+            while not self._closing.is_set():
+                # A full queue is answered as a UART would: by not reading.
+                if self._queue.qsize() >= QUEUE_LIMIT:
+                    self._closing.wait(0.01)
+                elif data := self._port.read(1):
+                    self._post(data + self._port.read(min(self._port.in_waiting, CHUNK)))
+                else:
+                    self._check_link()
+        except (serial.SerialException, OSError) as error:
+            self._post(PortLost(str(error)))
+        else:
+            self._post(PortLost("the port is closed"))
+        finally:
+            self._port.close()
+
+    def _check_link(self) -> None:
+        # A simulated chip that starts again makes a new PTY and moves the link; the old number may by
+        # then belong to some other program's terminal.
+        if os.path.realpath(self._port.portstr) != self._device:
+            raise OSError(f"{self._port.portstr} leads to another device now")
+
+    def _post(self, item: bytes | PortLost) -> None:
+        # The loop may have ended before the thread did.
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._queue.put_nowait, item)
+
+
+async def _connect(endpoint: str) -> Port:
+    host, port = parse_endpoint(endpoint)
+    try:
+        return StreamPort(*await asyncio.open_connection(host, port))
+    except OSError as error:
+        raise PortLost(str(error)) from None
+
+
+def _open_serial(url: str, baud: int, loop: asyncio.AbstractEventLoop) -> Port:
+    # A PTY drops the parity bit, and asking it for parity twice fails with EINVAL.
+    device = os.path.realpath(url)
+    parity = serial.PARITY_NONE if device.startswith("/dev/pts/") else serial.PARITY_EVEN
+    try:
+        port = serial.serial_for_url(
+            url, baudrate=baud, parity=parity, timeout=0.2, write_timeout=WRITE_TIMEOUT, exclusive=True
+        )
+    except ValueError as error:
+        raise Failure(f"cannot use the port {url}: {error}") from None
+    except serial.SerialException as error:
+        if error.errno in (errno.EAGAIN, errno.EBUSY):
+            raise Failure(f"the port {url} is in use by another program: end that program first") from None
+        if error.errno in (errno.EACCES, errno.EPERM):
+            raise Failure(f"no permission to open the port {url}: join the group that owns it") from None
+        raise PortLost(str(error)) from None
+    return SerialPort(port, device, loop)
+
+
+class Listener:
+    """The TCP server of `listen://HOST:PORT`: serves one client at a time, the others in turn."""
+
+    #: Clients that may wait for their turn.
+    BACKLOG = 8
+
+    def __init__(self) -> None:
+        self._waiting: asyncio.Queue[StreamPort] = asyncio.Queue(self.BACKLOG)
+        self._server: asyncio.Server | None = None
+
+    async def start(self, endpoint: str) -> str:
+        """Bind; returns the endpoint with its true port."""
+        host, port = parse_endpoint(endpoint)
+        try:
+            self._server = await asyncio.start_server(self._accepted, host, port)
+        except OSError as error:
+            raise Failure(f"cannot listen on {endpoint}: {error.strerror or error}") from None
+        return format_endpoint(host, self._server.sockets[0].getsockname()[1])
+
+    async def accept(self) -> Port:
+        return await self._waiting.get()
+
+    def close(self) -> None:
+        if self._server is not None:
+            self._server.close()
+        while not self._waiting.empty():
+            self._waiting.get_nowait().close()
+
+    async def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        port = StreamPort(reader, writer)
+        try:
+            self._waiting.put_nowait(port)
+        except asyncio.QueueFull:
+            port.close()
+
+
+class Line:
+    """A port that comes back: opened again with growing pauses (0.2 s to 2 s) whenever it was lost.
+
+    `listen://HOST:PORT` waits for a client instead. Says `connected` and `lost` through `trace`.
+    """
+
+    def __init__(self, url: str, *, trace: Trace, baud: int = 2400) -> None:
+        #: The URL; of `listen://` with its true port after `open`.
+        self.url = url
+        self._baud = baud
+        self._trace = trace
+        self._port: Port | None = None
+        self._listener: Listener | None = None
+        self._reason = ""
+
+    async def open(self, wait: float = 5.0) -> None:
+        """Open for the first time; raises `Failure` when the port is not there within `wait` seconds."""
+        if self.url.startswith("listen://"):
+            self._listener = Listener()
+            self.url = "listen://" + await self._listener.start(self.url.removeprefix("listen://"))
+            return
+        try:
+            async with asyncio.timeout(wait):
+                await self._reopen(PortLost)
+        except TimeoutError:
+            raise Failure(f"the port {self.url} is not there: {self._reason}") from None
+
+    async def read(self) -> bytes:
+        """The next bytes, at least one, however often the port goes away in between."""
+        while True:
+            port = self._port or await self._reopen(PortLost, Failure)
+            try:
+                return await port.read()
+            except PortLost as lost:
+                self._lose(port, lost)
+
+    async def write(self, data: bytes) -> bool:
+        """Send bytes; False when the port is away: like a wire, it keeps nothing."""
+        port = self._port
+        if port is None:
+            return False
+        try:
+            await port.write(data)
+        except PortLost as lost:
+            self._lose(port, lost)
+            return False
+        return True
+
+    def close(self) -> None:
+        """Give port and listener back."""
+        if self._port is not None:
+            self._port.close()
+        if self._listener is not None:
+            self._listener.close()
+
+    async def _reopen(self, *retry: type[Exception]) -> Port:
+        self._reason = "no answer"
+        pause = 0.2
+        while self._port is None:
+            try:
+                if self._listener is not None:
+                    self._port = await self._listener.accept()
+                else:
+                    self._port = await open_port(self.url, self._baud)
+            except retry as refused:
+                self._reason = str(refused)
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, 2.0)
+        self._trace("connected", port=self.url)
+        return self._port
+
+    def _lose(self, port: Port, lost: PortLost) -> None:
+        port.close()
+        if self._port is port:
+            self._port = None
+            self._trace("lost", port=self.url, reason=str(lost))
