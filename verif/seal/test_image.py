@@ -84,7 +84,7 @@ def test_key_files(tmp_path) -> None:
     (tmp_path / "hex").write_text(key.hex() + "\n")
     (tmp_path / "bad").write_text("not a key\n")
     assert read_key(tmp_path / "raw") == read_key(tmp_path / "hex") == key
-    with pytest.raises(Failure, match="10 bytes; give"):
+    with pytest.raises(Failure, match="found 10 bytes"):
         read_key(tmp_path / "bad")
     with pytest.raises(Failure, match="No such file"):
         read_key(tmp_path / "absent")
