@@ -14,9 +14,11 @@ from meterseal.uplink.frame import (
     FrameError,
 )
 
-__all__ = ["Decoder", "Discarded", "Received"]
+__all__ = ["Decoder", "Discarded", "Received", "TimedDecoder"]
 
 NO_START = "no frame starts here"
+#: Seconds without a byte that completes anything, after which a started frame is given up.
+PARTIAL_FRAME = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +111,33 @@ class Decoder:
         length = int.from_bytes(header[1:3], "little")
         plausible = header[5] == START and header[1:3] == header[3:5]
         return length + OVERHEAD_BYTES if plausible and MIN_LENGTH <= length <= self._max_length else 0
+
+
+class TimedDecoder:
+    """A decoder that gives up a partial frame which makes no progress for `PARTIAL_FRAME` seconds."""
+
+    def __init__(self) -> None:
+        self._decoder = Decoder()
+        #: When `tick` must be called, None while no frame is partial.
+        self.deadline: float | None = None
+
+    def feed(self, data: bytes, now: float) -> list[Received | Discarded]:
+        """Take bytes as they came."""
+        events = self._decoder.feed(data)
+        if not self._decoder.pending:
+            self.deadline = None
+        elif events or self.deadline is None:
+            self.deadline = now + PARTIAL_FRAME
+        return events
+
+    def tick(self, now: float) -> list[Received | Discarded]:
+        """Give up the partial frame when its time is over."""
+        return self.flush() if self.deadline is not None and now >= self.deadline else []
+
+    def flush(self) -> list[Received | Discarded]:
+        """Nothing more comes."""
+        self.deadline = None
+        return self._decoder.flush()
 
 
 def _verdict(raw: bytes) -> Frame | str:

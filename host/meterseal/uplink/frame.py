@@ -13,12 +13,16 @@ from meterseal.uplink.codes import Afn, Reply, UplinkDi
 
 __all__ = [
     "ALL_POINTS",
+    "DIR_UP",
     "HEADER_BYTES",
     "MAX_LENGTH",
     "MIN_LENGTH",
+    "NO",
     "NO_PASSWORD",
     "OVERHEAD_BYTES",
+    "PRM",
     "TERMINAL_ITSELF",
+    "YES",
     "Frame",
     "FrameError",
     "TerminalAddress",
@@ -47,6 +51,10 @@ TERMINAL_ITSELF = bytes(2)
 ALL_POINTS = b"\xff\xff"
 
 HEX_DIGITS = set("0123456789ABCDEF")
+
+#: Content of a confirmation.
+YES = b"\x00"
+NO = b"\x01"
 
 DIR_UP = 0x80
 PRM = 0x40
@@ -274,7 +282,7 @@ class Frame:
     def confirmation(self, *, ok: bool = True) -> Frame:
         """AFN 00 to this frame, content 00 (yes) or 01 (no)."""
         control = (self.control & DIR_UP ^ DIR_UP) | (Reply.ACK if ok else Reply.DENY)
-        body = TERMINAL_ITSELF + UplinkDi.CONFIRM.to_bytes(4, "little") + bytes([0 if ok else 1])
+        body = TERMINAL_ITSELF + UplinkDi.CONFIRM.to_bytes(4, "little") + (YES if ok else NO)
         return replace(
             self, control=control, afn=Afn.CONFIRM, seq=single(self.number), body=body, password=None, tp=None
         )
