@@ -1,0 +1,17 @@
+"""The line that both protocols' explanations are made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["Line"]
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One field of a frame: its name in the standard, its wire bytes, what they say in zh and en."""
+
+    field: str
+    raw: bytes
+    zh: str
+    en: str
