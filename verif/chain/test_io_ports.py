@@ -70,51 +70,36 @@ def test_a_socket_carries_every_byte_and_tells_when_the_peer_leaves() -> None:
 
 
 # pyserial's own client starts its thread the old way.
-@pytest.mark.filterwarnings("ignore:setDaemon:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:set.* is deprecated:DeprecationWarning")
 def test_rfc2217_carries_every_byte() -> None:
-    """Against pyserial's own RFC 2217 server over a PTY."""
+    """Against pyserial's own RFC 2217 server, whose port sends back what it gets."""
     listener = socket.create_server(("127.0.0.1", 0))
-    device = PtyEnd()
-    behind = serial.Serial(device.path, timeout=0.05)
-
-    class Connection:
-        def __init__(self, client: socket.socket) -> None:
-            self.write = client.sendall
-
-    def serve() -> None:
-        client, _ = listener.accept()
-        with client:
-            manager = serial.rfc2217.PortManager(behind, Connection(client))
-            client.settimeout(0.02)
-            while True:
-                try:
-                    data = client.recv(1024)
-                except TimeoutError:
-                    data = None
-                if data == b"":
-                    return
-                behind.write(b"".join(manager.filter(data or b"")))
-                if answer := behind.read(behind.in_waiting):
-                    client.sendall(b"".join(manager.escape(answer)))
-
-    # The server cannot set parity on its PTY; that it stays at 8N1 is nothing to this test.
-    behind.apply_settings = lambda settings: None
-    thread = threading.Thread(target=serve)
+    thread = threading.Thread(target=serve_rfc2217, args=[listener])
     thread.start()
 
     async def main() -> None:
         port = await open_port(f"rfc2217://127.0.0.1:{listener.getsockname()[1]}")
         await port.write(EVERY_BYTE)
-        assert await read_exactly(device, 256) == EVERY_BYTE
-        await device.write(EVERY_BYTE)
         assert await read_exactly(port, 256) == EVERY_BYTE
         port.close()
 
     asyncio.run(main())
     thread.join()
-    behind.close()
-    device.close()
     listener.close()
+
+
+def serve_rfc2217(listener: socket.socket) -> None:
+    class Connection:
+        def __init__(self, client: socket.socket) -> None:
+            self.write = client.sendall
+
+    client, _ = listener.accept()
+    with client, serial.serial_for_url("loop://", timeout=0) as behind:
+        manager = serial.rfc2217.PortManager(behind, Connection(client))
+        client.settimeout(5)
+        while data := client.recv(1024):
+            behind.write(b"".join(manager.filter(data)))
+            client.sendall(b"".join(manager.escape(behind.read(1024))))
 
 
 def test_a_busy_port_is_one_clear_sentence() -> None:

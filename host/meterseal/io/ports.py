@@ -165,9 +165,11 @@ def _open_serial(url: str, baud: int, loop: asyncio.AbstractEventLoop) -> Port:
     # A PTY drops the parity bit, and asking it for parity twice fails with EINVAL.
     device = os.path.realpath(url)
     parity = serial.PARITY_NONE if device.startswith("/dev/pts/") else serial.PARITY_EVEN
+    # pyserial's RFC 2217 client refuses a write timeout.
+    write_timeout = None if "://" in url else WRITE_TIMEOUT
     try:
         port = serial.serial_for_url(
-            url, baudrate=baud, parity=parity, timeout=0.2, write_timeout=WRITE_TIMEOUT, exclusive=True
+            url, baudrate=baud, parity=parity, timeout=0.2, write_timeout=write_timeout, exclusive=True
         )
     except ValueError as error:
         raise Failure(f"cannot use the port {url}: {error}") from None
