@@ -55,7 +55,7 @@ def test_ard11_layout() -> None:
     ],
 )
 def test_bad_ard11_is_named(raw: bytes) -> None:
-    with pytest.raises(AlarmError, match=raw[:4].hex(" ").upper()):
+    with pytest.raises(AlarmError, match=raw[:4].hex(" ").upper() or "0 bytes"):
         CoverAlarm.decode(raw)
 
 
@@ -73,14 +73,14 @@ def test_cover_record_becomes_an_alarm() -> None:
     assert CoverAlarm.of(record, 12) == ALARM
     with pytest.raises(AlarmError, match="start"):
         CoverAlarm.of(replace(record, start=None), 12)
-    with pytest.raises(AlarmError, match="5 energies"):
+    with pytest.raises(ValueError, match="5 energies"):
         replace(ALARM, before=ENERGIES[:5]).encode()
 
 
 def test_user_data_round_trip() -> None:
     raw = REPORT.encode()
     assert len(raw) == USER_DATA == 63
-    assert raw[:9] == b"MS\x01" + bytes.fromhex("681600000000")[:0] + bytes.fromhex("081668000000")
+    assert raw[:9] == b"MS\x01" + bytes.fromhex("081668000000")
     assert SealReport.decode(raw) == REPORT
     assert SealRecord.decode(SealReport.decode(raw).entry.record) == RECORD
 

@@ -10,18 +10,13 @@ from datetime import datetime
 from enum import IntEnum
 
 from meterseal import bcd
-from meterseal.dlt645.cover import CoverRecord
+from meterseal.dlt645.cover import CoverRecord, Energies, energies, energies_bytes
 
-__all__ = ["ARD11_BYTES", "AlarmError", "AlarmHead", "AlarmState", "CoverAlarm", "Energies"]
+__all__ = ["ARD11_BYTES", "AlarmError", "AlarmHead", "AlarmState", "CoverAlarm"]
 
 HEAD_BYTES = 7
 COUNT_BYTES = 3
-ENERGY_BYTES = 4
-ENERGIES = 6
-ARD11_BYTES = HEAD_BYTES + COUNT_BYTES + 2 * ENERGIES * ENERGY_BYTES
-
-#: Six energies in 0.01 kWh in the order 00010000, 00020000, 00050000 to 00080000; None = not valid.
-Energies = tuple[int | None, ...]
+ARD11_BYTES = 58
 
 
 class AlarmError(ValueError):
@@ -69,14 +64,14 @@ class CoverAlarm:
 
     @classmethod
     def of(cls, record: CoverRecord, count: int) -> CoverAlarm:
-        """The alarm of a meter's cover record; `ValueError` when the record has no start."""
+        """The alarm of a meter's cover record; `AlarmError` when the record has no start."""
         if record.start is None:
             raise AlarmError("a cover record without a start makes no alarm")
         return cls(record.start, count, record.before, record.after)
 
     def encode(self) -> bytes:
         """The 58 bytes."""
-        rest = bcd.bcd(self.count, COUNT_BYTES) + _energy_bytes(self.before) + _energy_bytes(self.after)
+        rest = bcd.bcd(self.count, COUNT_BYTES) + energies_bytes(self.before) + energies_bytes(self.after)
         return AlarmHead(self.state, self.at, rest).encode()
 
     @classmethod
@@ -87,24 +82,15 @@ class CoverAlarm:
                 f"ARD11 {content.hex(' ').upper()!r}: {len(content)} bytes, expected {ARD11_BYTES}"
             )
         head = AlarmHead.decode(content)
-        count, energies = head.rest[:COUNT_BYTES], head.rest[COUNT_BYTES:]
-        half = len(energies) // 2
+        count, snapshots = head.rest[:COUNT_BYTES], head.rest[COUNT_BYTES:]
+        half = len(snapshots) // 2
         try:
             return cls(
-                head.at, bcd.number(count), _energies(energies[:half]), _energies(energies[half:]), head.state
+                head.at,
+                bcd.number(count),
+                energies(snapshots[:half]),
+                energies(snapshots[half:]),
+                head.state,
             )
         except ValueError as error:
             raise AlarmError(f"ARD11 {content.hex(' ').upper()}: {error}") from None
-
-
-def _energy_bytes(energies: Energies) -> bytes:
-    if len(energies) != ENERGIES:
-        raise AlarmError(f"{len(energies)} energies, expected {ENERGIES}")
-    return b"".join(
-        b"\xff" * ENERGY_BYTES if value is None else bcd.bcd(value, ENERGY_BYTES) for value in energies
-    )
-
-
-def _energies(raw: bytes) -> Energies:
-    fields = (raw[i : i + ENERGY_BYTES] for i in range(0, len(raw), ENERGY_BYTES))
-    return tuple(None if field == b"\xff" * ENERGY_BYTES else bcd.number(field) for field in fields)
