@@ -1,0 +1,100 @@
+"""The body that metering hands to marketing: one seal event as CloudEvents 1.0, structured JSON.
+
+Defined here alone; the sender encodes, the receiver decodes. The signed record inside is the event, the
+other fields repeat what it says for readers; a body whose fields contradict its record is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from cloudevents.core.bindings.http import HTTPMessage, from_structured_event, to_structured_event
+from cloudevents.core.exceptions import BaseCloudEventException
+from cloudevents.core.v1.event import CloudEvent
+
+from meterseal.seal.layout import LayoutError
+from meterseal.store.events import SealEvent, document
+
+__all__ = ["CONTENT_TYPE", "SOURCE", "TYPE", "HandoverError", "decode", "encode", "key"]
+
+CONTENT_TYPE = "application/cloudevents+json"
+SOURCE = "/meterseal/metering"
+TYPE = "meterseal.seal.event.v1"
+
+
+class HandoverError(ValueError):
+    """A body that is no seal event; the message says what is wrong with it."""
+
+
+def key(event: SealEvent) -> str:
+    """The CloudEvents id: the same for every repetition of one event."""
+    return f"{event.seal}-{event.counter}"
+
+
+def encode(event: SealEvent) -> bytes:
+    """The body for one event, to be sent as `CONTENT_TYPE`; the same event gives the same bytes."""
+    attributes = {
+        "id": key(event),
+        "source": SOURCE,
+        "type": TYPE,
+        "subject": event.seal,
+        "time": event.occurred_at,
+        "datacontenttype": "application/json",
+    }
+    return to_structured_event(CloudEvent(attributes, document(event))).body
+
+
+def decode(body: bytes) -> SealEvent:
+    """The event in `body`; its `stored_at` is the sender's. `HandoverError` names what is wrong."""
+    try:
+        message = from_structured_event(HTTPMessage({"content-type": CONTENT_TYPE}, body))
+        attributes, data = message.get_attributes(), message.get_data()
+    except (ValueError, TypeError, AttributeError, BaseCloudEventException) as error:
+        raise HandoverError(f"not a CloudEvent in JSON: {error}") from error
+    if attributes.get("type") != TYPE:
+        raise HandoverError(f"type {attributes.get('type')!r}: expected {TYPE!r}")
+    if not isinstance(data, dict):
+        raise HandoverError("data: expected a JSON object")
+    event = _event(data)
+    if key(event) != attributes.get("id"):
+        raise HandoverError(f"id {attributes.get('id')!r}: the record inside is {key(event)!r}")
+    return event
+
+
+def _event(data: Mapping[str, Any]) -> SealEvent:
+    try:
+        event = SealEvent.of(
+            bytes.fromhex(data["record"]),
+            meter=_text(data, "meter"),
+            terminal=_text(data, "terminal"),
+            occurred_at=_time(data["occurred_at"]),
+            received_at=data["received_at"] and _time(data["received_at"]),
+            stored_at=data["stored_at"] and _time(data["stored_at"]),
+        )
+    except KeyError as error:
+        raise HandoverError(f"data: field {error} is missing") from error
+    except LayoutError as error:
+        raise HandoverError(f"record: {error}") from error
+    except (ValueError, TypeError) as error:
+        raise HandoverError(f"data: {error}") from error
+    said = document(event)
+    for name in ("seal", "boot", "counter", "kind", "state", "loop_mv", "flags"):
+        if data.get(name) != said[name]:
+            raise HandoverError(f"{name} {data.get(name)!r}: the record says {said[name]!r}")
+    return event
+
+
+def _time(text: str) -> datetime:
+    at = datetime.fromisoformat(text)
+    if at.tzinfo is None:
+        raise ValueError(f"time {text!r} has no zone")
+    return at
+
+
+def _text(data: Mapping[str, Any], name: str) -> str | None:
+    value = data[name]
+    if value is None or isinstance(value, str):
+        return value
+    raise ValueError(f"{name} {value!r} is not text")

@@ -1,0 +1,181 @@
+"""Alarms as a system knows them: raised, cleared, acknowledged; one row for each (code, seal, counter)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ColumnElement,
+    Connection,
+    Integer,
+    RowMapping,
+    String,
+    Table,
+    UniqueConstraint,
+    func,
+    or_,
+    select,
+    update,
+)
+
+from meterseal.alarms import SEVERITY, Code, Severity
+from meterseal.clock import isoformat
+from meterseal.store.database import Moment, insert, metadata
+
+__all__ = ["Alarm", "acknowledge", "active", "clear", "clear_one", "document", "every", "raise_alarm"]
+
+_alarms = Table(
+    "alarms",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("code", String(32), nullable=False),
+    Column("severity", String(8), nullable=False),
+    Column("seal", String(16), nullable=False),
+    Column("counter", BigInteger, nullable=False),
+    Column("raised_at", Moment, nullable=False),
+    Column("cleared_at", Moment),
+    Column("cleared_by", BigInteger),
+    Column("acknowledged_at", Moment),
+    Column("acknowledged_by", String(64)),
+    Column("detail", String(200), nullable=False),
+    UniqueConstraint("code", "seal", "counter"),
+    sqlite_autoincrement=True,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """One alarm; active until it has a `cleared_at`.
+
+    `seal` is the seal's address, or the terminal's (`440106:1`) for alarms about a terminal or a meter
+    behind it. `counter` is the event's; `cleared_by` that of the event that ended the alarm.
+    """
+
+    id: int
+    code: Code
+    severity: Severity
+    seal: str
+    counter: int
+    raised_at: datetime
+    cleared_at: datetime | None
+    cleared_by: int | None
+    acknowledged_at: datetime | None
+    acknowledged_by: str | None
+    detail: str
+
+
+def raise_alarm(
+    conn: Connection, code: Code, seal: str, counter: int, at: datetime, detail: str = ""
+) -> bool:
+    """Raise once; a repetition only renews the detail of an alarm that is still active.
+
+    An alarm that an earlier event had explained away (`cleared_by` below `counter`) becomes active again.
+    True when the alarm is new or active again.
+    """
+    row = insert(conn, _alarms).values(
+        code=code, severity=SEVERITY[code], seal=seal, counter=counter, raised_at=at, detail=detail[:200]
+    )
+    if conn.execute(row.on_conflict_do_nothing()).rowcount:
+        return True
+    this = _is(code, seal, counter)
+    again = update(_alarms).where(this & (_alarms.c.cleared_by < counter))
+    if conn.execute(
+        again.values(raised_at=at, cleared_at=None, cleared_by=None, detail=detail[:200])
+    ).rowcount:
+        return True
+    conn.execute(update(_alarms).where(this & _alarms.c.cleared_at.is_(None)).values(detail=detail[:200]))
+    return False
+
+
+def clear(conn: Connection, codes: Iterable[Code], seal: str, at: datetime, by_counter: int) -> list[Alarm]:
+    """Clear the alarms of `codes` that events before `by_counter` raised; those newly cleared.
+
+    An alarm that a later event has cleared already is from now on cleared by this earlier one.
+    """
+    raised_before = (
+        _alarms.c.code.in_(list(codes)) & (_alarms.c.seal == seal) & (_alarms.c.counter < by_counter)
+    )
+    newly = _many(conn, raised_before & _alarms.c.cleared_at.is_(None))
+    later = or_(_alarms.c.cleared_at.is_(None), _alarms.c.cleared_by > by_counter)
+    cleared = {"cleared_at": func.coalesce(_alarms.c.cleared_at, at), "cleared_by": by_counter}
+    conn.execute(update(_alarms).where(raised_before & later).values(cleared))
+    return [alarm for alarm in (_get(conn, old.id) for old in newly) if alarm is not None]
+
+
+def clear_one(
+    conn: Connection, code: Code, seal: str, counter: int, at: datetime, by_counter: int | None = None
+) -> Alarm | None:
+    """Clear exactly this alarm; None when it is not active."""
+    still = _is(code, seal, counter) & _alarms.c.cleared_at.is_(None)
+    change = update(_alarms).where(still).values(cleared_at=at, cleared_by=by_counter)
+    if not conn.execute(change).rowcount:
+        return None
+    return next(iter(_many(conn, _is(code, seal, counter))), None)
+
+
+def acknowledge(conn: Connection, id: int, at: datetime, who: str) -> bool:  # noqa: A002
+    """Note who has seen the alarm first; False when somebody had before, or there is no such alarm."""
+    first = (_alarms.c.id == id) & _alarms.c.acknowledged_at.is_(None)
+    change = update(_alarms).where(first).values(acknowledged_at=at, acknowledged_by=who)
+    return conn.execute(change).rowcount == 1
+
+
+def active(conn: Connection, seal: str | None = None, code: Code | None = None) -> list[Alarm]:
+    """Alarms not cleared, oldest first."""
+    condition: ColumnElement[bool] = _alarms.c.cleared_at.is_(None)
+    if seal is not None:
+        condition &= _alarms.c.seal == seal
+    if code is not None:
+        condition &= _alarms.c.code == code
+    return _many(conn, condition)
+
+
+def every(
+    conn: Connection, seal: str | None = None, counter: int | None = None, limit: int | None = None
+) -> list[Alarm]:
+    """All alarms, cleared ones too, oldest first; the newest `limit` of them."""
+    query = select(_alarms).order_by(_alarms.c.id.desc()).limit(limit)
+    if seal is not None:
+        query = query.where(_alarms.c.seal == seal)
+    if counter is not None:
+        query = query.where(_alarms.c.counter == counter)
+    return [_alarm(row._mapping) for row in reversed(conn.execute(query).all())]
+
+
+def document(alarm: Alarm) -> dict[str, object]:
+    """The alarm as every JSON document shows it."""
+    return {
+        "id": alarm.id,
+        "code": alarm.code.value,
+        "severity": alarm.severity.value,
+        "seal": alarm.seal,
+        "counter": alarm.counter,
+        "active": alarm.cleared_at is None,
+        "raised_at": isoformat(alarm.raised_at),
+        "cleared_at": alarm.cleared_at and isoformat(alarm.cleared_at),
+        "cleared_by": alarm.cleared_by,
+        "acknowledged_at": alarm.acknowledged_at and isoformat(alarm.acknowledged_at),
+        "acknowledged_by": alarm.acknowledged_by,
+        "detail": alarm.detail,
+    }
+
+
+def _is(code: Code, seal: str, counter: int) -> ColumnElement[bool]:
+    return (_alarms.c.code == code) & (_alarms.c.seal == seal) & (_alarms.c.counter == counter)
+
+
+def _get(conn: Connection, id: int) -> Alarm | None:  # noqa: A002
+    return next(iter(_many(conn, _alarms.c.id == id)), None)
+
+
+def _many(conn: Connection, condition: ColumnElement[bool]) -> list[Alarm]:
+    rows = conn.execute(select(_alarms).where(condition).order_by(_alarms.c.id))
+    return [_alarm(row._mapping) for row in rows]
+
+
+def _alarm(row: RowMapping) -> Alarm:
+    return Alarm(**{**row, "code": Code(row["code"]), "severity": Severity(row["severity"])})

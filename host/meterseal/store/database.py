@@ -1,0 +1,187 @@
+"""One database for each system: durable, one writer, any number of readers.
+
+SQLite in a file, or any other database by SQLAlchemy URL. What only SQLite needs is in this module.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from sqlalchemy import (
+    URL,
+    BigInteger,
+    Column,
+    Connection,
+    Dialect,
+    Engine,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    TypeDecorator,
+    create_engine,
+    event,
+    select,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DatabaseError
+from sqlalchemy.pool import QueuePool
+
+from meterseal.errors import Failure
+
+__all__ = ["Database", "Moment", "Part", "insert", "metadata"]
+
+#: Tables that every system has.
+metadata = MetaData()
+
+_VERSIONS = MetaData()
+_versions = Table(
+    "schema",
+    _VERSIONS,
+    Column("part", String(32), primary_key=True),
+    Column("version", Integer, nullable=False),
+)
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MS = timedelta(milliseconds=1)
+
+
+class Moment(TypeDecorator[datetime]):
+    """An aware time, kept as integer milliseconds since 1970 UTC; read back in UTC."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:  # noqa: ARG002
+        """Milliseconds of an aware time; a naive one is a `TypeError`."""
+        return None if value is None else (value - _EPOCH) // _MS
+
+    def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        """The time in UTC."""
+        return None if value is None else _EPOCH + value * _MS
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Tables that belong together and have a version of their own."""
+
+    name: str
+    version: int
+    tables: MetaData
+
+
+_STORE = Part("store", 1, metadata)
+
+
+def insert(conn: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:
+    """An INSERT with `on_conflict_do_…`, in the words of the database behind `conn`."""
+    return postgresql.insert(table) if conn.dialect.name == "postgresql" else sqlite.insert(table)
+
+
+class Database:
+    """A system's store.
+
+    `where` is a file (made when missing) or a SQLAlchemy URL; `parts` are tables beyond those in
+    `metadata`. With `read_only` the file must be there and is never written, also while its owner runs.
+
+    *Durable*: what a transaction wrote is on the disk when the transaction ends (WAL,
+    synchronous=FULL): `test_what_was_committed_survives_sigkill`.
+    *One writer*: a single connection writes; a second transaction waits for the first.
+    *Errors*: `Failure` for a missing directory or file, a file that is no store, and a store written by
+    a newer version.
+    """
+
+    def __init__(self, where: Path | str, *parts: Part, read_only: bool = False) -> None:
+        self._where = where
+        self._reader = _engine(where, writes=False)
+        self._writer = self._reader if read_only else _engine(where, writes=True)
+        try:
+            if read_only:
+                self._check((_STORE, *parts))
+            else:
+                self._create((_STORE, *parts))
+        except DatabaseError as error:
+            self.close()
+            raise Failure(
+                f"store {where}: {error.orig}; give the file of a running or earlier system"
+            ) from error
+        except Failure:
+            self.close()
+            raise
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """A writing transaction, durable when the block ends, undone when the block raises."""
+        with self._writer.begin() as conn:
+            yield conn
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """One consistent view of what is committed; does not wait for the writer."""
+        with self._reader.begin() as conn:
+            yield conn
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._reader.dispose()
+        self._writer.dispose()
+
+    def _create(self, parts: Sequence[Part]) -> None:
+        with self.transaction() as conn:
+            _VERSIONS.create_all(conn)
+            known = _known(conn)
+            for part in parts:
+                self._refuse_newer(part, known.get(part.name, 0))
+                part.tables.create_all(conn)
+                row = insert(conn, _versions).values(part=part.name, version=part.version)
+                conn.execute(row.on_conflict_do_nothing())
+
+    def _check(self, parts: Sequence[Part]) -> None:
+        with self.reading() as conn:
+            known = _known(conn)
+        for part in parts:
+            self._refuse_newer(part, known.get(part.name, 0))
+
+    def _refuse_newer(self, part: Part, found: int) -> None:
+        if found > part.version:
+            raise Failure(
+                f"store {self._where} has {part.name} tables of version {found}, this program knows version "
+                f"{part.version}: install the newer meterseal that wrote it"
+            )
+
+
+def _known(conn: Connection) -> dict[str, int]:
+    return {row.part: row.version for row in conn.execute(select(_versions))}
+
+
+def _engine(where: Path | str, *, writes: bool) -> Engine:
+    if "://" in str(where):
+        return create_engine(str(where), pool_size=1 if writes else 4, max_overflow=0)
+    path = Path(where).absolute()
+    mode = "rwc" if writes else "ro"
+    url = URL.create("sqlite", database=f"file:{quote(str(path))}", query={"mode": mode, "uri": "true"})
+    # A second thread waits for the one writing connection; readers come and go.
+    engine = create_engine(url, poolclass=QueuePool, pool_size=1 if writes else 4, max_overflow=0)
+
+    # The driver opens transactions late and by its own rules; here SQLAlchemy's begin is the BEGIN.
+    @event.listens_for(engine, "connect")
+    def configure(connection: Any, _record: object) -> None:
+        connection.isolation_level = None
+        connection.execute("PRAGMA busy_timeout=10000")
+        if writes:
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("PRAGMA synchronous=FULL")
+            connection.execute("PRAGMA foreign_keys=ON")
+
+    @event.listens_for(engine, "begin")
+    def begin(conn: Connection) -> None:
+        # A writer takes the lock at once: a reader's lock that must grow can fail half-way.
+        conn.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine

@@ -1,0 +1,129 @@
+"""Oddities, counted: what was thrown away or not understood, how often, since when, with a sample.
+
+`what` and `detail` come from small sets (a reason, a peer), so that garbage cannot fill the disk; the
+bytes of the last case are the sample. Bytes that must not be lost belong into `kept`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import (
+    Column,
+    Connection,
+    Integer,
+    LargeBinary,
+    String,
+    Table,
+    UniqueConstraint,
+    select,
+)
+
+from meterseal.clock import isoformat
+from meterseal.store.database import Moment, insert, metadata
+
+__all__ = ["SAMPLE_BYTES", "Diagnostic", "Kept", "count", "document", "every", "keep", "kept"]
+
+#: No sample is longer.
+SAMPLE_BYTES = 256
+
+_diagnostics = Table(
+    "diagnostics",
+    metadata,
+    Column("what", String(32), primary_key=True),
+    Column("detail", String(128), primary_key=True),
+    Column("count", Integer, nullable=False),
+    Column("first_at", Moment, nullable=False),
+    Column("last_at", Moment, nullable=False),
+    Column("sample", LargeBinary, nullable=False),
+)
+
+_kept = Table(
+    "kept",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("what", String(32), nullable=False),
+    Column("origin", String(64), nullable=False),
+    Column("digest", LargeBinary, nullable=False),
+    Column("raw", LargeBinary, nullable=False),
+    Column("reason", String(400), nullable=False),
+    Column("stored_at", Moment, nullable=False),
+    UniqueConstraint("what", "origin", "digest"),
+    sqlite_autoincrement=True,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnostic:
+    """One oddity; `sample` holds the first `SAMPLE_BYTES` bytes of the last case."""
+
+    what: str
+    detail: str
+    count: int
+    first_at: datetime
+    last_at: datetime
+    sample: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Bytes that could not be read, kept whole."""
+
+    id: int
+    what: str
+    origin: str
+    raw: bytes
+    reason: str
+    stored_at: datetime
+
+
+def count(
+    conn: Connection, what: str, detail: str = "", *, at: datetime, raw: bytes = b"", times: int = 1
+) -> None:
+    """Count one more case (or `times`) of `what`."""
+    row = insert(conn, _diagnostics).values(
+        what=what, detail=detail[:128], count=times, first_at=at, last_at=at, sample=raw[:SAMPLE_BYTES]
+    )
+    new = row.excluded
+    again = {"count": _diagnostics.c.count + new.count, "last_at": new.last_at, "sample": new.sample}
+    conn.execute(row.on_conflict_do_update(index_elements=["what", "detail"], set_=again))
+
+
+def keep(conn: Connection, what: str, origin: str, raw: bytes, reason: str, at: datetime) -> int | None:
+    """Keep `raw` whole, once for each origin; its id, or None when it was kept before."""
+    row = insert(conn, _kept).values(
+        what=what,
+        origin=origin,
+        digest=hashlib.sha256(raw).digest(),
+        raw=raw,
+        reason=reason[:400],
+        stored_at=at,
+    )
+    return conn.execute(row.on_conflict_do_nothing().returning(_kept.c.id)).scalar_one_or_none()
+
+
+def every(conn: Connection) -> list[Diagnostic]:
+    """All oddities, by name."""
+    rows = conn.execute(select(_diagnostics).order_by(_diagnostics.c.what, _diagnostics.c.detail))
+    return [Diagnostic(**row._mapping) for row in rows]
+
+
+def kept(conn: Connection, limit: int | None = 100) -> list[Kept]:
+    """Bytes kept, the last first."""
+    columns = [column for column in _kept.c if column.name != "digest"]
+    rows = conn.execute(select(*columns).order_by(_kept.c.id.desc()).limit(limit))
+    return [Kept(**row._mapping) for row in rows]
+
+
+def document(oddity: Diagnostic) -> dict[str, object]:
+    """The oddity as every JSON document shows it."""
+    return {
+        "what": oddity.what,
+        "detail": oddity.detail,
+        "count": oddity.count,
+        "first_at": isoformat(oddity.first_at),
+        "last_at": isoformat(oddity.last_at),
+        "sample": oddity.sample.hex().upper(),
+    }

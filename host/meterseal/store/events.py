@@ -1,0 +1,277 @@
+"""Events as a system knows them: one immutable row for each (seal, counter), whatever is repeated.
+
+A second content under a known (seal, counter) is kept too, in `conflicts`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum, auto
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    Integer,
+    LargeBinary,
+    Row,
+    Select,
+    SmallInteger,
+    String,
+    Table,
+    UniqueConstraint,
+    func,
+    select,
+)
+
+from meterseal.clock import isoformat
+from meterseal.seal.record import Flags, Kind, SealRecord, StateClass
+from meterseal.store.database import Moment, insert, metadata
+
+__all__ = [
+    "Outcome",
+    "SealEvent",
+    "after",
+    "append",
+    "conflicts",
+    "document",
+    "find",
+    "following",
+    "history",
+    "newest",
+    "previous",
+    "seals",
+]
+
+_events = Table(
+    "events",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("seal", String(12), nullable=False),
+    Column("boot", BigInteger, nullable=False),
+    Column("counter", BigInteger, nullable=False),
+    Column("kind", SmallInteger, nullable=False),
+    Column("state", SmallInteger, nullable=False),
+    Column("loop_mv", Integer),
+    Column("flags", Integer, nullable=False),
+    Column("record", LargeBinary, nullable=False),
+    Column("meter", String(12)),
+    Column("terminal", String(16)),
+    Column("occurred_at", Moment, nullable=False),
+    Column("received_at", Moment),
+    Column("stored_at", Moment, nullable=False),
+    UniqueConstraint("seal", "counter"),
+    # Ids never come back, so that `after` can be trusted as a position.
+    sqlite_autoincrement=True,
+)
+
+_conflicts = Table(
+    "conflicts",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("seal", String(12), nullable=False),
+    Column("counter", BigInteger, nullable=False),
+    Column("fact", LargeBinary, nullable=False),
+    Column("record", LargeBinary, nullable=False),
+    Column("meter", String(12)),
+    Column("terminal", String(16)),
+    Column("occurred_at", Moment, nullable=False),
+    Column("received_at", Moment),
+    Column("stored_at", Moment, nullable=False),
+    UniqueConstraint("seal", "counter", "fact"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SealEvent:
+    """One event of a seal, with the bytes that say so. All times are aware.
+
+    `occurred_at` and `received_at` are the meter's (to the second), `stored_at` is this system's;
+    `terminal` is the one that carried it (`440106:1`), where a terminal did.
+    """
+
+    seal: str
+    boot: int
+    counter: int
+    kind: Kind
+    state: StateClass
+    loop_mv: int | None
+    flags: Flags
+    record: bytes
+    meter: str | None
+    occurred_at: datetime
+    received_at: datetime | None
+    terminal: str | None = None
+    stored_at: datetime | None = None
+    id: int | None = None
+
+    @classmethod
+    def of(
+        cls,
+        record: bytes,
+        *,
+        occurred_at: datetime,
+        meter: str | None = None,
+        received_at: datetime | None = None,
+        terminal: str | None = None,
+        stored_at: datetime | None = None,
+        id: int | None = None,  # noqa: A002 - the column's name
+    ) -> SealEvent:
+        """The event that a 38-byte seal record tells; `LayoutError` when the record cannot be read."""
+        said = SealRecord.decode(record)
+        return cls(
+            seal=said.seal,
+            boot=said.boot,
+            counter=said.counter,
+            kind=said.kind,
+            state=said.state,
+            loop_mv=said.loop_mv,
+            flags=said.flags,
+            record=record,
+            meter=meter,
+            occurred_at=occurred_at,
+            received_at=received_at,
+            terminal=terminal,
+            stored_at=stored_at,
+            id=id,
+        )
+
+    @property
+    def fact(self) -> bytes:
+        """What two copies of one event have in common, as record bytes."""
+        return SealRecord.decode(self.record).fact.encode()
+
+
+class Outcome(Enum):
+    """What `append` found."""
+
+    NEW = auto()
+    #: The same fact was stored before.
+    KNOWN = auto()
+    #: Another fact is stored under the same (seal, counter); both are kept.
+    CONFLICT = auto()
+
+
+def append(conn: Connection, event: SealEvent, stored_at: datetime) -> Outcome:
+    """Store `event` once. Which of the three it was is decided by the database's uniqueness."""
+    row = {
+        "seal": event.seal,
+        "counter": event.counter,
+        "record": event.record,
+        "meter": event.meter,
+        "terminal": event.terminal,
+        "occurred_at": event.occurred_at,
+        "received_at": event.received_at,
+        "stored_at": stored_at,
+    }
+    said = {
+        "boot": event.boot,
+        "kind": event.kind,
+        "state": event.state,
+        "loop_mv": event.loop_mv,
+        "flags": event.flags,
+    }
+    if conn.execute(insert(conn, _events).values(**row, **said).on_conflict_do_nothing()).rowcount:
+        return Outcome.NEW
+    stored = find(conn, event.seal, event.counter)
+    if stored is not None and stored.fact == event.fact:
+        return Outcome.KNOWN
+    conn.execute(insert(conn, _conflicts).values(**row, fact=event.fact).on_conflict_do_nothing())
+    return Outcome.CONFLICT
+
+
+def find(conn: Connection, seal: str, counter: int) -> SealEvent | None:
+    """The event stored under (seal, counter)."""
+    return _one(conn, _of(seal).where(_events.c.counter == counter))
+
+
+def previous(conn: Connection, seal: str, counter: int) -> SealEvent | None:
+    """The known event with the next lower counter."""
+    lower = _of(seal).where(_events.c.counter < counter)
+    return _one(conn, lower.order_by(_events.c.counter.desc()).limit(1))
+
+
+def following(
+    conn: Connection, seal: str, counter: int, *, state: StateClass | None = None
+) -> SealEvent | None:
+    """The known event with the next higher counter, of those in `state` where one is given."""
+    higher = _of(seal).where(_events.c.counter > counter)
+    if state is not None:
+        higher = higher.where(_events.c.state == state)
+    return _one(conn, higher.order_by(_events.c.counter).limit(1))
+
+
+def newest(conn: Connection, seal: str, n: int = 0) -> SealEvent | None:
+    """The n-th newest event of a seal by counter, 0 = newest."""
+    return _one(conn, _of(seal).order_by(_events.c.counter.desc()).offset(n).limit(1))
+
+
+def after(conn: Connection, id: int, limit: int = 100) -> list[SealEvent]:  # noqa: A002
+    """Events stored after the one with `id`, in the order of storing."""
+    return _many(conn, select(_events).where(_events.c.id > id).order_by(_events.c.id).limit(limit))
+
+
+def history(conn: Connection, seal: str | None = None, limit: int | None = 100) -> list[SealEvent]:
+    """Events, the last stored first; of one seal: the highest counter first."""
+    if seal is None:
+        return _many(conn, select(_events).order_by(_events.c.id.desc()).limit(limit))
+    return _many(conn, _of(seal).order_by(_events.c.counter.desc()).limit(limit))
+
+
+def seals(conn: Connection) -> list[SealEvent]:
+    """The newest event of every seal, by seal address."""
+    top = select(_events.c.seal, func.max(_events.c.counter).label("counter")).group_by(_events.c.seal)
+    last = top.subquery()
+    both = (_events.c.seal == last.c.seal) & (_events.c.counter == last.c.counter)
+    return _many(conn, select(_events).join(last, both).order_by(_events.c.seal))
+
+
+def conflicts(conn: Connection, seal: str | None = None) -> list[SealEvent]:
+    """Copies that contradict a stored event, oldest first."""
+    rows = select(_conflicts).order_by(_conflicts.c.id)
+    return _many(conn, rows if seal is None else rows.where(_conflicts.c.seal == seal))
+
+
+def document(event: SealEvent) -> dict[str, object]:
+    """The event as every JSON document shows it: names in lower case, bytes in hex, times with zone."""
+    return {
+        "seal": event.seal,
+        "boot": event.boot,
+        "counter": event.counter,
+        "kind": event.kind.name.lower(),
+        "state": event.state.name.lower(),
+        "loop_mv": event.loop_mv,
+        "flags": [flag.name.lower() for flag in Flags if flag in event.flags and flag.name],
+        "record": event.record.hex().upper(),
+        "meter": event.meter,
+        "terminal": event.terminal,
+        "occurred_at": isoformat(event.occurred_at),
+        "received_at": event.received_at and isoformat(event.received_at),
+        "stored_at": event.stored_at and isoformat(event.stored_at),
+    }
+
+
+def _of(seal: str) -> Select[*tuple[object, ...]]:
+    return select(_events).where(_events.c.seal == seal)
+
+
+def _one(conn: Connection, query: Select[*tuple[object, ...]]) -> SealEvent | None:
+    row = conn.execute(query).one_or_none()
+    return None if row is None else _event(row)
+
+
+def _many(conn: Connection, query: Select[*tuple[object, ...]]) -> list[SealEvent]:
+    return [_event(row) for row in conn.execute(query)]
+
+
+def _event(row: Row[*tuple[object, ...]]) -> SealEvent:
+    return SealEvent.of(
+        row.record,
+        meter=row.meter,
+        terminal=row.terminal,
+        occurred_at=row.occurred_at,
+        received_at=row.received_at,
+        stored_at=row.stored_at,
+        id=row.id,
+    )

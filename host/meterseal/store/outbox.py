@@ -1,0 +1,91 @@
+"""What still has to reach somebody else: written with the event, removed by nobody, done once delivered."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import (
+    Column,
+    Connection,
+    Integer,
+    LargeBinary,
+    String,
+    Table,
+    UniqueConstraint,
+    func,
+    select,
+    update,
+)
+
+from meterseal.store.database import Moment, insert, metadata
+
+__all__ = ["Item", "done", "due", "failed", "next_at", "pending", "put"]
+
+_outbox = Table(
+    "outbox",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("topic", String(32), nullable=False),
+    Column("key", String(128), nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("not_before", Moment, nullable=False),
+    Column("done_at", Moment, index=True),
+    Column("last_error", String(200)),
+    UniqueConstraint("topic", "key"),
+    sqlite_autoincrement=True,
+)
+_open = _outbox.c.done_at.is_(None)
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One thing to deliver. `attempts` counts failures so far."""
+
+    id: int
+    topic: str
+    key: str
+    body: bytes
+    created_at: datetime
+    attempts: int
+
+
+def put(conn: Connection, topic: str, key: str, body: bytes, created_at: datetime) -> bool:
+    """Queue `body` once for each (topic, key); False when it was queued before."""
+    row = insert(conn, _outbox).values(
+        topic=topic, key=key, body=body, created_at=created_at, not_before=created_at
+    )
+    return conn.execute(row.on_conflict_do_nothing()).rowcount == 1
+
+
+def due(conn: Connection, topic: str, now: datetime, limit: int = 100) -> list[Item]:
+    """What may be tried now, oldest first."""
+    waiting = _open & (_outbox.c.topic == topic) & (_outbox.c.not_before <= now)
+    rows = conn.execute(select(_outbox).where(waiting).order_by(_outbox.c.id).limit(limit))
+    return [Item(row.id, row.topic, row.key, row.body, row.created_at, row.attempts) for row in rows]
+
+
+def next_at(conn: Connection, topic: str) -> datetime | None:
+    """When the next item may be tried; None when nothing waits."""
+    first = select(func.min(_outbox.c.not_before)).where(_open & (_outbox.c.topic == topic))
+    earliest: datetime | None = conn.execute(first).scalar_one()
+    return earliest
+
+
+def done(conn: Connection, id: int, at: datetime) -> None:  # noqa: A002
+    """Delivered."""
+    conn.execute(update(_outbox).where((_outbox.c.id == id) & _open).values(done_at=at, last_error=None))
+
+
+def failed(conn: Connection, id: int, not_before: datetime, error: str) -> None:  # noqa: A002
+    """Not delivered this time; to be tried again from `not_before` on."""
+    change = {"attempts": _outbox.c.attempts + 1, "not_before": not_before, "last_error": error[:200]}
+    conn.execute(update(_outbox).where((_outbox.c.id == id) & _open).values(change))
+
+
+def pending(conn: Connection, topic: str | None = None) -> int:
+    """How many items wait."""
+    waiting = _open if topic is None else _open & (_outbox.c.topic == topic)
+    return conn.execute(select(func.count()).select_from(_outbox).where(waiting)).scalar_one()
