@@ -4,8 +4,8 @@ Silence (None) is the answer to a foreign address, a broadcast, a request of the
 function and a frame that comes from a slave. The delay of the answer (Td) is the caller's: no earlier than
 `control.TD_MIN` and no later than `TD_MAX` after the last byte of the request.
 
-Wildcards (`AA`) are for reading, and for reading and writing the address; a write or a clearing must name
-its slave in full.
+A shortened or wildcard address (`AA`) counts as this slave's with every function, and is answered with the
+full address. Whoever sends one is sure that it means one slave on the line.
 
 Guarantees: `test_dlt645_slave.py` and, against our own master, `test_dlt645_pair.py`.
 """
@@ -15,7 +15,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from meterseal import bcd
-from meterseal.dlt645.addressing import BROADCAST, WILDCARD, matches
+from meterseal.dlt645.addressing import BROADCAST, matches
 from meterseal.dlt645.control import (
     CLEARS,
     FROM_SLAVE,
@@ -41,7 +41,6 @@ LONGEST_ANSWER = _FIRST + SEQ_MAX * _NEXT
 
 _FUNCTIONS = frozenset(Function)
 _BROADCAST = frozenset({Function.BROADCAST_TIME, Function.FREEZE})
-_SHORTENED = frozenset({Function.READ, Function.READ_MORE, Function.READ_ADDRESS})
 #: The standard gives these no error answer: refused means silence.
 _NO_REFUSAL = frozenset({Function.BROADCAST_TIME, Function.READ_ADDRESS, Function.WRITE_ADDRESS})
 
@@ -121,13 +120,10 @@ class Slave:
         return Frame(self.address, FROM_SLAVE | control, data)
 
     def _is_meant(self, request: Frame) -> bool:
-        """Whether the address names this slave in a way that the function allows."""
+        """Whether the address names this slave, or all of them with a function for all."""
         if request.address == BROADCAST:
             return request.function in _BROADCAST
-        if request.address.startswith("AA"):
-            wildcard = request.function == Function.WRITE_ADDRESS and request.address == WILDCARD
-            return wildcard or (request.function in _SHORTENED and matches(request.address, self.address))
-        return request.address == self.address
+        return matches(request.address, self.address)
 
     def _answer(self, function: Function, request: Frame) -> tuple[int, bytes]:
         """Control bits and data of a normal answer."""
