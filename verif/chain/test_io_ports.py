@@ -165,6 +165,19 @@ def test_a_line_connects_again_after_its_peer_came_back() -> None:
     asyncio.run(main())
 
 
+def test_a_read_that_timed_out_loses_nothing() -> None:
+    async def main() -> None:
+        with PtyEnd() as end:
+            port = line(end.path)
+            await port.open()
+            assert await port.read(timeout=0.01) == b""
+            await end.write(b"later")
+            assert await read_exactly(port, 5) == b"later"
+            port.close()
+
+    asyncio.run(main())
+
+
 def test_a_listening_line_serves_one_client_after_the_other() -> None:
     async def main() -> None:
         end = line("listen://127.0.0.1:0")

@@ -231,6 +231,7 @@ class Line:
         self._trace = trace
         self._port: Port | None = None
         self._listener: Listener | None = None
+        self._reading: asyncio.Task[bytes] | None = None
         self._reason = ""
 
     async def open(self, wait: float = 5.0) -> None:
@@ -245,14 +246,16 @@ class Line:
         except TimeoutError:
             raise Failure(f"the port {self.url} is not there: {self._reason}") from None
 
-    async def read(self) -> bytes:
-        """The next bytes, at least one, however often the port goes away in between."""
-        while True:
-            port = self._port or await self._reopen(PortLost, Failure)
-            try:
-                return await port.read()
-            except PortLost as lost:
-                self._lose(port, lost)
+    async def read(self, timeout: float | None = None) -> bytes:
+        """The next bytes, however often the port goes away in between; none after `timeout` seconds."""
+        # The task outlives a timeout: a port that is just being opened must not be forgotten half-way.
+        if self._reading is None:
+            self._reading = asyncio.create_task(self._read())
+        done, _ = await asyncio.wait({self._reading}, timeout=timeout)
+        if not done:
+            return b""
+        task, self._reading = self._reading, None
+        return task.result()
 
     async def write(self, data: bytes) -> bool:
         """Send bytes; False when the port is away: like a wire, it keeps nothing."""
@@ -268,10 +271,20 @@ class Line:
 
     def close(self) -> None:
         """Give port and listener back."""
+        if self._reading is not None:
+            self._reading.cancel()
         if self._port is not None:
             self._port.close()
         if self._listener is not None:
             self._listener.close()
+
+    async def _read(self) -> bytes:
+        while True:
+            port = self._port or await self._reopen(PortLost, Failure)
+            try:
+                return await port.read()
+            except PortLost as lost:
+                self._lose(port, lost)
 
     async def _reopen(self, *retry: type[Exception]) -> Port:
         self._reason = "no answer"

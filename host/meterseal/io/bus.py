@@ -1,0 +1,39 @@
+"""When a master may talk on a pair that it shares with seals, meters and other masters."""
+
+from __future__ import annotations
+
+__all__ = ["Manners"]
+
+
+class Manners:
+    """Carrier sense without I/O: told what was heard, says when the line is free.
+
+    A station talks once the line has been quiet for `quiet` seconds, `gap` seconds after its own last
+    exchange (the seals' turn), and not while an overheard request waits for its answer: at most `answer`
+    seconds. Times are seconds of a steady clock.
+
+    Guarantees: `test_io_bus.py`.
+    """
+
+    def __init__(self, *, quiet: float = 0.060, gap: float = 0.150, answer: float = 0.600) -> None:
+        self._quiet = quiet
+        self._gap = gap
+        self._answer = answer
+        self._heard = self._own = self._foreign = float("-inf")
+
+    @property
+    def free_at(self) -> float:
+        """Earliest time to talk, as far as is known now."""
+        return max(self._heard, self._own, self._foreign)
+
+    def heard(self, now: float) -> None:
+        """Bytes came in, whosever they are."""
+        self._heard = now + self._quiet
+
+    def overheard(self, now: float, *, answer: bool) -> None:
+        """A frame between others came in: a request begins an exchange, an answer ends it."""
+        self._foreign = float("-inf") if answer else now + self._answer
+
+    def finished(self, now: float) -> None:
+        """The own exchange is over, answered or not."""
+        self._own = now + self._gap
