@@ -14,6 +14,7 @@ from enum import IntEnum, IntFlag
 
 __all__ = [
     "BAUD_FEATURE",
+    "DIAGNOSTICS",
     "ENTRY",
     "FLASH_IDENTITY_SLOTS",
     "FLASH_LOG_BASE",
@@ -161,6 +162,17 @@ IDENTITY_REPORT = Layout(
     Field("asset", 32, "asset number, ASCII, last character first, padded with 00 behind"),
 )
 
+#: What the chip tells of itself when asked; FF.. = not measured, not set.
+DIAGNOSTICS = Layout(
+    Field("loop_mv", 2, "loop voltage now in mV"),
+    Field("loop_min_mv", 2, "least loop voltage since power-up in mV"),
+    Field("loop_max_mv", 2, "greatest loop voltage since power-up in mV"),
+    Field("state", 1, "state class"),
+    Field("excursions", 2, "excursions too short for an event since power-up, saturating"),
+    Field("uptime", 4, "seconds since power-up"),
+    Field("clock", 6, "the chip's clock, ss mm hh DD MM YY"),
+)
+
 #: What a meter keeps of one report and serves to the terminal.
 JOURNAL_ENTRY = Layout(
     Field("number", 4, "journal number, one more for every entry"),
@@ -173,14 +185,15 @@ JOURNAL_ENTRY = Layout(
 IDENTITY = Layout(
     Field("version", 1, "layout version, 1"),
     Field("baud", 1, "baud feature word of DL/T 645: 02 = 600 … 08 = 2400 … 40 = 19200"),
-    Field("seal", 6, "seal address, BCD, low byte first"),
     Field("meter", 6, "meter address, BCD, low byte first"),
+    # These two stay neighbours: together they are the identity report.
+    Field("seal", 6, "seal address, BCD, low byte first"),
     Field("asset", 32, "asset number, ASCII, last character first, padded with 00 behind"),
     Field("key", 16, "SM4 key"),
     Field("phone", 16, "customer's phone, ASCII, padded with 00"),
     Field("sequence", 2, "provisioning sequence number"),
     Field("reserved", 46, "00"),
-    Field("crc", 2, "CRC-16/IBM-3740 over all before it"),
+    Field("crc", 2, "CRC-16/IBM-3740 over all before it, high byte first"),
 )
 
 #: One slot of the event log in flash. Ages and signature are made when a record is sent.
@@ -192,7 +205,7 @@ ENTRY = Layout(
     Field("loop_mv", 2, "loop voltage in mV"),
     Field("flags", 2, "flags known when it happened"),
     Field("stamp", 4, "uptime in seconds when it happened"),
-    Field("crc", 2, "CRC-16/IBM-3740 over all before it"),
+    Field("crc", 2, "CRC-16/IBM-3740 over all before it, high byte first"),
     Field("acked", 1, "FF until the meter has acknowledged the report, then 00"),
 )
 

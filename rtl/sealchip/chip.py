@@ -1,0 +1,236 @@
+"""The seal chip: all components, one clock."""
+
+from amaranth.hdl import Array, Module, Mux, Signal
+from amaranth.lib import wiring
+from amaranth.lib.cdc import FFSynchronizer
+from amaranth.lib.wiring import In, Out
+
+from .bus_access import BusAccess
+from .deframer import Deframer
+from .diagnostics import DiagnosticsSource
+from .event_log import EventLog, LogCommand
+from .framer import Framer
+from .front_end import ComparatorFrontEnd
+from .identity import IdentityLoader
+from .interface import BAUD_FEATURE
+from .lamps import Lamps
+from .loop_monitor import LoopMonitor
+from .record_source import RecordSource
+from .reporter import Reporter
+from .slave import Slave
+from .spi_flash import FlashCommands, SpiFlash
+from .timebase import Timebase
+from .timing import bit_cycles
+from .transceiver import Transceiver
+
+__all__ = ["SealChip"]
+
+
+class SealChip(wiring.Component):
+    """The whole chip between its pins.
+
+    Power-up: the identity and the event log are read from flash, the loop is measured until it has held
+    one class for the debounce time, and *boot* is the first event. Every event goes into the log in flash
+    and from there to the meter, in order, until the meter has acknowledged it.
+
+    Parameters
+    ----------
+    clock_hz: frequency of the clock in Hz, 307 200 to 48 000 000.
+    baud: baud rate while the identity names none. flash_base: where the seal's part of the flash begins.
+
+    Members: the pins of `docs/architecture.md`. `rs485_ro`, `loop_cmp` and `flash_cipo` may be asynchronous.
+
+    Guarantees: `verif/chip/test_chip.py`.
+    """
+
+    def __init__(self, clock_hz, baud=2400, flash_base=0):
+        self._clock_hz, self._baud, self._flash_base = clock_hz, baud, flash_base
+        self._divisors = [bit_cycles(clock_hz, rate) for rate in BAUD_FEATURE.values()]
+        super().__init__(
+            {
+                "loop_cmp": In(1),
+                "loop_fb": Out(1),
+                "loop_drive": Out(1),
+                "rs485_ro": In(1, init=1),
+                "rs485_di": Out(1, init=1),
+                "rs485_de": Out(1),
+                "flash_sck": Out(1),
+                "flash_cs_n": Out(1, init=1),
+                "flash_copi": Out(1),
+                "flash_cipo": In(1),
+                "gsm_txd": Out(1, init=1),
+                "gsm_rxd": In(1, init=1),
+                "led_green": Out(1),
+                "led_red": Out(1),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.time = Timebase(self._clock_hz)
+        m.submodules.front_end = ComparatorFrontEnd()
+        m.submodules.loop = LoopMonitor(self._clock_hz)
+        m.submodules.flash = SpiFlash(self._clock_hz)
+        m.submodules.identity = IdentityLoader(self._baud, self._flash_base)
+        m.submodules.log = EventLog(self._flash_base)
+        m.submodules.pair = Transceiver(max(self._divisors))
+        m.submodules.deframer = Deframer()
+        m.submodules.access = BusAccess()
+        m.submodules.record = RecordSource()
+        m.submodules.diagnostics = DiagnosticsSource()
+        m.submodules.framer = Framer()
+        m.submodules.slave = Slave()
+        m.submodules.reporter = Reporter()
+        m.submodules.lamps = Lamps()
+        for connect in (
+            self._sense,
+            self._share_flash,
+            self._attach_pair,
+            self._share_identity,
+            self._feed_framer,
+            self._share_log,
+            self._serve,
+            self._light,
+        ):
+            connect(m, m.submodules)
+        return m
+
+    def _sense(self, m, s):
+        m.d.comb += [
+            s.front_end.cmp.eq(self.loop_cmp),
+            self.loop_drive.eq(s.front_end.drive),
+            s.loop.class_.eq(s.front_end.class_),
+            s.loop.millivolts.eq(s.front_end.millivolts),
+            s.log.uptime.eq(s.time.uptime),
+        ]
+        wiring.connect(m, s.loop.o, s.log.i)
+
+    def _share_flash(self, m, s):
+        """The identity loader owns the flash until it is ready, the log from then on."""
+        bus, loader, log = s.flash.bus, s.identity.flash, s.log.flash
+        m.d.comb += [
+            s.log.enable.eq(s.identity.ready),
+            self.flash_sck.eq(s.flash.sck),
+            self.flash_cs_n.eq(s.flash.cs_n),
+            self.flash_copi.eq(s.flash.copi),
+            s.flash.cipo.eq(self.flash_cipo),
+        ]
+        for name, member in FlashCommands.members.items():
+            if member.flow == In:
+                m.d.comb += getattr(bus, name).eq(
+                    Mux(s.identity.ready, getattr(log, name), getattr(loader, name))
+                )
+            else:
+                m.d.comb += [
+                    getattr(log, name).eq(getattr(bus, name)),
+                    getattr(loader, name).eq(getattr(bus, name)),
+                ]
+
+    def _attach_pair(self, m, s):
+        ro = Signal(init=1)
+        m.submodules.ro = FFSynchronizer(self.rs485_ro, ro, init=1)
+        wiring.connect(m, s.framer.o, s.pair.i)
+        m.d.comb += [
+            s.pair.divisor.eq(Array(self._divisors)[s.identity.baud]),
+            s.pair.ro.eq(ro),
+            self.rs485_di.eq(s.pair.di),
+            self.rs485_de.eq(s.pair.de),
+            s.deframer.valid.eq(s.pair.valid),
+            s.deframer.data.eq(s.pair.data),
+            s.deframer.error.eq(s.pair.error),
+            s.access.ro.eq(ro),
+            s.access.de.eq(s.pair.de),
+            s.access.tick_ms.eq(s.time.tick_ms),
+            s.access.seed.eq(s.identity.seed),
+            s.access.frame.eq(s.deframer.frame),
+            s.access.head.eq(s.deframer.head),
+            s.access.sent.eq(s.pair.done),
+            s.access.expects.eq(~s.slave.busy),
+            s.access.draw.eq(s.reporter.draw),
+            s.framer.abort.eq(s.pair.collision),
+        ]
+
+    def _share_identity(self, m, s):
+        """The deframer is mute while the framer sends, so both use the identity's one read port."""
+        m.d.comb += [
+            s.identity.address.eq(Mux(s.framer.busy, s.framer.address, s.deframer.address)),
+            s.deframer.byte.eq(s.identity.data),
+            s.framer.byte.eq(s.identity.data),
+            s.record.identity_byte.eq(s.identity.data),
+            s.framer.record_address.eq(s.record.identity_address),
+        ]
+
+    def _feed_framer(self, m, s):
+        m.d.comb += [
+            s.record.start.eq(s.framer.start),
+            s.record.index.eq(s.framer.index),
+            s.record.advance.eq(s.framer.advance),
+            s.record.uptime.eq(s.time.uptime),
+            s.record.this_boot.eq(s.log.this_boot),
+            s.record.entry_byte.eq(s.log.byte),
+            s.log.address.eq(s.record.entry_address),
+            s.framer.record.eq(s.record.byte),
+            s.diagnostics.start.eq(s.framer.start),
+            s.diagnostics.index.eq(s.framer.index),
+            s.diagnostics.millivolts.eq(s.front_end.millivolts),
+            s.diagnostics.state.eq(s.loop.state),
+            s.diagnostics.excursions.eq(s.loop.excursions),
+            s.diagnostics.uptime.eq(s.time.uptime),
+            s.framer.diagnostics.eq(s.diagnostics.byte),
+        ]
+
+    def _share_log(self, m, s):
+        """Slave and reporter take turns; whoever has begun goes on to the end, the reporter first."""
+        slaves_turn = Signal()
+        with m.If(~s.slave.log_start):
+            m.d.sync += slaves_turn.eq(0)
+        with m.Elif(~s.reporter.log_start):
+            m.d.sync += slaves_turn.eq(1)
+        with m.If(slaves_turn):
+            m.d.comb += [s.log.start.eq(s.slave.log_start), s.log.command.eq(LogCommand.FETCH_NTH)]
+        with m.Else():
+            m.d.comb += [s.log.start.eq(s.reporter.log_start), s.log.command.eq(s.reporter.log_command)]
+        m.d.comb += [
+            s.log.nth.eq(s.slave.log_nth),
+            s.slave.log_done.eq(s.log.done & slaves_turn),
+            s.slave.log_found.eq(s.log.found),
+            s.reporter.log_done.eq(s.log.done & ~slaves_turn),
+            s.reporter.log_found.eq(s.log.found),
+        ]
+
+    def _serve(self, m, s):
+        enable = s.identity.valid & s.log.ready
+        m.d.comb += [
+            s.slave.enable.eq(enable),
+            s.slave.frame.eq(s.deframer.frame),
+            s.slave.head.eq(s.deframer.head),
+            s.slave.quiet_ms.eq(s.access.quiet_ms),
+            s.slave.sent.eq(s.pair.done | s.pair.collision),
+            s.reporter.enable.eq(enable),
+            s.reporter.pending.eq(s.log.pending),
+            s.reporter.arrived.eq(s.log.i.valid & s.log.i.ready),
+            s.reporter.frame.eq(s.deframer.frame),
+            s.reporter.head.eq(s.deframer.head),
+            s.reporter.tick_ms.eq(s.time.tick_ms),
+            s.reporter.free.eq(s.access.free),
+            s.reporter.slave_busy.eq(s.slave.busy),
+            s.reporter.sent.eq(s.pair.done),
+            s.reporter.collided.eq(s.pair.collision),
+            s.framer.start.eq(s.slave.send | s.reporter.send),
+            s.framer.message.eq(Mux(s.slave.busy, s.slave.message, s.reporter.message)),
+            s.framer.function.eq(s.deframer.head.control),
+            s.framer.di.eq(s.deframer.head.di),
+            s.framer.error.eq(s.slave.error),
+        ]
+
+    def _light(self, m, s):
+        m.d.comb += [
+            s.lamps.identity_ready.eq(s.identity.ready),
+            s.lamps.identity_valid.eq(s.identity.valid),
+            s.lamps.state.eq(s.loop.state),
+            s.lamps.exchanged.eq(s.reporter.exchanged),
+            s.lamps.pending.eq(s.log.pending),
+            s.lamps.failed.eq(s.reporter.failed),
+            self.led_green.eq(s.lamps.green),
+            self.led_red.eq(s.lamps.red),
+        ]

@@ -1,0 +1,134 @@
+"""One entry of the event log on its way from and to flash: the bytes, their CRC and what they say."""
+
+from amaranth.hdl import Array, C, Cat, Module, Signal
+from amaranth.lib import data, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from .crc16 import crc16
+from .interface import ENTRY, Flags, Kind, StateClass
+
+__all__ = ["EntryReader", "EntryWriter", "LoopEvent"]
+
+_CRC, _ACKED = ENTRY.offsets["crc"], ENTRY.offsets["acked"]
+
+
+class LoopEvent(data.Struct):
+    """What the loop monitor hands over; the log adds boot count, counter and time stamp."""
+
+    kind: Kind
+    state: StateClass
+    loop_mv: 16
+    excursions: 1
+
+
+class EntryReader(wiring.Component):
+    """Takes the bytes of one slot and says what they are.
+
+    *Timing:* the outputs are right from the second cycle after the last byte on; byte 0 starts anew. The
+    bytes stay readable through `address` → `byte`, one cycle later.
+
+    Members
+    -------
+    strobe, index, i: bytes of the slot in order. valid: CRC right. blank: all FF. acked: acknowledged.
+    boot, counter: of the entry. address, byte: read port.
+
+    Guarantees: `verif/chip/test_event_log.py`.
+    """
+
+    strobe: In(1)
+    index: In(8)
+    i: In(8)
+    valid: Out(1)
+    blank: Out(1)
+    acked: Out(1)
+    boot: Out(32)
+    counter: Out(32)
+    address: In(range(ENTRY.size))
+    byte: Out(8)
+
+    def elaborate(self, platform):
+        m = Module()
+        memory = m.submodules.memory = Memory(shape=8, depth=ENTRY.size, init=[])
+        write, read = memory.write_port(), memory.read_port()
+        crc = m.submodules.crc = crc16()
+        covered = self.index < _ACKED
+        m.d.comb += [
+            write.addr.eq(self.index),
+            write.data.eq(self.i),
+            write.en.eq(self.strobe),
+            read.addr.eq(self.address),
+            self.byte.eq(read.data),
+            crc.data.eq(self.i),
+            crc.start.eq(self.strobe & (self.index == 0)),
+            crc.valid.eq(self.strobe & covered),
+            self.valid.eq(crc.match_detected),
+        ]
+        with m.If(self.strobe):
+            m.d.sync += [
+                self.blank.eq((self.i == 0xFF) & (self.blank | (self.index == 0))),
+                self.acked.eq(self.i != 0xFF),
+            ]
+            # Boot count and counter are the first eight bytes, low byte first.
+            with m.If(self.index < 8):
+                m.d.sync += Cat(self.boot, self.counter).eq(Cat(Cat(self.boot, self.counter)[8:], self.i))
+        return m
+
+
+class EntryWriter(wiring.Component):
+    """Makes the bytes of a new entry, the CRC included.
+
+    *Timing:* `start` holds the time stamp and restarts the CRC; then `byte` follows `index` in the same
+    cycle and `strobe` says that it has been taken.
+
+    Members
+    -------
+    start, index, byte, strobe: see above. event, boot, counter, uptime: what the entry shall say.
+
+    Guarantees: `verif/chip/test_event_log.py`.
+    """
+
+    start: In(1)
+    index: In(8)
+    byte: Out(8)
+    strobe: In(1)
+    event: In(LoopEvent)
+    boot: In(32)
+    counter: In(32)
+    uptime: In(32)
+
+    def elaborate(self, platform):
+        m = Module()
+        crc = m.submodules.crc = crc16()
+        stamp = Signal(32)
+        flags = Signal(16)
+        booted_before = (self.event.kind == Kind.BOOT) & (self.boot != 1)
+        m.d.comb += [
+            flags[_bit(Flags.UNOBSERVED)].eq(booted_before),
+            flags[_bit(Flags.EXCURSIONS)].eq(self.event.excursions),
+        ]
+        values = {
+            "boot": self.boot,
+            "counter": self.counter,
+            "kind": self.event.kind,
+            "state": self.event.state,
+            "loop_mv": self.event.loop_mv,
+            "flags": flags,
+            "stamp": stamp,
+            "crc": Cat(crc.crc[8:], crc.crc[:8]),
+        }
+        fields = [(field.width, values[field.name]) for field in ENTRY.fields if field.name in values]
+        raw = Cat(Cat(value, C(0, 8 * width))[: 8 * width] for width, value in fields)
+        m.d.comb += [
+            self.byte.eq(Array(raw.word_select(n, 8) for n in range(_ACKED))[self.index]),
+            crc.start.eq(self.start),
+            crc.data.eq(self.byte),
+            crc.valid.eq(self.strobe & (self.index < _CRC)),
+        ]
+        with m.If(self.start):
+            m.d.sync += stamp.eq(self.uptime)
+        return m
+
+
+def _bit(flag):
+    return flag.value.bit_length() - 1

@@ -1,0 +1,82 @@
+"""From classes of measurement to events: what the loop is, and every change of it."""
+
+from amaranth.hdl import Module, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.fifo import SyncFIFOBuffered
+from amaranth.lib.wiring import In, Out
+
+from .debounce import Debounce
+from .interface import Kind, StateClass
+from .log_entry import LoopEvent
+
+__all__ = ["LoopMonitor"]
+
+#: Events that wait while the log is busy; an erase (0.4 s) lets at most 20 debounced changes pass, and
+#: those that find the queue full are merged into the next event: the state is reported as it then is.
+QUEUE_DEPTH = 32
+
+
+class LoopMonitor(wiring.Component):
+    """Makes one event of the first state after power-up (*boot*) and of every later change.
+
+    Becoming *sealed* is *closed*, leaving it is *opened*; so is any change between classes that are not
+    sealed (the state class tells which). An event carries whether shorter excursions were counted since
+    the one before.
+
+    Parameters
+    ----------
+    clock_hz: frequency of the clock in Hz. hold: debounce time in seconds.
+
+    Members
+    -------
+    class_, millivolts: from the front end. o: events. state: filtered class. excursions: count since reset.
+
+    Guarantees: `verif/chip/test_blocks.py::test_loop_monitor`, `verif/chip/test_chip.py`.
+    """
+
+    def __init__(self, clock_hz, hold=0.020):
+        self._clock_hz, self._hold = clock_hz, hold
+        super().__init__(
+            {
+                "class_": In(StateClass),
+                "millivolts": In(16),
+                "o": Out(stream.Signature(LoopEvent)),
+                "state": Out(StateClass),
+                "excursions": Out(16),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        debounce = m.submodules.debounce = Debounce(self._clock_hz, self._hold)
+        queue = m.submodules.queue = SyncFIFOBuffered(width=len(self.o.payload.as_value()), depth=QUEUE_DEPTH)
+        event = Signal(LoopEvent)
+        booted = Signal()
+        reported = Signal(16)  # excursions told so far
+        changed = Signal()  # there is a change to tell
+
+        m.d.comb += [
+            debounce.i.eq(self.class_),
+            self.state.eq(debounce.state),
+            self.excursions.eq(debounce.excursions),
+            event.state.eq(debounce.state),
+            event.loop_mv.eq(self.millivolts),
+            event.excursions.eq(debounce.excursions != reported),
+            queue.w_data.eq(event),
+            queue.w_en.eq(changed),
+            self.o.payload.eq(queue.r_data),
+            self.o.valid.eq(queue.r_rdy),
+            queue.r_en.eq(self.o.ready),
+        ]
+        with m.If(~booted):
+            m.d.comb += event.kind.eq(Kind.BOOT)
+        with m.Elif(debounce.state == StateClass.SEALED):
+            m.d.comb += event.kind.eq(Kind.CLOSED)
+        with m.Else():
+            m.d.comb += event.kind.eq(Kind.OPENED)
+
+        with m.If(queue.w_en & queue.w_rdy):
+            m.d.sync += [changed.eq(0), booted.eq(1), reported.eq(debounce.excursions)]
+        with m.If(debounce.changed):
+            m.d.sync += changed.eq(1)
+        return m

@@ -1,0 +1,101 @@
+"""The bytes of a seal record, made from the log's loaded entry, the identity and the time."""
+
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import data, enum, wiring
+from amaranth.lib.wiring import In, Out
+
+from .interface import ENTRY, IDENTITY, RECORD, RECORD_VERSION, Algorithm, Flags
+
+__all__ = ["RecordSource"]
+
+
+class _Source(enum.Enum, shape=2):
+    """Where one byte of the record comes from; for `CONSTANT`, `offset` is its value."""
+
+    CONSTANT = 0
+    IDENTITY = 1
+    ENTRY = 2
+    #: Uptime less the entry's time stamp.
+    AGE = 3
+
+
+class _Origin(data.Struct):
+    source: _Source
+    offset: 7
+
+
+def _origins():
+    """(source, offset) of each byte of `RECORD`; challenge and MAC are 0 until records are signed."""
+    constants = {"version": RECORD_VERSION, "algorithm": Algorithm.UNSIGNED.value, "challenge": 0, "mac": 0}
+    for field in RECORD.fields:
+        for n in range(field.width):
+            if field.name in constants:
+                yield _Source.CONSTANT, constants[field.name] if n == 0 else 0
+            elif field.name == "seal":
+                yield _Source.IDENTITY, IDENTITY.offsets["seal"] + n
+            elif field.name == "age":
+                yield _Source.AGE, ENTRY.offsets["stamp"] + n
+            else:
+                yield _Source.ENTRY, ENTRY.offsets[field.name] + n
+
+
+class RecordSource(wiring.Component):
+    """Byte `index` of the record, three cycles after `index` has changed.
+
+    `start` latches the uptime, so that all bytes of the age belong together. `advance` strobes when the
+    byte has been taken; the age is subtracted byte by byte, so the bytes must be taken in order. An entry
+    of an earlier power-up has no known age: *age unknown* is set and the age counts from this power-up.
+
+    Members
+    -------
+    start, index, byte, advance: see above. uptime: seconds. this_boot: the entry is of this power-up.
+    entry_address, entry_byte: the log's loaded entry. identity_address, identity_byte: the identity.
+
+    Guarantees: `verif/chip/test_chip.py::test_age`, `test_event_from_before_power_loss`.
+    """
+
+    start: In(1)
+    index: In(range(RECORD.size))
+    byte: Out(8)
+    advance: In(1)
+    uptime: In(32)
+    this_boot: In(1)
+    entry_address: Out(range(ENTRY.size))
+    entry_byte: In(8)
+    identity_address: Out(range(IDENTITY.size))
+    identity_byte: In(8)
+
+    def elaborate(self, platform):
+        m = Module()
+        origin = Signal(_Origin)
+        uptime = Signal(32)
+        borrow = Signal()
+        difference = Signal(9)
+
+        with m.Switch(self.index):
+            for n, (source, offset) in enumerate(_origins()):
+                with m.Case(n):
+                    m.d.sync += [origin.source.eq(source), origin.offset.eq(offset)]
+
+        stamp = Mux(self.this_boot, self.entry_byte, 0)
+        m.d.comb += [
+            self.entry_address.eq(origin.offset),
+            self.identity_address.eq(origin.offset),
+            difference.eq(uptime[:8] - stamp - borrow),
+        ]
+        with m.Switch(origin.source):
+            with m.Case(_Source.CONSTANT):
+                m.d.comb += self.byte.eq(origin.offset)
+            with m.Case(_Source.IDENTITY):
+                m.d.comb += self.byte.eq(self.identity_byte)
+            with m.Case(_Source.AGE):
+                m.d.comb += self.byte.eq(difference)
+                with m.If(self.advance):
+                    m.d.sync += [uptime.eq(uptime >> 8), borrow.eq(difference[8])]
+            with m.Case(_Source.ENTRY):
+                m.d.comb += self.byte.eq(self.entry_byte)
+                with m.If((self.index == RECORD.offsets["flags"]) & ~self.this_boot):
+                    m.d.comb += self.byte.eq(self.entry_byte | Flags.AGE_UNKNOWN.value)
+        with m.If(self.start):
+            m.d.sync += [uptime.eq(self.uptime), borrow.eq(0)]
+        return m

@@ -1,0 +1,124 @@
+"""The seal as second master: pushes each event to its meter until the meter has acknowledged it."""
+
+from amaranth.hdl import Module, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from .deframer import FrameHead
+from .event_log import LogCommand
+from .messages import Message
+
+__all__ = ["Reporter"]
+
+#: Time in ms within which the meter's answer must have come: Td up to 500 ms and the frame at 600 baud.
+ANSWER_MS = 1000
+#: Back-off after a report without acknowledgement: 0.5 s, doubled each time up to 32 s.
+BACKOFF_MS, BACKOFF_STEPS = 512, 6
+ACKNOWLEDGED = 0x94
+
+
+class Reporter(wiring.Component):
+    """Sends the oldest unacknowledged event until the meter's 94H arrives, then the next one.
+
+    After the first acknowledged report of a power-up it also sends the seal's address and asset number
+    once, with the same retries but behind all events. A collision costs only a new draw for the pair. A
+    new event ends a back-off: the meter hears of it at once.
+
+    *Guarantee:* an entry is acknowledged in the log only by a normal answer (94H, no data) of exactly the
+    meter's address, after a report that was sent whole, before anything else was heard.
+
+    Members
+    -------
+    enable: identity valid, log restored. pending: there are unacknowledged events. arrived: strobe, a new
+    event was logged. frame, head, tick_ms, free: the pair. draw: new slot.
+    slave_busy: the slave holds log and framer. log_*: the log. send, message: to the framer.
+    sent, collided: how the frame ended. exchanged: a report was acknowledged in this power-up.
+    failed: the last report was not acknowledged in time.
+
+    Proof of delivery in tests: `verif/chip/test_chip.py::test_report_until_acknowledged`, `test_many_seals`.
+    """
+
+    enable: In(1)
+    pending: In(1)
+    arrived: In(1)
+    frame: In(1)
+    head: In(FrameHead)
+    tick_ms: In(1)
+    free: In(1)
+    draw: Out(1)
+    slave_busy: In(1)
+    log_start: Out(1)
+    log_command: Out(LogCommand)
+    log_done: In(1)
+    log_found: In(1)
+    send: Out(1)
+    message: Out(Message)
+    sent: In(1)
+    collided: In(1)
+    exchanged: Out(1)
+    failed: Out(1)
+
+    def elaborate(self, platform):
+        m = Module()
+        introduced = Signal()  # the meter knows the seal's asset number
+        attempts = Signal(range(BACKOFF_STEPS + 1))
+        wait = Signal(range(BACKOFF_MS << BACKOFF_STEPS))
+        introducing = self.message == Message.REPORT_IDENTITY
+        acknowledged = (
+            self.frame & self.head.meter & (self.head.control == ACKNOWLEDGED) & (self.head.length == 0)
+        )
+
+        with m.If(self.tick_ms & (wait != 0)):
+            m.d.sync += wait.eq(wait - 1)
+
+        with m.FSM(name="state"):
+            with m.State("idle"):
+                m.d.comb += self.draw.eq(1)
+                with m.If(self.enable & ~self.slave_busy):
+                    with m.If(self.pending):
+                        m.d.sync += self.message.eq(Message.REPORT_RECORD)
+                        m.next = "fetch"
+                    with m.Elif(self.exchanged & ~introduced):
+                        m.d.sync += self.message.eq(Message.REPORT_IDENTITY)
+                        m.next = "contend"
+            with m.State("fetch"):
+                m.d.comb += [self.log_start.eq(1), self.log_command.eq(LogCommand.FETCH_OLDEST)]
+                with m.If(self.log_done):
+                    m.next = "idle"
+                    with m.If(self.log_found):
+                        m.next = "contend"
+            # The slave may use log and framer while the reporter waits; then the entry is fetched again.
+            with m.State("contend"):
+                with m.If(self.slave_busy):
+                    m.next = "idle"
+                with m.Elif(self.free):
+                    m.next = "send"
+            with m.State("send"):
+                m.d.comb += self.send.eq(1)
+                m.next = "sending"
+            with m.State("sending"):
+                m.d.sync += wait.eq(ANSWER_MS)
+                with m.If(self.collided):
+                    m.next = "idle"
+                with m.Elif(self.sent):
+                    m.next = "await"
+            with m.State("await"):
+                with m.If(acknowledged):
+                    m.d.sync += [self.failed.eq(0), attempts.eq(0), self.exchanged.eq(1)]
+                    m.next = "acknowledge"
+                    with m.If(introducing):
+                        m.d.sync += introduced.eq(1)
+                        m.next = "idle"
+                with m.Elif(self.frame | (wait == 0)):
+                    m.d.sync += [self.failed.eq(1), wait.eq(BACKOFF_MS << attempts)]
+                    with m.If(attempts != BACKOFF_STEPS):
+                        m.d.sync += attempts.eq(attempts + 1)
+                    m.next = "back-off"
+            with m.State("acknowledge"):
+                m.d.comb += [self.log_start.eq(1), self.log_command.eq(LogCommand.ACKNOWLEDGE)]
+                with m.If(self.log_done):
+                    m.next = "idle"
+            with m.State("back-off"):
+                with m.If(self.arrived | (wait == 0)):
+                    m.next = "idle"
+        return m

@@ -1,0 +1,66 @@
+"""The chip's sense of time: a millisecond tick, a second tick and the uptime."""
+
+from amaranth.hdl import Module, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import Out
+
+from .timing import cycles
+
+__all__ = ["Timebase"]
+
+
+class Timebase(wiring.Component):
+    """Divides the clock into milliseconds and seconds.
+
+    The first tick comes one whole period after reset. A second is 1000 ticks of the rounded millisecond;
+    `timing.cycles` bounds the error at 1 %.
+
+    Parameters
+    ----------
+    clock_hz: frequency of the clock in Hz.
+
+    Members
+    -------
+    tick_ms, tick_s: one-cycle strobes.
+    uptime: seconds since reset, wraps after 136 years.
+
+    Guarantees: `verif/chip/test_blocks.py::test_timebase`.
+    """
+
+    def __init__(self, clock_hz):
+        self._ms_cycles = cycles(clock_hz, 1e-3)
+        super().__init__({"tick_ms": Out(1), "tick_s": Out(1), "uptime": Out(32)})
+
+    def elaborate(self, platform):
+        m = Module()
+        prescaler = m.submodules.prescaler = _Divider(self._ms_cycles)
+        seconds = m.submodules.seconds = _Divider(1000)
+        m.d.comb += [
+            prescaler.en.eq(1),
+            self.tick_ms.eq(prescaler.tick),
+            seconds.en.eq(prescaler.tick),
+            self.tick_s.eq(seconds.tick),
+        ]
+        with m.If(self.tick_s):
+            m.d.sync += self.uptime.eq(self.uptime + 1)
+        return m
+
+
+class _Divider(wiring.Component):
+    """Ticks on every `period`-th enabled cycle."""
+
+    def __init__(self, period):
+        self._period = period
+        super().__init__({"en": wiring.In(1), "tick": Out(1)})
+
+    def elaborate(self, platform):
+        m = Module()
+        count = Signal(range(self._period))
+        last = count == self._period - 1
+        m.d.comb += self.tick.eq(self.en & last)
+        with m.If(self.en):
+            with m.If(last):
+                m.d.sync += count.eq(0)
+            with m.Else():
+                m.d.sync += count.eq(count + 1)
+        return m

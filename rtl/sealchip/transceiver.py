@@ -1,0 +1,113 @@
+"""RS485 transceiver side: driver enable around each frame, receiver, and listening to oneself."""
+
+from amaranth.hdl import Module, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from .uart_rx import Receiver
+from .uart_tx import Transmitter
+
+__all__ = ["FrameByte", "Transceiver"]
+
+
+class FrameByte(data.Struct):
+    """One byte of a frame to send; `last` releases the driver behind it."""
+
+    data: 8
+    last: 1
+
+
+class Transceiver(wiring.Component):
+    """Sends whole frames with the driver enabled, receives everything else.
+
+    *Timing:* the driver is enabled one bit before the first start bit and released at the end of the last
+    stop bit. Bytes of one frame must be offered without a gap longer than the frame's end: the driver
+    stays on, line idle, until `last` has been sent.
+    *Errors:* while sending, the pair is compared with what is sent in the middle of each bit; where they
+    differ somebody else drives too: `collision` strobes, the driver is released in the next cycle and the
+    rest of the frame must be withdrawn by the sender. Received characters are muted while sending.
+
+    Parameters
+    ----------
+    divisor_max: largest divisor, in clock cycles.
+
+    Members
+    -------
+    i: bytes of frames to send. divisor: clock cycles of one bit.
+    ro: receiver output, synchronised. di, de: driver input and enable.
+    valid, data, error: received characters. collision: see above. done: strobe, a frame was sent whole.
+
+    Guarantees: `verif/chip/test_blocks.py::test_transceiver`.
+    """
+
+    def __init__(self, divisor_max):
+        self._divisor_max = divisor_max
+        super().__init__(
+            {
+                "i": In(stream.Signature(FrameByte)),
+                "divisor": In(range(divisor_max + 1)),
+                "ro": In(1, init=1),
+                "di": Out(1, init=1),
+                "de": Out(1),
+                "valid": Out(1),
+                "data": Out(8),
+                "error": Out(1),
+                "collision": Out(1),
+                "done": Out(1),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        tx = m.submodules.tx = Transmitter(self._divisor_max)
+        rx = m.submodules.rx = Receiver(self._divisor_max)
+        lead = Signal(range(self._divisor_max + 1))
+        # A character that began while the driver was on is not the others': it stays muted to its end.
+        muted = Signal()
+        clash = tx.sample & (self.ro != tx.o)
+
+        m.d.comb += [
+            tx.divisor.eq(self.divisor),
+            rx.divisor.eq(self.divisor),
+            rx.i.eq(self.ro | self.de),
+            self.di.eq(tx.o),
+            self.valid.eq(rx.valid & ~muted),
+            self.data.eq(rx.data),
+            self.error.eq(rx.error),
+            tx.i.payload.eq(self.i.payload.data),
+            tx.abort.eq(self.collision),
+        ]
+        with m.If(self.de):
+            m.d.sync += muted.eq(rx.busy)
+        with m.Elif(~rx.busy):
+            m.d.sync += muted.eq(0)
+
+        with m.FSM(name="driver") as fsm:
+            m.d.comb += self.de.eq(~fsm.ongoing("off"))
+            with m.State("off"):
+                m.d.sync += lead.eq(self.divisor)
+                with m.If(self.i.valid):
+                    m.next = "lead"
+            with m.State("lead"):
+                m.d.sync += lead.eq(lead - 1)
+                with m.If(lead == 1):
+                    m.next = "frame"
+            with m.State("frame"):
+                m.d.comb += [
+                    tx.i.valid.eq(self.i.valid),
+                    self.i.ready.eq(tx.i.ready),
+                    self.collision.eq(clash),
+                ]
+                with m.If(self.i.valid & self.i.ready & self.i.payload.last):
+                    m.next = "tail"
+                with m.If(clash):
+                    m.next = "off"
+            with m.State("tail"):
+                m.d.comb += self.collision.eq(clash)
+                with m.If(clash):
+                    m.next = "off"
+                # The cycle that would take another byte is the last one of the stop bit.
+                with m.Elif(tx.i.ready):
+                    m.d.comb += self.done.eq(1)
+                    m.next = "off"
+        return m

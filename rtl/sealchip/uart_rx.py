@@ -1,0 +1,84 @@
+"""UART receiver, 8E1 (DL/T 645-2007), sampling each bit in its middle."""
+
+from amaranth.hdl import Cat, Module, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+__all__ = ["Receiver"]
+
+
+class Receiver(wiring.Component):
+    """Receives 8E1 characters from a synchronised line.
+
+    *Timing:* a falling edge starts a character; a start bit that is not low in its middle is taken for a
+    glitch. `valid` strobes in the middle of the stop bit, with `data` and `error`; the next edge may come
+    right then, so characters may follow without a gap.
+    *Errors:* wrong parity or a low stop bit raise `error` together with `valid`. After a low stop bit
+    (break) the receiver waits for the line to return.
+    There is no back-pressure: `data` holds until the next character ends, at least 10 bits later.
+
+    Parameters
+    ----------
+    divisor_max: largest divisor, in clock cycles.
+
+    Members
+    -------
+    i: the line. divisor: clock cycles of one bit.
+    valid, data, error: the character. busy: inside a character.
+
+    Guarantees: `verif/chip/test_blocks.py::test_uart_loopback`, `test_receiver_errors`.
+    """
+
+    def __init__(self, divisor_max):
+        self._divisor_max = divisor_max
+        super().__init__(
+            {
+                "i": In(1, init=1),
+                "divisor": In(range(divisor_max + 1)),
+                "valid": Out(1),
+                "data": Out(8),
+                "error": Out(1),
+                "busy": Out(1),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        time = Signal(range(self._divisor_max + 1))
+        bit = Signal(4)
+        parity = Signal()
+
+        m.d.comb += self.error.eq(parity | ~self.i)
+        # Each bit is timed from the middle of the one before; the start bit only half a bit from its edge.
+        with m.FSM(name="state") as fsm:
+            m.d.comb += self.busy.eq(~fsm.ongoing("idle"))
+            with m.State("idle"):
+                m.d.sync += [time.eq(self.divisor >> 1), bit.eq(0), parity.eq(0)]
+                with m.If(~self.i):
+                    m.next = "start"
+            with m.State("start"):
+                m.d.sync += time.eq(time - 1)
+                with m.If(time == 1):
+                    m.d.sync += time.eq(self.divisor)
+                    with m.If(self.i):
+                        m.next = "idle"
+                    with m.Else():
+                        m.next = "bits"
+            with m.State("bits"):
+                m.d.sync += time.eq(time - 1)
+                with m.If(time == 1):
+                    m.d.sync += [time.eq(self.divisor), bit.eq(bit + 1)]
+                    with m.If(bit == 9):
+                        m.d.comb += self.valid.eq(1)
+                        with m.If(self.i):
+                            m.next = "idle"
+                        with m.Else():
+                            m.next = "break"
+                    with m.Else():
+                        m.d.sync += parity.eq(parity ^ self.i)
+                        with m.If(bit != 8):
+                            m.d.sync += self.data.eq(Cat(self.data[1:], self.i))
+            with m.State("break"):
+                with m.If(self.i):
+                    m.next = "idle"
+        return m

@@ -1,0 +1,80 @@
+"""UART transmitter, 8E1 (DL/T 645-2007: 1 start, 8 data LSB first, even parity, 1 stop)."""
+
+from amaranth.hdl import Cat, Module, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+__all__ = ["Transmitter"]
+
+#: Bits of one character on the wire.
+CHARACTER_BITS = 11
+
+
+class Transmitter(wiring.Component):
+    """Sends each byte as one 8E1 character.
+
+    *Timing:* the start bit begins in the cycle after the transfer; each bit lasts `divisor` cycles; a byte
+    offered in the last cycle of the stop bit follows without a gap. After reset the line is idle (1).
+    `divisor` may change only while `busy` is 0. `abort` ends the character at once, line back to idle.
+
+    Parameters
+    ----------
+    divisor_max: largest divisor, in clock cycles.
+
+    Members
+    -------
+    i: bytes to send.
+    divisor: clock cycles of one bit, at least 8.
+    o: the line.
+    busy: a character is on the line.
+    sample: strobe in the middle of each bit; `o` is then stable for half a bit on both sides.
+
+    Guarantees: `verif/chip/test_blocks.py::test_uart_loopback`, `test_transmitter_wave`.
+    """
+
+    def __init__(self, divisor_max):
+        self._divisor_max = divisor_max
+        super().__init__(
+            {
+                "i": In(stream.Signature(8)),
+                "divisor": In(range(divisor_max + 1)),
+                "abort": In(1),
+                "o": Out(1, init=1),
+                "busy": Out(1),
+                "sample": Out(1),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        # Bits still to come, next one lowest; ones are shifted in, so that the stop bit and the idle
+        # line need no case of their own.
+        shift = Signal(CHARACTER_BITS - 1, init=~0)
+        left = Signal(range(CHARACTER_BITS + 1))
+        time = Signal(range(self._divisor_max + 1))
+
+        bit_ends = time == self.divisor - 1
+        m.d.comb += [
+            self.busy.eq(left != 0),
+            self.i.ready.eq((left == 0) | ((left == 1) & bit_ends)),
+            self.sample.eq(self.busy & (time == self.divisor >> 1)),
+        ]
+        with m.If(self.busy):
+            m.d.sync += time.eq(time + 1)
+            with m.If(bit_ends):
+                m.d.sync += [
+                    time.eq(0),
+                    left.eq(left - 1),
+                    self.o.eq(shift[0]),
+                    shift.eq(Cat(shift[1:], 1)),
+                ]
+        with m.If(self.i.valid & self.i.ready):
+            m.d.sync += [
+                self.o.eq(0),
+                shift.eq(Cat(self.i.payload, self.i.payload.xor(), 1)),
+                left.eq(CHARACTER_BITS),
+                time.eq(0),
+            ]
+        with m.If(self.abort):
+            m.d.sync += [self.o.eq(1), left.eq(0), time.eq(0)]
+        return m
