@@ -3,9 +3,6 @@
 from pathlib import Path
 
 from amaranth.back import verilog as back
-from amaranth.hdl import ClockDomain, ClockSignal, Module, ResetSignal, Signal
-from amaranth.lib.io import PortDirection
-from amaranth.lib.wiring import In
 
 from .chip import SealChip
 
@@ -24,16 +21,6 @@ def verilog(clock_hz=12_000_000, baud=2400, front_end="comparator", *, gsm=False
         raise ValueError(f"front end {front_end!r}: this chip has {', '.join(FRONT_ENDS)}")
     if gsm:
         raise ValueError("this chip has no GSM sequencer: export it without")
-    chip = SealChip(clock_hz, baud)
-    m = Module()
-    m.domains.sync = ClockDomain("sync")
-    clk, rst = Signal(name="clk"), Signal(name="rst")
-    m.d.comb += [ClockSignal().eq(clk), ResetSignal().eq(rst)]
-    m.submodules.chip = chip
-    ports = {"clk": (clk, PortDirection.Input), "rst": (rst, PortDirection.Input)}
-    for pin, member in chip.signature.members.items():
-        direction = PortDirection.Input if member.flow == In else PortDirection.Output
-        ports[pin] = (getattr(chip, pin), direction)
-    text = back.convert(m, name=name, ports=ports, emit_src=True)
+    text = back.convert(SealChip(clock_hz, baud), name=name)
     # Source references without the place where the package happens to be installed.
     return text.replace(f"{Path(__file__).parent.parent}/", "")

@@ -1,6 +1,6 @@
 """The seal as a DL/T 645-2007 slave: answers reads (11H) and the read of its address (13H)."""
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
