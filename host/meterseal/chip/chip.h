@@ -1,0 +1,145 @@
+// One chip with what is soldered to it: flash, seal loop, lamps. Its clock edges are `tick`; everything
+// slower happens at `next`.
+#pragma once
+
+#include <algorithm>
+#include <memory>
+#include <vector>
+
+#include "Vseal_chip.h"
+#include "Vseal_chip___024root.h"
+#include "flash.h"
+#include "uart.h"
+
+// The model acts on the rising edge alone. Taking back what it remembers of the clock makes the next
+// evaluation a rising edge again and saves evaluating the falling one; where a version of Verilator
+// remembers under another name, the falling edge is evaluated.
+template <class Root>
+inline void clock_low(Root& root, Vseal_chip& model) {
+    root.clk = 0;
+    if constexpr (requires { root.__Vtrigprevexpr___TOP__clk__0; }) root.__Vtrigprevexpr___TOP__clk__0 = 0;
+    else model.eval();
+}
+
+class Chip {
+  public:
+    static constexpr int threshold_mv = 2500;
+    static constexpr Cycle reset_cycles = 16;
+
+    explicit Chip(const BitTimes& times) : monitor(times) {}
+
+    Flash flash;
+    Receiver monitor;           // hears what this chip alone drives
+    bool corrupted = false;     // the pair differed from what this chip drove
+    uint8_t lamps_told = 0;
+    bool closed = false;
+    int closed_mv = 4000;
+    Cycle next = never;         // the next of reset's end, the flash and the loop's edges
+
+    bool powered() const { return model_ != nullptr; }
+    bool driving() const { return pins_ & pin_de; }
+    bool driven() const { return !driving() || (pins_ & pin_di); }
+    bool loop_driven() const { return pins_ & pin_drive; }
+    bool comparator() const { return loop_driven() && closed && closed_mv > threshold_mv; }
+    uint8_t lamps() const { return uint8_t(pins_ >> lamps_shift & 3); }
+
+    // All registers start anew with a power-up: the model is made and destroyed.
+    void power(bool on, bool line, Cycle now) {
+        if (on == powered()) return;
+        if (on) {
+            context_ = std::make_unique<VerilatedContext>();
+            model_ = std::make_unique<Vseal_chip>(context_.get());
+            root_ = model_->rootp;
+            root_->clk = 0;
+            root_->rst = 1;
+            root_->gsm_rxd = 1;
+            root_->flash_cipo = 1;
+            hear(line);
+            model_->eval();
+            reset_end_ = now + reset_cycles;
+            look(now);
+        } else {
+            model_->final();
+            model_.reset();
+            context_.reset();
+            flash.power_cut(now);
+            pins_ = 0;
+            reset_end_ = never;
+        }
+        plan();
+    }
+
+    void hear(bool line) {
+        if (powered()) root_->rs485_ro = line;
+    }
+
+    // One clock cycle. True when the driver, a lamp or `next` has changed.
+    bool tick(Cycle now) {
+        root_->clk = 1;
+        model_->eval();
+        clock_low(*root_, *model_);
+        return sample_pins() != pins_ && look(now);
+    }
+
+    // What is due at `now`.
+    void events(Cycle now) {
+        if (now >= reset_end_) {
+            root_->rst = 0;
+            reset_end_ = never;
+        }
+        if (now >= flash.next) flash.finish();
+        while (!edges_.empty() && now >= edges_.front()) {
+            edges_.erase(edges_.begin());
+            closed = !closed;
+        }
+        feel();
+        plan();
+    }
+
+    // The seal head touches and leaves its plates at the times in `edges`.
+    void move(std::vector<Cycle> edges) {
+        edges_ = std::move(edges);
+        plan();
+    }
+
+    // The comparator's pin follows the loop.
+    void feel() {
+        if (powered()) root_->loop_cmp = comparator();
+    }
+
+  private:
+    enum : unsigned {
+        pin_di = 1, pin_de = 2, pin_cs_n = 4, pin_sck = 8, pin_drive = 16, lamps_shift = 5,
+        pins_of_flash = pin_cs_n | pin_sck,
+    };
+
+    std::unique_ptr<VerilatedContext> context_;
+    std::unique_ptr<Vseal_chip> model_;
+    Vseal_chip___024root* root_ = nullptr;
+    unsigned pins_ = 0;
+    Cycle reset_end_ = never;
+    std::vector<Cycle> edges_;
+
+    unsigned sample_pins() const {
+        return root_->rs485_di | root_->rs485_de << 1 | root_->flash_cs_n << 2 | root_->flash_sck << 3 |
+               root_->loop_drive << 4 | root_->led_green << 5 | root_->led_red << 6;
+    }
+
+    bool look(Cycle now) {
+        const unsigned pins = sample_pins(), changed = pins ^ pins_;
+        pins_ = pins;
+        if (changed & pins_of_flash) {
+            flash.pins(pins & pin_cs_n, pins & pin_sck, root_->flash_copi, now);
+            root_->flash_cipo = flash.cipo;
+        }
+        if (changed & pin_drive) feel();
+        const Cycle planned = next;
+        if (changed & pin_cs_n) plan();
+        return (changed & ~unsigned(pins_of_flash | pin_drive)) || next != planned;
+    }
+
+    void plan() {
+        next = std::min(reset_end_, flash.next);
+        if (!edges_.empty()) next = std::min(next, edges_.front());
+    }
+};

@@ -1,0 +1,108 @@
+// Bit-level UART, 8E1: 1 start, 8 data low bit first, even parity, 1 stop. Event driven: `next` is the
+// cycle at which it wants to be called.
+#pragma once
+
+#include <array>
+
+#include "ring.h"
+#include "cycle.h"
+
+// Cycle of every half bit of a character, rounded each by itself so that no error adds up.
+class BitTimes {
+  public:
+    static constexpr unsigned bits = 11;
+
+    BitTimes(uint32_t clock_hz, uint32_t baud) {
+        for (unsigned i = 0; i < half_.size(); ++i)
+            half_[i] = (uint64_t(i) * clock_hz + baud) / (2 * uint64_t(baud));
+    }
+    Cycle start_of(unsigned bit) const { return half_[2 * bit]; }
+    Cycle middle_of(unsigned bit) const { return half_[2 * bit + 1]; }
+
+  private:
+    std::array<Cycle, 2 * bits + 1> half_;
+};
+
+enum class Heard { nothing, byte, bad_parity, bad_framing };
+
+class Receiver {
+  public:
+    explicit Receiver(const BitTimes& times) : times_(times) {}
+
+    Cycle next = never;
+    uint8_t data = 0;
+
+    // The line has changed; a falling edge starts a character.
+    void edge(Cycle now, bool level) {
+        if (level || next != never) return;
+        start_ = now;
+        bit_ = bits_ = 0;
+        next = now + times_.middle_of(0);
+    }
+
+    // Samples the middle of a bit.
+    Heard sample(bool level) {
+        if (bit_ == 0 && level) {  // a glitch, not a start bit
+            next = never;
+            return Heard::nothing;
+        }
+        bits_ |= unsigned(level) << bit_;
+        if (++bit_ < BitTimes::bits) {
+            next = start_ + times_.middle_of(bit_);
+            return Heard::nothing;
+        }
+        next = never;
+        data = uint8_t(bits_ >> 1);
+        if (!level) return Heard::bad_framing;
+        return __builtin_parity(bits_ >> 1 & 0x1ff) ? Heard::bad_parity : Heard::byte;
+    }
+
+    void mute() { next = never; }
+
+  private:
+    const BitTimes& times_;
+    Cycle start_ = 0;
+    unsigned bit_ = 0, bits_ = 0;
+};
+
+class Transmitter {
+  public:
+    Transmitter(const BitTimes& times, size_t capacity) : queue(capacity), times_(times) {}
+
+    Ring<uint8_t> queue;
+    Cycle next = never;
+    bool driving = false, level = true;
+    uint8_t data = 0;
+
+    // Something has been queued: begin unless a character is on its way.
+    void wake(Cycle now) {
+        if (!driving && !queue.empty()) next = now;
+    }
+
+    // Puts the next bit on the line. True when a character has been sent whole.
+    bool step(Cycle now) {
+        const bool sent = driving && bit_ == BitTimes::bits;
+        if (!driving || sent) {
+            driving = !queue.empty();
+            level = true;
+            next = never;
+            data_sent = data;
+            if (!driving) return sent;
+            data = queue.pop();
+            bits_ = unsigned(data) << 1 | unsigned(__builtin_parity(data)) << 9 | 1u << 10;
+            bit_ = 0;
+            start_ = now;
+        }
+        level = bits_ >> bit_ & 1;
+        next = start_ + times_.start_of(++bit_);
+        return sent;
+    }
+
+    // The character that `step` reported as sent.
+    uint8_t data_sent = 0;
+
+  private:
+    const BitTimes& times_;
+    Cycle start_ = 0;
+    unsigned bit_ = 0, bits_ = 0;
+};
