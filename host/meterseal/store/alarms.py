@@ -17,6 +17,7 @@ from sqlalchemy import (
     Table,
     UniqueConstraint,
     func,
+    literal,
     or_,
     select,
     update,
@@ -101,7 +102,10 @@ def clear(conn: Connection, codes: Iterable[Code], seal: str, at: datetime, by_c
     )
     newly = _many(conn, raised_before & _alarms.c.cleared_at.is_(None))
     later = or_(_alarms.c.cleared_at.is_(None), _alarms.c.cleared_by > by_counter)
-    cleared = {"cleared_at": func.coalesce(_alarms.c.cleared_at, at), "cleared_by": by_counter}
+    cleared = {
+        "cleared_at": func.coalesce(_alarms.c.cleared_at, literal(at, Moment)),
+        "cleared_by": by_counter,
+    }
     conn.execute(update(_alarms).where(raised_before & later).values(cleared))
     return [alarm for alarm in (_get(conn, old.id) for old in newly) if alarm is not None]
 

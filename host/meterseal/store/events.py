@@ -26,6 +26,7 @@ from sqlalchemy import (
 )
 
 from meterseal.clock import isoformat
+from meterseal.seal.layout import LayoutError
 from meterseal.seal.record import Flags, Kind, SealRecord, StateClass
 from meterseal.store.database import Moment, insert, metadata
 
@@ -34,6 +35,7 @@ __all__ = [
     "SealEvent",
     "after",
     "append",
+    "between",
     "conflicts",
     "document",
     "find",
@@ -58,7 +60,7 @@ _events = Table(
     Column("record", LargeBinary, nullable=False),
     Column("meter", String(12)),
     Column("terminal", String(16)),
-    Column("occurred_at", Moment, nullable=False),
+    Column("occurred_at", Moment, nullable=False, index=True),
     Column("received_at", Moment),
     Column("stored_at", Moment, nullable=False),
     UniqueConstraint("seal", "counter"),
@@ -120,6 +122,8 @@ class SealEvent:
     ) -> SealEvent:
         """The event that a 38-byte seal record tells; `LayoutError` when the record cannot be read."""
         said = SealRecord.decode(record)
+        if not said.seal.isdecimal():
+            raise LayoutError(f"{record.hex(' ').upper()}: seal address {said.seal} is not BCD")
         return cls(
             seal=said.seal,
             boot=said.boot,
@@ -217,6 +221,12 @@ def history(conn: Connection, seal: str | None = None, limit: int | None = 100) 
     if seal is None:
         return _many(conn, select(_events).order_by(_events.c.id.desc()).limit(limit))
     return _many(conn, _of(seal).order_by(_events.c.counter.desc()).limit(limit))
+
+
+def between(conn: Connection, since: datetime, until: datetime) -> list[SealEvent]:
+    """Events that happened in this time, both ends included, in the order of happening."""
+    happened = _events.c.occurred_at.between(since, until)
+    return _many(conn, select(_events).where(happened).order_by(_events.c.occurred_at, _events.c.id))
 
 
 def seals(conn: Connection) -> list[SealEvent]:

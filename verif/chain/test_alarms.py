@@ -1,0 +1,185 @@
+"""The alarm rules, alone and through the ledger."""
+
+from __future__ import annotations
+
+import itertools
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from meterseal.alarms import SEVERITY, Clear, Code, Raise, judge
+from meterseal.seal.record import NO_FLAGS, Flags, Kind, SealRecord, StateClass
+from meterseal.store import alarms, events, ledger
+from meterseal.store.database import Database
+from meterseal.store.events import Outcome, SealEvent
+
+SEAL = "000000000101"
+NOW = datetime(2026, 11, 22, 5, 5, tzinfo=UTC)
+OPEN, SEALED, UNKNOWN = StateClass.OPEN, StateClass.SEALED, StateClass.UNKNOWN
+
+
+def event(counter, kind, state, *, seal=SEAL, boot=1, flags=NO_FLAGS, age=0, loop_mv=None):
+    record = SealRecord(seal, boot, counter, kind, state, flags=flags, age=age, loop_mv=loop_mv)
+    at = NOW + timedelta(seconds=counter)
+    return SealEvent.of(record.encode(), meter="000000000001", occurred_at=at, received_at=at)
+
+
+def codes(verdicts):
+    return {verdict.code for verdict in verdicts if isinstance(verdict, Raise)}
+
+
+@pytest.fixture
+def database(tmp_path):
+    database = Database(tmp_path / "store.db")
+    yield database
+    database.close()
+
+
+def enter(database, *entered, at=NOW):
+    with database.transaction() as conn:
+        return [ledger.record(conn, one, at) for one in entered]
+
+
+def active(database):
+    with database.reading() as conn:
+        return {(alarm.code, alarm.counter, alarm.detail) for alarm in alarms.active(conn)}
+
+
+def test_every_code_has_a_severity():
+    assert set(SEVERITY) == set(Code)
+
+
+@pytest.mark.parametrize("state", [OPEN, UNKNOWN, SEALED])
+def test_the_first_boot_with_an_open_loop_raises_nothing(state):
+    first = event(1, Kind.BOOT, state, flags=Flags.UNOBSERVED)
+    assert codes(judge(first, None)) == set()
+
+
+@pytest.mark.parametrize("previous", [None, event(1, Kind.BOOT, OPEN), event(1, Kind.CLOSED, SEALED)])
+def test_an_opening_always_raises(previous):
+    assert codes(judge(event(2, Kind.OPENED, OPEN), previous)) == {Code.SEAL_OPEN_UNMATCHED}
+
+
+@pytest.mark.parametrize(
+    ("before", "found", "raised"),
+    [
+        (SEALED, OPEN, {Code.SEAL_OPEN_UNMATCHED}),
+        (SEALED, StateClass.HIGH, {Code.SEAL_OPEN_UNMATCHED, Code.SEAL_HIGH}),
+        (UNKNOWN, OPEN, {Code.SEAL_OPEN_UNMATCHED}),
+        (SEALED, SEALED, set()),
+        (SEALED, UNKNOWN, set()),
+        (OPEN, OPEN, set()),
+        (StateClass.LOW, OPEN, set()),
+    ],
+)
+def test_a_boot_that_finds_the_loop_opened_meanwhile_raises(before, found, raised):
+    assert codes(judge(event(2, Kind.BOOT, found), event(1, Kind.BOOT, before))) == raised
+
+
+def test_a_boot_after_an_unobserved_time_raises():
+    boot = event(2, Kind.BOOT, SEALED, boot=2, flags=Flags.UNOBSERVED)
+    assert codes(judge(boot, event(1, Kind.BOOT, SEALED))) == {Code.SEAL_UNOBSERVED}
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_only_proof_of_a_sealed_loop_clears(kind):
+    for state in StateClass:
+        clears = [verdict for verdict in judge(event(2, kind, state), None) if isinstance(verdict, Clear)]
+        assert bool(clears) is (state is SEALED)
+
+
+def test_opening_and_closing_raise_and_clear(database):
+    opened, closed = enter(
+        database, event(1, Kind.BOOT, SEALED), event(2, Kind.OPENED, OPEN), event(3, Kind.CLOSED, SEALED)
+    )[1:]
+    assert [alarm.code for alarm in opened.raised] == [Code.SEAL_OPEN_UNMATCHED]
+    assert [(alarm.code, alarm.counter, alarm.cleared_by) for alarm in closed.cleared] == [
+        (Code.SEAL_OPEN_UNMATCHED, 2, 3)
+    ]
+    assert active(database) == set()
+
+
+def test_a_gap_is_alarmed_and_disappears_once_the_missing_records_arrive(database):
+    enter(database, event(1, Kind.BOOT, SEALED), event(5, Kind.CLOSED, SEALED))
+    assert active(database) == {(Code.SEAL_COUNTER_GAP, 5, "counter 1 to 5, 3 missing")}
+    enter(database, event(3, Kind.CLOSED, SEALED))
+    assert active(database) == {
+        (Code.SEAL_COUNTER_GAP, 3, "counter 1 to 3, 1 missing"),
+        (Code.SEAL_COUNTER_GAP, 5, "counter 3 to 5, 1 missing"),
+    }
+    enter(database, event(4, Kind.OPENED, OPEN), event(2, Kind.OPENED, OPEN))
+    assert active(database) == set()
+
+
+def test_an_opening_that_arrives_after_its_closing_is_raised_and_cleared_at_once(database):
+    enter(database, event(1, Kind.BOOT, SEALED), event(3, Kind.CLOSED, SEALED))
+    (late,) = enter(database, event(2, Kind.OPENED, OPEN))
+    assert [alarm.code for alarm in late.raised] == [Code.SEAL_OPEN_UNMATCHED]
+    assert Code.SEAL_OPEN_UNMATCHED in {alarm.code for alarm in late.cleared}
+    assert active(database) == set()
+
+
+def test_conflicting_copies_are_kept_and_alarmed(database):
+    first, second, again = enter(
+        database, event(1, Kind.BOOT, SEALED), event(1, Kind.BOOT, OPEN), event(1, Kind.BOOT, OPEN, age=9)
+    )
+    assert [first.outcome, second.outcome, again.outcome] == [Outcome.NEW, Outcome.CONFLICT, Outcome.CONFLICT]
+    assert active(database) == {(Code.EVIDENCE_CONFLICT, 1, "two contents, both kept")}
+    assert again.raised == []
+    with database.reading() as conn:
+        assert [one.state for one in events.history(conn)] == [SEALED]
+        assert [one.state for one in events.conflicts(conn)] == [OPEN]
+
+
+def test_an_acknowledgement_belongs_to_the_first(database):
+    enter(database, event(2, Kind.OPENED, OPEN))
+    with database.transaction() as conn:
+        (alarm,) = alarms.active(conn)
+        assert alarms.acknowledge(conn, alarm.id, NOW, "3021")
+        assert not alarms.acknowledge(conn, alarm.id, NOW, "3022")
+        assert [one.acknowledged_by for one in alarms.every(conn)] == ["3021"]
+
+
+#: Any life of a seal: each event as (kind, state, flags), numbered from 1 in true order.
+LIVES = st.lists(
+    st.tuples(
+        st.sampled_from(Kind), st.sampled_from(StateClass), st.sampled_from([NO_FLAGS, Flags.UNOBSERVED])
+    ),
+    min_size=1,
+    max_size=7,
+).map(lambda life: list(enumerate(life, 1)))
+
+
+def arrival(life):
+    """Any order of the life's events, some missing, some repeated."""
+    return st.lists(st.sampled_from(life), min_size=1, max_size=2 * len(life))
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory):
+    database = Database(tmp_path_factory.mktemp("order") / "store.db")
+    yield database
+    database.close()
+
+
+#: Each example has seals of its own in the shared store.
+NUMBERS = itertools.count(1)
+
+
+@settings(max_examples=100, deadline=None)
+@given(arrived=LIVES.flatmap(arrival))
+def test_active_alarms_depend_on_the_events_not_on_their_order(shared, arrived):
+    seen = []
+    for order in (arrived, sorted(set(arrived))):
+        seal = f"{next(NUMBERS):012}"
+        told = [event(n, kind, state, flags=flags, seal=seal) for n, (kind, state, flags) in order]
+        enter(shared, *told)
+        with shared.reading() as conn:
+            stored = [(one.counter, one.kind, one.state, one.flags) for one in events.history(conn, seal)]
+            assert events.conflicts(conn, seal) == []
+            open_alarms = {(alarm.code, alarm.counter, alarm.detail) for alarm in alarms.active(conn, seal)}
+        seen.append((stored, open_alarms))
+    assert seen[0] == seen[1]
+    assert len(seen[0][0]) == len(set(arrived))

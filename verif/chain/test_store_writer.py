@@ -1,0 +1,97 @@
+"""Group commit."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
+
+import pytest
+
+from meterseal.store import outbox
+from meterseal.store.database import Database
+from meterseal.store.writer import Writer
+
+NOW = datetime(2026, 11, 22, tzinfo=UTC)
+
+
+@pytest.fixture
+def database(tmp_path):
+    database = Database(tmp_path / "store.db")
+    yield database
+    database.close()
+
+
+@asynccontextmanager
+async def writing(database):
+    writer = Writer(database)
+    task = asyncio.create_task(writer.run())
+    yield writer
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+
+
+def put(key):
+    return lambda conn: outbox.put(conn, "topic", key, b"", NOW)
+
+
+def count(database):
+    with database.reading() as conn:
+        return outbox.pending(conn)
+
+
+def test_a_result_is_durable_when_it_is_there(database):
+    async def main():
+        async with writing(database) as writer:
+            assert await writer.do(put("a")) is True
+            assert count(database) == 1
+
+    asyncio.run(main())
+
+
+def test_many_writers_share_transactions(database, monkeypatch):
+    transactions = []
+    original = Writer._transaction
+    monkeypatch.setattr(
+        Writer, "_transaction", lambda self, work: transactions.append(len(work)) or original(self, work)
+    )
+
+    async def main():
+        async with writing(database) as writer:
+            assert all(await asyncio.gather(*(writer.do(put(f"{n}")) for n in range(2000))))
+
+    asyncio.run(main())
+    assert count(database) == 2000
+    assert len(transactions) < 50
+    assert max(transactions) <= Writer.MAX_BATCH
+
+
+def test_one_failing_piece_does_not_spoil_its_neighbours(database):
+    def half(conn):
+        outbox.put(conn, "topic", "half", b"", NOW)
+        raise KeyError("half")
+
+    async def main():
+        async with writing(database) as writer:
+            results = await asyncio.gather(
+                writer.do(put("a")), writer.do(half), writer.do(put("b")), return_exceptions=True
+            )
+        assert results[0] is True
+        assert isinstance(results[1], KeyError)
+        assert results[2] is True
+
+    asyncio.run(main())
+    assert count(database) == 2
+
+
+def test_a_caller_that_gave_up_disturbs_nobody(database):
+    async def main():
+        async with writing(database) as writer:
+            gone = asyncio.create_task(writer.do(put("a")))
+            await asyncio.sleep(0)
+            gone.cancel()
+            assert await writer.do(put("b")) is True
+
+    asyncio.run(main())
+    assert count(database) == 2
