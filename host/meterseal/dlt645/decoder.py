@@ -14,12 +14,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from meterseal.dlt645.control import TB_MAX
-from meterseal.dlt645.frame import LONGEST, Fault, Frame, check
+from meterseal.dlt645.frame import LONGEST, OVERHEAD, Fault, Frame, check
 
 __all__ = ["PREAMBLE_MAX", "Decoder", "Discarded", "Received"]
 
 #: Preamble bytes kept with a frame; a longer run of FE is noise.
 PREAMBLE_MAX = 64
+
+_NOISE = Fault.NOISE
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,9 @@ class Decoder:
         #: Bytes not reported yet: refused ones up to `_from`, then what may become a frame.
         self._rest = b""
         self._from = 0
-        self._reason = Fault.NOISE
+        self._reason = _NOISE
+        #: How far the refused frame at the front of them reaches.
+        self._refused = 0
         self._last = 0.0
 
     @property
@@ -79,36 +83,39 @@ class Decoder:
     def _scan(self, raw: bytes, *, final: bool) -> list[Received | Discarded]:
         """Report what can be told of `raw` and keep the rest; with `final` nothing is kept."""
         events: list[Received | Discarded] = []
-        begin, reason = 0, self._reason
+        begin, reason, refused = 0, self._reason, self._refused
         start = raw.find(b"\x68", self._from)
         while start >= 0:
             verdict = check(raw, start)
+            if isinstance(verdict, int):
+                preamble = _preamble(raw, begin, start)
+                if preamble > begin:
+                    events.append(Discarded(raw[begin:preamble], reason))
+                events.append(Received(Frame.at(raw, start), raw[preamble:verdict]))
+                begin, reason, refused = verdict, _NOISE, verdict
+                start = raw.find(b"\x68", verdict)
+                continue
             if verdict is Fault.INCOMPLETE and not final:
                 break
-            if verdict is Fault.NOISE:
-                start = raw.find(b"\x68", start + 1)
-                continue
-            preamble = _preamble(raw, begin, start)
-            if preamble > begin:
-                events.append(Discarded(raw[begin:preamble], reason))
-            if isinstance(verdict, Fault):
-                # What is refused from here on has a reason of its own.
+            # Bytes inside a refused frame are refused with it, unless a good frame begins there.
+            if verdict is not Fault.NOISE and start >= refused:
+                preamble = _preamble(raw, begin, start)
+                if preamble > begin:
+                    events.append(Discarded(raw[begin:preamble], reason))
                 begin, reason = preamble, verdict
-                start = raw.find(b"\x68", start + 1)
-            else:
-                events.append(Received(Frame.at(raw, start), raw[preamble:verdict]))
-                begin, reason = verdict, Fault.NOISE
-                start = raw.find(b"\x68", verdict)
+                refused = len(raw) if verdict is Fault.INCOMPLETE else start + OVERHEAD + raw[start + 9]
+            start = raw.find(b"\x68", start + 1)
         # Refused bytes stay until it is known whether the frame that begins behind them is good: then they
         # are reported as one. Up to a limit, for memory's sake.
         if start < 0 or start - begin > LONGEST:
             keep = len(raw) if final else _preamble(raw, begin, start if start >= 0 else len(raw))
             if keep > begin:
                 events.append(Discarded(raw[begin:keep], reason))
-            begin, reason = keep, Fault.NOISE
+            begin, reason, refused = keep, _NOISE, keep
         self._rest = raw[begin:]
         self._from = max(start - begin, 0)
         self._reason = reason
+        self._refused = refused - begin
         return events
 
 

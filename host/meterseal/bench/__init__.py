@@ -1,0 +1,1 @@
+"""Every published figure, measured beside its peers in one run."""
