@@ -1,0 +1,106 @@
+"""Links of the chain as processes of their own, watched through their JSON lines."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+Line = dict[str, Any]
+
+
+class Link:
+    """A running `meterseal NAME …`; everything it says on standard output is kept in `lines`."""
+
+    def __init__(self, name: str, *arguments: object) -> None:
+        code = f"from meterseal.{name}.cli import app; app()"
+        self.lines: list[Line] = []
+        self._more = threading.Condition()
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", code, *map(str, arguments), "--json"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def wait_for(self, what: str, *, count: int = 1, timeout: float = 20.0, **fields: object) -> Line:
+        """The `count`-th line that tells `what` with these fields; fails with all lines when none comes."""
+
+        def found() -> list[Line]:
+            return [line for line in self.lines if line["what"] == what and fields.items() <= line.items()]
+
+        with self._more:
+            self._more.wait_for(lambda: len(found()) >= count or not self._reader.is_alive(), timeout)
+            lines = found()
+        assert len(lines) >= count, f"no {what} {fields} among {self.lines}"
+        return lines[count - 1]
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        self._process.kill()
+        self.wait()
+
+    def stop(self) -> int:
+        """SIGTERM; the exit code."""
+        self._process.send_signal(signal.SIGTERM)
+        return self.wait()
+
+    def wait(self) -> int:
+        """The exit code, once the process has ended."""
+        code = self._process.wait(20)
+        self._reader.join(5)
+        self.errors = self._process.stderr.read() if self._process.stderr else ""
+        for stream in (self._process.stdout, self._process.stderr):
+            if stream:
+                stream.close()
+        return code
+
+    @property
+    def running(self) -> bool:
+        return self._process.poll() is None
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        for text in self._process.stdout:
+            with self._more:
+                self.lines.append(json.loads(text))
+                self._more.notify_all()
+        with self._more:
+            self._more.notify_all()
+
+
+@pytest.fixture
+def start_link() -> Iterator[Callable[..., Link]]:
+    """Starts `meterseal NAME …`; whatever still runs at the end of the test is killed."""
+    links: list[Link] = []
+
+    def start(name: str, *arguments: object) -> Link:
+        links.append(Link(name, *arguments))
+        return links[-1]
+
+    yield start
+    for link in links:
+        if link.running:
+            link.kill()
+
+
+@pytest.fixture
+def eventually() -> Callable[[Callable[[], bool]], None]:
+    """Waits until a condition holds."""
+
+    def wait(condition: Callable[[], bool], timeout: float = 20.0) -> None:
+        end = time.monotonic() + timeout
+        while not condition():
+            assert time.monotonic() < end, "it never came true"
+            time.sleep(0.05)
+
+    return wait

@@ -1,0 +1,107 @@
+"""The simulated modem against our AT client, in memory."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from meterseal.customer.modem import BUFFER_MAX, Answer, Modem, Submitted
+from meterseal.gsm.at import AtClient, Event, Failed, Ready, Send, Sent
+from meterseal.gsm.pdu import Submit
+
+MESSAGE = Submit("13800138000", "封印被打开", 7)
+
+
+def ask(modem: Modem, *commands: str) -> str:
+    raw = b""
+    for command in commands:
+        for event in modem.receive(command.encode() + b"\r"):
+            assert isinstance(event, Answer)
+            raw += event.raw
+    return raw.decode()
+
+
+def talk(client: AtClient, modem: Modem, events: list[Event]) -> tuple[list[Event], list[Submit]]:
+    """Carry bytes both ways until nobody has anything to say; the modem takes every message."""
+    heard: list[Event] = []
+    messages = []
+    while events:
+        event = events.pop(0)
+        if not isinstance(event, Send):
+            heard.append(event)
+            continue
+        answers = modem.receive(event.raw)
+        while answers:
+            answer = answers.pop(0)
+            if isinstance(answer, Submitted):
+                messages.append(answer.message)
+                answers += modem.accepted(answer.message.reference)
+            else:
+                events += client.receive(answer.raw, 0.0)
+    return heard, messages
+
+
+@pytest.mark.parametrize("echo", [False, True])
+@pytest.mark.parametrize("unsolicited", [False, True])
+def test_client_and_modem_understand_each_other(echo: bool, unsolicited: bool) -> None:
+    client, modem = AtClient(), Modem(echo=echo, unsolicited=unsolicited)
+    heard, _ = talk(client, modem, client.start(0.0))
+    assert Ready() in heard
+    heard, messages = talk(client, modem, client.send(MESSAGE.encode(), 1.0))
+    assert Sent(7) in heard
+    assert not any(isinstance(event, Failed) for event in heard)
+    assert messages == [MESSAGE]
+
+
+def test_a_modem_that_restarted_unseen_takes_the_next_message() -> None:
+    client, modem = AtClient(), Modem()
+    talk(client, modem, client.start(0.0))
+    heard, messages = talk(client, Modem(), client.send(MESSAGE.encode(), 1.0))
+    assert Sent(7) in heard
+    assert messages == [MESSAGE]
+
+
+def test_a_prompt_that_a_killed_host_left_open_is_called_off() -> None:
+    modem = Modem()
+    ask(modem, "ATE0", "AT+CMGF=0", "AT+CMGS=17")
+    modem.receive(b"0005")
+    client = AtClient()
+    heard, messages = talk(client, modem, client.start(0.0))
+    assert Ready() in heard
+    assert not messages
+
+
+def test_what_a_modem_says_after_power_up() -> None:
+    modem = Modem()
+    assert ask(modem, "AT") == "AT\r\r\nOK\r\n"
+    assert ask(modem, "ATE0") == "ATE0\r\r\nOK\r\n"
+    assert ask(modem, "AT+CMGS=17") == "\r\nERROR\r\n"
+    assert ask(modem, "AT+CMEE=1", "AT+CMGS=17") == "\r\nOK\r\n\r\n+CMS ERROR: 302\r\n"
+    assert ask(modem, "AT+NONSENSE") == "\r\n+CME ERROR: 4\r\n"
+    assert ask(modem, "AT+CREG?") == "\r\n+CREG: 0,1\r\n\r\nOK\r\n"
+
+
+@pytest.mark.parametrize("pdu", ["00", "xyz", MESSAGE.encode().hex() + "00", "印"])
+def test_a_wrong_pdu_is_refused(pdu: str) -> None:
+    modem = Modem()
+    ask(modem, "ATE0", "AT+CMEE=1", "AT+CMGF=0", "AT+CMGS=17")
+    assert modem.receive(pdu.encode() + b"\x1a") == [Answer(b"\r\n+CMS ERROR: 304\r\n")]
+
+
+def test_commands_wait_while_a_message_is_on_its_way() -> None:
+    modem = Modem()
+    length = len(MESSAGE.encode()) - 1
+    ask(modem, "ATE0", "AT+CMGF=0", f"AT+CMGS={length}")
+    assert modem.receive(MESSAGE.encode().hex().encode() + b"\x1aAT\r") == [Submitted(MESSAGE)]
+    assert modem.receive(b"AT\r") == []
+    assert modem.accepted(7) == [Answer(b"\r\n+CMGS: 7\r\n\r\nOK\r\n"), *[Answer(b"\r\nOK\r\n")] * 2]
+
+
+@given(st.lists(st.binary(max_size=100), max_size=20))
+def test_any_bytes_are_survived(chunks: list[bytes]) -> None:
+    modem = Modem()
+    for chunk in [*chunks, b"x" * BUFFER_MAX]:
+        if any(isinstance(event, Submitted) for event in modem.receive(chunk)):
+            modem.silent()
+    modem.receive(b"\x1b\r")
+    assert ask(modem, "ATE0").endswith("\r\nOK\r\n")
+    assert ask(modem, "AT") == "\r\nOK\r\n"

@@ -1,0 +1,113 @@
+"""The customer's process on a real PTY: what the host is told and what the phones show."""
+
+import asyncio
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from meterseal.gsm.at import AtClient, Event, Failed, Ready, Send, Sent
+from meterseal.gsm.pdu import DUPLICATE, Submit, submits
+from meterseal.io.ports import open_port
+
+StartLink = Callable[..., Any]
+NUMBER = "13800138000"
+LONG = "【供电局】" + "户号尾号0012电表封印被打开," * 5
+
+
+@pytest.fixture
+def pty(tmp_path: Path) -> str:
+    return str(tmp_path / "modem")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    return tmp_path / "customer.db"
+
+
+async def _exchange(path: str, messages: list[Submit], timeout: float) -> list[Event]:
+    loop = asyncio.get_running_loop()
+    client = AtClient(timeout=2.0, send_timeout=timeout)
+    port = await open_port(path)
+    ends: list[Event] = []
+    waiting = list(messages)
+    events = client.start(loop.time())
+    try:
+        while True:
+            for event in events:
+                if isinstance(event, Send):
+                    await port.write(event.raw)
+                elif isinstance(event, Sent | Failed):
+                    ends.append(event)
+                if isinstance(event, Ready | Sent | Failed) and waiting and client.ready:
+                    events.extend(client.send(waiting.pop(0).encode(), loop.time()))
+            if len(ends) == len(messages):
+                return ends
+            try:
+                assert client.deadline is not None
+                async with asyncio.timeout_at(client.deadline):
+                    events = client.receive(await port.read(), loop.time())
+            except TimeoutError:
+                events = client.tick(loop.time())
+    finally:
+        port.close()
+
+
+def send(path: str, messages: list[Submit], timeout: float = 5.0) -> list[Event]:
+    return asyncio.run(_exchange(path, messages, timeout))
+
+
+def inbox(store: Path) -> list[tuple[str, str]]:
+    code = "from meterseal.customer.cli import app; app()"
+    command = [sys.executable, "-c", code, "inbox", "--store", str(store), "--json"]
+    out = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    return [(message["number"], message["text"]) for message in json.loads(out)["messages"]]
+
+
+def test_a_message_in_two_parts_reaches_the_screen_as_one(
+    start_link: StartLink, pty: str, store: Path
+) -> None:
+    customer = start_link("customer", "run", "--pty", pty, "--store", store)
+    assert customer.wait_for("ready")["pty"] == pty
+    parts = submits(NUMBER, LONG, 1)
+    assert len(parts) == 2
+    assert send(pty, parts) == [Sent(2), Sent(3)]
+    customer.wait_for("message", number=NUMBER, text=LONG)
+    assert customer.stop() == 0
+    assert not Path(pty).is_symlink()
+    assert inbox(store) == [(NUMBER, LONG)]
+
+
+def test_a_copy_is_refused_and_shown_once_also_after_sigkill(
+    start_link: StartLink, pty: str, store: Path
+) -> None:
+    customer = start_link("customer", "run", "--pty", pty, "--store", store, "--slow", 30)
+    customer.wait_for("ready")
+    message = Submit(NUMBER, "封印被打开", 7)
+    (failed,) = send(pty, [message], timeout=0.5)
+    assert isinstance(failed, Failed)
+    customer.kill()
+    customer = start_link("customer", "run", "--pty", pty, "--store", store)
+    customer.wait_for("ready")
+    other_phone = Submit("13900139000", "封印被打开", 7)
+    assert send(pty, [message, other_phone]) == [Failed(DUPLICATE, "+CMS ERROR: 197"), Sent(7)]
+    assert inbox(store) == [(message.number, message.text), (other_phone.number, other_phone.text)]
+
+
+def test_a_copy_is_wanted_when_tp_rd_is_clear(start_link: StartLink, pty: str, store: Path) -> None:
+    start_link("customer", "run", "--pty", pty, "--store", store).wait_for("ready")
+    message = Submit(NUMBER, "x", 7, reject_duplicates=False)
+    assert send(pty, [message, message]) == [Sent(7), Sent(7)]
+    assert len(inbox(store)) == 2
+
+
+def test_a_modem_that_fails_echoes_and_chatters(start_link: StartLink, pty: str, store: Path) -> None:
+    options = ["--echo", "--unsolicited", "--fail-every", 2]
+    start_link("customer", "run", "--pty", pty, "--store", store, *options).wait_for("ready")
+    messages = [Submit(NUMBER, text, index) for index, text in enumerate("abc")]
+    assert send(pty, messages) == [Sent(0), Failed(500, "+CMS ERROR: 500"), Sent(2)]
+    assert inbox(store) == [(NUMBER, "a"), (NUMBER, "c")]
