@@ -17,8 +17,10 @@ from cloudevents.core.v1.event import CloudEvent
 from meterseal.seal.layout import LayoutError
 from meterseal.store.events import SealEvent, document
 
-__all__ = ["CONTENT_TYPE", "SOURCE", "TYPE", "HandoverError", "decode", "encode", "key"]
+__all__ = ["CONTENT_TYPE", "PATH", "SOURCE", "TYPE", "HandoverError", "decode", "encode", "key"]
 
+#: Where marketing takes the body, by POST; 2xx means that the event is stored there.
+PATH = "/api/handover"
 CONTENT_TYPE = "application/cloudevents+json"
 SOURCE = "/meterseal/metering"
 TYPE = "meterseal.seal.event.v1"
