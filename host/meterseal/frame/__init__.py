@@ -1,0 +1,1 @@
+"""Frames of either protocol, taken apart and put together for people."""
