@@ -105,12 +105,12 @@ def change_password(address: str, di: int, old: bytes, new: bytes) -> Frame:
 
 def clear_demand(address: str, *, password: bytes = NO_PASSWORD, operator: bytes = NO_OPERATOR) -> Frame:
     """19H: clear the maximum demand."""
-    return _frame(address, Function.CLEAR_DEMAND, password + operator)
+    return _clear(address, Clear(Function.CLEAR_DEMAND, password, operator))
 
 
 def clear_meter(address: str, *, password: bytes = NO_PASSWORD, operator: bytes = NO_OPERATOR) -> Frame:
     """1AH: clear the meter."""
-    return _frame(address, Function.CLEAR_METER, password + operator)
+    return _clear(address, Clear(Function.CLEAR_METER, password, operator))
 
 
 def clear_events(
@@ -121,7 +121,19 @@ def clear_events(
     operator: bytes = NO_OPERATOR,
 ) -> Frame:
     """1BH: clear the records of the event `di`, or of all."""
-    return _frame(address, Function.CLEAR_EVENTS, password + operator + _di(di))
+    return _clear(address, Clear(Function.CLEAR_EVENTS, password, operator, di))
+
+
+def _clear(address: str, clear: Clear) -> Frame:
+    return _frame(address, clear.function, clear.encode())
+
+
+def _four(**fields: bytes) -> bytes:
+    """Password and operator code, one behind the other."""
+    for name, raw in fields.items():
+        if len(raw) != 4:
+            raise FrameError(f"{name} {raw.hex(' ').upper() or 'without a byte'}: expected 4 bytes")
+    return b"".join(fields.values())
 
 
 def _split(frame: Frame, function: Function, *widths: int) -> list[bytes]:
@@ -149,9 +161,7 @@ class Write:
 
     def encode(self) -> bytes:
         """DI, PA P0 P1 P2, C0..C3, data."""
-        if len(self.password) != 4 or len(self.operator) != 4:
-            raise FrameError(f"write of {self.di:08X}: password and operator code have 4 bytes each")
-        return _di(self.di) + self.password + self.operator + self.data
+        return _di(self.di) + _four(password=self.password, operator=self.operator) + self.data
 
     @classmethod
     def parse(cls, frame: Frame) -> Write:
@@ -170,9 +180,7 @@ class PasswordChange:
 
     def encode(self) -> bytes:
         """DI, old PA P0 P1 P2, new PA P0 P1 P2."""
-        if len(self.old) != 4 or len(self.new) != 4:
-            raise FrameError(f"password change of {self.di:08X}: a password has 4 bytes")
-        return _di(self.di) + self.old + self.new
+        return _di(self.di) + _four(old_password=self.old, new_password=self.new)
 
     @classmethod
     def parse(cls, frame: Frame) -> PasswordChange:
@@ -190,7 +198,12 @@ class Clear:
     function: Function
     password: bytes
     operator: bytes
-    di: int | None
+    di: int | None = None
+
+    def encode(self) -> bytes:
+        """PA P0 P1 P2, C0..C3, DI."""
+        which = b"" if self.di is None else _di(self.di)
+        return _four(password=self.password, operator=self.operator) + which
 
     @classmethod
     def parse(cls, frame: Frame) -> Clear:
