@@ -1,0 +1,1 @@
+"""The simulated meter: slave to the terminal, receiver of the seals' reports."""
