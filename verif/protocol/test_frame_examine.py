@@ -146,6 +146,24 @@ def test_plain_text_in_both_languages(lang: str, word: str) -> None:
     assert len(result.stdout.splitlines()) > 8
 
 
+def test_a_terminal_gets_a_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "100")
+    result = CliRunner().invoke(app, ["decode", METER["answer"].encode().hex(), "--lang", "en"])
+    assert result.exit_code == 0
+    assert "┃" in result.stdout or "│" in result.stdout
+    assert "communication address" in result.stdout
+
+
+def test_encode_prints_plain_hex() -> None:
+    result = CliRunner().invoke(
+        app, ["encode", "dlt645", "--address", "1", "--di", "04000401", "--preamble", "0"]
+    )
+    assert (
+        result.stdout == MeterFrame("000000000001", 0x11, b"\x01\x04\x00\x04").encode(0).hex().upper() + "\n"
+    )
+
+
 @pytest.mark.parametrize("name", METER)
 def test_encode_dlt645(name: str) -> None:
     frame = METER[name]

@@ -133,6 +133,20 @@ def test_bad_printed_address(digits: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("region", "number", "station"),
+    [("44010", 1, 0), ("44010g", 1, 0), ("440106", 1 << 24, 0), ("440106", 1, 256)],
+)
+def test_address_that_does_not_fit(region: str, number: int, station: int) -> None:
+    with pytest.raises(FrameError):
+        TerminalAddress(region, number, station)
+
+
+def test_sequence_number_out_of_range() -> None:
+    with pytest.raises(FrameError, match="16"):
+        single(16)
+
+
+@pytest.mark.parametrize(
     "fields",
     [
         {"body": bytes(5)},

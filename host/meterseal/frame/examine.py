@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -106,8 +107,11 @@ def _no_frame(raw: bytes, begin: int, end: int, protocol: Protocol) -> list[Exam
     if protocol is Protocol.AUTO:
         twice = claimed[5:6] == bytes([START]) or claimed[1:3] == claimed[3:5]
         protocol = Protocol.UPLINK if twice and claimed[7:8] != bytes([START]) else Protocol.DLT645
-    decode, total = (_uplink, _uplink_total) if protocol is Protocol.UPLINK else (_meter, _meter_total)
-    return [Examined(protocol, part, None, decode(claimed[: total(claimed)]))]
+    if protocol is Protocol.UPLINK:
+        reason = _reason(UplinkFrame.decode, claimed[: _uplink_total(claimed)])
+    else:
+        reason = _reason(MeterFrame.decode, claimed[: _meter_total(claimed)])
+    return [Examined(protocol, part, None, reason)]
 
 
 def _uplink_total(claimed: bytes) -> int:
@@ -118,17 +122,9 @@ def _meter_total(claimed: bytes) -> int:
     return dlt645.OVERHEAD + claimed[9] if len(claimed) > 9 else len(claimed)
 
 
-def _uplink(claimed: bytes) -> str:
+def _reason(decode: Callable[[bytes], object], claimed: bytes) -> str:
     try:
-        UplinkFrame.decode(claimed)
-    except uplink.FrameError as error:
-        return str(error)
-    return "the frame overlaps another one"
-
-
-def _meter(claimed: bytes) -> str:
-    try:
-        MeterFrame.decode(claimed)
-    except dlt645.FrameError as error:
+        decode(claimed)
+    except ValueError as error:
         return str(error)
     return "the frame overlaps another one"
