@@ -152,9 +152,9 @@ def test_what_confirms_nothing(change: dict[str, object]) -> None:
     fields: dict[str, object] = {
         "control": 0, "address": ADDRESS, "afn": Afn.CONFIRM, "seq": single(1), "body": body,
     }  # fmt: skip
-    wire.up(wire.link.receive(Frame(**(fields | change)).encode(), 0.0))  # type: ignore[arg-type]
+    wire.up(wire.link.receive(Frame(**(fields | change)).encode(), 0.0))
     assert isinstance(wire.terminal_events[-1], terminal.Ignored)
-    wire.up(wire.link.receive(Frame(**fields).encode(), 0.0))  # type: ignore[arg-type]
+    wire.up(wire.link.receive(Frame(**fields).encode(), 0.0))
     assert wire.terminal_events[-1] == terminal.Confirmed("a")
 
 
