@@ -2,8 +2,9 @@
 
 The protocol has no sequence number. An answer is taken for the outstanding request only when address,
 function and DI (for a follow-up frame SEQ too) fit; everything else on the line is told as `Overheard`. The
-acknowledgement of a write carries no DI, so a late one would fit the next write: after a lost or repeated
-exchange the slave's late answers are waited for, and `ready_at` says until when. Other slaves need not wait.
+acknowledgement of a write carries no DI, so a late one would fit the next write: after an exchange with more
+requests than answers the line is given the time for late answers, and `ready_at` says until when. An answer
+that is complete within twice the timeout is never taken for another request's. Other slaves need not wait.
 
 Guarantees: `test_dlt645_master.py`; with lost, damaged and late frames `test_dlt645_pair.py`.
 """
@@ -75,7 +76,7 @@ class _Exchange:
     request: Frame
     asking: Frame
     tries: int = 0
-    repeated: bool = False
+    unanswered: bool = False
     seq: int = 0
     parts: list[bytes] = field(default_factory=list)
 
@@ -183,23 +184,13 @@ class Master:
             elif self._exchange is not None and self._exchange.is_answered_by(item.frame):
                 events.append(self._advance(self._exchange, item.frame, now))
             else:
-                self._overhear(item.frame, now)
                 events.append(Overheard(item.frame))
         return events
-
-    def _overhear(self, frame: Frame, now: float) -> None:
-        """A late answer may be followed by one more, a try apart."""
-        if frame.from_slave and now < self.ready_at(frame.address):
-            self._await_late(frame.address, now)
-
-    def _await_late(self, address: str, now: float) -> None:
-        """Late answers to the tries of one request come about as far apart as the tries went out."""
-        self._late[address] = now + 1.5 * self._timeout
 
     def _advance(self, exchange: _Exchange, frame: Frame, now: float) -> Event:
         """Take an answer: the end of the exchange, or the request for the next follow-up frame."""
         if frame.refused:
-            self._finish(exchange, now)
+            self._finish(exchange)
             return Refused(exchange.request, Err(frame.data[0]))
         content = frame.content[:-1] if frame.function == Function.READ_MORE else frame.content
         exchange.parts.append(content)
@@ -210,23 +201,22 @@ class Master:
             raw = exchange.asking.encode()
             self._sent(raw, now)
             return Send(raw)
-        self._finish(exchange, now)
+        self._finish(exchange)
         return Answered(exchange.request, frame, b"".join(exchange.parts))
 
-    def _finish(self, exchange: _Exchange, now: float) -> None:
-        """End the exchange; when a request went out twice, two answers may come."""
+    def _finish(self, exchange: _Exchange) -> None:
+        """End the exchange; after more requests than answers, late ones may come."""
         self._exchange = None
-        if exchange.repeated:
-            self._await_late(exchange.asking.address, now)
+        if exchange.unanswered:
+            self._late[exchange.asking.address] = self._due + self._timeout
 
     def _expire(self, exchange: _Exchange, now: float) -> Event:
         """The try is over: the next one, or the end."""
         exchange.tries += 1
+        exchange.unanswered = True
         if exchange.tries < self._tries:
-            exchange.repeated = True
             raw = exchange.asking.encode()
             self._sent(raw, now)
             return Send(raw)
-        self._exchange = None
-        self._await_late(exchange.asking.address, now)
+        self._finish(exchange)
         return TimedOut(exchange.request)
