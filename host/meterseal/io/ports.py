@@ -178,7 +178,7 @@ def _open_serial(url: str, baud: int, loop: asyncio.AbstractEventLoop) -> Port:
             raise Failure(f"the port {url} is in use by another program: end that program first") from None
         if error.errno in (errno.EACCES, errno.EPERM):
             raise Failure(f"no permission to open the port {url}: join the group that owns it") from None
-        raise PortLost(str(error)) from None
+        raise PortLost(os.strerror(error.errno) if error.errno else str(error)) from None
     return SerialPort(port, device, loop)
 
 
