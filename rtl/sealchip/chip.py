@@ -121,10 +121,11 @@ class SealChip(wiring.Component):
                     Mux(s.identity.ready, getattr(log, name), getattr(loader, name))
                 )
             else:
-                m.d.comb += [
-                    getattr(log, name).eq(getattr(bus, name)),
-                    getattr(loader, name).eq(getattr(bus, name)),
-                ]
+                m.d.comb += [getattr(user, name).eq(getattr(bus, name)) for user in (loader, log)]
+        with m.If(s.identity.ready):
+            m.d.comb += [loader.strobe.eq(0), loader.done.eq(0)]
+        with m.Else():
+            m.d.comb += [log.strobe.eq(0), log.done.eq(0)]
 
     def _attach_pair(self, m, s):
         ro = Signal(init=1)
@@ -229,7 +230,7 @@ class SealChip(wiring.Component):
             s.lamps.identity_valid.eq(s.identity.valid),
             s.lamps.state.eq(s.loop.state),
             s.lamps.exchanged.eq(s.reporter.exchanged),
-            s.lamps.pending.eq(s.log.pending),
+            s.lamps.pending.eq(s.loop.unlogged | s.log.pending),
             s.lamps.failed.eq(s.reporter.failed),
             self.led_green.eq(s.lamps.green),
             self.led_red.eq(s.lamps.red),

@@ -22,7 +22,7 @@ class FrameHead(data.Struct):
     di: 32
     #: The address is the seal's, digit for digit or by shortened addressing.
     to_seal: 1
-    #: The address is exactly the meter's.
+    #: The address is the meter's; a meter address of AA bytes in the identity stands for any meter.
     meter: 1
     broadcast: 1
 
@@ -179,6 +179,6 @@ class _AddressCompare(wiring.Component):
                     m.d.sync += self.to_seal.eq(0)
             with m.Elif(self.byte != self.data):
                 m.d.sync += self.to_seal.eq(0)
-        with m.If((step == 3) & (self.byte != self.data)):
+        with m.If((step == 3) & (self.byte != self.data) & (self.byte != _WILDCARD)):
             m.d.sync += self.meter.eq(0)
         return m

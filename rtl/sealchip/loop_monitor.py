@@ -30,6 +30,7 @@ class LoopMonitor(wiring.Component):
     Members
     -------
     class_, millivolts: from the front end. o: events. state: filtered class. excursions: count since reset.
+    unlogged: a change of `state`, from its very first cycle on, has not been taken from `o` yet.
 
     Guarantees: `verif/chip/test_blocks.py::test_loop_monitor`, `verif/chip/test_chip.py`.
     """
@@ -43,6 +44,7 @@ class LoopMonitor(wiring.Component):
                 "o": Out(stream.Signature(LoopEvent)),
                 "state": Out(StateClass),
                 "excursions": Out(16),
+                "unlogged": Out(1),
             }
         )
 
@@ -67,6 +69,7 @@ class LoopMonitor(wiring.Component):
             self.o.payload.eq(queue.r_data),
             self.o.valid.eq(queue.r_rdy),
             queue.r_en.eq(self.o.ready),
+            self.unlogged.eq(debounce.changed | changed | (queue.level != 0)),
         ]
         with m.If(~booted):
             m.d.comb += event.kind.eq(Kind.BOOT)

@@ -1,0 +1,50 @@
+"""The command `meterseal`: every group of commands comes from the package that it drives."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from meterseal.bench.cli import bench
+from meterseal.chip.cli import app as chip
+from meterseal.customer.cli import app as customer
+from meterseal.demo.cli import demo
+from meterseal.doctor import doctor
+from meterseal.errors import Failure
+from meterseal.frame.cli import app as frame
+from meterseal.marketing.cli import app as marketing
+from meterseal.meter.cli import app as meter
+from meterseal.metering.cli import app as metering
+from meterseal.seal.cli import app as seal
+from meterseal.terminal.cli import app as terminal
+
+__all__ = ["main"]
+
+app = typer.Typer(
+    help="Smart seals for electricity meters: the chip, its simulation, and the chain that carries its alarms.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+for command in (demo, doctor, bench):
+    app.command()(command)
+for name, group in {
+    "chip": chip,
+    "seal": seal,
+    "frame": frame,
+    "meter": meter,
+    "terminal": terminal,
+    "metering": metering,
+    "marketing": marketing,
+    "customer": customer,
+}.items():
+    app.add_typer(group, name=name)
+
+
+def main() -> None:
+    """Run the command line; a `Failure` is one sentence on stderr and exit code 1."""
+    try:
+        app()
+    except Failure as failure:
+        print(f"meterseal: {failure}", file=sys.stderr)
+        sys.exit(1)
