@@ -80,13 +80,13 @@ class Identity:
                 "crc": 0,
             },
         )
-        return raw[:-2] + crc16(raw[:-2]).to_bytes(2, "little")
+        return raw[:-2] + crc16(raw[:-2]).to_bytes(2, "big")
 
     @classmethod
     def decode(cls, raw: bytes) -> Identity:
         """The identity in `raw`; `Failure` says what is wrong with it."""
         fields = unpack(IDENTITY, raw)
-        expected = crc16(raw[:-2]).to_bytes(2, "little")
+        expected = crc16(raw[:-2]).to_bytes(2, "big")
         if fields["crc"] != expected:
             raise Failure(f"CRC is {fields['crc'].hex().upper()}, the content gives {expected.hex().upper()}")
         if fields["version"][0] != _VERSION:
