@@ -10,7 +10,7 @@ import pytest
 
 from meterseal.store import outbox
 from meterseal.store.database import Database
-from meterseal.store.writer import Writer
+from meterseal.store.writer import StoppedError, Writer
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 
@@ -95,3 +95,39 @@ def test_a_caller_that_gave_up_disturbs_nobody(database):
 
     asyncio.run(main())
     assert count(database) == 2
+
+
+def test_nobody_waits_for_a_writer_that_has_ended(database):
+    async def main():
+        writer = Writer(database)
+        task = asyncio.create_task(writer.run())
+        callers = [asyncio.create_task(writer.do(put(f"{n}"))) for n in range(2000)]
+        await asyncio.sleep(0.001)
+        task.cancel()
+        done = await asyncio.gather(*callers, return_exceptions=True)
+        stored = [one for one in done if one is True]
+        assert all(isinstance(one, StoppedError) for one in done if one is not True)
+        with pytest.raises(StoppedError):
+            await writer.do(put("late"))
+        assert count(database) == len(stored) < 2000
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(main())
+
+
+def test_a_failing_database_ends_the_writer_and_its_callers(database, monkeypatch):
+    def full():
+        raise OSError("disk full")
+
+    monkeypatch.setattr(database, "transaction", full)
+
+    async def main():
+        writer = Writer(database)
+        task = asyncio.create_task(writer.run())
+        with pytest.raises(StoppedError):
+            await writer.do(put("a"))
+        with pytest.raises(OSError, match="disk full"):
+            await task
+
+    asyncio.run(main())

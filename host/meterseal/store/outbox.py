@@ -10,6 +10,7 @@ from sqlalchemy import (
     Connection,
     Integer,
     LargeBinary,
+    Row,
     String,
     Table,
     UniqueConstraint,
@@ -20,7 +21,7 @@ from sqlalchemy import (
 
 from meterseal.store.database import Moment, insert, metadata
 
-__all__ = ["Item", "done", "due", "failed", "next_at", "pending", "put"]
+__all__ = ["Item", "done", "due", "failed", "history", "next_at", "pending", "put"]
 
 _outbox = Table(
     "outbox",
@@ -50,6 +51,8 @@ class Item:
     body: bytes
     created_at: datetime
     attempts: int
+    done_at: datetime | None = None
+    last_error: str | None = None
 
 
 def put(conn: Connection, topic: str, key: str, body: bytes, created_at: datetime) -> bool:
@@ -64,7 +67,12 @@ def due(conn: Connection, topic: str, now: datetime, limit: int = 100) -> list[I
     """What may be tried now, oldest first."""
     waiting = _open & (_outbox.c.topic == topic) & (_outbox.c.not_before <= now)
     rows = conn.execute(select(_outbox).where(waiting).order_by(_outbox.c.id).limit(limit))
-    return [Item(row.id, row.topic, row.key, row.body, row.created_at, row.attempts) for row in rows]
+    return [_item(row) for row in rows]
+
+
+def history(conn: Connection, limit: int | None = 100) -> list[Item]:
+    """Delivered or not, the last queued first."""
+    return [_item(row) for row in conn.execute(select(_outbox).order_by(_outbox.c.id.desc()).limit(limit))]
 
 
 def next_at(conn: Connection, topic: str) -> datetime | None:
@@ -89,3 +97,8 @@ def pending(conn: Connection, topic: str | None = None) -> int:
     """How many items wait."""
     waiting = _open if topic is None else _open & (_outbox.c.topic == topic)
     return conn.execute(select(func.count()).select_from(_outbox).where(waiting)).scalar_one()
+
+
+def _item(row: Row[*tuple[object, ...]]) -> Item:
+    columns = row._mapping
+    return Item(**{name: columns[name] for name in Item.__dataclass_fields__})

@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import Connection
 
 from meterseal.store.database import Database
 
-__all__ = ["Writer"]
+__all__ = ["StoppedError", "Writer"]
 
 T = TypeVar("T")
-_Work = tuple[Callable[[Connection], Any], asyncio.Future[Any]]
+
+
+class StoppedError(RuntimeError):
+    """The writer has ended; nothing can be stored any more, and this was not."""
+
+
+class _Piece(NamedTuple):
+    work: Callable[[Connection], Any]
+    future: asyncio.Future[Any]
 
 
 class Writer:
@@ -21,7 +29,8 @@ class Writer:
 
     While one transaction is flushed the next pieces gather, and go into the next transaction together. A
     piece that raises is undone alone and its caller gets the exception
-    (`test_one_failing_piece_does_not_spoil_its_neighbours`).
+    (`test_one_failing_piece_does_not_spoil_its_neighbours`). When the database itself fails, or `run` ends,
+    every caller gets `StoppedError` (`test_nobody_waits_for_a_writer_that_has_ended`).
     """
 
     #: Pieces in one transaction: bounds how long the first of them waits for the last.
@@ -30,37 +39,48 @@ class Writer:
     def __init__(self, database: Database) -> None:
         self._database = database
         # Bounded: a caller waits here when the disk cannot follow, and so does its peer.
-        self._queue: asyncio.Queue[_Work] = asyncio.Queue(4 * self.MAX_BATCH)
+        self._queue: asyncio.Queue[_Piece] = asyncio.Queue(4 * self.MAX_BATCH)
+        self._stopped = False
 
     async def do(self, work: Callable[[Connection], T]) -> T:
         """Run `work` in a transaction; returns its result once that is durable."""
+        if self._stopped:
+            raise StoppedError("the store is closed")
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        await self._queue.put((work, future))
+        await self._queue.put(_Piece(work, future))
         return await future
 
     async def run(self) -> None:
         """Serve until cancelled; raises when the database itself fails, for nothing can be stored then."""
-        while True:
-            batch = [await self._queue.get()]
-            while len(batch) < self.MAX_BATCH and not self._queue.empty():
-                batch.append(self._queue.get_nowait())
-            for (_, future), (result, error) in zip(batch, await self._commit(batch), strict=True):
-                if future.cancelled():
-                    continue
-                if error is None:
-                    future.set_result(result)
-                else:
-                    future.set_exception(error)
-
-    async def _commit(self, batch: list[_Work]) -> list[tuple[Any, Exception | None]]:
-        # A commit under way is finished also when we are cancelled: nobody may use the connection meanwhile.
-        pieces = [work for work, _ in batch]
-        commit = asyncio.get_running_loop().run_in_executor(None, self._transaction, pieces)
+        batch: list[_Piece] = []
         try:
-            return await asyncio.shield(commit)
+            while True:
+                batch = [await self._queue.get()]
+                while len(batch) < self.MAX_BATCH and not self._queue.empty():
+                    batch.append(self._queue.get_nowait())
+                await self._commit(batch)
+        finally:
+            self._stopped = True
+            while True:
+                for piece in batch:
+                    if not piece.future.done():
+                        piece.future.set_exception(StoppedError("the store is closed"))
+                if self._queue.empty():
+                    break
+                batch = [self._queue.get_nowait()]
+                # Lets a caller in who waited for a free place in the queue.
+                await asyncio.sleep(0)
+
+    async def _commit(self, batch: list[_Piece]) -> None:
+        loop = asyncio.get_running_loop()
+        commit = loop.run_in_executor(None, self._transaction, [piece.work for piece in batch])
+        try:
+            results = await asyncio.shield(commit)
         except asyncio.CancelledError:
-            await commit
+            # A commit under way is finished all the same, and its callers are told.
+            _tell(batch, await commit)
             raise
+        _tell(batch, results)
 
     def _transaction(self, pieces: list[Callable[[Connection], Any]]) -> list[tuple[Any, Exception | None]]:
         results: list[tuple[Any, Exception | None]] = []
@@ -72,3 +92,13 @@ class Writer:
                 except Exception as error:  # whatever it is, it is the caller's
                     results.append((None, error))
         return results
+
+
+def _tell(batch: list[_Piece], results: list[tuple[Any, Exception | None]]) -> None:
+    for piece, (result, error) in zip(batch, results, strict=True):
+        if piece.future.done():
+            continue  # The caller gave up meanwhile.
+        if error is None:
+            piece.future.set_result(result)
+        else:
+            piece.future.set_exception(error)

@@ -1,0 +1,34 @@
+"""Settings and thresholds (定值) of the metering system."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["Settings"]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All times in seconds."""
+
+    #: Heartbeat period of the terminals.
+    heartbeat: float = 900.0
+    #: A terminal silent for so many heartbeats is lost.
+    silence: float = 2.5
+    #: Largest accepted difference between a meter's clock and this one, above the terminals' poll period.
+    clock_drift: float = 60.0
+    #: How long a meter's cover alarm waits for the seal record that explains it.
+    cover_grace: float = 30.0
+    #: How far the times of a cover alarm and of the seal's opening may differ.
+    cover_tolerance: float = 5.0
+    #: How long a terminal may take to answer a request.
+    request_timeout: float = 20.0
+    #: How long a terminal may wait for a meter or seal behind it.
+    bus_timeout: int = 5
+    #: Connections served at a time.
+    connections: int = 10_000
+
+    @property
+    def patience(self) -> float:
+        """Seconds of silence after which a terminal counts as lost."""
+        return self.heartbeat * self.silence
