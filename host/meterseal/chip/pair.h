@@ -7,6 +7,8 @@
 #include <cstddef>
 #include <cstdint>
 
+// Everything else stays inside the library (-fvisibility=hidden), where the compiler may inline it.
+#pragma GCC visibility push(default)
 extern "C" {
 
 struct Pair;
@@ -68,3 +70,4 @@ void pair_end_state(const Pair*, uint32_t end, EndState*);
 // For the benchmark: the chip alone, both clock edges evaluated as Verilator's manual has it.
 void pair_bare_run(uint64_t cycles);
 }
+#pragma GCC visibility pop
