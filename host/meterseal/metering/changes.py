@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import NamedTuple
 
@@ -10,8 +11,9 @@ from sqlalchemy import Connection
 from meterseal.alarms import Code
 from meterseal.store import alarms
 from meterseal.store.ledger import Recorded
+from meterseal.trace import Trace
 
-__all__ = ["Changes", "Told"]
+__all__ = ["Changes", "Told", "tell"]
 
 
 class Told(NamedTuple):
@@ -52,3 +54,11 @@ class Changes:
         """What the ledger raised and cleared."""
         self.raised += [Told(alarm.code, alarm.seal, alarm.counter) for alarm in recorded.raised]
         self.cleared += [Told(alarm.code, alarm.seal, alarm.counter) for alarm in recorded.cleared]
+
+
+def tell(trace: Trace, raised: Iterable[Told], cleared: Iterable[Told]) -> None:
+    """Trace alarms, once they are durable."""
+    for told in raised:
+        trace("alarm", **told._asdict(), raised=True)
+    for told in cleared:
+        trace("alarm", **told._asdict(), raised=False)

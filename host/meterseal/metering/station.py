@@ -10,11 +10,12 @@ from functools import partial
 from typing import cast
 
 from meterseal.clock import Clock
+from meterseal.metering.changes import tell
 from meterseal.metering.intake import Intake, Taken
 from meterseal.metering.registry import terminal_name
 from meterseal.metering.settings import Settings
 from meterseal.store import diagnostics
-from meterseal.store.writer import Writer
+from meterseal.store.writer import StoppedError, Writer
 from meterseal.trace import Trace
 from meterseal.uplink.decoder import Discarded
 from meterseal.uplink.frame import Frame
@@ -137,14 +138,15 @@ class _Connection:
         self._last_heard = self._now()
         try:
             reason = await self._serve()
-        except OSError as error:
+        except (OSError, StoppedError) as error:
             reason = str(error)
         finally:
             # The last bytes may hold whole reports: they are stored, though nobody hears the confirmation.
             ended = self._session.disconnected()
             if self._name is not None:
                 self._station.logout(self._name, self, reason)
-            await self._handle(ended)
+            with suppress(StoppedError):
+                await self._handle(ended)
             await self.close()
 
     async def refuse(self, reason: str) -> None:
@@ -152,6 +154,9 @@ class _Connection:
         await self.close()
 
     async def close(self) -> None:
+        if self._writer.transport.get_write_buffer_size():
+            # It would wait for a peer that does not read; an unheard confirmation does no harm.
+            self._writer.transport.abort()
         self._writer.close()
         with suppress(OSError):  # The peer was faster.
             await self._writer.wait_closed()
@@ -265,10 +270,7 @@ class _Connection:
             facts = {"boot": event.boot, "counter": event.counter, "kind": event.kind.name.lower()}
             trace("event", seal=event.seal, **facts, outcome=taken.outcome.name.lower())
             self._station.stored()
-        for told in taken.raised:
-            trace("alarm", **told._asdict(), raised=True)
-        for told in taken.cleared:
-            trace("alarm", **told._asdict(), raised=False)
+        tell(trace, taken.raised, taken.cleared)
 
     def _send(self, raw: bytes) -> None:
         self._station.trace("wire", wire="uplink", direction="tx", peer=self.peer, bytes=_hex(raw))

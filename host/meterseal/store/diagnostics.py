@@ -24,7 +24,7 @@ from sqlalchemy import (
 from meterseal.clock import isoformat
 from meterseal.store.database import Moment, insert, metadata
 
-__all__ = ["SAMPLE_BYTES", "Diagnostic", "Kept", "count", "document", "every", "keep", "kept"]
+__all__ = ["SAMPLE_BYTES", "Diagnostic", "Kept", "count", "document", "every", "keep", "kept", "kept_document"]
 
 #: No sample is longer.
 SAMPLE_BYTES = 256
@@ -126,4 +126,16 @@ def document(oddity: Diagnostic) -> dict[str, object]:
         "first_at": isoformat(oddity.first_at),
         "last_at": isoformat(oddity.last_at),
         "sample": oddity.sample.hex().upper(),
+    }
+
+
+def kept_document(kept: Kept) -> dict[str, object]:
+    """Kept bytes as every JSON document shows them."""
+    return {
+        "id": kept.id,
+        "what": kept.what,
+        "origin": kept.origin,
+        "raw": kept.raw.hex().upper(),
+        "reason": kept.reason,
+        "stored_at": isoformat(kept.stored_at),
     }

@@ -1,0 +1,139 @@
+"""The metering system as a process: station, monitoring, delivery and API around one store."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import DatabaseError
+
+from meterseal.clock import Clock, SystemClock
+from meterseal.errors import Failure
+from meterseal.io.endpoint import format_endpoint, parse_endpoint
+from meterseal.metering.api import create_app
+from meterseal.metering.changes import Changes, tell
+from meterseal.metering.delivery import Delivery
+from meterseal.metering.http import serve_http
+from meterseal.metering.intake import Intake
+from meterseal.metering.monitor import Monitor
+from meterseal.metering.reading import OnDemand
+from meterseal.metering.registry import Registry
+from meterseal.metering.settings import Settings
+from meterseal.metering.station import Station
+from meterseal.metering.tables import PART
+from meterseal.store.database import Database
+from meterseal.store.writer import Writer
+from meterseal.trace import Trace
+
+__all__ = ["Options", "run"]
+
+#: Seconds between two looks at what time alone brings about.
+_WATCH = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Where the process listens, keeps and delivers; without `marketing` events wait in the outbox."""
+
+    listen: str
+    http: str
+    store: Path
+    marketing: str | None = None
+    registry: Registry = field(default_factory=Registry)
+    settings: Settings = field(default_factory=Settings)
+
+
+async def run(options: Options, trace: Trace, clock: Clock | None = None) -> None:
+    """Serve until cancelled; a `Failure` when an address is taken or the store is of no use."""
+    with (
+        _listening(options.listen) as uplink,
+        _listening(options.http) as http,
+        closing(Database(options.store, PART)) as database,
+    ):
+        try:
+            await _serve(options, trace, clock or SystemClock(), database, uplink, http)
+        except* DatabaseError as errors:
+            reason = _first(errors)
+        else:
+            return
+    raise Failure(f"store {options.store}: {reason}; nothing that was confirmed is lost")
+
+
+async def _serve(
+    options: Options,
+    trace: Trace,
+    clock: Clock,
+    database: Database,
+    uplink: socket.socket,
+    http: socket.socket,
+) -> None:
+    settings, registry = options.settings, options.registry
+    writer = Writer(database)
+    monitor = Monitor(settings, registry)
+    delivery = options.marketing and Delivery(options.marketing, database, writer, trace, clock)
+    wake = delivery.wake if delivery else _nobody_to_wake
+    station = Station(settings, Intake(monitor), writer, trace, clock, wake)
+    app = create_app(database, station, registry, OnDemand(station, database, registry, settings, clock))
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(writer.run())
+        tasks.create_task(_watch(monitor, writer, trace, clock))
+        tasks.create_task(serve_http(app, http))
+        if delivery:
+            tasks.create_task(delivery.run())
+        server = await asyncio.start_server(station.serve, sock=uplink)
+        try:
+            trace("ready", listen=_name(uplink), http=_name(http), store=str(options.store))
+            await asyncio.Future()
+        finally:
+            # The writer still runs: what has arrived is stored.
+            server.close()
+            await station.close()
+            await server.wait_closed()
+
+
+async def _watch(monitor: Monitor, writer: Writer, trace: Trace, clock: Clock) -> None:
+    """The rules that time alone brings about."""
+    since = clock.now()
+
+    def look(conn: Connection, rule: Callable[[Changes], None]) -> Changes:
+        changes = Changes(conn, clock.now())
+        rule(changes)
+        return changes
+
+    rule = monitor.start
+    while True:
+        changes = await writer.do(partial(look, rule=rule))
+        tell(trace, changes.raised, changes.cleared)
+        rule = partial(monitor.tick, listening_since=since)
+        await asyncio.sleep(_WATCH)
+
+
+def _nobody_to_wake() -> None:
+    """Without marketing events wait in the outbox."""
+
+
+@contextmanager
+def _listening(endpoint: str) -> Iterator[socket.socket]:
+    host, port = parse_endpoint(endpoint)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        listening = socket.create_server((host, port), family=family, backlog=1024)
+    except OSError as error:
+        raise Failure(f"cannot listen on {endpoint}: {error.strerror}; choose another HOST:PORT") from error
+    with listening:
+        yield listening
+
+
+def _name(listening: socket.socket) -> str:
+    return format_endpoint(*listening.getsockname()[:2])
+
+
+def _first(errors: BaseExceptionGroup[DatabaseError]) -> str:
+    first = errors.exceptions[0]
+    return _first(first) if isinstance(first, BaseExceptionGroup) else str(first.orig)
