@@ -20,7 +20,7 @@ from meterseal.store.events import SealEvent, document
 __all__ = ["CONTENT_TYPE", "PATH", "SOURCE", "TYPE", "HandoverError", "decode", "encode", "key"]
 
 #: Where marketing takes the body, by POST; 2xx means that the event is stored there.
-PATH = "/api/handover"
+PATH = "/events"
 CONTENT_TYPE = "application/cloudevents+json"
 SOURCE = "/meterseal/metering"
 TYPE = "meterseal.seal.event.v1"
