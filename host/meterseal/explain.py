@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["Line"]
+__all__ = ["Line", "plain"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,3 +15,8 @@ class Line:
     raw: bytes
     zh: str
     en: str
+
+
+def plain(raw: bytes) -> str:
+    """Bytes as they are, in hex; a dash for none."""
+    return raw.hex(" ").upper() or "–"

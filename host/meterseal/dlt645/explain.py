@@ -11,7 +11,7 @@ from meterseal.dlt645.control import CLEARS, Err, Function
 from meterseal.dlt645.frame import Frame
 from meterseal.dlt645.items import find
 from meterseal.dlt645.requests import Clear, PasswordChange, Write
-from meterseal.explain import Line
+from meterseal.explain import Line, plain
 from sealchip.interface import BAUD_FEATURE
 
 __all__ = ["explain"]
@@ -89,8 +89,8 @@ def _data(frame: Frame) -> list[Line]:
     try:
         return explain_data(frame)
     except ValueError as error:
-        plain = frame.data.hex(" ").upper() or "–"
-        return [Line("DATA", frame.data, f"{plain}(不符合该控制码)", f"{plain} (does not fit: {error})")]
+        shown = plain(frame.data)
+        return [Line("DATA", frame.data, f"{shown}(不符合该控制码)", f"{shown} (does not fit: {error})")]
 
 
 def _refusal(data: bytes) -> list[Line]:
@@ -103,8 +103,7 @@ def _refusal(data: bytes) -> list[Line]:
 
 
 def _bytes(field: str, raw: bytes) -> list[Line]:
-    plain = raw.hex(" ").upper()
-    return [Line(field, raw, plain, plain)] if raw else []
+    return [Line(field, raw, plain(raw), plain(raw))] if raw else []
 
 
 def _plain(frame: Frame) -> list[Line]:

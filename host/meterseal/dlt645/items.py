@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from meterseal.dlt645 import seal_shapes, shapes
 from meterseal.dlt645.cover import COVER_BYTES, ENERGIES
 from meterseal.dlt645.shapes import Shape
-from meterseal.explain import Line
+from meterseal.explain import Line, plain
 from sealchip.interface import DIAGNOSTICS, IDENTITY_REPORT, JOURNAL_ENTRY, RECORD, Di
 
 __all__ = ["ITEMS", "Item", "find"]
@@ -32,8 +32,8 @@ class Item:
         try:
             return self._read(content)
         except ValueError as error:
-            plain = content.hex(" ").upper()
-            return [Line("DATA", content, f"{plain}(不符合该数据项)", f"{plain} (does not fit: {error})")]
+            shown = plain(content)
+            return [Line("DATA", content, f"{shown}(不符合该数据项)", f"{shown} (does not fit: {error})")]
 
     def _read(self, content: bytes) -> list[Line]:
         if self.size not in (None, len(content)):

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from meterseal import bcd
 from meterseal.clock import isoformat
 from meterseal.dlt645 import values
-from meterseal.explain import Line
+from meterseal.explain import Line, plain
 from meterseal.seal.layout import unpack
 from meterseal.seal.record import Flags, Kind, SealRecord, StateClass
 from sealchip.interface import DIAGNOSTICS, IDENTITY_REPORT, JOURNAL_ENTRY, LOOP_NOT_MEASURED, RECORD, Layout
@@ -59,11 +59,11 @@ def _address(raw: bytes) -> Words:
 
 
 def _hex(raw: bytes) -> Words:
-    return _same(raw.hex(" ").upper())
+    return _same(plain(raw))
 
 
 def _text(raw: bytes) -> Words:
-    return _same(values.text(raw))
+    return _same(values.text(raw) or "–")
 
 
 def _moment(raw: bytes) -> Words:

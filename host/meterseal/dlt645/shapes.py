@@ -14,7 +14,7 @@ from meterseal.clock import isoformat
 from meterseal.dlt645 import values
 from meterseal.dlt645.active_report import METER_COVER_OPEN, TERMINAL_COVER_OPEN, WORD_BYTES, ActiveReport
 from meterseal.dlt645.cover import ENERGIES, CoverRecord
-from meterseal.explain import Line
+from meterseal.explain import Line, plain
 
 __all__ = [
     "Shape",
@@ -47,7 +47,7 @@ def _data(raw: bytes, zh: str, en: str | None = None) -> list[Line]:
 
 def opaque(raw: bytes) -> list[Line]:
     """Bytes as they are."""
-    return _data(raw, raw.hex(" ").upper())
+    return _data(raw, plain(raw))
 
 
 def number(decimals: int, unit: str = "", *, width: int = 0, signed: bool = False) -> Shape:
@@ -78,7 +78,7 @@ def address(raw: bytes) -> list[Line]:
 
 def text(raw: bytes) -> list[Line]:
     """ASCII, last character first."""
-    return _data(raw, values.text(raw))
+    return _data(raw, values.text(raw) or "–")
 
 
 def date(raw: bytes) -> list[Line]:
