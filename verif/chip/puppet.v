@@ -41,7 +41,7 @@ module seal_chip (
             end
         end
     end
-    wire [7:0] rx_data = rx_shift[8:1];
+    wire [7:0] rx_data = rx_shift[7:0];  // the stop bit has been shifted in behind them
 
     // Transmitter, driver enabled for the byte alone; starts two bits after the request.
     reg [7:0] tx_time = 0;
