@@ -1,0 +1,168 @@
+"""What the tests of single blocks share: running Amaranth's simulator, and models of the surroundings."""
+
+from __future__ import annotations
+
+from amaranth.sim import Simulator
+from hypothesis import settings
+
+from sealchip.interface import FLASH_SIZE
+from sealchip.spi_flash import FlashOp
+
+__all__ = ["Bench", "Flash", "PowerFailureError", "characters", "examples", "simulate", "wave"]
+
+#: Period of the simulated clock in seconds; only a label, all times are counted in cycles.
+PERIOD = 1e-6
+
+
+def examples(number):
+    """Settings of a property test: `number` examples, the same in every run."""
+    return settings(max_examples=number, derandomize=True, deadline=None, database=None)
+
+
+def simulate(dut, *testbenches):
+    """Run `testbenches` on `dut` until all have ended."""
+    sim = Simulator(dut)
+    sim.add_clock(PERIOD, if_exists=True)
+    for testbench in testbenches:
+        sim.add_testbench(testbench)
+    sim.run()
+
+
+class Bench:
+    """One design, compiled once and run as often as a property test needs, each time from reset."""
+
+    def __init__(self, dut):
+        self.dut = dut
+        self._sim = None
+        self._testbench = None
+
+    def run(self, testbench):
+        """Run `testbench` from reset until it has ended."""
+        sim, self._sim = self._sim, None  # a failed simulation is not used again
+        self._testbench = testbench
+        if sim is None:
+            sim = Simulator(self.dut)
+            sim.add_clock(PERIOD)
+            sim.add_testbench(self._run)
+        else:
+            sim.reset()
+        sim.run()
+        self._sim = sim
+
+    async def _run(self, ctx):
+        await self._testbench(ctx)
+
+
+def wave(data, divisor, *, parity=0, stop=1):
+    """Levels of the line, cycle by cycle, while `data` is sent 8E1 without a gap.
+
+    `divisor` may be a fraction. `parity` 1 turns the parity bit over, `stop` is the level of the stop bit.
+    """
+    bits = []
+    for byte in data:
+        eight = [byte >> n & 1 for n in range(8)]
+        bits += [0, *eight, sum(eight) + parity & 1, stop]
+    return [bits[int(cycle / divisor)] for cycle in range(round(len(bits) * divisor))]
+
+
+def characters(levels, divisor):
+    """Bytes on a line given cycle by cycle, and the cycle in which each begins; refuses anything not 8E1."""
+    found, cycle = [], 0
+    while cycle < len(levels):
+        if levels[cycle]:
+            cycle += 1
+            continue
+        bits = levels[cycle : cycle + 11 * divisor]
+        byte = sum(bits[divisor * (1 + n)] << n for n in range(8))
+        assert bits == wave([byte], divisor), f"not 8E1 from cycle {cycle} on"
+        found.append((cycle, byte))
+        cycle += 11 * divisor
+    return found
+
+
+class PowerFailureError(Exception):
+    """The power failed; the flash keeps what had been written."""
+
+
+class Flash:
+    """The flash behind `FlashCommands`, one operation at a time, a few cycles a byte.
+
+    `cut` counts down with every byte programmed and every sector erased; the one that finds it at 0 is cut
+    in the middle: only bits of `torn` change, and `PowerFailureError` is raised.
+    """
+
+    def __init__(self, content=b"", *, sector=0x1000):
+        self.content = bytearray(content).ljust(FLASH_SIZE, b"\xff")
+        self.sector = sector
+        self.cut = None
+        self.torn = 0
+        self.operations = []
+
+    def power_up(self, *, cut=None, torn=0):
+        """Let the power fail in write number `cut`, counted from now."""
+        self.cut, self.torn, self.operations = cut, torn, []
+
+    async def serve(self, ctx, bus):
+        """One cycle, or the whole operation that `bus` asks for."""
+        if not ctx.get(bus.start):
+            await ctx.tick()
+            return
+        operation, address, length = ctx.get(bus.op), ctx.get(bus.address), ctx.get(bus.length)
+        self.operations.append((operation, address, length))
+        if operation == FlashOp.READ:
+            await self._read(ctx, bus, address, length)
+        elif operation == FlashOp.PROGRAM:
+            assert address % 256 + length <= 256, "a program stays within one page"
+            await self._program(ctx, bus, address, length)
+        else:
+            self._erase(address)
+        ctx.set(bus.done, 1)
+        await ctx.tick()
+        ctx.set(bus.done, 0)
+
+    async def _read(self, ctx, bus, address, length):
+        ctx.set(bus.strobe, 1)
+        for index in range(length):
+            ctx.set(bus.index, index)
+            ctx.set(bus.o, self.content[address + index])
+            await ctx.tick()
+        ctx.set(bus.strobe, 0)
+        ctx.set(bus.index, 0)
+
+    async def _program(self, ctx, bus, address, length):
+        for index in range(length):
+            ctx.set(bus.index, index)
+            await ctx.tick().repeat(2)
+            self._change(address + index, self.content[address + index] & ctx.get(bus.i))
+            ctx.set(bus.strobe, 1)
+            await ctx.tick()
+            ctx.set(bus.strobe, 0)
+        ctx.set(bus.index, 0)
+
+    def _erase(self, address):
+        start = address - address % self.sector
+        torn = self._writes()
+        for position in range(start, start + self.sector):
+            self._set(position, 0xFF, torn)
+        if torn:
+            raise PowerFailureError
+
+    def _change(self, position, byte):
+        torn = self._writes()
+        self._set(position, byte, torn)
+        if torn:
+            raise PowerFailureError
+
+    def _writes(self):
+        """Whether this write is the one that is cut."""
+        if self.cut is None:
+            return False
+        self.cut -= 1
+        return self.cut < 0
+
+    def _set(self, position, byte, torn):
+        if torn:
+            # Bits on their way to the new value; which of them have arrived differs from byte to byte.
+            mask = self.torn * (2 * position + 1) & 0xFF
+            byte = self.content[position] ^ ((self.content[position] ^ byte) & mask)
+        self.content[position] = byte
