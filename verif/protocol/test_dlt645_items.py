@@ -12,6 +12,7 @@ from meterseal.dlt645.active_report import METER_COVER_OPEN, TERMINAL_COVER_OPEN
 from meterseal.dlt645.cover import COVER_BYTES, NO_ENERGIES, CoverRecord, energies, energies_bytes
 from meterseal.dlt645.items import ITEMS, find
 from meterseal.explain import Line
+from meterseal.seal.record import Flags, JournalEntry, Kind, SealRecord, StateClass
 from sealchip.interface import Di
 
 AT = datetime(2025, 11, 22, 13, 5, 9, tzinfo=CST)
@@ -182,6 +183,18 @@ def test_a_cover_record_is_told_energy_by_energy():
         "before 1234.56 kvarh",
     ]
     assert lines[-1] == Line("00080000", b"\xff" * 4, "之后 无效", "after not valid")
+
+
+def test_a_journal_entry_is_told_with_the_record_inside():
+    record = SealRecord("000000680016", 3, 12, Kind.OPENED, StateClass.OPEN, flags=Flags.UNOBSERVED)
+    lines = find(Di.JOURNAL_ENTRY).explain(JournalEntry(9, AT, AT, record.encode()).encode())
+    assert [line.en for line in lines[:4]] == [
+        "journal number 9",
+        "occurred at 2025-11-22T13:05:09.000+08:00",
+        "received at 2025-11-22T13:05:09.000+08:00",
+        "layout version 1",
+    ]
+    assert "flags unobserved" in [line.en for line in lines]
 
 
 @pytest.mark.parametrize(
