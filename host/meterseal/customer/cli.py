@@ -32,13 +32,15 @@ def run(
     from meterseal.customer.network import STORE_PART
     from meterseal.customer.run import Misbehaviour
     from meterseal.customer.run import run as serve
+    from meterseal.io.running import until_signal
     from meterseal.store.database import Database
     from meterseal.trace import Trace
 
     misbehaviour = Misbehaviour(echo, unsolicited, fail_every, silent_every, slow)
     database = Database(store, STORE_PART)
     try:
-        asyncio.run(serve(pty, database, trace=Trace("customer", as_json=as_json), misbehaviour=misbehaviour))
+        trace = Trace("customer", as_json=as_json)
+        asyncio.run(until_signal(serve(pty, database, trace=trace, misbehaviour=misbehaviour)))
     finally:
         database.close()
 

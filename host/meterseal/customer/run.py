@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import signal
 from dataclasses import dataclass
 
 from meterseal.clock import Clock, SystemClock
@@ -75,15 +73,10 @@ class Customer:
 
 
 async def run(path: str, store: Database, *, trace: Trace, misbehaviour: Misbehaviour) -> None:
-    """Offer the modem at `path` until SIGINT or SIGTERM."""
+    """Offer the modem at `path` until cancelled."""
     with PtyEnd(path) as pty:
-        serving = asyncio.ensure_future(Customer(store, trace, SystemClock(), misbehaviour).serve(pty))
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, serving.cancel)
         trace("ready", pty=pty.path)
-        with contextlib.suppress(asyncio.CancelledError):
-            await serving
+        await Customer(store, trace, SystemClock(), misbehaviour).serve(pty)
 
 
 def _is_nth(count: int, every: int) -> bool:

@@ -63,9 +63,9 @@ _events = Table(
     Column("occurred_at", Moment, nullable=False, index=True),
     Column("received_at", Moment),
     Column("stored_at", Moment, nullable=False),
+    # No row is ever removed, so ids never come back and `after` can trust them as positions. Without
+    # AUTOINCREMENT a repeated event uses none up: record numbers, made of ids, have no gaps.
     UniqueConstraint("seal", "counter"),
-    # Ids never come back, so that `after` can be trusted as a position.
-    sqlite_autoincrement=True,
 )
 
 _conflicts = Table(

@@ -1,0 +1,71 @@
+"""Events from metering: stored, judged, announced — one transaction, durable before it is answered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from meterseal import handover
+from meterseal.alarms import Code
+from meterseal.handover import HandoverError
+from meterseal.marketing import customers
+from meterseal.marketing.messages import announce
+from meterseal.store import alarms, diagnostics, events, ledger
+from meterseal.store.alarms import Alarm
+from meterseal.store.events import Outcome, SealEvent
+
+__all__ = ["Taken", "load_customers", "refuse", "take"]
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """One event as it is stored now, and what it did."""
+
+    event: SealEvent
+    outcome: Outcome
+    raised: list[Alarm]
+    cleared: list[Alarm]
+
+
+def take(conn: Connection, event: SealEvent, staff: Iterable[str], at: datetime) -> Taken:
+    """Store `event` and queue its messages; a repetition changes nothing.
+
+    An event of a seal in no customer's file is stored and alarmed like any other.
+    """
+    recorded = ledger.record(conn, event, at)
+    customer = customers.of_seal(conn, event.seal)
+    raised = list(recorded.raised)
+    if customer is None:
+        diagnostics.count(conn, "unknown_seal", event.seal, at=at, raw=event.record)
+        raised += _raise_unknown(conn, event, at)
+    if recorded.outcome is not Outcome.KNOWN:
+        announce(conn, event, raised, customer, staff, at)
+    stored = events.find(conn, event.seal, event.counter)
+    return Taken(stored or event, recorded.outcome, raised, recorded.cleared)
+
+
+def refuse(conn: Connection, body: bytes, error: HandoverError, at: datetime) -> None:
+    """Keep a body that is no event: nothing that arrived is lost."""
+    diagnostics.count(conn, "bad_event", at=at, raw=body)
+    diagnostics.keep(conn, "bad_event", handover.SOURCE, body, str(error), at)
+
+
+def load_customers(conn: Connection, file: Iterable[customers.Customer], at: datetime) -> None:
+    """Take over the customer file; seals that it knows are unknown no longer."""
+    known = list(file)
+    customers.load(conn, known)
+    seals = {customer.seal for customer in known}
+    for alarm in alarms.active(conn, code=Code.UNKNOWN_DEVICE):
+        if alarm.seal in seals:
+            alarms.clear_one(conn, alarm.code, alarm.seal, alarm.counter, at)
+
+
+def _raise_unknown(conn: Connection, event: SealEvent, at: datetime) -> list[Alarm]:
+    """One active alarm a seal is enough: it is about the file, not about the event."""
+    if alarms.active(conn, event.seal, Code.UNKNOWN_DEVICE):
+        return []
+    alarms.raise_alarm(conn, Code.UNKNOWN_DEVICE, event.seal, event.counter, at, "in no customer's file")
+    return alarms.active(conn, event.seal, Code.UNKNOWN_DEVICE)

@@ -1,0 +1,67 @@
+"""Takes metering's events in, and tells the channels and whoever watches what came of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from meterseal import handover
+from meterseal.clock import Clock
+from meterseal.handover import HandoverError
+from meterseal.marketing.delivery import Queue
+from meterseal.marketing.intake import Taken, refuse, take
+from meterseal.store.events import Outcome
+from meterseal.store.writer import Writer
+from meterseal.trace import Trace
+
+__all__ = ["Receiver"]
+
+
+class Receiver:
+    """One for the process; `staff` are the Apprise URLs of those on duty."""
+
+    def __init__(
+        self, writer: Writer, queues: Iterable[Queue], staff: Iterable[str], clock: Clock, trace: Trace
+    ) -> None:
+        self._writer = writer
+        self._queues = tuple(queues)
+        self._staff = tuple(staff)
+        self._clock = clock
+        self._trace = trace
+
+    async def take(self, body: bytes) -> Taken:
+        """Store the event in `body`; returns once it is durable.
+
+        `HandoverError` when the body is no event; it is kept all the same.
+        """
+        now = self._clock.now()
+        self._trace("wire", direction="rx", wire="http", bytes=body.decode("utf-8", "backslashreplace"))
+        try:
+            event = handover.decode(body)
+        except HandoverError as error:
+            await self._keep(body, error, now)
+            raise
+        taken = await self._writer.do(lambda conn: take(conn, event, self._staff, now))
+        for queue in self._queues:
+            queue.wake()
+        self._tell(taken)
+        return taken
+
+    async def _keep(self, body: bytes, error: HandoverError, now: datetime) -> None:
+        await self._writer.do(lambda conn: refuse(conn, body, error, now))
+        self._trace("discarded", bytes=body.hex().upper(), reason=str(error))
+
+    def _tell(self, taken: Taken) -> None:
+        event = taken.event
+        if taken.outcome is Outcome.NEW:
+            self._trace(
+                "event",
+                seal=event.seal,
+                boot=event.boot,
+                counter=event.counter,
+                kind=event.kind.name.lower(),
+                state=event.state.name.lower(),
+            )
+        for alarms, raised in ((taken.raised, True), (taken.cleared, False)):
+            for alarm in alarms:
+                self._trace("alarm", code=alarm.code, seal=alarm.seal, counter=alarm.counter, raised=raised)

@@ -1,0 +1,75 @@
+"""The marketing system's process: HTTP server, SMS sender and Apprise sender on one store."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Iterable
+
+import uvicorn
+from fastapi import FastAPI
+
+from meterseal.clock import SystemClock
+from meterseal.errors import Failure
+from meterseal.io.endpoint import format_endpoint, parse_endpoint
+from meterseal.marketing import apprise_channel, messages
+from meterseal.marketing.api import events_in, json_out
+from meterseal.marketing.customers import Customer
+from meterseal.marketing.delivery import Queue
+from meterseal.marketing.intake import load_customers
+from meterseal.marketing.pages import pages
+from meterseal.marketing.receiver import Receiver
+from meterseal.marketing.sms import SmsSender, SmsTiming
+from meterseal.store.database import Database
+from meterseal.store.writer import Writer
+from meterseal.trace import Trace
+
+__all__ = ["run"]
+
+
+async def run(
+    http: str,
+    database: Database,
+    customers: Iterable[Customer],
+    *,
+    staff: Iterable[str],
+    sms_port: str | None,
+    wait: float,
+    timing: SmsTiming,
+    trace: Trace,
+) -> None:
+    """Serve until cancelled. Without an SMS port the SMS wait in the store for a start with one."""
+    clock = SystemClock()
+    writer = Writer(database)
+    queues = {topic: Queue(topic, database, writer, clock) for topic in (messages.SMS, messages.APPRISE)}
+    sms = sms_port and SmsSender(sms_port, queues[messages.SMS], clock=clock, trace=trace, timing=timing)
+    with database.transaction() as conn:
+        load_customers(conn, customers, clock.now())
+
+    app = FastAPI(title="meterseal marketing")
+    app.include_router(events_in(Receiver(writer, queues.values(), staff, clock, trace)))
+    app.include_router(json_out(database, sms or None))
+    app.include_router(pages(database))
+
+    with _listen(http) as listener:
+        port = await sms.open(wait) if sms else None
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(writer.run())]
+            tasks.append(group.create_task(apprise_channel.run(queues[messages.APPRISE])))
+            if sms and port:
+                tasks.append(group.create_task(sms.run(port)))
+            server = uvicorn.Server(
+                uvicorn.Config(app, lifespan="off", log_level="warning", access_log=False)
+            )
+            trace("ready", http=format_endpoint(*listener.getsockname()[:2]))
+            await server.serve(sockets=[listener])
+            for task in tasks:
+                task.cancel()
+
+
+def _listen(endpoint: str) -> socket.socket:
+    host, port = parse_endpoint(endpoint)
+    try:
+        return socket.create_server((host, port))
+    except OSError as error:
+        raise Failure(f"cannot serve HTTP at {endpoint}: {error.strerror}") from None
