@@ -14,17 +14,26 @@ from typing import Any
 import pytest
 
 Line = dict[str, Any]
+#: What `meterseal` does, loading only the group asked for: starts faster on a busy machine.
+MAIN = """
+import importlib, sys
+from meterseal.errors import Failure
+try:
+    importlib.import_module(f"meterseal.{sys.argv.pop(1)}.cli").app()
+except Failure as failure:
+    sys.exit(f"meterseal: {failure}")
+"""
 
 
 class Link:
     """A running `meterseal NAME …`; everything it says on standard output is kept in `lines`."""
 
     def __init__(self, name: str, *arguments: object) -> None:
-        code = f"from meterseal.{name}.cli import app; app()"
         self.lines: list[Line] = []
+        self.errors = ""
         self._more = threading.Condition()
         self._process = subprocess.Popen(
-            [sys.executable, "-c", code, *map(str, arguments), "--json"],
+            [sys.executable, "-c", MAIN, name, *map(str, arguments), "--json"],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -58,15 +67,13 @@ class Link:
         """The exit code, once the process has ended."""
         code = self._process.wait(20)
         self._reader.join(5)
-        self.errors = self._process.stderr.read() if self._process.stderr else ""
-        for stream in (self._process.stdout, self._process.stderr):
-            if stream:
-                stream.close()
+        assert self._process.stdout is not None
+        assert self._process.stderr is not None
+        if not self._process.stderr.closed:
+            self.errors = self._process.stderr.read()
+            self._process.stderr.close()
+            self._process.stdout.close()
         return code
-
-    @property
-    def running(self) -> bool:
-        return self._process.poll() is None
 
     def _read(self) -> None:
         assert self._process.stdout is not None
@@ -89,8 +96,7 @@ def start_link() -> Iterator[Callable[..., Link]]:
 
     yield start
     for link in links:
-        if link.running:
-            link.kill()
+        link.kill()
 
 
 @pytest.fixture

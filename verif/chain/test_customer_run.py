@@ -2,14 +2,14 @@
 
 import asyncio
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from meterseal.customer.cli import app
 from meterseal.gsm.at import AtClient, Event, Failed, Ready, Send, Sent
 from meterseal.gsm.pdu import DUPLICATE, Submit, submits
 from meterseal.io.ports import open_port
@@ -61,11 +61,10 @@ def send(path: str, messages: list[Submit], timeout: float = 5.0) -> list[Event]
     return asyncio.run(_exchange(path, messages, timeout))
 
 
-def inbox(store: Path) -> list[tuple[str, str]]:
-    code = "from meterseal.customer.cli import app; app()"
-    command = [sys.executable, "-c", code, "inbox", "--store", str(store), "--json"]
-    out = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    return [(message["number"], message["text"]) for message in json.loads(out)["messages"]]
+def inbox(store: Path, *options: str) -> list[tuple[str, str]]:
+    result = CliRunner().invoke(app, ["inbox", "--store", str(store), "--json", *options])
+    assert result.exit_code == 0
+    return [(message["number"], message["text"]) for message in json.loads(result.stdout)["messages"]]
 
 
 def test_a_message_in_two_parts_reaches_the_screen_as_one(
@@ -96,6 +95,7 @@ def test_a_copy_is_refused_and_shown_once_also_after_sigkill(
     other_phone = Submit("13900139000", "封印被打开", 7)
     assert send(pty, [message, other_phone]) == [Failed(DUPLICATE, "+CMS ERROR: 197"), Sent(7)]
     assert inbox(store) == [(message.number, message.text), (other_phone.number, other_phone.text)]
+    assert inbox(store, "--number", NUMBER) == [(message.number, message.text)]
 
 
 def test_a_copy_is_wanted_when_tp_rd_is_clear(start_link: StartLink, pty: str, store: Path) -> None:

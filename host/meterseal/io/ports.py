@@ -49,15 +49,15 @@ class Port(Protocol):
         ...
 
 
-async def open_port(url: str, baud: int = 2400) -> Port:
+async def open_port(url: str, baud: int = 2400, *, even: bool = True) -> Port:
     """Open `url` once: a device, a PTY, `socket://HOST:PORT` or any other pyserial URL.
 
-    Real ports get 8E1. Raises `Failure` when the port is busy or not permitted, `PortLost` when it is
-    not there (yet).
+    Real ports get 8E1, or 8N1 without `even`. Raises `Failure` when the port is busy or not permitted,
+    `PortLost` when it is not there (yet).
     """
     if url.startswith("socket://"):
         return await _connect(url.removeprefix("socket://"))
-    return await asyncio.to_thread(_open_serial, url, baud, asyncio.get_running_loop())
+    return await asyncio.to_thread(_open_serial, url, baud, even, asyncio.get_running_loop())
 
 
 class StreamPort:
@@ -161,10 +161,10 @@ async def _connect(endpoint: str) -> Port:
         raise PortLost(str(error)) from None
 
 
-def _open_serial(url: str, baud: int, loop: asyncio.AbstractEventLoop) -> Port:
+def _open_serial(url: str, baud: int, even: bool, loop: asyncio.AbstractEventLoop) -> Port:
     # A PTY drops the parity bit, and asking it for parity twice fails with EINVAL.
     device = os.path.realpath(url)
-    parity = serial.PARITY_NONE if device.startswith("/dev/pts/") else serial.PARITY_EVEN
+    parity = serial.PARITY_EVEN if even and not device.startswith("/dev/pts/") else serial.PARITY_NONE
     # pyserial's RFC 2217 client refuses a write timeout.
     write_timeout = None if "://" in url else WRITE_TIMEOUT
     try:

@@ -63,7 +63,7 @@ class SmsSender:
         end = self._clock.monotonic() + wait
         while True:
             try:
-                return await open_port(self._url, BAUD)
+                return await open_port(self._url, BAUD, even=False)
             except PortLost as lost:
                 if self._clock.monotonic() >= end:
                     raise Failure(f"the SMS port {self._url} is not there: {lost}") from None
@@ -86,7 +86,7 @@ class SmsSender:
         while True:
             await asyncio.sleep(REOPEN)
             with contextlib.suppress(PortLost, Failure):
-                return await open_port(self._url, BAUD)
+                return await open_port(self._url, BAUD, even=False)
 
     async def _serve(self, port: Port) -> None:
         timing = self._timing
