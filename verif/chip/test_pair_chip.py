@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -220,7 +221,7 @@ def test_bounce_ends_where_it_should(puppets: Puppets, edges: int, ms: int, star
         seen.append(bool(pair.chip(0).closed))
     pair.run(0.001)
     assert bool(pair.chip(0).closed) is end
-    assert sum(a != b for a, b in zip(seen, seen[1:], strict=False)) <= made
+    assert sum(a != b for a, b in pairwise(seen)) <= made
 
 
 @pytest.mark.parametrize(

@@ -76,8 +76,9 @@ def export(**options: object) -> str:
     # Amaranth takes a second to load; a chip in the cache does without it.
     from sealchip.export import verilog
 
+    make: Callable[..., str] = verilog
     try:
-        return str(verilog(**options))
+        return make(**options)
     except ValueError as error:
         raise Failure(f"the chip cannot be made so: {error}") from None
 

@@ -1,0 +1,134 @@
+"""The simulated chips with their flash files and seal heads: what a hand at the bench can do to them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from meterseal.chip.flash_file import FlashFile, Head
+from meterseal.chip.pair import Pair
+from meterseal.errors import Failure
+from meterseal.seal.image import Identity, read_identity
+
+__all__ = ["Rig", "Seal", "Tell", "open_seals"]
+
+#: Called with what happened, and its fields.
+Tell = Callable[..., None]
+
+
+class Seal:
+    """One chip on the pair. `identity` is None where its flash holds none: such a chip shows red."""
+
+    def __init__(self, index: int, flash: FlashFile) -> None:
+        self.index = index
+        self.flash = flash
+        self.head = Head.load(flash.path)
+        self.identity: Identity | None
+        try:
+            self.identity = read_identity(flash.read())
+        except Failure:
+            self.identity = None
+
+    @property
+    def name(self) -> str:
+        """The seal's address, or its number on this pair where it has none."""
+        return self.identity.seal if self.identity else f"#{self.index}"
+
+
+class Rig:
+    """Seals on a pair, powered on at once.
+
+    A movement of the seal head is in its file before the simulated chip can see it: a killed process finds
+    the head where the last acknowledged command left it.
+    """
+
+    def __init__(self, pair: Pair, seals: list[Seal], tell: Tell) -> None:
+        self.pair = pair
+        self.seals = seals
+        self._tell = tell
+        for seal in seals:
+            pair.attach_flash(seal.index, seal.flash)
+            pair.loop_mv(seal.index, seal.head.mv)
+            pair.position(seal.index, seal.head.closed)
+            pair.power(seal.index, True)
+
+    def find(self, which: object) -> Seal:
+        """The seal with this number or address."""
+        for seal in self.seals:
+            if which in (seal.index, seal.name):
+                return seal
+        known = ", ".join(seal.name for seal in self.seals)
+        raise Failure(f"no seal {which!r} on this pair: there are 0 to {len(self.seals) - 1} ({known})")
+
+    def move(self, seal: Seal, *, closed: bool) -> None:
+        """Push the seal head in or pull it, cleanly."""
+        self._put(seal, replace(seal.head, closed=closed))
+        self.pair.position(seal.index, closed)
+
+    def bounce(self, seal: Seal, *, ms: float, edges: int, closed: bool) -> None:
+        """Let the contact bounce for `ms`, at least `edges` times, and end closed or open."""
+        self._put(seal, replace(seal.head, closed=closed))
+        self.pair.bounce(seal.index, seconds=ms / 1000, edges=edges, closed=closed)
+
+    def loop_mv(self, seal: Seal, millivolts: int) -> None:
+        """Set the voltage that the closed loop carries."""
+        self._put(seal, replace(seal.head, mv=millivolts))
+        self.pair.loop_mv(seal.index, millivolts)
+
+    def power(self, seal: Seal, *, on: bool) -> None:
+        """Give or take one chip's supply."""
+        self.pair.power(seal.index, on)
+        self._tell("power", seal=seal.name, on=on)
+
+    def noise(self, probability: float, seconds: float) -> None:
+        """Disturb the pair for some time."""
+        self.pair.noise(probability, seconds)
+        self._tell("noise", probability=probability, seconds=seconds)
+
+    def state(self, seal: Seal) -> dict[str, Any]:
+        """What can be seen of one chip from outside."""
+        chip = self.pair.chip(seal.index)
+        return {
+            "index": seal.index,
+            "seal": seal.name,
+            "power": bool(chip.powered),
+            "position": "closed" if chip.closed else "open",
+            "loop_mv": chip.closed_mv if chip.closed else 0,
+            "green": bool(chip.lamps & 1),
+            "red": bool(chip.lamps & 2),
+            "flash": {
+                "busy": bool(chip.flash_busy),
+                "programs": chip.flash_programs,
+                "erases": chip.flash_erases,
+                "cut": chip.flash_cut,
+            },
+        }
+
+    def pair_state(self) -> dict[str, Any]:
+        """Simulated time and the troubles of the pair."""
+        state = self.pair.state
+        return {
+            "seconds": round(self.pair.now, 6),
+            "collided_bits": state.collided_bits,
+            "noisy_bits": state.noisy_bits,
+        }
+
+    def _put(self, seal: Seal, head: Head) -> None:
+        head.save(seal.flash.path)
+        seal.head = head
+        self._tell("position", seal=seal.name, position="closed" if head.closed else "open", loop_mv=head.mv)
+
+
+def open_seals(paths: list[Path]) -> list[Seal]:
+    """The seals of these flash files, numbered in this order; all of them, or none stays open."""
+    seals: list[Seal] = []
+    try:
+        for path in paths:
+            seals.append(Seal(len(seals), FlashFile(path)))
+    except BaseException:
+        for seal in seals:
+            seal.flash.close()
+        raise
+    return seals
