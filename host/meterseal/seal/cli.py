@@ -1,0 +1,98 @@
+"""`meterseal seal …`"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["app"]
+
+app = typer.Typer(help="One seal: its flash image, and the installer's tool.", no_args_is_help=True)
+
+_Port = Annotated[
+    str, typer.Option("--port", help="Serial port: any pyserial URL, such as socket://HOST:PORT.")
+]
+_Baud = Annotated[int, typer.Option("--baud", help="Rate of a real serial port.")]
+
+
+@app.command()
+def image(
+    output: Annotated[Path, typer.Option("-o", "--output", help="File to write.")],
+    address: Annotated[str, typer.Option(help="The seal's own address: up to 12 digits.")],
+    asset_number: Annotated[str, typer.Option(help="Up to 32 ASCII characters.")],
+    meter: Annotated[
+        str | None, typer.Option(help="Address of its meter; without, any meter alone on the pair.")
+    ] = None,
+    key_file: Annotated[
+        Path | None, typer.Option(help="SM4 key: 16 bytes, or 32 hexadecimal digits.")
+    ] = None,
+    phone: Annotated[str, typer.Option(help="The customer's phone, up to 16 digits.")] = "",
+    baud: Annotated[int, typer.Option(help="Rate of the meter's port.")] = 2400,
+) -> None:
+    """Write the flash image of a new seal."""
+    from meterseal.errors import Failure
+    from meterseal.seal.image import ANY_METER, NO_KEY, Identity, read_key
+    from meterseal.seal.image import image as flash_image
+
+    identity = Identity(
+        seal=address,
+        asset=asset_number,
+        meter=ANY_METER if meter is None else meter,
+        key=NO_KEY if key_file is None else read_key(key_file),
+        phone=phone,
+        baud=baud,
+    )
+    # A simulated chip may be running on the file: it keeps the old one.
+    part = output.with_name(f"{output.name}.part")
+    try:
+        part.write_bytes(flash_image(identity))
+        part.replace(output)
+    except OSError as error:
+        raise Failure(f"cannot write {output}: {error.strerror}") from None
+
+
+@app.command()
+def read(
+    port: _Port,
+    address: Annotated[
+        str | None, typer.Option(help="The seal's address; without, the only device on the line is asked.")
+    ] = None,
+    baud: _Baud = 2400,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
+) -> None:
+    """Ask a seal for its address, its asset number and its newest record."""
+    import asyncio
+    import json
+
+    from meterseal.seal.reader import document, read_seal
+
+    reading = asyncio.run(read_seal(port, address, baud=baud))
+    found = {
+        "address": reading.address,
+        "asset_number": reading.asset,
+        "record": document(reading.record),
+    }
+    if as_json:
+        typer.echo(json.dumps(found))
+        return
+    typer.echo(f"address       {reading.address}\nasset number  {reading.asset}")
+    for name, value in document(reading.record).items():
+        typer.echo(f"{name:<13} {value}")
+
+
+@app.command()
+def watch(
+    port: _Port,
+    baud: _Baud = 2400,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON lines.")] = False,
+) -> None:
+    """Show the reports of seals as they pass on the line; listens only, until interrupted."""
+    import asyncio
+
+    from meterseal.io.running import until_signal
+    from meterseal.seal.reader import watch as listen
+    from meterseal.trace import Trace
+
+    asyncio.run(until_signal(listen(port, baud=baud, trace=Trace("seal", as_json=as_json))))
