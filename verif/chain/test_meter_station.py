@@ -102,7 +102,7 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
 
 
 def record(counter: int, kind: Kind, state: StateClass, *, seal: str = SEAL, **more: object) -> SealRecord:
-    return SealRecord(seal, 1, counter, kind, state, **more)  # type: ignore[arg-type]
+    return SealRecord(seal, 1, counter, kind, state, **more)
 
 
 BOOT = record(1, Kind.BOOT, StateClass.SEALED)
@@ -147,7 +147,7 @@ def test_an_opening_is_mirrored_into_the_standard_items(bench: Bench) -> None:
     assert (closed.start, closed.end) == (opened_at, closed_at)
     assert closed.before == still_open.before
     assert None not in closed.after
-    assert closed.after[0] > closed.before[0]  # type: ignore[operator]
+    assert closed.after[0] > closed.before[0]
 
 
 def test_the_newest_opening_is_record_1_and_the_eleventh_back_is_gone(bench: Bench) -> None:

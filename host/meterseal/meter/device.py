@@ -193,10 +193,12 @@ class Meter(Handler):
             journal.close_openings(conn, self.address, event.seal, event.counter, event.occurred_at)
 
     def _stranger(self, conn: Connection, event: SealEvent, recorded: ledger.Recorded, at: datetime) -> None:
+        if alarms.active(conn, event.seal, Code.UNKNOWN_DEVICE):
+            return
         detail = f"not one of the seals of meter {self.address}"
-        if alarms.raise_alarm(conn, Code.UNKNOWN_DEVICE, event.seal, 0, at, detail):
-            recorded.raised += alarms.active(conn, event.seal, Code.UNKNOWN_DEVICE)
-            diagnostics.count(conn, "unknown_seal", event.seal, at=at, raw=event.record)
+        alarms.raise_alarm(conn, Code.UNKNOWN_DEVICE, event.seal, event.counter, at, detail)
+        recorded.raised += alarms.active(conn, event.seal, Code.UNKNOWN_DEVICE)
+        diagnostics.count(conn, "unknown_seal", self.address, at=at, raw=event.record)
 
     def _tell(self, event: SealEvent, recorded: ledger.Recorded, number: int | None) -> None:
         if number is not None:

@@ -1,0 +1,169 @@
+"""One meter's turn: what the terminal asks it, in which order, and what it makes of the answers.
+
+A meter with the project's seal items is read by its journal; any other by the standard count and records
+of its terminal cover. Guarantees: `test_terminal_poll.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+
+from meterseal import bcd
+from meterseal.alarms import Code
+from meterseal.clock import Clock
+from meterseal.dlt645 import Frame, requests
+from meterseal.dlt645.values import clock as clock_of
+from meterseal.seal.record import JournalEntry
+from meterseal.terminal.book import Book, News
+from sealchip.interface import RECORD, Di, StateClass
+
+__all__ = ["Poller", "RefusedError", "SilentError"]
+
+#: Journal entries that one turn reads, so that a long journal does not hold up the neighbours.
+ENTRIES = 4
+#: Records of openings that a meter keeps.
+RECORDS = 10
+#: Tries to read a journal entry before the terminal goes past it.
+TRIES = 3
+COVER_COUNT = 0x03300E00
+CLOCK = 0x0400010C
+#: How often a meter's clock is compared, and from which difference on it is alarmed.
+CLOCK_PERIOD = 3600.0
+DRIFT = timedelta(seconds=30)
+
+
+class SilentError(Exception):
+    """The meter did not answer, or nothing that makes sense."""
+
+
+class RefusedError(Exception):
+    """The meter has no such data."""
+
+
+class Poller:
+    """Reads meters through `ask`, which answers a request with the data behind its DI."""
+
+    def __init__(
+        self,
+        ask: Callable[[Frame], Awaitable[bytes]],
+        book: Book,
+        clock: Clock,
+        tell: Callable[[str, News], None],
+    ) -> None:
+        self._ask = ask
+        self._book = book
+        self._clock = clock
+        self._tell = tell
+        #: Meters without the seal items; found out anew by each run.
+        self._stock: set[str] = set()
+        #: Meters whose count of openings has been looked at since the last event that could be one.
+        self._covers_known: set[str] = set()
+        self._clock_due: dict[str, float] = {}
+        self._tries: dict[str, int] = {}
+
+    async def turn(self, meter: str) -> bool:
+        """Poll once; True when there is more to fetch. Raises `SilentError`."""
+        if meter not in self._stock and await self._journal(meter):
+            return True
+        if meter not in self._covers_known and not await self._covers(meter):
+            return True
+        if self._clock.monotonic() >= self._clock_due.get(meter, 0.0):
+            await self._compare_clock(meter)
+        return False
+
+    async def _journal(self, meter: str) -> bool:
+        try:
+            bounds = await self._ask(requests.read(meter, Di.JOURNAL_BOUNDS))
+        except RefusedError:
+            self._stock.add(meter)
+            return False
+        if len(bounds) != 8:
+            raise SilentError(f"{bounds.hex(' ').upper()}: journal bounds have 8 bytes")
+        first, last = (int.from_bytes(bounds[at : at + 4], "little") for at in (0, 4))
+        position = self._book.journal_position(meter)
+        if last < position:
+            self._book.restart(meter, "journal")
+            position = 0
+        if first > position + 1:
+            self._book.count("journal_gap", meter, bounds)
+        numbers = range(max(position + 1, first), last + 1)
+        for number in numbers[:ENTRIES]:
+            await self._entry(meter, number)
+        return len(numbers) > ENTRIES
+
+    async def _entry(self, meter: str, number: int) -> None:
+        raw = b""
+        try:
+            raw = await self._ask(requests.read(meter, Di.JOURNAL_ENTRY, number.to_bytes(4, "little")))
+            entry = _entry(raw, number)
+        except (RefusedError, ValueError) as error:
+            self._wrong_entry(meter, number, raw, str(error))
+            return
+        self._tries.pop(meter, None)
+        news = self._book.store_entry(meter, entry)
+        if entry.record[RECORD.offsets["state"]] != StateClass.SEALED:
+            self._covers_known.discard(meter)
+        self._tell(meter, news)
+
+    def _wrong_entry(self, meter: str, number: int, raw: bytes, reason: str) -> None:
+        """A disturbance is tried again; what stays wrong must not hide the entries behind it."""
+        self._book.count("bad_journal_entry", meter, raw)
+        self._tries[meter] = self._tries.get(meter, 0) + 1
+        if self._tries[meter] < TRIES:
+            raise SilentError(reason)
+        del self._tries[meter]
+        self._tell(meter, self._book.skip_entry(meter, number, raw, reason))
+
+    async def _covers(self, meter: str) -> bool:
+        """Fetch the records of new openings; False when the count moved meanwhile."""
+        try:
+            count = await self._count(meter)
+            seen = self._book.covers_position(meter)
+            if count < seen:
+                self._book.restart(meter, "covers")
+                seen = 0
+            records = [
+                await self._ask(requests.read(meter, COVER_COUNT + back))
+                for back in range(min(count - seen, RECORDS), 0, -1)
+            ]
+            # A new opening in between would have shifted the records by one.
+            if records and await self._count(meter) != count:
+                return False
+        except RefusedError:
+            records = []
+        if records:
+            news = self._book.store_openings(meter, count, records, explained=meter not in self._stock)
+            self._tell(meter, news)
+        if meter not in self._stock:
+            self._covers_known.add(meter)
+        return True
+
+    async def _count(self, meter: str) -> int:
+        raw = await self._ask(requests.read(meter, COVER_COUNT))
+        try:
+            return bcd.number(raw)
+        except ValueError as error:
+            raise SilentError(str(error)) from None
+
+    async def _compare_clock(self, meter: str) -> None:
+        self._clock_due[meter] = self._clock.monotonic() + CLOCK_PERIOD
+        try:
+            shown = clock_of(await self._ask(requests.read(meter, CLOCK)))
+        except RefusedError:
+            return
+        except ValueError as error:
+            raise SilentError(str(error)) from None
+        drift = shown - self._clock.now()
+        if abs(drift) > DRIFT:
+            seconds = round(drift / timedelta(seconds=1))
+            self._tell(meter, self._book.begin(Code.CLOCK_DRIFT, meter, f"meter clock {seconds:+d} s"))
+        else:
+            self._tell(meter, self._book.end(Code.CLOCK_DRIFT, meter))
+
+
+def _entry(raw: bytes, number: int) -> JournalEntry:
+    entry = JournalEntry.decode(raw)
+    if entry.number != number:
+        raise ValueError(f"{raw.hex(' ').upper()} is entry {entry.number}, not {number}")
+    return entry
