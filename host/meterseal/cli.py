@@ -22,7 +22,7 @@ from meterseal.terminal.cli import app as terminal
 __all__ = ["main"]
 
 app = typer.Typer(
-    help="Smart seals for electricity meters: the chip, its simulation, and the chain that carries its alarms.",
+    help="Smart seals for electricity meters: the chip, and the chain that carries its alarms.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )

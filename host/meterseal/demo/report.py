@@ -39,8 +39,10 @@ def summary(report: dict[str, Any]) -> str:
         shown = " ".join(colour for colour, lit in lamps.items() if lit) or "off"
         lines.append(f"  seal {seal} {shown}")
     lines.append("Messages on the phones:")
-    for message in report["messages"]:
-        lines.append(f"  {_clock(message['received_at'])} {message['number']}: {message['text']}")
+    lines += [
+        f"  {_clock(message['received_at'])} {message['number']}: {message['text']}"
+        for message in report["messages"]
+    ]
     return "\n".join(lines)
 
 

@@ -1,0 +1,131 @@
+"""`meterseal demo`, as a user starts it."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import subprocess
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from meterseal.demo.observe import SYSTEMS
+from meterseal.demo.plan import LINKS
+
+METERSEAL = (sys.executable, "-m", "meterseal")
+
+
+def demo(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*METERSEAL, "demo", *arguments], capture_output=True, text=True, check=False, timeout=240
+    )
+
+
+def report(*arguments: str) -> dict[str, Any]:
+    done = demo("--headless", "--json", *arguments)
+    assert done.returncode == 0, done.stderr
+    document: dict[str, Any] = json.loads(done.stdout)
+    return document
+
+
+def test_one_seal() -> None:
+    """Every event with its hops in order, the same alarm at all four systems, lamps and messages."""
+    said = report()
+    assert [event["kind"] for event in said["events"]] == ["boot", "closed", "opened", "closed"]
+    assert [event["counter"] for event in said["events"]] == [1, 2, 3, 4]
+    for event in said["events"]:
+        times = [event["hops"][link] for link in LINKS if event["hops"][link]]
+        assert len(times) == (5 if event["kind"] == "boot" else 6)
+        parsed = [datetime.fromisoformat(time) for time in times]
+        assert parsed == sorted(parsed)
+        assert all(time.endswith("+08:00") and "." in time for time in times)
+    seal = said["events"][0]["seal"]
+    for system in SYSTEMS:
+        (alarm,) = (one for one in said["alarms"][system] if one["code"] == "SEAL_OPEN_UNMATCHED")
+        assert (alarm["seal"], alarm["counter"], alarm["active"]) == (seal, 3, False)
+    assert said["lamps"] == {seal: {"green": True, "red": False}}
+    assert [message["counter"] for message in said["messages"]] == [2, 3, 4]
+
+
+def test_eight_seals_on_one_pair() -> None:
+    """Every seal's boot report arrives, and every opening reaches its own customer and nobody else."""
+    said = report("--seals", "8", "--baud", "9600")
+    seals = {event["seal"] for event in said["events"]}
+    assert len(seals) == 8
+    assert {event["seal"] for event in said["events"] if event["kind"] == "boot"} == seals
+    openings = [message for message in said["messages"] if message["counter"] == 3]
+    assert {message["seal"] for message in openings} == seals
+    assert len({message["number"] for message in openings}) == 8
+    owner: dict[str, str] = {}
+    for message in said["messages"]:
+        assert owner.setdefault(message["number"], message["seal"]) == message["seal"]
+
+
+def test_plain_lines_without_a_terminal(tmp_path: Path) -> None:
+    """No terminal: lines; the commands are shown, the wires decoded; the files stay where they are wanted."""
+    done = demo("--scenario", "bounce", "--baud", "9600", "--keep", str(tmp_path / "kept"))
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    for link in LINKS:
+        assert f"== meterseal {link} run" in done.stdout
+    assert "04805380" in done.stdout
+    assert "AFN 15" in done.stdout
+    assert done.stdout.rstrip().endswith("Everything arrived everywhere.")
+    shown = subprocess.run(
+        [*METERSEAL, "marketing", "events", "--store", str(tmp_path / "kept" / "marketing.db"), "--json"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert len(json.loads(shown.stdout)["events"]) == 4
+
+
+def test_live_display_in_a_terminal() -> None:
+    """In a terminal the page is drawn; the summary stands under it at the end."""
+    master, slave = pty.openpty()
+    with subprocess.Popen(
+        [*METERSEAL, "demo", "--baud", "9600"],
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+        env={**os.environ, "TERM": "xterm-256color", "COLUMNS": "160", "LINES": "60"},
+    ) as process:
+        os.close(slave)
+        seen = bytearray()
+        try:
+            while chunk := os.read(master, 65536):
+                seen += chunk
+        except OSError:
+            pass  # the terminal's other end is closed: the demo has ended
+        finally:
+            os.close(master)
+    assert process.returncode == 0
+    text = seen.decode()
+    assert "events and when each link had them" in text
+    assert "Everything arrived everywhere." in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("--scenario", "nothing"), "scenario 'nothing': there are standard, bounce"),
+        (("--baud", "1234"), "1234 baud: DL/T 645 has"),
+    ],
+)
+def test_wrong_arguments(arguments: tuple[str, ...], sentence: str) -> None:
+    done = demo(*arguments)
+    assert done.returncode == 1
+    assert sentence in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_failing_link_is_named(tmp_path: Path) -> None:
+    """A link that cannot start ends the demo with its sentence."""
+    (tmp_path / "file").write_text("")
+    done = demo("--keep", str(tmp_path))
+    assert done.returncode == 1
+    assert "is not empty" in done.stderr
