@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from meterseal.clock import Clock, SystemClock
 from meterseal.customer.modem import Answer, Modem, Submitted
 from meterseal.customer.network import submit
+from meterseal.gsm.at import printable
 from meterseal.gsm.pdu import DUPLICATE
 from meterseal.io.pty import PtyEnd
 from meterseal.store.database import Database
@@ -49,12 +50,12 @@ class Customer:
         """Answer the host until cancelled."""
         while True:
             data = await pty.read()
-            self._trace("wire", direction="rx", wire="at", bytes=_printable(data))
+            self._trace("wire", direction="rx", wire="at", bytes=printable(data))
             events = self._modem.receive(data)
             while events:
                 event = events.pop(0)
                 if isinstance(event, Answer):
-                    self._trace("wire", direction="tx", wire="at", bytes=_printable(event.raw))
+                    self._trace("wire", direction="tx", wire="at", bytes=printable(event.raw))
                     await pty.write(event.raw)
                 else:
                     events += await self._submitted(event)
@@ -81,7 +82,3 @@ async def run(path: str, store: Database, *, trace: Trace, misbehaviour: Misbeha
 
 def _is_nth(count: int, every: int) -> bool:
     return every > 0 and count % every == 0
-
-
-def _printable(raw: bytes) -> str:
-    return raw.decode("ascii", "backslashreplace")

@@ -28,6 +28,7 @@ __all__ = [
     "Sent",
     "Unready",
     "Unsolicited",
+    "printable",
 ]
 
 #: Longest line that makes sense: the echo of the longest PDU.
@@ -267,3 +268,8 @@ def _cut(buffer: bytes) -> tuple[bytes, bytes, bytes]:
     """The first line, its end, the rest."""
     match = re.search(rb"[\r\n]+", buffer)
     return (buffer[: match.start()], match[0], buffer[match.end() :]) if match else (buffer, b"", b"")
+
+
+def printable(raw: bytes) -> str:
+    """Bytes of the dialogue on one line, for a trace: control characters are spelled out."""
+    return repr(raw)[2:-1]

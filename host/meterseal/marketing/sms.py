@@ -14,7 +14,18 @@ from dataclasses import dataclass
 from meterseal.clock import Clock
 from meterseal.errors import Failure
 from meterseal.gsm import pdu
-from meterseal.gsm.at import AtClient, Discarded, Event, Failed, Ready, Send, Sent, Unready, Unsolicited
+from meterseal.gsm.at import (
+    AtClient,
+    Discarded,
+    Event,
+    Failed,
+    Ready,
+    Send,
+    Sent,
+    Unready,
+    Unsolicited,
+    printable,
+)
 from meterseal.gsm.pdu import Submit, submits
 from meterseal.io.ports import Port, PortLost, open_port
 from meterseal.marketing.delivery import Queue
@@ -104,7 +115,7 @@ class SmsSender:
                 await self._wait(client, heard)
                 if heard.done():
                     data = heard.result()
-                    self._trace("wire", direction="rx", wire="at", bytes=_printable(data))
+                    self._trace("wire", direction="rx", wire="at", bytes=printable(data))
                     heard = asyncio.ensure_future(port.read())
                     events = client.receive(data, self._clock.monotonic())
                 else:
@@ -132,7 +143,7 @@ class SmsSender:
     async def _handle(self, port: Port, event: Event) -> None:
         match event:
             case Send(raw):
-                self._trace("wire", direction="tx", wire="at", bytes=_printable(raw))
+                self._trace("wire", direction="tx", wire="at", bytes=printable(raw))
                 await port.write(raw)
             case Sent() | Failed(code=pdu.DUPLICATE):
                 await self._part_delivered()
@@ -154,7 +165,3 @@ class SmsSender:
         if not self._parts:
             await self._queue.done(self._item)
             del self._progress[self._item.id]
-
-
-def _printable(raw: bytes) -> str:
-    return raw.decode("ascii", "backslashreplace")
