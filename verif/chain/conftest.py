@@ -87,7 +87,7 @@ class Link:
 
 @pytest.fixture
 def start_link() -> Iterator[Callable[..., Link]]:
-    """Starts `meterseal NAME …`; whatever still runs at the end of the test is killed."""
+    """Starts `meterseal NAME …`; whatever still runs at the end of the test is told to end."""
     links: list[Link] = []
 
     def start(name: str, *arguments: object) -> Link:
@@ -96,7 +96,7 @@ def start_link() -> Iterator[Callable[..., Link]]:
 
     yield start
     for link in links:
-        link.kill()
+        link.stop()
 
 
 @pytest.fixture
