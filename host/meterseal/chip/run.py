@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AsyncExitStack, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +15,10 @@ from meterseal.chip.control import LINE_MAX, answer
 from meterseal.chip.ends import NAMES, Ends
 from meterseal.chip.pair import Pair
 from meterseal.chip.rig import Rig, Seal, Tell, open_seals
+from meterseal.chip.serving import listen
 from meterseal.chip.watch import Watch
 from meterseal.clock import Clock, SystemClock
 from meterseal.errors import Failure
-from meterseal.io.endpoint import format_endpoint, parse_endpoint
 from meterseal.io.pty import PtyEnd
 from meterseal.seal.image import Identity, image
 from meterseal.trace import Trace
@@ -31,8 +31,6 @@ SLICE = 0.010
 #: chips' timeouts run out before a host could have answered.
 LAG_MAX = 0.050
 DEFAULT_BAUD = 2400
-
-_Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +61,12 @@ async def run(options: Options, *, as_json: bool) -> None:
         pty = stack.enter_context(PtyEnd(options.pty))
         ends = Ends(rig.pair, tell)
         async with AsyncExitStack() as servers:
-            places = {
-                "pty": pty.path,
-                "tcp": await _listen(options.tcp, ends.serve_tcp, servers),
-                "control": await _listen(options.control, _Control(rig).serve, servers),
-            }
+            places = {"pty": pty.path}
+            if options.tcp:
+                places["tcp"] = await listen(options.tcp, ends.serve_tcp, servers)
+            if options.control:
+                control = _Control(rig)
+                places["control"] = await listen(options.control, control.serve, servers, line_max=LINE_MAX)
             tell("ready", **places, baud=rig.pair.baud, seals=[_introduction(seal) for seal in rig.seals])
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(ends.serve_pty(pty))
@@ -80,9 +79,10 @@ async def _simulate(rig: Rig, ends: Ends, tell: Tell, clock: Clock | None) -> No
     due = clock.monotonic() if clock else 0.0
     while True:
         rig.pair.run(SLICE)
-        await ends.deliver()
+        # Told first: who hears the bytes cannot be earlier than the chip that said them.
         for what, fields in watch.feed(rig.pair.tap(), rig.pair.now):
             tell(what, **fields)
+        await ends.deliver()
         if clock:
             due = max(due + SLICE, clock.monotonic() - LAG_MAX)
             await asyncio.sleep(max(0.0, due - clock.monotonic()))
@@ -109,19 +109,6 @@ class _Control:
             pass
         finally:
             writer.close()
-
-
-async def _listen(endpoint: str | None, handler: _Handler, servers: AsyncExitStack) -> str | None:
-    """Serve TCP at `endpoint` as long as `servers` is open; the endpoint with its true port."""
-    if endpoint is None:
-        return None
-    host, port = parse_endpoint(endpoint)
-    try:
-        server = await asyncio.start_server(handler, host, port, limit=LINE_MAX)
-    except OSError as error:
-        raise Failure(f"cannot listen on {endpoint}: {error.strerror or error}") from None
-    servers.callback(server.close)
-    return format_endpoint(host, server.sockets[0].getsockname()[1])
 
 
 def _teller(log: Path | None, as_json: bool, stack: ExitStack) -> Tell:

@@ -107,6 +107,7 @@ def make_plan(folder: Path, *, seals: int = 1, baud: int = 2400) -> Plan:
         terminal=[
             *("terminal", "run", "--bus", f"socket://{_HOST}:{bus}", "--station", f"{_HOST}:{uplink}", *rate),
             *("--region", _REGION, "--address", str(_TERMINAL), "--store", str(plan.store("terminal"))),
+            *("--poll", "1"),
             *(part for n, site in enumerate(sites, 1) for part in ("--point", f"{n}={site.meter}")),
         ],
         metering=[

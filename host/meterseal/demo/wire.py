@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import Any
 
 from meterseal.dlt645.frame import Frame as MeterFrame
@@ -12,13 +13,13 @@ from meterseal.uplink.frame import Frame as UplinkFrame
 
 __all__ = ["summary"]
 
-_SHOWN_BYTES = 24
+_SHOWN_BYTES, _SHOWN_CHARACTERS = 24, 160
 
 
 def summary(line: dict[str, Any]) -> str:
     """What a `wire` line carries: the frames decoded, or the text as it is."""
     if line["wire"] not in ("rs485", "uplink"):
-        return str(line["bytes"]).strip()
+        return textwrap.shorten(str(line["bytes"]), _SHOWN_CHARACTERS, placeholder=" …")
     raw = bytes.fromhex(line["bytes"])
     parts = [_frame(found.frame) for found in examine(raw) if found.frame is not None]
     shown = raw.hex(" ").upper() if len(raw) <= _SHOWN_BYTES else raw[:_SHOWN_BYTES].hex(" ").upper() + " …"
