@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, HTTPException, Query, Request
 
-from meterseal.handover import CONTENT_TYPE, HandoverError
+from meterseal.handover import CONTENT_TYPE, PATH, HandoverError
 from meterseal.marketing import views
 from meterseal.marketing.messages import record_number
 from meterseal.marketing.receiver import Receiver
@@ -27,10 +27,10 @@ _BODY = {"requestBody": {"required": True, "content": {CONTENT_TYPE: {"schema": 
 
 
 def events_in(receiver: Receiver) -> APIRouter:
-    """`POST /events`."""
+    """Where metering posts its events."""
     router = APIRouter()
 
-    @router.post("/events", openapi_extra=_BODY)
+    @router.post(PATH, openapi_extra=_BODY)
     async def take_event(request: Request) -> Document:
         """Store one seal event (CloudEvents 1.0, structured JSON); answered once it is durable.
 
