@@ -1,0 +1,91 @@
+"""From the tap of the pair to trace lines: an event once, and only when its report was whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from meterseal.chip.pair import ByteSeen, LampsSeen
+from meterseal.chip.watch import Watch
+from meterseal.dlt645.requests import read, write
+from meterseal.seal.record import Kind, SealRecord, StateClass
+from sealchip.interface import Di
+
+CHIP, PTY = 0, 1
+RECORD = SealRecord("000000000101", 1, 7, Kind.OPENED, StateClass.OPEN)
+
+
+def seen(raw: bytes, source: int, *, at: float = 0.0, corrupt: int | None = None) -> Iterator[ByteSeen]:
+    for index, byte in enumerate(raw):
+        yield ByteSeen(at + index * 0.0046, source, byte, corrupted=index == corrupt, malformed=False)
+
+
+def report(record: SealRecord) -> bytes:
+    return write("000000000201", Di.REPORT, record.encode()).encode()
+
+
+def watch() -> Watch:
+    return Watch(["000000000101"], ["pty"])
+
+
+def test_a_report_is_an_event_once() -> None:
+    raw = report(RECORD)
+    watching = watch()
+    lines = list(watching.feed(list(seen(raw, CHIP)), 1.0))
+    assert [what for what, _ in lines] == ["wire", "event"]
+    assert lines[0][1] == {
+        "direction": "tx",
+        "wire": "rs485",
+        "bytes": raw.hex().upper(),
+        "driver": "000000000101",
+    }
+    assert lines[1][1] == {
+        "seal": "000000000101",
+        "boot": 1,
+        "counter": 7,
+        "kind": "opened",
+        "state": "open",
+    }
+    again = list(watching.feed(list(seen(raw, CHIP, at=3.0)), 4.0))
+    assert [what for what, _ in again] == ["wire"]
+
+
+def test_a_report_that_collided_is_no_event() -> None:
+    watching = watch()
+    lines = list(watching.feed(list(seen(report(RECORD), CHIP, corrupt=30)), 1.0))
+    assert [what for what, _ in lines] == ["wire"]
+    assert lines[0][1]["corrupted"] is True
+    lines = list(watching.feed(list(seen(report(RECORD), CHIP, at=2.0)), 3.0))
+    assert [what for what, _ in lines] == ["wire", "event"]
+
+
+def test_a_host_makes_no_events() -> None:
+    lines = list(watch().feed(list(seen(report(RECORD), PTY)), 1.0))
+    assert [(what, fields["direction"]) for what, fields in lines] == [("wire", "rx")]
+
+
+def test_two_drivers_are_kept_apart() -> None:
+    request = read("000000000101", Di.RECORD_NEWEST).encode()
+    both = sorted([*seen(report(RECORD), CHIP), *seen(request, PTY)], key=lambda item: item.at)
+    lines = list(watch().feed(both, 1.0))
+    assert [(what, fields.get("driver")) for what, fields in lines] == [
+        ("wire", "pty"),
+        ("wire", "000000000101"),
+        ("event", None),
+    ]
+
+
+def test_what_is_no_frame_is_told_too() -> None:
+    watching = watch()
+    assert not list(watching.feed(list(seen(report(RECORD)[:20], CHIP)), 0.2))
+    lines = list(watching.feed([], 1.0))
+    assert [what for what, _ in lines] == ["wire", "discarded"]
+    assert lines[1][1]["bytes"] == report(RECORD)[:20].hex().upper()
+    bad = write("000000000201", Di.REPORT, bytes(38)).encode()
+    lines = list(watching.feed(list(seen(bad, CHIP, at=2.0)), 3.0))
+    assert [what for what, _ in lines] == ["wire", "discarded"]
+    assert "layout version 0" in lines[1][1]["reason"]
+
+
+def test_lamps() -> None:
+    lamps = {"seal": "000000000101", "green": True, "red": False}
+    assert list(watch().feed([LampsSeen(0.5, CHIP, True, False)], 1.0)) == [("lamps", lamps)]
