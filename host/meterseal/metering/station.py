@@ -15,6 +15,7 @@ from meterseal.metering.intake import Intake, Taken
 from meterseal.metering.registry import terminal_name
 from meterseal.metering.settings import Settings
 from meterseal.store import diagnostics
+from meterseal.store.events import Outcome
 from meterseal.store.writer import StoppedError, Writer
 from meterseal.trace import Trace
 from meterseal.uplink.decoder import Discarded
@@ -72,7 +73,7 @@ class Station:
         self.clock = clock
         self.stored = stored
         self._online: dict[str, _Connection] = {}
-        self._connections: set[asyncio.Task[None]] = set()
+        self._connections: dict[_Connection, asyncio.Task[None]] = {}
 
     @property
     def online(self) -> dict[str, str]:
@@ -85,18 +86,17 @@ class Station:
         if len(self._connections) >= self.settings.connections:
             await connection.refuse("too many connections")
             return
-        task = cast("asyncio.Task[None]", asyncio.current_task())
-        self._connections.add(task)
+        self._connections[connection] = cast("asyncio.Task[None]", asyncio.current_task())
         try:
             await connection.run()
         finally:
-            self._connections.discard(task)
+            del self._connections[connection]
 
     async def close(self) -> None:
-        """End every connection."""
-        for task in list(self._connections):
-            task.cancel()
-        await asyncio.gather(*self._connections, return_exceptions=True)
+        """End every connection; what it had received by now is stored."""
+        for connection in self._connections:
+            connection.hang_up()
+        await asyncio.gather(*self._connections.values())
 
     async def ask(self, terminal: str, afn: int, da: bytes, di: int, content: bytes) -> Frame:
         """The terminal's answer; raises `OfflineError` or `UnansweredError`, a sentence each."""
@@ -132,19 +132,19 @@ class _Connection:
         self._online_since: datetime | None = None
         self._reading: asyncio.Timeout | None = None
         self._last_heard = 0.0
+        self._end = "closed by the terminal"
 
     async def run(self) -> None:
-        reason = "closed by us"
         self._last_heard = self._now()
         try:
-            reason = await self._serve()
+            self._end = await self._serve()
         except (OSError, StoppedError) as error:
-            reason = str(error)
+            self._end = str(error)
         finally:
             # The last bytes may hold whole reports: they are stored, though nobody hears the confirmation.
             ended = self._session.disconnected()
             if self._name is not None:
-                self._station.logout(self._name, self, reason)
+                self._station.logout(self._name, self, self._end)
             with suppress(StoppedError):
                 await self._handle(ended)
             await self.close()
@@ -152,6 +152,10 @@ class _Connection:
     async def refuse(self, reason: str) -> None:
         await self._count("refused_connection", b"", reason)
         await self.close()
+
+    def hang_up(self) -> None:
+        self._end = "closed by us"
+        self._writer.transport.abort()
 
     async def close(self) -> None:
         if self._writer.transport.get_write_buffer_size():
@@ -176,7 +180,7 @@ class _Connection:
             data = await self._read()
             now = self._now()
             if data == b"":
-                return "closed by the terminal"
+                return self._end
             if data is not None:
                 self._last_heard = now
                 self._station.trace("wire", wire="uplink", direction="rx", peer=self.peer, bytes=_hex(data))
@@ -266,9 +270,10 @@ class _Connection:
 
     def _tell(self, taken: Taken) -> None:
         event, trace = taken.event, self._station.trace
-        if event is not None and taken.outcome is not None:
+        if event is not None and taken.outcome is Outcome.NEW:
             facts = {"boot": event.boot, "counter": event.counter, "kind": event.kind.name.lower()}
-            trace("event", seal=event.seal, **facts, outcome=taken.outcome.name.lower())
+            trace("event", seal=event.seal, **facts, state=event.state.name.lower())
+        if event is not None and taken.outcome is not Outcome.KNOWN:
             self._station.stored()
         tell(trace, taken.raised, taken.cleared)
 

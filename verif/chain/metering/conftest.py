@@ -1,0 +1,205 @@
+"""A metering system as a process, and terminals that talk to it over real sockets."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+import sqlite3
+import time
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from meterseal.seal.record import JournalEntry, Kind, SealRecord, StateClass
+from meterseal.store import alarms, events
+from meterseal.store.database import Database
+from meterseal.uplink.alarm import AlarmState, CoverAlarm
+from meterseal.uplink.codes import Afn, UplinkDi
+from meterseal.uplink.frame import TerminalAddress, point_da
+from meterseal.uplink.terminal import (
+    Confirmed,
+    Denied,
+    LoggedIn,
+    Requested,
+    Send,
+    TerminalLink,
+    Unconfirmed,
+)
+from meterseal.uplink.user_data import SealReport
+
+SEAL, METER = "000000000101", "000000000201"
+NOTHING = (None,) * 6
+
+
+class Make:
+    """Contents of reports."""
+
+    seal, meter = SEAL, METER
+
+    @staticmethod
+    def record(counter, kind=Kind.BOOT, state=StateClass.SEALED, *, seal=SEAL, **more):
+        return SealRecord(seal, 1, counter, kind, state, **more).encode()
+
+    @classmethod
+    def report(cls, counter, kind=Kind.BOOT, state=StateClass.SEALED, *, meter=METER, at=None, **more):
+        """Content of an AFN 15; `at` is the meter's time of event and report."""
+        at = at or datetime.now(UTC)
+        entry = JournalEntry(counter, at, at, cls.record(counter, kind, state, **more))
+        return SealReport(meter, entry).encode()
+
+    @classmethod
+    def opened(cls, counter, **more):
+        return cls.report(counter, Kind.OPENED, StateClass.OPEN, **more)
+
+    @staticmethod
+    def cover(at, *, count=1, state=AlarmState.OCCURRED):
+        """Content of an AFN 13 E200004D."""
+        return CoverAlarm(at, count, NOTHING, NOTHING, state).encode()
+
+
+class Terminal:
+    """One terminal: our own `TerminalLink` on a blocking socket."""
+
+    def __init__(self, endpoint, number=1, *, timeout=5.0):
+        host, port = endpoint.rsplit(":", 1)
+        self.name = f"440106:{number}"
+        self.link = TerminalLink(TerminalAddress("440106", number), timeout=timeout)
+        self.socket = socket.create_connection((host, int(port)), timeout=5)
+        self.events = []
+        self.bus = lambda frame: None
+
+    def login(self):
+        self._do(self.link.connected(time.monotonic()))
+        self.until(LoggedIn)
+        return self
+
+    def start(self, afn, point, di, content, key):
+        """Send a report without waiting for anything."""
+        self._do(self.link.send(afn, point_da(point), di, content, key, time.monotonic()))
+
+    def report(self, content, *, point=1, afn=Afn.USER_DEFINED, di=UplinkDi.USER_DEFINED):
+        """Send a report; True confirmed, False denied, None while neither came."""
+        key = object()
+        self.start(afn, point, di, content, key)
+        event = self.until(Confirmed, Denied, Unconfirmed, key=key)
+        return {Confirmed: True, Denied: False, Unconfirmed: None}[type(event)]
+
+    def alarm(self, content, *, point=1, di=UplinkDi.TERMINAL_COVER_OPEN):
+        return self.report(content, point=point, afn=Afn.ALARM, di=di)
+
+    def until(self, *kinds, key=None, timeout=15.0):
+        """The next event of these kinds."""
+        end = time.monotonic() + timeout
+        while True:
+            for event in self.events:
+                if isinstance(event, kinds) and key in (None, getattr(event, "key", None)):
+                    self.events.remove(event)
+                    return event
+            assert time.monotonic() < end, f"none of {kinds} among {self.events}"
+            self.step()
+
+    def step(self, timeout=0.05):
+        """Take what has come and do what is due."""
+        self.socket.settimeout(timeout)
+        data = None
+        with contextlib.suppress(TimeoutError):
+            data = self.socket.recv(65536)
+        if data == b"":
+            self._do(self.link.disconnected())
+            raise ConnectionError("the station has closed the connection")
+        self._do(self.link.receive(data, time.monotonic()) if data else self.link.tick(time.monotonic()))
+
+    def raw(self, data):
+        """Send bytes as they are."""
+        self.socket.sendall(data)
+
+    def close(self):
+        self.socket.close()
+
+    def _do(self, events):
+        for event in events:
+            if isinstance(event, Send):
+                self.socket.sendall(event.raw)
+            elif isinstance(event, Requested) and (answer := self.bus(event.frame)) is not None:
+                self.socket.sendall(answer)
+            else:
+                self.events.append(event)
+
+
+class Metering:
+    """The process, its addresses and its store."""
+
+    def __init__(self, link, store):
+        self.link = link
+        self.store = store
+        ready = link.wait_for("ready")
+        self.listen, self.http = ready["listen"], f"http://{ready['http']}"
+
+    def read(self, query):
+        """What `query(conn)` finds in the store right now."""
+        database = Database(self.store, read_only=True)
+        try:
+            with database.reading() as conn:
+                return query(conn)
+        finally:
+            database.close()
+
+    @property
+    def counters(self):
+        return sorted(
+            (one.seal, one.counter) for one in self.read(lambda conn: events.history(conn, limit=None))
+        )
+
+    @property
+    def active(self):
+        return {(one.code.value, one.seal) for one in self.read(alarms.active)}
+
+    @contextlib.contextmanager
+    def locked_store(self):
+        """Nobody else can write to the store meanwhile."""
+        with contextlib.closing(sqlite3.connect(self.store, isolation_level=None)) as conn:
+            conn.execute("BEGIN IMMEDIATE")
+            yield
+            conn.execute("ROLLBACK")
+
+
+@pytest.fixture
+def make():
+    return Make
+
+
+@pytest.fixture
+def start_metering(start_link, tmp_path):
+    """Starts the system on `store`, on free ports or on those of an earlier start."""
+
+    def start(*options, listen="127.0.0.1:0", store="metering.db", registry=None):
+        path = tmp_path / store
+        arguments = ["run", "--listen", listen, "--http", "127.0.0.1:0", "--store", path, *options]
+        if registry is not None:
+            file = tmp_path / "registry.json"
+            file.write_text(json.dumps(registry))
+            arguments += ["--registry", file]
+        return Metering(start_link("metering", *arguments), path)
+
+    return start
+
+
+@pytest.fixture
+def connect():
+    """Connects terminals; they are closed at the end."""
+    terminals = []
+
+    def start(metering, number=1, **more):
+        terminals.append(Terminal(metering.listen, number, **more))
+        return terminals[-1]
+
+    yield start
+    for terminal in terminals:
+        terminal.close()
+
+
+@pytest.fixture
+def ago():
+    """A moment so many seconds before now, to the second."""
+    return lambda seconds: datetime.now(UTC).replace(microsecond=0) - timedelta(seconds=seconds)
