@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 import json
 import os
@@ -14,7 +13,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -108,23 +107,17 @@ def running(*arguments: object) -> Iterator[Running]:
             chip.end()
 
 
-def next_frame(recv: Callable[[], bytes], wanted: Callable[[Frame], bool]) -> Frame:
-    decoder = Decoder()
-    deadline = time.monotonic() + WITHIN
-    while time.monotonic() < deadline:
-        for decoded in decoder.feed(recv(), time.monotonic()):
-            if isinstance(decoded, Received) and wanted(decoded.frame):
-                return decoded.frame
-    raise AssertionError("no such frame")
-
-
-def exchange(line: socket.socket, request: bytes) -> Frame:
-    """Send between two reports of the seal; repeated, for it may talk at the same moment."""
+def exchange(descriptor: int, request: bytes) -> Frame:
+    """The answer to `request`; sent again when the seal was talking at that moment."""
+    di = Frame.decode(request).di
     for _ in range(5):
-        line.sendall(request)
-        line.settimeout(1.0)
-        with contextlib.suppress(TimeoutError):
-            return next_frame(lambda: line.recv(4096), lambda frame: frame.from_slave)
+        os.write(descriptor, request)
+        decoder, deadline = Decoder(), time.monotonic() + 1.0
+        while (wait := deadline - time.monotonic()) > 0:
+            ready = select.select([descriptor], [], [], wait)[0]
+            for decoded in decoder.feed(os.read(descriptor, 4096) if ready else b"", time.monotonic()):
+                if isinstance(decoded, Received) and decoded.frame.from_slave and decoded.frame.di == di:
+                    return decoded.frame
     raise AssertionError("no answer")
 
 
@@ -141,19 +134,14 @@ def test_the_chip_answers_on_tcp_and_on_the_pty(flash: Path, tmp_path: Path) -> 
         ]
         chip.until("event", seal=SEAL, kind="boot")
         with chip.connect() as line:
-            assert exchange(line, read_address().encode()).address == SEAL
-            answer = exchange(line, read(SEAL, Di.ASSET_NUMBER).encode())
+            assert exchange(line.fileno(), read_address().encode()).address == SEAL
+            answer = exchange(line.fileno(), read(SEAL, Di.ASSET_NUMBER).encode())
             assert answer.content.rstrip(b"\0")[::-1] == b"GD-131"
 
         pty = os.open(tmp_path / "pty", os.O_RDWR | os.O_NOCTTY)
         try:
-            os.write(pty, read(SEAL, Di.RECORD_NEWEST).encode())
-
-            def recv() -> bytes:
-                return os.read(pty, 4096) if select.select([pty], [], [], 1.0)[0] else b""
-
-            # What was said on the pair before is still in the PTY.
-            answer = next_frame(recv, lambda frame: frame.from_slave and frame.di == Di.RECORD_NEWEST)
+            # What was said on the pair before is still in the PTY; the DI tells the answers apart.
+            answer = exchange(pty, read(SEAL, Di.RECORD_NEWEST).encode())
             assert SealRecord.decode(answer.content).kind is Kind.BOOT
         finally:
             os.close(pty)
@@ -166,7 +154,7 @@ def test_a_frame_of_an_independent_codec_reads_the_record(flash: Path) -> None:
     with running("--flash", flash) as chip, chip.connect() as line:
         chip.until("event", seal=SEAL, kind="boot")
         request = protocol.build_frame(address, 0x11, int(Di.RECORD_NEWEST).to_bytes(4, "little"))
-        answer = protocol.deserialize(exchange(line, bytes(request)).encode())
+        answer = protocol.deserialize(exchange(line.fileno(), bytes(request)).encode())
         record = SealRecord.decode(bytes(answer.data)[4:])
         assert (record.seal, record.boot, record.kind) == (SEAL, 1, Kind.BOOT)
 
