@@ -11,6 +11,7 @@ import contextlib
 import errno
 import os
 import socket
+import termios
 import threading
 from typing import Protocol
 
@@ -179,6 +180,9 @@ def _open_serial(url: str, baud: int, even: bool, loop: asyncio.AbstractEventLoo
         if error.errno in (errno.EACCES, errno.EPERM):
             raise Failure(f"no permission to open the port {url}: join the group that owns it") from None
         raise PortLost(os.strerror(error.errno) if error.errno else str(error)) from None
+    except (OSError, termios.error) as error:
+        # A PTY whose other end dies while it is being opened: pyserial passes on what the system says.
+        raise PortLost(str(error)) from None
     return SerialPort(port, device, loop)
 
 
