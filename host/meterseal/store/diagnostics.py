@@ -24,7 +24,17 @@ from sqlalchemy import (
 from meterseal.clock import isoformat
 from meterseal.store.database import Moment, insert, metadata
 
-__all__ = ["SAMPLE_BYTES", "Diagnostic", "Kept", "count", "document", "every", "keep", "kept", "kept_document"]
+__all__ = [
+    "SAMPLE_BYTES",
+    "Diagnostic",
+    "Kept",
+    "count",
+    "document",
+    "every",
+    "keep",
+    "kept",
+    "kept_document",
+]
 
 #: No sample is longer.
 SAMPLE_BYTES = 256
