@@ -31,10 +31,12 @@ class IdentityLoader(wiring.Component):
     -------
     flash: the flash, used only until `ready`.
     ready, valid: see above. baud: index of the baud rate in `BAUD_FEATURE`, slowest first.
-    seed: exclusive or of the bytes of the seal's address, differs between seals.
+    seed: made of the bytes of the seal's address, differs between seals.
     address, data: read port.
 
-    Guarantees: `verif/chip/test_chip.py::test_identity_slots`, `test_unreadable_identity_is_red`.
+    Guarantees: `verif/chip/test_flash.py::test_identity_from_the_first_slot`,
+    `test_identity_from_the_second_slot`, `test_no_identity`, `test_baud_words`, `test_seeds_differ`;
+    the lamp in `verif/chip/test_chip.py::test_unreadable_identity_is_red`.
     """
 
     def __init__(self, default_baud, flash_base=0):

@@ -10,14 +10,14 @@ __all__ = ["SpiByte"]
 class SpiByte(wiring.Component):
     """Exchanges one byte, high bit first, SCK at half the clock.
 
-    *Timing:* `start` is taken while no byte is under way; the first SCK edge rises one cycle later; `done`
-    strobes in the 16th cycle after `start`, with `o`. Chip select is the user's.
+    *Timing:* `start` is taken while no byte is under way; SCK first rises two cycles later; `done` strobes in
+    the 16th cycle after `start`, with `o`. Chip select is the user's.
 
     Members
     -------
     start, i: byte to send. done, o: byte received. sck, copi, cipo: the pins.
 
-    Guarantees: `verif/chip/test_blocks.py::test_spi_byte`.
+    Guarantees: `verif/chip/test_flash.py::test_spi_byte`.
     """
 
     start: In(1)

@@ -24,6 +24,9 @@ class FlashOp(enum.Enum, shape=2):
 _COMMAND = {FlashOp.READ: 0x03, FlashOp.PROGRAM: 0x02, FlashOp.ERASE: 0x20}
 _WRITE_ENABLE, _READ_STATUS, _WAKE = 0x06, 0x05, 0xAB
 
+#: Seconds until a flash takes commands after its release from deep power-down; data sheets say 3 to 35 µs.
+_WAKE_TIME = 100e-6
+
 #: The controller's side of one operation; see `SpiFlash`.
 FlashCommands = wiring.Signature(
     {
@@ -44,8 +47,8 @@ class SpiFlash(wiring.Component):
     """Runs one operation at a time on the flash.
 
     `bus.start` holds, with `op`, `address` and `length` (at least 1), until `done` strobes. After reset
-    the controller first waits until the flash has powered up and releases it from deep power-down, in
-    which an FPGA leaves its configuration flash.
+    the controller first waits until the flash has powered up, releases it from deep power-down, in which
+    an FPGA leaves its configuration flash, and waits until it is awake.
 
     *Data:* byte `index` is taken from `i` (programming) two cycles after `index` has changed; `strobe` says
     that it has been exchanged, with `o` (reading). *Timing:* 18 cycles a byte; after a write the status is
@@ -59,11 +62,13 @@ class SpiFlash(wiring.Component):
     -------
     bus: operations. sck, cs_n, copi, cipo: the pins.
 
-    Guarantees: `verif/chip/test_blocks.py::test_spi_flash`; the whole in `verif/chip/test_chip.py`.
+    Guarantees: `verif/chip/test_flash.py::test_spi_flash`, `test_spi_flash_programs`,
+    `test_spi_flash_erases`; the whole in `verif/chip/test_chip.py`.
     """
 
     def __init__(self, clock_hz, power_up=0.010):
         self._power_up = cycles(clock_hz, power_up)
+        self._wake = cycles(clock_hz, _WAKE_TIME, tolerance=0.05)
         super().__init__(
             {
                 "bus": Out(FlashCommands),
@@ -78,7 +83,7 @@ class SpiFlash(wiring.Component):
         m = Module()
         spi = m.submodules.spi = SpiByte()
         bus = self.bus
-        wait = Signal(range(self._power_up), init=self._power_up - 1)
+        wait = Signal(range(max(self._power_up, self._wake)), init=self._power_up - 1)
         address_byte = Signal(2, init=2)
         last = bus.index == bus.length - 1
         # `i` may come from a memory, one cycle behind `index`: a byte starts only when `index` has rested.
@@ -113,6 +118,10 @@ class SpiFlash(wiring.Component):
 
             return then
 
+        def after_wake():
+            m.d.sync += wait.eq(self._wake - 1)
+            deselect("waking")()
+
         def after_address():
             m.d.sync += address_byte.eq(address_byte - 1)
             with m.If(address_byte == 0):
@@ -146,7 +155,11 @@ class SpiFlash(wiring.Component):
                 m.d.sync += wait.eq(wait - 1)
                 with m.If(wait == 0):
                     m.next = "wake"
-            byte("wake", C(_WAKE, 8), deselect("idle"))
+            byte("wake", C(_WAKE, 8), after_wake)
+            with m.State("waking"):
+                m.d.sync += wait.eq(wait - 1)
+                with m.If(wait == 0):
+                    m.next = "idle"
             with m.State("idle"):
                 with m.If(bus.start):
                     m.next = "command"

@@ -24,7 +24,7 @@ class Timebase(wiring.Component):
     tick_ms, tick_s: one-cycle strobes.
     uptime: seconds since reset, wraps after 136 years.
 
-    Guarantees: `verif/chip/test_blocks.py::test_timebase`.
+    Guarantees: `verif/chip/test_timing.py::test_timebase`.
     """
 
     def __init__(self, clock_hz):

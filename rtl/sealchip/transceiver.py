@@ -37,7 +37,8 @@ class Transceiver(wiring.Component):
     ro: receiver output, synchronised. di, de: driver input and enable.
     valid, data, error: received characters. collision: see above. done: strobe, a frame was sent whole.
 
-    Guarantees: `verif/chip/test_blocks.py::test_transceiver`.
+    Guarantees: `verif/chip/test_uart.py::test_transceiver`, `test_collision_releases_the_driver`,
+    `test_receives_right_after_sending`, `test_nothing_is_heard_while_driving`.
     """
 
     def __init__(self, divisor_max):

@@ -26,7 +26,8 @@ class Receiver(wiring.Component):
     i: the line. divisor: clock cycles of one bit.
     valid, data, error: the character. busy: inside a character.
 
-    Guarantees: `verif/chip/test_blocks.py::test_uart_loopback`, `test_receiver_errors`.
+    Guarantees: `verif/chip/test_uart.py::test_uart_loopback`, `test_receiver_errors`,
+    `test_receiver_takes_baud_error`, `test_receiver_ignores_glitches`.
     """
 
     def __init__(self, divisor_max):

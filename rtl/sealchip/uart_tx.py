@@ -29,7 +29,7 @@ class Transmitter(wiring.Component):
     busy: a character is on the line.
     sample: strobe in the middle of each bit; `o` is then stable for half a bit on both sides.
 
-    Guarantees: `verif/chip/test_blocks.py::test_uart_loopback`, `test_transmitter_wave`.
+    Guarantees: `verif/chip/test_uart.py::test_transmitter_wave`, `test_transmitter_abort`.
     """
 
     def __init__(self, divisor_max):

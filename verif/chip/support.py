@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from amaranth.sim import Simulator
-from hypothesis import settings
+from hypothesis import Phase, settings
 
 from sealchip.interface import FLASH_SIZE
 from sealchip.spi_flash import FlashOp
@@ -16,15 +16,19 @@ PERIOD = 1e-6
 
 def examples(number):
     """Settings of a property test: `number` examples, the same in every run."""
-    return settings(max_examples=number, derandomize=True, deadline=None, database=None)
+    # Explaining a failure would run hundreds of simulations more.
+    phases = (Phase.explicit, Phase.generate, Phase.shrink)
+    return settings(max_examples=number, phases=phases, derandomize=True, deadline=None, database=None)
 
 
-def simulate(dut, *testbenches):
-    """Run `testbenches` on `dut` until all have ended."""
+def simulate(dut, *testbenches, background=()):
+    """Run `testbenches` on `dut` until all have ended; those in the `background` need not end."""
     sim = Simulator(dut)
     sim.add_clock(PERIOD, if_exists=True)
     for testbench in testbenches:
         sim.add_testbench(testbench)
+    for testbench in background:
+        sim.add_testbench(testbench, background=True)
     sim.run()
 
 

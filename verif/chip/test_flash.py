@@ -1,0 +1,323 @@
+"""Flash: SPI bytes, the commands on the pins, and the identity that is read from it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from chip.support import Bench, Flash, examples, simulate
+from hypothesis import given
+from hypothesis import strategies as st
+
+from meterseal import bcd
+from meterseal.seal.image import Identity, crc16, image
+from sealchip.identity import IdentityLoader
+from sealchip.interface import BAUD_FEATURE, FLASH_IDENTITY_SLOTS, IDENTITY
+from sealchip.spi import SpiByte
+from sealchip.spi_flash import FlashOp, SpiFlash
+
+# -- SPI
+
+
+@examples(10)
+@given(pairs=st.lists(st.tuples(st.integers(0, 255), st.integers(0, 255)), min_size=1, max_size=3))
+def test_spi_byte(pairs):
+    """Mode 0: high bit first, data stable around the rising edge; `done` in the 16th cycle after `start`."""
+    dut = SpiByte()
+
+    async def testbench(ctx):
+        for sent, answer in pairs:
+            ctx.set(dut.i, sent)
+            ctx.set(dut.start, 1)
+            await ctx.tick()
+            ctx.set(dut.start, 0)
+            ctx.set(dut.i, ~sent)  # taken with `start`
+            copi = []
+            for cycle in range(1, 17):
+                # The flash changes its output at the falling edge; here at the start of each bit.
+                ctx.set(dut.cipo, answer >> (7 - (cycle - 1) // 2) & 1)
+                assert ctx.get(dut.sck) == (cycle % 2 == 0)
+                assert ctx.get(dut.done) == (cycle == 16)
+                copi.append(ctx.get(dut.copi))
+                if cycle == 16:
+                    assert ctx.get(dut.o) == answer
+                await ctx.tick()
+            assert ctx.get(dut.sck) == 0
+            assert copi[0::2] == copi[1::2] == [sent >> n & 1 for n in range(7, -1, -1)]
+
+    simulate(dut, testbench)
+
+
+# -- Commands on the pins
+
+MICROSECOND = 1  # cycles: the clock of these tests is 1 MHz
+POWER_UP = 30
+#: What a 25-series flash takes to wake up (3 to 35 µs) and to pause, and how often it is polled here.
+WAKE, PAUSE, POLLS = 50 * MICROSECOND, 2, 3
+
+
+#: What it holds.
+CONTENT = bytes(n * 7 & 0xFF for n in range(0x10000))
+
+
+class FlashChip:
+    """A 25-series flash in SPI mode 0, seen from its pins; what it refuses is a fault of the controller."""
+
+    def __init__(self, pins):
+        self.pins = pins
+        self.content = bytearray(CONTENT)
+        self.selected_at, self.deselected_at = 0, -PAUSE
+        self.awake_at = None
+        self.enabled = False
+        self.polls = self.status = 0
+        self.commands = []
+
+    async def run(self, ctx):
+        pins, cycle = self.pins, 0
+        selected, sck = False, 0
+        bits = []
+        while True:
+            await ctx.tick()
+            cycle += 1
+            was_selected, selected = selected, not ctx.get(pins.cs_n)
+            was_high, sck = sck, ctx.get(pins.sck)
+            if selected and not was_selected:
+                assert not sck, "mode 0 begins with the clock low"
+                assert cycle - self.deselected_at >= PAUSE, "selected again too soon"
+                self.selected_at, bits = cycle, []
+                ctx.set(pins.cipo, 1)
+            elif was_selected and not selected:
+                self.deselected_at = cycle
+                self._execute(bits)
+            elif selected and sck and not was_high:
+                bits.append(ctx.get(pins.copi))
+            elif selected and was_high and not sck:
+                ctx.set(pins.cipo, self._answer(bits))
+
+    def _bytes(self, bits):
+        return bytes(int("".join(map(str, bits[n : n + 8])), 2) for n in range(0, len(bits) - 7, 8))
+
+    def _answer(self, bits):
+        """Next bit of the answer to the command so far."""
+        raw = self._bytes(bits)
+        if raw[:1] == b"\x05":
+            if len(bits) % 8 == 0:  # a new byte, which shows the flash nearer to its end
+                self.status = bool(self.polls) | self.enabled << 1
+                self.polls -= self.polls > 0
+            return self.status >> (7 - len(bits) % 8) & 1
+        if raw[:1] == b"\x03" and len(raw) >= 4:
+            address = int.from_bytes(raw[1:4], "big") + len(raw) - 4
+            return self.content[address] >> (7 - len(bits) % 8) & 1
+        return 1
+
+    def _execute(self, bits):
+        assert len(bits) % 8 == 0, "deselected inside a byte"
+        raw = self._bytes(bits)
+        self.commands.append(raw)
+        if self.awake_at is None:
+            assert self.selected_at >= POWER_UP, "the flash has not powered up"
+            assert raw == b"\xab", "in deep power-down a flash knows only its release"
+            self.awake_at = self.deselected_at + WAKE
+            return
+        assert self.selected_at >= self.awake_at, "the flash has not woken up"
+        address = int.from_bytes(raw[1:4], "big")
+        if raw[0] == 0x05:
+            return
+        assert not self.polls, "a busy flash takes no command"
+        if raw[0] == 0x06:
+            self.enabled = True
+        elif raw[0] == 0x02:
+            assert self.enabled, "not write enabled"
+            for n, byte in enumerate(raw[4:]):
+                self.content[address & ~0xFF | (address + n & 0xFF)] &= byte
+            self.enabled, self.polls = False, POLLS
+        elif raw[0] == 0x20:
+            assert self.enabled, "not write enabled"
+            start = address & ~0xFFF
+            self.content[start : start + 0x1000] = b"\xff" * 0x1000
+            self.enabled, self.polls = False, POLLS
+        else:
+            assert raw[0] == 0x03, f"unknown command {raw.hex()}"
+
+
+def operate(*operations):
+    """Run (op, address, length, bytes to program) on a flash chip; what was read, and the chip."""
+    dut = SpiFlash(1_000_000, power_up=POWER_UP * 1e-6)
+    chip, results, spent = FlashChip(dut), [], []
+
+    async def user(ctx):
+        bus = dut.bus
+        for op, address, length, program in operations:
+            ctx.set(bus.op, op)
+            ctx.set(bus.address, address)
+            ctx.set(bus.length, length)
+            ctx.set(bus.start, 1)
+            received, indices, before, cycles = [], [], 0, 0
+            while not ctx.get(bus.done):
+                # As from a memory: one cycle behind `index`.
+                ctx.set(bus.i, program[before] if before < len(program) else 0)
+                before = ctx.get(bus.index)
+                if ctx.get(bus.strobe):
+                    indices.append(before)
+                    received.append(ctx.get(bus.o))
+                await ctx.tick()
+                cycles += 1
+            assert indices == ([] if op == FlashOp.ERASE else list(range(length)))
+            await ctx.tick()
+            ctx.set(bus.start, 0)
+            results.append(bytes(received))
+            spent.append(cycles)
+
+    simulate(dut, user, background=[chip.run])
+    return results, spent, chip
+
+
+@examples(10)
+@given(address=st.integers(0, 0xFF00), length=st.integers(1, 30))
+def test_spi_flash(address, length):
+    """Reads what the flash holds; the flash is first given its time to power up and to wake up."""
+    [received], _, chip = operate((FlashOp.READ, address, length, b""))
+    assert received == chip.content[address : address + length]
+    assert chip.commands == [b"\xab", b"\x03" + address.to_bytes(3, "big") + b"\0" * length]
+
+
+@examples(10)
+@given(page=st.integers(0, 0xFF), data=st.data())
+def test_spi_flash_programs(page, data):
+    """Write enable, program, status until ready; then only the bytes asked for have changed."""
+    program = data.draw(st.binary(min_size=1, max_size=24))
+    address = page * 256 + data.draw(st.integers(0, 256 - len(program)))
+    before = bytearray(CONTENT)
+    results, _, chip = operate(
+        (FlashOp.PROGRAM, address, len(program), program), (FlashOp.READ, address, len(program), b"")
+    )
+    where = slice(address, address + len(program))
+    expected = bytes(old & new for old, new in zip(before[where], program, strict=True))
+    assert results[1] == expected
+    before[where] = expected
+    assert chip.content == before
+    status = b"\x05" + b"\0" * (POLLS + 1)
+    assert chip.commands[1:-1] == [b"\x06", b"\x02" + address.to_bytes(3, "big") + program, status]
+
+
+def test_spi_flash_erases():
+    """Write enable, erase, status until ready; exactly the sector of the address is blank."""
+    before = bytearray(CONTENT)
+    _, _, chip = operate((FlashOp.ERASE, 0x2000, 1, b""))
+    before[0x2000:0x3000] = b"\xff" * 0x1000
+    assert chip.content == before
+    assert chip.commands[1:] == [b"\x06", b"\x20\x00\x20\x00", b"\x05" + b"\0" * (POLLS + 1)]
+
+
+def test_spi_flash_takes_18_cycles_a_byte():
+    reads = [(FlashOp.READ, 0, length, b"") for length in (1, 1, 2, 21, 255)]
+    _, spent, _ = operate(*reads)
+    assert [cycles - spent[1] for cycles in spent[2:]] == [18, 18 * 20, 18 * 254]
+
+
+# -- Identity
+
+GOOD = Identity(
+    seal="000000000101", asset="GD-0000000101", meter="000000000001", key=bytes(range(16)), baud=9600
+)
+OTHER = replace(GOOD, seal="000000000102", baud=600)
+LOADER = Bench(IdentityLoader(2400))
+RATES = list(BAUD_FEATURE.values())
+
+
+def load(slot_a, slot_b, bench=LOADER):
+    """Let the loader run; (valid, baud rate, seed, content of its memory, flash reads)."""
+    dut, result = bench.dut, []
+    flash = Flash(image(GOOD))
+    for start, content in zip(FLASH_IDENTITY_SLOTS, (slot_a, slot_b), strict=True):
+        flash.content[start : start + IDENTITY.size] = content
+
+    async def testbench(ctx):
+        while not ctx.get(dut.ready):
+            assert not ctx.get(dut.valid)
+            await flash.serve(ctx, dut.flash)
+        await ctx.tick().repeat(3)
+        assert ctx.get(dut.ready), "stays ready"
+        assert not ctx.get(dut.flash.start), "leaves the flash alone"
+        content = []
+        for address in range(IDENTITY.size):
+            ctx.set(dut.address, address)
+            await ctx.tick()
+            content.append(ctx.get(dut.data))
+        result.append(
+            (
+                ctx.get(dut.valid),
+                RATES[ctx.get(dut.baud)],
+                ctx.get(dut.seed),
+                bytes(content),
+                flash.operations,
+            )
+        )
+
+    bench.run(testbench)
+    return result[0]
+
+
+def damaged(identity, position, bits=1):
+    raw = bytearray(identity.encode())
+    raw[position] ^= bits
+    return bytes(raw)
+
+
+def with_crc(raw):
+    return raw[:-2] + crc16(raw[:-2]).to_bytes(2, "big")
+
+
+def test_identity_from_the_first_slot():
+    valid, baud, _, content, reads = load(GOOD.encode(), OTHER.encode())
+    assert (valid, baud) == (1, 9600)
+    assert content == GOOD.encode()
+    assert reads == [(FlashOp.READ, FLASH_IDENTITY_SLOTS[0], IDENTITY.size)], "slot B is not even read"
+
+
+@examples(25)
+@given(position=st.integers(0, IDENTITY.size - 1), bits=st.integers(1, 255))
+def test_identity_from_the_second_slot(position, bits):
+    """Any damage to slot A makes the chip take slot B; damage to both is *invalid*."""
+    bad = damaged(GOOD, position, bits)
+    valid, baud, _, content, _ = load(bad, OTHER.encode())
+    assert (valid, baud, content) == (1, 600, OTHER.encode())
+    valid, baud, _, _, _ = load(bad, bad)
+    assert (valid, baud) == (0, 2400)
+
+
+@pytest.mark.parametrize(
+    "slot",
+    [
+        pytest.param(b"\xff" * IDENTITY.size, id="erased"),
+        pytest.param(bytes(IDENTITY.size), id="zeros"),
+        pytest.param(with_crc(b"\2" + GOOD.encode()[1:]), id="version 2"),
+        pytest.param(with_crc(b"\0" + GOOD.encode()[1:]), id="version 0"),
+        pytest.param(GOOD.encode()[:-2] + GOOD.encode()[:-3:-1], id="CRC bytes swapped"),
+    ],
+)
+def test_no_identity(slot):
+    valid, baud, _, _, reads = load(slot, slot)
+    assert (valid, baud, len(reads)) == (0, 2400, 2)
+    assert load(slot, OTHER.encode())[0] == 1
+    assert load(GOOD.encode(), slot)[0] == 1
+
+
+def test_baud_words():
+    """Every feature word of the standard; any other leaves the default."""
+    for baud in RATES:
+        assert load(replace(GOOD, baud=baud).encode(), bytes(IDENTITY.size))[1] == baud
+    for word in (0x00, 0x01, 0x06, 0x80, 0xFF):
+        raw = with_crc(bytes([1, word]) + GOOD.encode()[2:])
+        assert load(raw, raw)[:2] == (1, 2400)
+
+
+def test_seeds_differ():
+    """Neighbouring addresses, as seals of one delivery have them, give different seeds."""
+    seeds = set()
+    for number in range(1, 40):
+        seal = f"{number:012d}"
+        raw = replace(GOOD, seal=seal).encode()
+        assert raw[IDENTITY.slice("seal")] == bcd.address_bytes(seal)
+        seeds.add(load(raw, raw)[2])
+    assert len(seeds) == 39

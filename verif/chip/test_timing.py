@@ -1,0 +1,66 @@
+"""Seconds to cycles, and the chip's sense of time."""
+
+from __future__ import annotations
+
+import pytest
+from chip.support import simulate
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sealchip.interface import BAUD_FEATURE
+from sealchip.timebase import Timebase
+from sealchip.timing import bit_cycles, cycles
+
+
+@given(clock=st.integers(1, 100_000_000), seconds=st.floats(1e-6, 1.0))
+def test_cycles_are_right_or_refused(clock, seconds):
+    exact = clock * seconds
+    if round(exact) < 1 or abs(round(exact) - exact) > 0.01 * exact:
+        with pytest.raises(ValueError, match=f"{clock} Hz"):
+            cycles(clock, seconds)
+    else:
+        assert cycles(clock, seconds) == round(exact)
+
+
+def test_cycles_tolerance():
+    """Two-sided: 1 % is accepted, more is not, unless the caller allows it."""
+    assert cycles(1000, 0.0505) == 50  # 0.99 % off
+    with pytest.raises(ValueError, match="cannot round within 1"):
+        cycles(1000, 0.0495)  # 1.01 % off
+    assert cycles(1000, 0.0495, tolerance=0.02) == 50
+    with pytest.raises(ValueError, match="cannot round"):
+        cycles(1000, 0.0001, tolerance=1.0)
+
+
+@pytest.mark.parametrize("clock", [307_200, 1_000_000, 12_000_000, 48_000_000])
+def test_every_baud_rate_fits_every_clock(clock):
+    for baud in BAUD_FEATURE.values():
+        assert abs(bit_cycles(clock, baud) * baud / clock - 1) <= 0.02
+
+
+def test_bit_cycles_errors():
+    assert bit_cycles(8 * 19200, 19200) == 8
+    with pytest.raises(ValueError, match="at least 8 clock cycles"):
+        bit_cycles(7 * 19200, 19200)
+    with pytest.raises(ValueError, match="cannot round within 2"):
+        bit_cycles(int(10.4 * 19200), 19200)
+
+
+def test_timebase():
+    """Ticks come every period, the first a whole period after reset; the uptime follows the second's tick."""
+    dut, period = Timebase(3000), 3
+    milliseconds, seconds, uptimes = [], [], []
+
+    async def testbench(ctx):
+        for cycle in range(2 * 1000 * period + 10):
+            if ctx.get(dut.tick_ms):
+                milliseconds.append(cycle)
+            if ctx.get(dut.tick_s):
+                seconds.append(cycle)
+            uptimes.append(ctx.get(dut.uptime))
+            await ctx.tick()
+
+    simulate(dut, testbench)
+    assert milliseconds == list(range(period - 1, 2 * 1000 * period + 10, period))
+    assert seconds == [1000 * period - 1, 2000 * period - 1]
+    assert uptimes == [0] * 1000 * period + [1] * 1000 * period + [2] * 10
