@@ -121,6 +121,16 @@ def exchange(descriptor: int, request: bytes) -> Frame:
     raise AssertionError("no answer")
 
 
+def seal(*arguments: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "meterseal", "seal", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=WITHIN,
+        check=False,
+    )
+
+
 def acknowledge(line: socket.socket) -> None:
     """As the meter does: the identity too, which comes behind the first report."""
     time.sleep(0.05)
@@ -157,6 +167,42 @@ def test_a_frame_of_an_independent_codec_reads_the_record(flash: Path) -> None:
         answer = protocol.deserialize(exchange(line.fileno(), bytes(request)).encode())
         record = SealRecord.decode(bytes(answer.data)[4:])
         assert (record.seal, record.boot, record.kind) == (SEAL, 1, Kind.BOOT)
+
+
+def test_the_installers_tool_reads_and_watches(tmp_path: Path) -> None:
+    flash = tmp_path / "made.bin"
+    made = seal("image", "-o", flash, "--address", SEAL, "--asset-number", "GD-131", "--meter", METER)
+    assert (made.returncode, made.stderr) == (0, "")
+    with running("--flash", flash, "--pty", tmp_path / "pty") as chip:
+        chip.until("event", kind="boot")
+        port = f"socket://{chip.ready['tcp']}"
+        found = json.loads(seal("read", "--port", tmp_path / "pty", "--address", SEAL, "--json").stdout)
+        assert (found["address"], found["asset_number"]) == (SEAL, "GD-131")
+        assert (found["record"]["kind"], found["record"]["loop_mv"]) == ("boot", None)
+        assert f"address       {SEAL}" in seal("read", "--port", port).stdout
+        other = seal("read", "--port", port, "--address", "7")
+        assert other.returncode == 1
+        assert "no answer from 000000000007" in other.stderr
+        assert "address 'x'" in seal("read", "--port", port, "--address", "x").stderr
+
+        watching = subprocess.Popen(
+            [sys.executable, "-m", "meterseal", "seal", "watch", "--port", port, "--json"],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        with watching, chip.connect() as line:
+            assert watching.stdout is not None
+            told = (json.loads(text) for text in watching.stdout)
+            report = next(each for each in told if each["what"] == "report")
+            assert (report["seal"], report["meter"], report["kind"]) == (SEAL, METER, "boot")
+            acknowledge(line)
+            identity = next(each for each in told if each["what"] == "identity")
+            assert (identity["seal"], identity["asset"]) == (SEAL, "GD-131")
+            watching.send_signal(signal.SIGINT)
+            assert watching.wait(WITHIN) == 0
+    nowhere = seal("read", "--port", tmp_path / "pty")
+    assert nowhere.returncode == 1
+    assert "is not there" in nowhere.stderr
 
 
 def test_every_connection_is_an_end_of_its_own() -> None:

@@ -89,8 +89,8 @@ def chip_verilog(*, clock_hz: int, baud: int, say: Callable[[str], None] = _say)
     for path in sorted(Path(sealchip.__path__[0]).glob("*.py")):
         source.update(path.name.encode() + b"\0" + path.read_bytes())
     cached = _cache() / f"{source.hexdigest()[:20]}.v"
-    with _lock(cached):
-        if not cached.exists():
+    with _missing(cached) as missing:
+        if missing:
             say("exporting the chip from Amaranth to Verilog")
             _write(cached, export(clock_hz=clock_hz, baud=baud).encode())
     return cached.read_text()
@@ -115,8 +115,8 @@ def library(verilog: str, say: Callable[[str], None] = _say) -> Path:
     ]
     key.update("\n".join(made_by).encode())
     built = _cache() / f"seal_chip-{key.hexdigest()[:20]}.so"
-    with _lock(built):
-        if not built.exists():
+    with _missing(built) as missing:
+        if missing:
             say("compiling the chip with Verilator: some 20 seconds, the first time only")
             with tempfile.TemporaryDirectory(prefix="meterseal-") as folder:
                 _build(verilog, compiler, Path(folder), built)
@@ -188,11 +188,14 @@ def _cache() -> Path:
 
 
 @contextmanager
-def _lock(made: Path) -> Iterator[None]:
-    """Only one process makes `made`; the others wait and find it."""
-    with made.with_suffix(".lock").open("w") as lock:
+def _missing(made: Path) -> Iterator[bool]:
+    """Whether to make `made`: one process at a time makes things, the others wait and find them."""
+    if made.exists():
+        yield False
+        return
+    with made.with_name("lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+        yield not made.exists()
 
 
 def _write(path: Path, content: bytes) -> None:

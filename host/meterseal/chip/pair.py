@@ -12,7 +12,7 @@ from typing import Final
 from meterseal.chip.flash_file import FlashFile
 from meterseal.errors import Failure
 
-__all__ = ["ByteSeen", "ChipState", "EndState", "LampsSeen", "Pair", "PairState"]
+__all__ = ["END_COUNTERS", "ByteSeen", "ChipState", "EndState", "LampsSeen", "Pair", "PairState", "run_bare"]
 
 #: Times of the flash's operations, as common 25-series parts have them, in seconds.
 PAGE_PROGRAM: Final = 0.0007
@@ -22,6 +22,8 @@ _READ_BYTES = 4096
 _TAP_RECORDS = 4096
 _BYTE, _LAMPS = 0, 1
 _CORRUPTED, _MALFORMED = 1, 2
+#: Characters that a host end has sent, heard, and could not use; `overflowed` were heard and nobody read.
+END_COUNTERS = ("sent", "heard", "bad_parity", "bad_framing", "overflowed")
 
 
 class _Tap(Structure):
@@ -58,10 +60,10 @@ class ChipState(Structure):
 
 
 class EndState(Structure):
-    """Counters of one host end, in characters; `overflowed` were heard and nobody read them."""
+    """One host end: `END_COUNTERS`, characters queued, and whether it drives the pair."""
 
     _fields_ = (
-        *((name, c_uint64) for name in ("sent", "heard", "bad_parity", "bad_framing", "overflowed")),
+        *((name, c_uint64) for name in END_COUNTERS),
         *((name, c_uint32) for name in ("queued", "driving")),
     )
     sent: int
@@ -255,6 +257,11 @@ class Pair:
         return ByteSeen(
             at, record.source, record.value, bool(record.flags & _CORRUPTED), bool(record.flags & _MALFORMED)
         )
+
+
+def run_bare(library: Path, cycles: int) -> None:
+    """The chip alone, without pair, flash and loop: what a benchmark compares with."""
+    _load(library).pair_bare_run(cycles)
 
 
 def _load(path: Path) -> ctypes.CDLL:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from meterseal.chip.flash_file import FlashFile, Head
-from meterseal.chip.pair import Pair
+from meterseal.chip.pair import END_COUNTERS, Pair
 from meterseal.errors import Failure
 from meterseal.seal.image import Identity, read_identity
 
@@ -107,12 +107,19 @@ class Rig:
         }
 
     def pair_state(self) -> dict[str, Any]:
-        """Simulated time and the troubles of the pair."""
+        """Simulated time, the troubles of the pair, and the counters of each host end in use."""
         state = self.pair.state
+        ends = []
+        for number in range(self.pair.ends):
+            end = self.pair.end(number)
+            counters = {name: int(getattr(end, name)) for name in END_COUNTERS}
+            if any(counters.values()):
+                ends.append({"end": number, **counters})
         return {
             "seconds": round(self.pair.now, 6),
             "collided_bits": state.collided_bits,
             "noisy_bits": state.noisy_bits,
+            "ends": ends,
         }
 
     def _put(self, seal: Seal, head: Head) -> None:

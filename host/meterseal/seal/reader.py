@@ -60,7 +60,10 @@ async def read_seal(url: str, address: str | None, *, baud: int) -> Reading:
     `Failure` when the port is not there or busy, and when the seal does not answer or refuses.
     """
     try:
+        address = None if address is None else bcd.address(bcd.address_bytes(address))
         port = await open_port(url, baud)
+    except ValueError as error:
+        raise Failure(str(error)) from None
     except PortLost as lost:
         raise Failure(f"the port {url} is not there: {lost}") from None
     try:
