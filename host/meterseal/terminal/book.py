@@ -84,6 +84,11 @@ class Book:
         self._name = name
         self._points = points
 
+    @property
+    def meters(self) -> frozenset[str]:
+        """The addresses of the meters."""
+        return frozenset(self._points)
+
     def journal_position(self, meter: str) -> int:
         """Number of the last journal entry of `meter` that is stored."""
         return self._position(meter, _positions.c.journal)

@@ -6,6 +6,7 @@ of its terminal cover. Guarantees: `test_terminal_poll.py`.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
@@ -57,27 +58,33 @@ class Poller:
         self._tell = tell
         #: Meters without the seal items; found out anew by each run.
         self._stock: set[str] = set()
-        #: Meters whose count of openings has been looked at since the last event that could be one.
-        self._covers_known: set[str] = set()
+        #: Meters whose count of openings is to be looked at once their journal is read; at the start all.
+        self._opened: set[str] = set(book.meters)
+        #: Those whose journal is read.
+        self._look: set[str] = set()
         self._clock_due: dict[str, float] = {}
         self._tries: dict[str, int] = {}
 
     async def turn(self, meter: str) -> bool:
-        """Poll once; True when there is more to fetch. Raises `SilentError`."""
-        if meter not in self._stock and await self._journal(meter):
-            return True
-        if meter not in self._covers_known and not await self._covers(meter):
-            return True
-        if self._clock.monotonic() >= self._clock_due.get(meter, 0.0):
+        """Poll once; True when there is more to fetch. Raises `SilentError`.
+
+        The records of openings have a turn of their own: first come all seals' events.
+        """
+        if meter in self._look or meter in self._stock:
+            more = await self._openings(meter)
+        else:
+            more = await self._journal(meter)
+        if not more and self._clock.monotonic() >= self._clock_due.get(meter, 0.0):
             await self._compare_clock(meter)
-        return False
+        return more
 
     async def _journal(self, meter: str) -> bool:
+        """Fetch new entries; True when there are more, or openings among them."""
         try:
             bounds = await self._ask(requests.read(meter, Di.JOURNAL_BOUNDS))
         except RefusedError:
             self._stock.add(meter)
-            return False
+            return True
         if len(bounds) != 8:
             raise SilentError(f"{bounds.hex(' ').upper()}: journal bounds have 8 bytes")
         first, last = (int.from_bytes(bounds[at : at + 4], "little") for at in (0, 4))
@@ -90,7 +97,11 @@ class Poller:
         numbers = range(max(position + 1, first), last + 1)
         for number in numbers[:ENTRIES]:
             await self._entry(meter, number)
-        return len(numbers) > ENTRIES
+        if len(numbers) > ENTRIES:
+            return True
+        self._look |= self._opened & {meter}
+        self._opened.discard(meter)
+        return meter in self._look
 
     async def _entry(self, meter: str, number: int) -> None:
         raw = b""
@@ -103,7 +114,7 @@ class Poller:
         self._tries.pop(meter, None)
         news = self._book.store_entry(meter, entry)
         if entry.record[RECORD.offsets["state"]] != StateClass.SEALED:
-            self._covers_known.discard(meter)
+            self._opened.add(meter)
         self._tell(meter, news)
 
     def _wrong_entry(self, meter: str, number: int, raw: bytes, reason: str) -> None:
@@ -115,8 +126,8 @@ class Poller:
         del self._tries[meter]
         self._tell(meter, self._book.skip_entry(meter, number, raw, reason))
 
-    async def _covers(self, meter: str) -> bool:
-        """Fetch the records of new openings; False when the count moved meanwhile."""
+    async def _openings(self, meter: str) -> bool:
+        """Fetch the records of new openings; True when the count moved meanwhile."""
         try:
             count = await self._count(meter)
             seen = self._book.covers_position(meter)
@@ -129,15 +140,14 @@ class Poller:
             ]
             # A new opening in between would have shifted the records by one.
             if records and await self._count(meter) != count:
-                return False
+                return True
         except RefusedError:
             records = []
         if records:
             news = self._book.store_openings(meter, count, records, explained=meter not in self._stock)
             self._tell(meter, news)
-        if meter not in self._stock:
-            self._covers_known.add(meter)
-        return True
+        self._look.discard(meter)
+        return False
 
     async def _count(self, meter: str) -> int:
         raw = await self._ask(requests.read(meter, COVER_COUNT))
@@ -147,13 +157,15 @@ class Poller:
             raise SilentError(str(error)) from None
 
     async def _compare_clock(self, meter: str) -> None:
+        raw = b""
+        with contextlib.suppress(RefusedError):
+            raw = await self._ask(requests.read(meter, CLOCK))
         self._clock_due[meter] = self._clock.monotonic() + CLOCK_PERIOD
         try:
-            shown = clock_of(await self._ask(requests.read(meter, CLOCK)))
-        except RefusedError:
+            shown = clock_of(raw)
+        except ValueError:
+            self._book.count("no_meter_clock", meter, raw)
             return
-        except ValueError as error:
-            raise SilentError(str(error)) from None
         drift = shown - self._clock.now()
         if abs(drift) > DRIFT:
             seconds = round(drift / timedelta(seconds=1))
