@@ -109,6 +109,12 @@ def test_what_gateware_and_host_share_needs_no_hdl() -> None:
 
 
 def test_the_host_knows_the_chip_by_its_tables_and_its_export() -> None:
-    used = {name for _, path in modules() for name in imports(path) if name.split(".")[0] == "sealchip"}
     allowed = ("sealchip.interface.", "sealchip.export.")
-    assert [name for name in sorted(used - {"sealchip"}) if not name.startswith(allowed)] == []
+    wrong = [
+        f"{path.relative_to(HOST)} imports {used}"
+        for name, path in modules()
+        for used in imports(path)
+        # The benchmark runs the gateware itself in Amaranth's simulator, as the peer.
+        if used.startswith("sealchip.") and not used.startswith(allowed) and name != "bench"
+    ]
+    assert wrong == []
