@@ -28,7 +28,8 @@ class Debounce(wiring.Component):
     i: class of the present measurement. state: the filtered class. changed: strobe, `state` is new.
     excursions: saturating count since reset.
 
-    Guarantees: `verif/chip/test_blocks.py::test_debounce_against_model`.
+    Guarantees: `verif/chip/test_loop.py::test_debounce_against_model`, `test_debounce_is_two_sided`,
+    `test_every_excursion_counts_once`, `test_excursions_saturate`.
     """
 
     def __init__(self, clock_hz, hold=0.020):

@@ -20,7 +20,7 @@ class Lamps(wiring.Component):
     identity_ready, identity_valid: from the identity loader. state: of the loop.
     exchanged, pending, failed: from reporter and log. green, red: the lamps, combinational.
 
-    Guarantees: `verif/chip/test_blocks.py::test_lamps_truth_table`.
+    Guarantees: `verif/chip/test_loop.py::test_lamps_truth_table`.
     """
 
     identity_ready: In(1)

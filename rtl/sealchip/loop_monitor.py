@@ -32,7 +32,8 @@ class LoopMonitor(wiring.Component):
     class_, millivolts: from the front end. o: events. state: filtered class. excursions: count since reset.
     unlogged: a change of `state`, from its very first cycle on, has not been taken from `o` yet.
 
-    Guarantees: `verif/chip/test_blocks.py::test_loop_monitor`, `verif/chip/test_chip.py`.
+    Guarantees: `verif/chip/test_loop.py::test_loop_monitor`, `test_nothing_is_lost_while_the_log_is_stalled`,
+    `test_a_full_queue_tells_the_state_as_it_is_then`; the whole in `verif/chip/test_chip.py`.
     """
 
     def __init__(self, clock_hz, hold=0.020):
