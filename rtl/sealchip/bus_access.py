@@ -33,7 +33,9 @@ class BusAccess(wiring.Component):
     was sent, and whether it wants an answer. seed: differs between seals. draw: draw a slot.
     free: the seal may start a frame now. quiet_ms: see above, saturating.
 
-    Guarantees: `verif/chip/test_chip.py::test_waits_for_the_answer_of_others`, `test_many_seals`.
+    Guarantees: `verif/chip/test_bus_access.py::test_silent_while_an_answer_is_due`,
+    `test_free_soon_when_no_answer_is_due`, `test_slots_differ_with_the_seed`; the whole in
+    `verif/chip/test_chip.py::test_waits_for_the_answer_of_others`, `test_many_seals`.
     """
 
     ro: In(1, init=1)

@@ -1,0 +1,210 @@
+"""When the seal may speak."""
+
+from __future__ import annotations
+
+import random
+from itertools import combinations
+
+import pytest
+from amaranth.hdl import Module, Signal
+from amaranth.lib import wiring
+from chip.support import Bench, examples, simulate
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sealchip.bus_access import BusAccess
+
+#: ms, as DL/T 645-2007 has it: a slave answers within 500 ms; here with a margin.
+ANSWER, LEAST_GAP, SLOT, SLOTS = 520, 4, 4, 32
+LATEST = LEAST_GAP + (SLOTS - 1) * SLOT
+
+REQUESTS = {"read": (0x11, 0), "write": (0x14, 0), "read address": (0x13, 0), "nobody's time": (0x08, 0)}
+ENDINGS = {"answer": (0x91, 0), "acknowledgement": (0x94, 0), "refusal": (0xD1, 0), "broadcast": (0x08, 1)}
+
+ACCESS = Bench(BusAccess())
+
+
+async def hear(ctx, dut, control, broadcast):
+    """Levels and the strobe of a frame of others; ends with the line high."""
+    for level in (0, 1, 0):
+        ctx.set(dut.ro, level)
+        await ctx.tick()
+    ctx.set(dut.ro, 1)
+    ctx.set(dut.head.control, control)
+    ctx.set(dut.head.broadcast, broadcast)
+    ctx.set(dut.frame, 1)
+    await ctx.tick()
+    ctx.set(dut.frame, 0)
+
+
+async def speak(ctx, dut, expects):
+    """An own frame, sent whole."""
+    ctx.set(dut.de, 1)
+    await ctx.tick().repeat(3)
+    ctx.set(dut.sent, 1)
+    ctx.set(dut.expects, expects)
+    await ctx.tick()
+    ctx.set(dut.sent, 0)
+    ctx.set(dut.de, 0)
+
+
+async def draw(ctx, dut, cycles=1):
+    ctx.set(dut.draw, 1)
+    await ctx.tick().repeat(cycles)
+    ctx.set(dut.draw, 0)
+
+
+async def wait(ctx, dut):
+    """Quiet in ms until the pair is free; a tick each cycle."""
+    ctx.set(dut.tick_ms, 1)
+    for _ in range(ANSWER + LATEST + 100):
+        if ctx.get(dut.free):
+            ctx.set(dut.tick_ms, 0)
+            return ctx.get(dut.quiet_ms)
+        await ctx.tick()
+    raise AssertionError("never free")
+
+
+@pytest.mark.parametrize("before", ["reset", "noise", "own report", *REQUESTS])
+def test_silent_while_an_answer_is_due(before):
+    """A request heard, an own report sent, anything not understood: no word for 520 ms and the slot."""
+
+    async def testbench(ctx):
+        dut = ACCESS.dut
+        await draw(ctx, dut, 7)
+        if before in REQUESTS:
+            await hear(ctx, dut, 0x91, 0)
+            await hear(ctx, dut, *REQUESTS[before])
+        elif before == "own report":
+            await speak(ctx, dut, expects=1)
+        elif before == "noise":
+            await hear(ctx, dut, 0x91, 0)
+            ctx.set(dut.ro, 0)
+            await ctx.tick()
+            ctx.set(dut.ro, 1)
+        silence = await wait(ctx, dut)
+        assert ANSWER + LEAST_GAP <= silence <= ANSWER + LATEST
+        await hear(ctx, dut, 0x91, 0)
+        assert await wait(ctx, dut) == silence - ANSWER, "the slot stays until a new one is drawn"
+
+    ACCESS.run(testbench)
+
+
+@pytest.mark.parametrize("before", ["own answer", *ENDINGS])
+def test_free_soon_when_no_answer_is_due(before):
+    async def testbench(ctx):
+        dut = ACCESS.dut
+        await draw(ctx, dut, 3)
+        if before in ENDINGS:
+            await hear(ctx, dut, 0x11, 0)
+            await hear(ctx, dut, *ENDINGS[before])
+        else:
+            await speak(ctx, dut, expects=0)
+        assert LEAST_GAP <= await wait(ctx, dut) <= LATEST
+
+    ACCESS.run(testbench)
+
+
+@examples(15)
+@given(quiet=st.lists(st.integers(1, 200), max_size=4), own=st.booleans())
+def test_any_level_restarts_the_silence(quiet, own):
+    """Not free while anybody drives; what was heard before a new level counts no more."""
+
+    async def testbench(ctx):
+        dut = ACCESS.dut
+        await hear(ctx, dut, 0x91, 0)
+        for time in quiet:
+            ctx.set(dut.tick_ms, 1)
+            await ctx.tick().repeat(time)
+            assert ctx.get(dut.quiet_ms) == time
+            ctx.set(dut.de if own else dut.ro, own)
+            assert not ctx.get(dut.free)
+            await ctx.tick()
+            ctx.set(dut.de if own else dut.ro, not own)
+        first = await wait(ctx, dut)
+        assert (first >= ANSWER + LEAST_GAP) == bool(quiet)
+
+    ACCESS.run(testbench)
+
+
+def test_stays_free_in_a_long_silence():
+    """The count saturates."""
+
+    async def testbench(ctx):
+        dut = ACCESS.dut
+        await draw(ctx, dut)
+        await wait(ctx, dut)
+        ctx.set(dut.tick_ms, 1)
+        before = 0
+        for _ in range(1200):
+            await ctx.tick()
+            assert ctx.get(dut.free)
+            assert ctx.get(dut.quiet_ms) >= before
+            before = ctx.get(dut.quiet_ms)
+
+    ACCESS.run(testbench)
+
+
+class Seals(wiring.Component):
+    """Seals of different seeds that see the same pair."""
+
+    def __init__(self, seeds):
+        super().__init__({})
+        self.seals = [BusAccess() for _ in seeds]
+        self.seeds = seeds
+        self.draw, self.ro, self.answer = Signal(), Signal(init=1), Signal()
+        self.free = Signal(len(seeds))
+
+    def elaborate(self, platform):
+        m = Module()
+        for n, (seal, seed) in enumerate(zip(self.seals, self.seeds, strict=True)):
+            m.submodules[f"seal{n}"] = seal
+            m.d.comb += [
+                seal.seed.eq(seed),
+                seal.draw.eq(self.draw),
+                seal.ro.eq(self.ro),
+                seal.tick_ms.eq(1),
+                seal.frame.eq(self.answer),
+                seal.head.control.eq(0x91),
+                self.free[n].eq(seal.free),
+            ]
+        return m
+
+
+def test_slots_differ_with_the_seed():
+    """Seals that power up in the same cycle and draw in the same cycles seldom draw the same slot.
+
+    The reporter draws in every cycle in which it is idle, so draws come in runs of any length.
+    """
+    dut, chance = Seals([0x0101, 0x0102, 0x0103, 0x0F00, 0x1234, 0xFFFF]), random.Random(1)
+    slots = [[] for _ in dut.seals]
+
+    async def testbench(ctx):
+        for _ in range(60):
+            ctx.set(dut.draw, 1)
+            await ctx.tick().repeat(chance.choice([1, 1, 2, 5, chance.randrange(1, 200)]))
+            ctx.set(dut.draw, 0)
+            ctx.set(dut.ro, 0)
+            await ctx.tick()
+            ctx.set(dut.ro, 1)
+            ctx.set(dut.answer, 1)
+            await ctx.tick()
+            ctx.set(dut.answer, 0)
+            seen = [None] * len(slots)
+            for quiet in range(1, LATEST + 1):
+                free = ctx.get(dut.free)
+                for n, slot in enumerate(seen):
+                    if slot is None and free >> n & 1:
+                        seen[n], rest = divmod(quiet - LEAST_GAP, SLOT)
+                        assert rest == 0
+                await ctx.tick()
+            for n, slot in enumerate(seen):
+                slots[n].append(slot)
+
+    simulate(dut, testbench)
+    for drawn in slots:
+        assert None not in drawn
+        assert len(set(drawn)) > 20, "a seal uses most of the slots"
+    for one, other in combinations(slots, 2):
+        same = sum(a == b for a, b in zip(one, other, strict=True))
+        assert same <= 0.15 * len(one), "twice in a row the same moment must be rare"
