@@ -15,19 +15,23 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 from enum import IntEnum, IntFlag
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import typer
+from fastapi.routing import APIRoute
 
 import meterseal
 import sealchip
 from meterseal import catalogue, cli, handover
 from meterseal.alarms import SEVERITY, judge
+from meterseal.chip import control
 from meterseal.clock import CST
 from meterseal.dlt645 import requests
 from meterseal.dlt645.items import ITEMS
 from meterseal.io.bus import Manners
+from meterseal.marketing.api import events_in, json_out
+from meterseal.metering.api import create_app as metering_app
 from meterseal.seal.record import JournalEntry, Kind, SealRecord, StateClass
 from meterseal.store.events import SealEvent
 from meterseal.uplink import relay, user_data
@@ -247,7 +251,25 @@ def handover_example() -> str:
     return code_block(json.dumps(body, indent=2, ensure_ascii=False), "json")
 
 
-# Commands
+# Commands, and what else is asked of a running link
+
+
+def routes(*routers: Any) -> str:
+    """Method, path and first line of the docstring of each route of a JSON API."""
+    rows = [
+        (f"`{method} {route.path}`", inspect.cleandoc(route.endpoint.__doc__).partition("\n")[0])
+        for router in routers
+        for route in router.routes
+        if isinstance(route, APIRoute) and route.include_in_schema
+        for method in sorted(route.methods)
+    ]
+    return table(("request", "answer"), rows)
+
+
+def control_port() -> str:
+    """The examples in the module's own docstring."""
+    examples = re.findall(r"^    (\{.*)$", str(control.__doc__), re.MULTILINE)
+    return code_block("\n".join(examples))
 
 
 def commands(command: Any, path: tuple[str, ...] = ("meterseal",)) -> Iterator[tuple[tuple[str, ...], Any]]:
@@ -291,6 +313,10 @@ GENERATED: dict[str, Callable[[], str]] = {
     "example uplink": uplink_example,
     "example handover": handover_example,
     "commands": command_reference,
+    "control port": control_port,
+    # The routes are made without what they serve: nobody calls them here.
+    "http metering": lambda: routes(metering_app(*[cast("Any", None)] * 4)),
+    "http marketing": lambda: routes(events_in(cast("Any", None)), json_out(cast("Any", None), None)),
 }
 
 
