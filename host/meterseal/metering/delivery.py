@@ -28,6 +28,10 @@ _PAUSE = 0.2
 _PAUSE_MAX = 30.0
 _REFUSED_PAUSE_MAX = 3600.0
 _TIMEOUT = 10.0
+#: Items looked at in one turn.
+_LOOK = 64
+#: Client errors that say nothing about the body: no such path (yet), too slow, too many.
+_NOT_THE_BODY = frozenset({404, 408, 429})
 
 
 def target(url: str) -> str:
@@ -36,7 +40,7 @@ def target(url: str) -> str:
 
 
 class Delivery:
-    """One loop that empties the outbox.
+    """One loop that empties the outbox, each seal's events in their order.
 
     While marketing is away one item after the other is tried, with pauses that grow to 30 s, and none is
     given up; a body that marketing refuses waits by itself and holds up nobody.
@@ -60,14 +64,25 @@ class Delivery:
         async with httpx.AsyncClient(timeout=_TIMEOUT, trust_env=False) as client:
             while True:
                 self._changed.clear()
-                with self._database.reading() as conn:
-                    items = outbox.due(conn, TOPIC, self._clock.now(), 1 if self._failures else _PARALLEL)
+                items = self._turn()
                 if not items:
                     await self._wait()
                     continue
-                await asyncio.gather(*(self._deliver(client, item) for item in items))
-                if self._failures:
+                reached = await asyncio.gather(*(self._deliver(client, item) for item in items))
+                if all(reached):
+                    self._reached()
+                else:
+                    self._failures += 1
                     await asyncio.sleep(_pause(self._failures - 1, _PAUSE_MAX))
+
+    def _turn(self) -> list[Item]:
+        """What to deliver now: one event a seal, so that a seal's events arrive in their order."""
+        with self._database.reading() as conn:
+            items = outbox.due(conn, TOPIC, self._clock.now(), _LOOK)
+        # Of several events of a seal the oldest is written last and stays.
+        firsts = {item.key.partition("-")[0]: item for item in reversed(items)}
+        oldest_first = sorted(firsts.values(), key=lambda item: item.id)
+        return oldest_first[: 1 if self._failures else _PARALLEL]
 
     async def _wait(self) -> None:
         with self._database.reading() as conn:
@@ -79,34 +94,36 @@ class Delivery:
         except TimeoutError:
             return
 
-    async def _deliver(self, client: httpx.AsyncClient, item: Item) -> None:
+    async def _deliver(self, client: httpx.AsyncClient, item: Item) -> bool:
+        """True when marketing answered, be it with a refusal."""
         headers = {"content-type": handover.CONTENT_TYPE}
         self._trace("wire", wire="http", direction="tx", peer=self._url, bytes=item.body.decode())
         try:
             answer = await client.post(self._url, content=item.body, headers=headers)
         except httpx.HTTPError as error:
-            await self._away(item, f"{type(error).__name__}: {error}")
-            return
+            await self._away(item, f"{type(error).__name__}: {error}", pause=0.0)
+            return False
         self._trace("wire", wire="http", direction="rx", peer=self._url, bytes=str(answer.status_code))
         if answer.is_success:
-            self._reached()
             await self._writer.do(partial(outbox.done, id=item.id, at=self._clock.now()))
-        elif answer.is_client_error and answer.status_code not in (404, 408, 429):
-            self._reached()
+        elif answer.is_client_error and answer.status_code not in _NOT_THE_BODY:
             await self._refused(item, f"HTTP {answer.status_code}: {answer.text}")
         else:
-            await self._away(item, f"HTTP {answer.status_code}")
+            # It may be this body alone that marketing stumbles over: the others go first.
+            await self._away(item, f"HTTP {answer.status_code}", pause=_pause(item.attempts, _PAUSE_MAX))
+            return False
+        return True
 
     def _reached(self) -> None:
         if self._failures:
             self._trace("connected", peer=self._url)
         self._failures = 0
 
-    async def _away(self, item: Item, reason: str) -> None:
+    async def _away(self, item: Item, reason: str, *, pause: float) -> None:
         if not self._failures:
             self._trace("lost", peer=self._url, reason=reason)
-        self._failures += 1
-        await self._writer.do(partial(outbox.failed, id=item.id, not_before=self._clock.now(), error=reason))
+        again = self._clock.now() + timedelta(seconds=pause)
+        await self._writer.do(partial(outbox.failed, id=item.id, not_before=again, error=reason))
 
     async def _refused(self, item: Item, reason: str) -> None:
         self._trace("discarded", reason=f"marketing refuses {item.key}: {reason}")
