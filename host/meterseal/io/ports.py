@@ -121,8 +121,10 @@ class SerialPort:
 
     def close(self) -> None:
         self._closing.set()
-        if hasattr(self._port, "cancel_read"):
-            self._port.cancel_read()
+        # The thread may be closing the port at this very moment; then there is no read to cancel.
+        with contextlib.suppress(OSError, TypeError):
+            if hasattr(self._port, "cancel_read"):
+                self._port.cancel_read()
         self._thread.join()
 
     def _pump(self) -> None:
