@@ -109,8 +109,10 @@ class Delivery:
         elif answer.is_client_error and answer.status_code not in _NOT_THE_BODY:
             await self._refused(item, f"HTTP {answer.status_code}: {answer.text}")
         else:
-            # It may be this body alone that marketing stumbles over: the others go first.
-            await self._away(item, f"HTTP {answer.status_code}", pause=_pause(item.attempts, _PAUSE_MAX))
+            # It may be this body alone that marketing stumbles over. It waits longer than the whole queue
+            # does, so that the others get their turn.
+            pause = 4 * _pause(item.attempts, _PAUSE_MAX)
+            await self._away(item, f"HTTP {answer.status_code}", pause=pause)
             return False
         return True
 
