@@ -31,7 +31,7 @@ class Framer(wiring.Component):
     index, advance, record, diagnostics: body bytes by index, valid three cycles after it changes.
     record_address: the identity's byte that the record wants. address, byte: the identity's read port.
 
-    Guarantees: `verif/chip/test_chip.py` (every message decoded by the host's codec).
+    Guarantees: `verif/chip/test_framer.py::test_every_message_decodes`, `test_abort_drops_the_rest`.
     """
 
     start: In(1)

@@ -51,7 +51,8 @@ class RecordSource(wiring.Component):
     start, index, byte, advance: see above. uptime: seconds. this_boot: the entry is of this power-up.
     entry_address, entry_byte: the log's loaded entry. identity_address, identity_byte: the identity.
 
-    Guarantees: `verif/chip/test_chip.py::test_age`, `test_event_from_before_power_loss`.
+    Guarantees: `verif/chip/test_framer.py::test_age_of_a_record`; the whole in
+    `verif/chip/test_chip.py::test_age`, `test_event_from_before_power_loss`.
     """
 
     start: In(1)

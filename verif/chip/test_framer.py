@@ -1,0 +1,278 @@
+"""What the chip sends: every message, decoded by the host's codec."""
+
+from __future__ import annotations
+
+import random
+from types import SimpleNamespace
+
+import pytest
+from amaranth.hdl import Module
+from amaranth.lib import wiring
+from amaranth.lib.memory import Memory
+from chip.support import Bench, examples
+from hypothesis import given
+from hypothesis import strategies as st
+
+from meterseal import bcd
+from meterseal.dlt645.frame import Frame
+from meterseal.dlt645.requests import Write
+from meterseal.seal.image import ANY_METER, Identity
+from meterseal.seal.layout import pack
+from sealchip.diagnostics import DiagnosticsSource
+from sealchip.framer import Framer
+from sealchip.interface import DIAGNOSTICS, ENTRY, IDENTITY, RECORD, Di, Flags, StateClass
+from sealchip.messages import MESSAGES, Message
+from sealchip.record_source import RecordSource
+
+
+class Speaker(wiring.Component):
+    """The framer and all that it takes bytes from, connected as in the chip."""
+
+    def __init__(self):
+        super().__init__({})
+        self.framer, self.record, self.diagnostics = Framer(), RecordSource(), DiagnosticsSource()
+        self.identity = Memory(shape=8, depth=IDENTITY.size, init=[])
+        self.entry = Memory(shape=8, depth=ENTRY.size, init=[])
+
+    def elaborate(self, platform):
+        m = Module()
+        framer, record, diagnostics = self.framer, self.record, self.diagnostics
+        for name in ("framer", "record", "diagnostics", "identity", "entry"):
+            m.submodules[name] = getattr(self, name)
+        identity, entry = self.identity.read_port(), self.entry.read_port()
+        m.d.comb += [
+            identity.addr.eq(framer.address),
+            framer.byte.eq(identity.data),
+            record.identity_byte.eq(identity.data),
+            framer.record_address.eq(record.identity_address),
+            entry.addr.eq(record.entry_address),
+            record.entry_byte.eq(entry.data),
+            record.start.eq(framer.start),
+            record.index.eq(framer.index),
+            record.advance.eq(framer.advance),
+            framer.record.eq(record.byte),
+            diagnostics.start.eq(framer.start),
+            diagnostics.index.eq(framer.index),
+            framer.diagnostics.eq(diagnostics.byte),
+        ]
+        return m
+
+
+SPEAKER = Bench(Speaker())
+
+addresses = st.integers(0, 10**12 - 1).map(lambda number: f"{number:012d}")
+identities = st.builds(
+    Identity,
+    seal=addresses,
+    asset=st.text("AZ09-", min_size=1, max_size=32),
+    meter=addresses | st.just(ANY_METER),
+    key=st.binary(min_size=16, max_size=16),
+    phone=st.text("0123456789", max_size=16),
+)
+#: Numbers whose bytes borrow from one another.
+numbers = st.integers(0, 2**32 - 1) | st.sampled_from([0, 1, 0xFF, 0x100, 0xFFFF, 0x10000, 0xFFFFFFFF])
+situations = st.fixed_dictionaries(
+    {
+        "boot": numbers,
+        "counter": numbers,
+        "kind": st.integers(1, 3),
+        "state": st.integers(0, 5),
+        "loop_mv": st.integers(0, 0xFFFF),
+        "flags": st.integers(0, 0xFFFF),
+        "stamp": numbers,
+        "uptime": numbers,
+        "this_boot": st.booleans(),
+        "excursions": st.integers(0, 0xFFFF),
+        "function": st.integers(0, 31),
+        "di": numbers,
+        "error": st.integers(0, 255),
+    }
+)
+SITUATION = {
+    **dict.fromkeys(["boot", "counter", "kind", "state", "loop_mv", "flags", "stamp", "excursions"], 1),
+    "uptime": 1000,
+    "this_boot": True,
+    "function": 0x11,
+    "di": 0x04805302,
+    "error": 2,
+}
+IDENTITY_1 = Identity(seal="000000000101", asset="GD-101", meter="000000000001")
+
+
+def expected_record(identity, now):
+    """Reference: the record that tells of the entry now."""
+    age = now.uptime - now.stamp if now.this_boot else now.uptime
+    return pack(
+        RECORD,
+        {
+            "version": 1,
+            "algorithm": 0,
+            "seal": bcd.address_bytes(identity.seal),
+            "boot": now.boot,
+            "counter": now.counter,
+            "kind": now.kind,
+            "state": now.state,
+            "loop_mv": now.loop_mv,
+            "flags": now.flags if now.this_boot else now.flags | Flags.AGE_UNKNOWN,
+            "age": age % 2**32,
+            "challenge": 0,
+            "mac": 0,
+        },
+    )
+
+
+def expected_frame(message, identity, now):
+    """Reference: the frame that the message is, written out from the protocol's description."""
+    seal, asset = bcd.address_bytes(identity.seal), identity.asset.encode()[::-1].ljust(32, b"\0")
+    diagnostics = {
+        "loop_mv": now.loop_mv,
+        "loop_min_mv": 0xFFFF,
+        "loop_max_mv": 0xFFFF,
+        "state": now.state,
+        "excursions": now.excursions,
+        "uptime": now.uptime,
+        "clock": b"\xff" * 6,
+    }
+
+    def report(di, content):
+        return Frame(identity.meter, 0x14, Write(di, b"\0" * 4, b"\0" * 4, content).encode())
+
+    def answer(content):
+        return Frame(identity.seal, 0x91, now.di.to_bytes(4, "little") + content)
+
+    return {
+        Message.REPORT_RECORD: report(Di.REPORT, expected_record(identity, now)),
+        Message.REPORT_IDENTITY: report(Di.REPORT_IDENTITY, seal + asset),
+        Message.ANSWER_RECORD: answer(expected_record(identity, now)),
+        Message.ANSWER_DIAGNOSTICS: answer(pack(DIAGNOSTICS, diagnostics)),
+        Message.ANSWER_ADDRESS_ITEM: answer(seal),
+        Message.ANSWER_ASSET: answer(asset),
+        Message.ANSWER_ADDRESS: Frame(identity.seal, 0x93, seal),
+        Message.REFUSE: Frame(identity.seal, 0xC0 | now.function, bytes([now.error])),
+    }[message]
+
+
+async def prepare(ctx, dut, message, identity, now):
+    """Everything that the framer's surroundings hold."""
+    for n, byte in enumerate(identity.encode()):
+        ctx.set(dut.identity.data[n], byte)
+    entry = {field.name: getattr(now, field.name, 0) for field in ENTRY.fields}
+    for n, byte in enumerate(pack(ENTRY, entry)):
+        ctx.set(dut.entry.data[n], byte)
+    ctx.set(dut.record.uptime, now.uptime)
+    ctx.set(dut.record.this_boot, now.this_boot)
+    ctx.set(dut.diagnostics.uptime, now.uptime)
+    ctx.set(dut.diagnostics.millivolts, now.loop_mv)
+    ctx.set(dut.diagnostics.state, StateClass(now.state))
+    ctx.set(dut.diagnostics.excursions, now.excursions)
+    framer = dut.framer
+    ctx.set(framer.message, message)
+    ctx.set(framer.function, now.function)
+    ctx.set(framer.di, now.di)
+    ctx.set(framer.error, now.error)
+
+
+async def start(ctx, dut):
+    ctx.set(dut.framer.start, 1)
+    await ctx.tick()
+    ctx.set(dut.framer.start, 0)
+    # What is latched at the start may change behind it.
+    for source in (dut.record, dut.diagnostics):
+        ctx.set(source.uptime, 0xA5A5A5A5)
+    ctx.set(dut.diagnostics.state, StateClass.UNKNOWN)
+    ctx.set(dut.diagnostics.excursions, 0x5A5A)
+
+
+async def take(ctx, framer, chance):
+    """Bytes of the frame, each taken after a while; checks the stream's manners."""
+    sent, idle = bytearray(), 0
+    while ctx.get(framer.busy):
+        if not ctx.get(framer.o.valid):
+            idle += 1
+            assert idle <= 5, "a byte comes at most 5 cycles after the last was taken"
+            await ctx.tick()
+            continue
+        idle, payload = 0, ctx.get(framer.o.payload)
+        for _ in range(chance.choice([0, 0, 1, 4, 20])):
+            await ctx.tick()
+            assert ctx.get(framer.o.valid), "valid never drops before a transfer"
+            again = ctx.get(framer.o.payload)
+            assert (again.data, again.last) == (payload.data, payload.last)
+        ctx.set(framer.o.ready, 1)
+        await ctx.tick()
+        ctx.set(framer.o.ready, 0)
+        sent.append(payload.data)
+        assert payload.last == (not ctx.get(framer.busy))
+    return bytes(sent)
+
+
+def send(message, identity, now, *, seed=0, bench=SPEAKER):
+    """The bytes of one frame."""
+    result = []
+
+    async def testbench(ctx):
+        await prepare(ctx, bench.dut, message, identity, now)
+        await start(ctx, bench.dut)
+        result.append(await take(ctx, bench.dut.framer, random.Random(seed)))
+
+    bench.run(testbench)
+    return result[0]
+
+
+@pytest.mark.parametrize("message", Message)
+def test_every_message_decodes(message):
+    @examples(6)
+    @given(identity=identities, situation=situations, seed=st.integers(0, 1000))
+    def check(identity, situation, seed):
+        now = SimpleNamespace(**situation)
+        sent = send(message, identity, now, seed=seed)
+        assert sent.startswith(b"\xfe\xfe\xfe\xfe\x68")
+        frame = Frame.decode(sent)
+        assert frame == expected_frame(message, identity, now)
+        assert len(frame.data) == MESSAGES[message].length
+        assert len(frame.data) <= (50 if message.name.startswith("REPORT") else 200)
+
+    check()
+
+
+@examples(25)
+@given(stamp=numbers, uptime=numbers, this_boot=st.booleans())
+def test_age_of_a_record(stamp, uptime, this_boot):
+    """Uptime less time stamp, borrowing from byte to byte; the whole uptime for an earlier power-up."""
+    now = SimpleNamespace(**{**SITUATION, "stamp": stamp, "uptime": uptime, "this_boot": this_boot})
+    record = Frame.decode(send(Message.ANSWER_RECORD, IDENTITY_1, now)).content
+    age = int.from_bytes(record[RECORD.slice("age")], "little")
+    assert age == ((uptime - stamp) % 2**32 if this_boot else uptime)
+    flags = int.from_bytes(record[RECORD.slice("flags")], "little")
+    assert bool(flags & Flags.AGE_UNKNOWN) == (not this_boot)
+
+
+@examples(20)
+@given(
+    message=st.sampled_from(list(Message)),
+    following=st.sampled_from(list(Message)),
+    cycles=st.integers(0, 350),
+    ready=st.integers(0, 1),
+)
+def test_abort_drops_the_rest(message, following, cycles, ready):
+    """Silent in the next cycle, wherever the collision hits; the next frame is whole and right."""
+
+    async def testbench(ctx):
+        dut, now = SPEAKER.dut, SimpleNamespace(**SITUATION)
+        await prepare(ctx, dut, message, IDENTITY_1, now)
+        await start(ctx, dut)
+        ctx.set(dut.framer.o.ready, ready)
+        for _ in range(cycles):
+            await ctx.tick()
+        ctx.set(dut.framer.abort, 1)
+        await ctx.tick()
+        ctx.set(dut.framer.abort, 0)
+        ctx.set(dut.framer.o.ready, 0)
+        assert (ctx.get(dut.framer.busy), ctx.get(dut.framer.o.valid)) == (0, 0)
+        await ctx.tick()
+        await prepare(ctx, dut, following, IDENTITY_1, now)
+        await start(ctx, dut)
+        sent = await take(ctx, dut.framer, random.Random(0))
+        assert Frame.decode(sent) == expected_frame(following, IDENTITY_1, now)
+
+    SPEAKER.run(testbench)
