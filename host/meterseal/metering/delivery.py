@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 
 from meterseal import handover
 from meterseal.clock import Clock
+from meterseal.errors import Failure
 from meterseal.metering.intake import TOPIC
 from meterseal.store import diagnostics, outbox
 from meterseal.store.database import Database
@@ -36,7 +37,14 @@ _NOT_THE_BODY = frozenset({404, 408, 429})
 
 def target(url: str) -> str:
     """Where to post: `url` itself, or marketing's own path when `url` names none."""
-    return url if urlsplit(url).path.strip("/") else url.rstrip("/") + handover.PATH
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise Failure(f"marketing {url!r}: expected http://HOST:PORT, or https")
+    return url if parts.path.strip("/") else url.rstrip("/") + handover.PATH
 
 
 class Delivery:

@@ -191,6 +191,8 @@ def test_the_queries_of_the_running_system(metering, connect, make):
         (["--store", "/no/such/folder/m.db"], "store /no/such/folder/m.db: unable to open database file"),
         (["--registry", "/no/such/file"], "registry /no/such/file: No such file"),
         (["--registry", "{bad}"], "registry {bad}, device 1: 'meter' is missing"),
+        (["--marketing", "127.0.0.1:80"], "marketing '127.0.0.1:80': expected http://HOST:PORT"),
+        (["--marketing", "http://h:x"], "marketing 'http://h:x': expected http://HOST:PORT"),
         (["--terminal", "440106"], "terminal '440106': expected REGION:NUMBER"),
         (["--terminal", "44:1"], "terminal '44:1': region '44': expected 6 digits"),
     ],
