@@ -26,6 +26,7 @@ from meterseal.uplink.alarm import CoverAlarm
 from meterseal.uplink.codes import Afn, UplinkDi
 from meterseal.uplink.frame import point_da
 from meterseal.uplink.user_data import SealReport
+from sealchip.interface import RECORD, StateClass
 
 __all__ = ["PART", "Book", "Message", "News"]
 
@@ -43,6 +44,8 @@ _positions = Table(
     # The last journal entry and the last opening (by the meter's count) that are stored here.
     Column("journal", BigInteger, nullable=False, default=0),
     Column("covers", Integer, nullable=False, default=0),
+    # 1: an event came that may be an opening, and the meter's count was not looked at since.
+    Column("opened", Integer, nullable=False, default=0),
 )
 
 
@@ -84,11 +87,6 @@ class Book:
         self._name = name
         self._points = points
 
-    @property
-    def meters(self) -> frozenset[str]:
-        """The addresses of the meters."""
-        return frozenset(self._points)
-
     def journal_position(self, meter: str) -> int:
         """Number of the last journal entry of `meter` that is stored."""
         return self._position(meter, _positions.c.journal)
@@ -96,6 +94,10 @@ class Book:
     def covers_position(self, meter: str) -> int:
         """How many openings of `meter`, by its count, are stored."""
         return self._position(meter, _positions.c.covers)
+
+    def openings_due(self, meter: str) -> bool:
+        """Whether an event came that may be an opening, and its record was not fetched yet."""
+        return self._position(meter, _positions.c.opened) == 1
 
     def store_entry(self, meter: str, entry: JournalEntry) -> News:
         """Take a journal entry; its record goes up as it is, readable or not."""
@@ -109,6 +111,8 @@ class Book:
             message = Message(Afn.USER_DEFINED, self._da(meter), UplinkDi.USER_DEFINED, report)
             self._post(conn, f"{meter}/{hashlib.sha256(key).hexdigest()[:32]}", message, at)
             _move(conn, meter, journal=entry.number)
+            if entry.record[RECORD.offsets["state"]] != StateClass.SEALED:
+                _move(conn, meter, opened=1)
         return news
 
     def store_openings(self, meter: str, count: int, records: list[bytes], *, explained: bool) -> News:
@@ -124,10 +128,10 @@ class Book:
                 record = self._cover_record(conn, meter, number, raw, at)
                 alarm = CoverAlarm.of(record, number).encode()
                 message = Message(Afn.ALARM, self._da(meter), UplinkDi.TERMINAL_COVER_OPEN, alarm)
-                self._post(conn, f"{meter}/opened/{record.start:%Y%m%d%H%M%S}", message, at)
+                self._post(conn, f"{meter}/opened/{number}/{record.start:%Y%m%d%H%M%S}", message, at)
                 if not explained:
                     news.raised += _raise(conn, Code.COVER_OPEN, meter, number, f"opening {number}", at)
-            _move(conn, meter, covers=count)
+            _move(conn, meter, covers=count, opened=0)
         return news
 
     def skip_entry(self, meter: str, number: int, raw: bytes, reason: str) -> News:

@@ -49,6 +49,8 @@ class Bus:
 
     async def run(self) -> None:
         """Listen for ever."""
+        # There may be an exchange going on of which only the beginning was missed.
+        self._manners.overheard(self._clock.monotonic(), answer=False)
         while True:
             data = await self._line.read(self._pause())
             now = self._clock.monotonic()

@@ -17,7 +17,7 @@ from meterseal.dlt645 import Frame, requests
 from meterseal.dlt645.values import clock as clock_of
 from meterseal.seal.record import JournalEntry
 from meterseal.terminal.book import Book, News
-from sealchip.interface import RECORD, Di, StateClass
+from sealchip.interface import Di
 
 __all__ = ["Poller", "RefusedError", "SilentError"]
 
@@ -30,7 +30,7 @@ TRIES = 3
 COVER_COUNT = 0x03300E00
 CLOCK = 0x0400010C
 #: How often a meter's clock is compared, and from which difference on it is alarmed.
-CLOCK_PERIOD = 3600.0
+CLOCK_FIRST, CLOCK_PERIOD = 30.0, 3600.0
 DRIFT = timedelta(seconds=30)
 
 
@@ -58,11 +58,11 @@ class Poller:
         self._tell = tell
         #: Meters without the seal items; found out anew by each run.
         self._stock: set[str] = set()
-        #: Meters whose count of openings is to be looked at once their journal is read; at the start all.
-        self._opened: set[str] = set(book.meters)
-        #: Those whose journal is read.
+        #: Meters whose journal is read, and with an opening in it.
         self._look: set[str] = set()
         self._clock_due: dict[str, float] = {}
+        #: The first comparison waits until what is urgent at the start has been done.
+        self._clock_from = clock.monotonic() + CLOCK_FIRST
         self._tries: dict[str, int] = {}
 
     async def turn(self, meter: str) -> bool:
@@ -74,7 +74,7 @@ class Poller:
             more = await self._openings(meter)
         else:
             more = await self._journal(meter)
-        if not more and self._clock.monotonic() >= self._clock_due.get(meter, 0.0):
+        if not more and self._clock.monotonic() >= self._clock_due.get(meter, self._clock_from):
             await self._compare_clock(meter)
         return more
 
@@ -99,8 +99,8 @@ class Poller:
             await self._entry(meter, number)
         if len(numbers) > ENTRIES:
             return True
-        self._look |= self._opened & {meter}
-        self._opened.discard(meter)
+        if self._book.openings_due(meter):
+            self._look.add(meter)
         return meter in self._look
 
     async def _entry(self, meter: str, number: int) -> None:
@@ -112,10 +112,7 @@ class Poller:
             self._wrong_entry(meter, number, raw, str(error))
             return
         self._tries.pop(meter, None)
-        news = self._book.store_entry(meter, entry)
-        if entry.record[RECORD.offsets["state"]] != StateClass.SEALED:
-            self._opened.add(meter)
-        self._tell(meter, news)
+        self._tell(meter, self._book.store_entry(meter, entry))
 
     def _wrong_entry(self, meter: str, number: int, raw: bytes, reason: str) -> None:
         """A disturbance is tried again; what stays wrong must not hide the entries behind it."""
@@ -128,33 +125,39 @@ class Poller:
 
     async def _openings(self, meter: str) -> bool:
         """Fetch the records of new openings; True when the count moved meanwhile."""
-        try:
-            count = await self._count(meter)
-            seen = self._book.covers_position(meter)
-            if count < seen:
-                self._book.restart(meter, "covers")
-                seen = 0
-            records = [
-                await self._ask(requests.read(meter, COVER_COUNT + back))
-                for back in range(min(count - seen, RECORDS), 0, -1)
-            ]
-            # A new opening in between would have shifted the records by one.
-            if records and await self._count(meter) != count:
-                return True
-        except RefusedError:
-            records = []
-        if records:
+        count = await self._count(meter)
+        seen = self._book.covers_position(meter)
+        if count is None:
+            count = seen
+        if count < seen:
+            self._book.restart(meter, "covers")
+            seen = 0
+        records = [await self._record(meter, back) for back in range(min(count - seen, RECORDS), 0, -1)]
+        # A new opening in between would have shifted the records by one.
+        if records and await self._count(meter) != count:
+            return True
+        if records or meter in self._look:
             news = self._book.store_openings(meter, count, records, explained=meter not in self._stock)
             self._tell(meter, news)
         self._look.discard(meter)
         return False
 
-    async def _count(self, meter: str) -> int:
-        raw = await self._ask(requests.read(meter, COVER_COUNT))
+    async def _count(self, meter: str) -> int | None:
+        """How often the terminal cover was opened; None when the meter does not count."""
         try:
+            raw = await self._ask(requests.read(meter, COVER_COUNT))
             return bcd.number(raw)
+        except RefusedError:
+            return None
         except ValueError as error:
             raise SilentError(str(error)) from None
+
+    async def _record(self, meter: str, back: int) -> bytes:
+        """Record of the opening `back` ago; empty when the meter has none."""
+        try:
+            return await self._ask(requests.read(meter, COVER_COUNT + back))
+        except RefusedError:
+            return b""
 
     async def _compare_clock(self, meter: str) -> None:
         raw = b""
