@@ -43,15 +43,21 @@ class BadAnswerError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A record as it was just read; `event.occurred_at` is the time of reading less the record's age.
+    """A record as it was just read.
 
-    `known`: the same fact is stored already; False also where a stored one contradicts it.
+    `known`: the same fact is stored already; False also where a stored one contradicts it. `occurred_at` is
+    the stored event's; of an unknown one the time of reading less the record's age, where the seal itself
+    said it (a meter repeats the age of the day it took the report), else None.
     """
 
-    event: SealEvent
+    record: SealRecord
+    raw: bytes
     asked: From
     read_at: datetime
+    occurred_at: datetime | None
     known: bool
+    meter: str
+    terminal: str
 
 
 class OnDemand:
@@ -74,14 +80,16 @@ class OnDemand:
         answer = await self._station.ask(terminal, Afn.RELAY, point_da(point), UplinkDi.RELAY, relay.encode())
         now = self._clock.now()
         try:
-            record = _record(answer.afn, answer.content, request)
-            at = now - timedelta(seconds=SealRecord.decode(record).age)
-            event = SealEvent.of(record, meter=meter, terminal=terminal, occurred_at=at)
+            raw = _record(answer.afn, answer.content, request)
+            record = SealRecord.decode(raw)
         except (RelayError, FrameError, LayoutError) as error:
             raise BadAnswerError(str(error)) from error
-        if event.seal != seal:
-            raise BadAnswerError(f"{record.hex(' ').upper()}: this is the record of seal {event.seal}")
-        return Reading(event, asked, now, self._known(event))
+        if record.seal != seal:
+            raise BadAnswerError(f"{raw.hex(' ').upper()}: this is the record of seal {record.seal}")
+        stored = self._stored(record)
+        at = now - timedelta(seconds=record.age) if asked is From.SEAL else None
+        occurred_at = stored.occurred_at if stored else at
+        return Reading(record, raw, asked, now, occurred_at, stored is not None, meter, terminal)
 
     def _way(self, seal: str) -> tuple[str, str, int]:
         with self._database.reading() as conn:
@@ -93,10 +101,10 @@ class OnDemand:
             raise UnknownSealError(f"seal {seal} is not registered and never reported")
         return device.meter, device.terminal, device.point
 
-    def _known(self, event: SealEvent) -> bool:
+    def _stored(self, record: SealRecord) -> SealEvent | None:
         with self._database.reading() as conn:
-            stored = events.find(conn, event.seal, event.counter)
-        return stored is not None and stored.fact == event.fact
+            stored = events.find(conn, record.seal, record.counter)
+        return stored if stored is not None and stored.fact == record.fact.encode() else None
 
 
 def _record(afn: int, content: bytes, request: Frame) -> bytes:
@@ -116,9 +124,12 @@ def _record(afn: int, content: bytes, request: Frame) -> bytes:
 
 def document(reading: Reading) -> dict[str, object]:
     """The reading as JSON shows it."""
-    said = events.document(reading.event)
-    del said["received_at"], said["stored_at"]
-    return said | {
+    return events.said(reading.record) | {
+        "record": reading.raw.hex().upper(),
+        "age": reading.record.age,
+        "meter": reading.meter,
+        "terminal": reading.terminal,
+        "occurred_at": reading.occurred_at and isoformat(reading.occurred_at),
         "from": reading.asked.value,
         "read_at": isoformat(reading.read_at),
         "known": reading.known,

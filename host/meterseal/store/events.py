@@ -43,6 +43,7 @@ __all__ = [
     "history",
     "newest",
     "previous",
+    "said",
     "seals",
 ]
 
@@ -245,6 +246,18 @@ def conflicts(conn: Connection, seal: str | None = None) -> list[SealEvent]:
 
 def document(event: SealEvent) -> dict[str, object]:
     """The event as every JSON document shows it: names in lower case, bytes in hex, times with zone."""
+    return said(event) | {
+        "record": event.record.hex().upper(),
+        "meter": event.meter,
+        "terminal": event.terminal,
+        "occurred_at": isoformat(event.occurred_at),
+        "received_at": event.received_at and isoformat(event.received_at),
+        "stored_at": event.stored_at and isoformat(event.stored_at),
+    }
+
+
+def said(event: SealEvent | SealRecord) -> dict[str, object]:
+    """The part of a document that the record itself says."""
     return {
         "seal": event.seal,
         "boot": event.boot,
@@ -253,12 +266,6 @@ def document(event: SealEvent) -> dict[str, object]:
         "state": event.state.name.lower(),
         "loop_mv": event.loop_mv,
         "flags": [flag.name.lower() for flag in Flags if flag in event.flags and flag.name],
-        "record": event.record.hex().upper(),
-        "meter": event.meter,
-        "terminal": event.terminal,
-        "occurred_at": isoformat(event.occurred_at),
-        "received_at": event.received_at and isoformat(event.received_at),
-        "stored_at": event.stored_at and isoformat(event.stored_at),
     }
 
 

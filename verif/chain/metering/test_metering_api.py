@@ -11,6 +11,7 @@ import httpx
 import pytest
 from typer.testing import CliRunner
 
+from meterseal.clock import isoformat
 from meterseal.dlt645.frame import Frame
 from meterseal.errors import Failure
 from meterseal.metering.cli import app
@@ -109,8 +110,26 @@ def test_on_demand_reading(metering, served, make, asked):
     assert status == 200, body
     assert (body["seal"], body["counter"], body["kind"], body["from"]) == (make.seal, 1, "boot", asked)
     assert body["known"] is False
+    assert body["age"] == 90
+    # A meter repeats the age that the record had when it came.
+    assert (body["occurred_at"] is None) is (asked == "meter")
     assert served.asked == [(3, {"seal": make.seal, "meter": make.meter}[asked], "04805301")]
     assert metering.counters == []
+
+
+def test_on_demand_reading_of_a_stored_event(metering, connect, make, ago):
+    terminal = connect(metering).login()
+    at = ago(3000)
+    assert terminal.report(make.report(1, at=at)) is True
+    terminal.bus = Bus(make.record(1, age=3001))
+    answers = []
+    asking = threading.Thread(target=lambda: answers.append(read(metering, make.seal, **{"from": "meter"})))
+    asking.start()
+    while asking.is_alive():
+        terminal.step()
+    asking.join()
+    ((status, body),) = answers
+    assert (status, body["known"], body["occurred_at"]) == (200, True, isoformat(at))
 
 
 @pytest.mark.parametrize(
