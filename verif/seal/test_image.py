@@ -43,10 +43,10 @@ def test_slot_b_stands_in_for_a_damaged_slot_a(identity: Identity, bit: int) -> 
 
 def test_known_bytes() -> None:
     raw = SEAL.encode()
-    assert raw[:14] == bytes.fromhex("01 08 01 01 10 00 00 00 AA AA AA AA AA AA")
+    assert raw[:14] == bytes.fromhex("01 08 AA AA AA AA AA AA 01 01 10 00 00 00")
     assert raw[IDENTITY.slice("asset")] == b"101000-6202-DG".ljust(32, b"\0")
     assert crc16(b"123456789") == 0x29B1
-    assert crc16(raw[:-2]).to_bytes(2, "little") == raw[-2:]
+    assert crc16(raw[:-2]).to_bytes(2, "big") == raw[-2:]
 
 
 def test_no_identity_names_both_slots() -> None:
