@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import os
 import socket
 import threading
 from pathlib import Path
@@ -138,6 +139,22 @@ def test_a_line_follows_its_link_to_the_next_pty(tmp_path: Path) -> None:
             assert set(await reading) == {ord("!")}
             end.close()
         first.close()
+
+    asyncio.run(main())
+
+
+def test_a_link_that_is_older_than_its_terminal_is_not_followed(tmp_path: Path) -> None:
+    """A killed program's link stays behind while the number of its PTY goes to somebody else."""
+
+    async def main() -> None:
+        link = tmp_path / "port"
+        with PtyEnd() as foreign:
+            link.symlink_to(foreign.path)
+            (await open_port(str(link))).close()
+            before = Path(foreign.path).stat().st_ctime - 1
+            os.utime(link, (before, before), follow_symlinks=False)
+            with pytest.raises(PortLost, match="no longer its own"):
+                await open_port(str(link))
 
     asyncio.run(main())
 

@@ -13,6 +13,7 @@ import os
 import socket
 import termios
 import threading
+from pathlib import Path
 from typing import Protocol
 
 import serial
@@ -167,6 +168,8 @@ async def _connect(endpoint: str) -> Port:
 def _open_serial(url: str, baud: int, even: bool, loop: asyncio.AbstractEventLoop) -> Port:
     # A PTY drops the parity bit, and asking it for parity twice fails with EINVAL.
     device = os.path.realpath(url)
+    if _is_stale(url, device):
+        raise PortLost(f"{url} leads to a terminal that is no longer its own")
     parity = serial.PARITY_EVEN if even and not device.startswith("/dev/pts/") else serial.PARITY_NONE
     # pyserial's RFC 2217 client refuses a write timeout.
     write_timeout = None if "://" in url else WRITE_TIMEOUT
@@ -186,6 +189,21 @@ def _open_serial(url: str, baud: int, even: bool, loop: asyncio.AbstractEventLoo
         # A PTY whose other end dies while it is being opened: pyserial passes on what the system says.
         raise PortLost(str(error)) from None
     return SerialPort(port, device, loop)
+
+
+def _is_stale(url: str, device: str) -> bool:
+    """Whether the link `url` is older than the PTY that it leads to.
+
+    A program that was killed leaves its link behind, and the number of its PTY soon belongs to another
+    program's. Test: `test_io_ports.py::test_a_link_that_is_older_than_its_terminal_is_not_followed`.
+    """
+    try:
+        if not (device.startswith("/dev/pts/") and Path(url).is_symlink()):
+            return False
+        return Path(device).stat().st_ctime_ns > Path(url).lstat().st_mtime_ns
+    except OSError:
+        # Gone meanwhile: opening it will say so.
+        return False
 
 
 class Listener:
