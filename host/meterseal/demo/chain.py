@@ -32,7 +32,7 @@ class _Link:
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self.process = process
         self.ready = asyncio.Event()
-        self.complaints: deque[str] = deque(maxlen=20)
+        self.complaints: deque[str] = deque(maxlen=200)
         self.readers: list[asyncio.Task[None]] = []
         self.unwanted_end = True
 

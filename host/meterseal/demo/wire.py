@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from typing import Any
 
 from meterseal.dlt645.frame import Frame as MeterFrame
@@ -19,7 +18,8 @@ _SHOWN_BYTES, _SHOWN_CHARACTERS = 24, 160
 def summary(line: dict[str, Any]) -> str:
     """What a `wire` line carries: the frames decoded, or the text as it is."""
     if line["wire"] not in ("rs485", "uplink"):
-        return textwrap.shorten(str(line["bytes"]), _SHOWN_CHARACTERS, placeholder=" …")
+        text = str(line["bytes"]).strip()
+        return text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + " …"
     raw = bytes.fromhex(line["bytes"])
     parts = [_frame(found.frame) for found in examine(raw) if found.frame is not None]
     shown = raw.hex(" ").upper() if len(raw) <= _SHOWN_BYTES else raw[:_SHOWN_BYTES].hex(" ").upper() + " …"
