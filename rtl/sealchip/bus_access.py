@@ -13,7 +13,8 @@ from .deframer import FrameHead
 
 __all__ = ["BusAccess"]
 
-#: Silence in ms after which no answer can come any more: Td up to 500 ms, and some margin.
+#: Silence in ms after which neither an answer nor a byte of a frame can come any more: Td and Tb are up to
+#: 500 ms, and quiet is counted from the last low level, which may be 17 ms before a character's end.
 SILENCE_MS = 520
 #: Least quiet in ms between an answer and a seal's frame; a slot must outlast tick and carrier sense.
 GAP_MS, SLOT_MS = 4, 4
@@ -31,7 +32,7 @@ class BusAccess(wiring.Component):
     -------
     ro: the line. de: own driver. tick_ms: time. frame, head: frames of others. sent, expects: an own frame
     was sent, and whether it wants an answer. seed: differs between seals. draw: draw a slot.
-    free: the seal may start a frame now. quiet_ms: see above, saturating.
+    free: the seal may start a frame now. quiet_ms: see above, saturating. silence: `SILENCE_MS` of it.
 
     Guarantees: `verif/chip/test_bus_access.py::test_silent_while_an_answer_is_due`,
     `test_free_soon_when_no_answer_is_due`, `test_slots_differ_with_the_seed`; the whole in
@@ -49,6 +50,7 @@ class BusAccess(wiring.Component):
     draw: In(1)
     free: Out(1)
     quiet_ms: Out(10)
+    silence: Out(1)
 
     def elaborate(self, platform):
         m = Module()
@@ -78,5 +80,8 @@ class BusAccess(wiring.Component):
             m.d.sync += due.eq(self.expects)
 
         backoff = GAP_MS + slot * SLOT_MS
-        m.d.comb += self.free.eq(~activity & (self.quiet_ms >= Mux(due, SILENCE_MS, 0) + backoff))
+        m.d.comb += [
+            self.silence.eq(self.quiet_ms >= SILENCE_MS),
+            self.free.eq(~activity & (self.quiet_ms >= Mux(due, SILENCE_MS, 0) + backoff)),
+        ]
         return m

@@ -139,6 +139,7 @@ class SealChip(wiring.Component):
             s.deframer.valid.eq(s.pair.valid),
             s.deframer.data.eq(s.pair.data),
             s.deframer.error.eq(s.pair.error),
+            s.deframer.silence.eq(s.access.silence),
             s.access.ro.eq(ro),
             s.access.de.eq(s.pair.de),
             s.access.tick_ms.eq(s.time.tick_ms),

@@ -32,20 +32,24 @@ class Deframer(wiring.Component):
 
     *Timing:* `frame` strobes at the end of the character 16h; `head` holds until the next 68h. Each
     address byte is compared through the identity's read port in the two cycles behind it.
-    *Errors:* a character with an error or a byte out of place ends the frame. A 68h out of place begins
-    the next one, so a frame cut short does not hide the one behind it.
+    *Errors:* a character with an error, a byte out of place or `silence` ends the frame. A 68h out of place
+    begins the next one. Without silence before it, a frame cut short may still take bytes of the one
+    behind it for its own: nothing is kept that could be looked at again.
 
     Members
     -------
-    valid, data, error: characters. frame, head: a frame. active: inside a frame.
+    valid, data, error: characters. silence: the pair has been quiet for longer than any gap in a frame.
+    frame, head: a frame. active: inside a frame.
     address, byte: read port of the identity.
 
-    Guarantees: `verif/chip/test_deframer.py`.
+    Guarantees: `verif/chip/test_deframer.py::test_accepts_exactly_the_frames`,
+    `test_hears_what_the_host_hears`, `test_a_frame_cut_short_ends_with_the_silence`, `test_addresses`.
     """
 
     valid: In(1)
     data: In(8)
     error: In(1)
+    silence: In(1)
     frame: Out(1)
     head: Out(FrameHead)
     active: Out(1)
@@ -78,7 +82,7 @@ class Deframer(wiring.Component):
 
             def expect(state, condition, then):
                 with m.State(state):
-                    with m.If(self.valid & self.error):
+                    with m.If(self.silence | (self.valid & self.error)):
                         m.next = "start"
                     with m.Elif(self.valid & condition):
                         then()

@@ -15,7 +15,8 @@ class DiagnosticsSource(wiring.Component):
     `start` latches all values, so that the bytes belong together. What this build does not measure, and a
     clock that is not kept, read as FF.
 
-    Guarantees: `verif/chip/test_framer.py::test_every_message_decodes`, `verif/chip/test_chip.py::test_reads`.
+    Guarantees: `verif/chip/test_framer.py::test_every_message_decodes`; the whole in
+    `verif/chip/test_chip.py::test_reads`.
     """
 
     start: In(1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 from amaranth.sim import Simulator
 from hypothesis import Phase, settings
 
@@ -33,25 +35,38 @@ def simulate(dut, *testbenches, background=()):
 
 
 class Bench:
-    """One design, compiled once and run as often as a property test needs, each time from reset."""
+    """One design, `make(*arguments)`, compiled when first used and run as often as a property test needs.
 
-    def __init__(self, dut):
-        self.dut = dut
-        self._sim = None
+    Every run begins with a reset.
+    """
+
+    def __init__(self, make, *arguments):
+        self._make, self._arguments = make, arguments
         self._testbench = None
+
+    @cached_property
+    def dut(self):
+        return self._make(*self._arguments)
+
+    @cached_property
+    def _sim(self):
+        sim = Simulator(self.dut)
+        sim.add_clock(PERIOD)
+        sim.add_testbench(self._run)
+        return sim
 
     def run(self, testbench):
         """Run `testbench` from reset until it has ended."""
-        sim, self._sim = self._sim, None  # a failed simulation is not used again
+        if self._testbench:
+            self._sim.reset()
         self._testbench = testbench
-        if sim is None:
-            sim = Simulator(self.dut)
-            sim.add_clock(PERIOD)
-            sim.add_testbench(self._run)
-        else:
-            sim.reset()
-        sim.run()
-        self._sim = sim
+        try:
+            self._sim.run()
+        except BaseException:
+            # A simulation that was left in the middle is not used again.
+            self._testbench = None
+            del self._sim, self.dut
+            raise
 
     async def _run(self, ctx):
         await self._testbench(ctx)

@@ -21,7 +21,7 @@ LATEST = LEAST_GAP + (SLOTS - 1) * SLOT
 REQUESTS = {"read": (0x11, 0), "write": (0x14, 0), "read address": (0x13, 0), "nobody's time": (0x08, 0)}
 ENDINGS = {"answer": (0x91, 0), "acknowledgement": (0x94, 0), "refusal": (0xD1, 0), "broadcast": (0x08, 1)}
 
-ACCESS = Bench(BusAccess())
+ACCESS = Bench(BusAccess)
 
 
 async def hear(ctx, dut, control, broadcast):
@@ -58,6 +58,7 @@ async def wait(ctx, dut):
     """Quiet in ms until the pair is free; a tick each cycle."""
     ctx.set(dut.tick_ms, 1)
     for _ in range(ANSWER + LATEST + 100):
+        assert ctx.get(dut.silence) == (ctx.get(dut.quiet_ms) >= ANSWER)
         if ctx.get(dut.free):
             ctx.set(dut.tick_ms, 0)
             return ctx.get(dut.quiet_ms)

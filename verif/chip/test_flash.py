@@ -221,7 +221,7 @@ GOOD = Identity(
     seal="000000000101", asset="GD-0000000101", meter="000000000001", key=bytes(range(16)), baud=9600
 )
 OTHER = replace(GOOD, seal="000000000102", baud=600)
-LOADER = Bench(IdentityLoader(2400))
+LOADER = Bench(IdentityLoader, 2400)
 RATES = list(BAUD_FEATURE.values())
 
 

@@ -58,7 +58,7 @@ class Speaker(wiring.Component):
         return m
 
 
-SPEAKER = Bench(Speaker())
+SPEAKER = Bench(Speaker)
 
 addresses = st.integers(0, 10**12 - 1).map(lambda number: f"{number:012d}")
 identities = st.builds(

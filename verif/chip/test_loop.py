@@ -43,7 +43,7 @@ def filtered(samples):
     return result
 
 
-DEBOUNCE = Bench(Debounce(1000, HOLD / 1000))
+DEBOUNCE = Bench(Debounce, 1000, HOLD / 1000)
 
 
 def debounce(samples, bench=DEBOUNCE):
@@ -111,7 +111,7 @@ def test_excursions_saturate():
 
 # -- Loop monitor
 
-MONITOR = Bench(LoopMonitor(1000, HOLD / 1000))
+MONITOR = Bench(LoopMonitor, 1000, HOLD / 1000)
 MILLIVOLTS = 4321
 
 

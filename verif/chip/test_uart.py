@@ -135,7 +135,7 @@ def test_uart_loopback(divisor):
     assert received == [(byte, 0) for byte in sent]
 
 
-RECEIVER = Bench(Receiver(32))
+RECEIVER = Bench(Receiver, 32)
 
 
 def receive(levels, divisor, bench=RECEIVER):
@@ -212,7 +212,7 @@ def test_receiver_ignores_glitches(divisor):
 
 
 DIVISOR = 8
-PAIR = Bench(Pair(DIVISOR))
+PAIR = Bench(Pair, DIVISOR)
 
 
 class Watched:
