@@ -56,6 +56,9 @@ def run(
     bus_timeout: Annotated[
         int, typer.Option("--bus-timeout", min=1, max=255, help="A meter's or seal's time to answer, s.")
     ] = 5,
+    connections: Annotated[
+        int, typer.Option("--connections", min=1, help="Terminals served at a time.")
+    ] = 10_000,
     as_json: Annotated[bool, typer.Option("--json", help="JSON lines.")] = False,
 ) -> None:
     """Serve terminals, watch the seals and hand events on, until interrupted."""
@@ -82,6 +85,7 @@ def run(
             cover_tolerance=cover_tolerance,
             request_timeout=request_timeout,
             bus_timeout=bus_timeout,
+            connections=connections,
         ),
     )
     asyncio.run(until_signal(serve(options, Trace("metering", as_json=as_json))))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -35,6 +36,8 @@ __all__ = ["Options", "run"]
 
 #: Seconds between two looks at what time alone brings about.
 _WATCH = 0.5
+#: Open files beside the terminals' connections: store, API, delivery, with room to spare.
+_OWN_FILES = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +76,8 @@ async def _serve(
     uplink: socket.socket,
     http: socket.socket,
 ) -> None:
-    settings, registry = options.settings, options.registry
+    registry = options.registry
+    settings = replace(options.settings, connections=_room_for(options.settings.connections))
     writer = Writer(database)
     monitor = Monitor(settings, registry)
     delivery = options.marketing and Delivery(options.marketing, database, writer, trace, clock)
@@ -112,6 +116,17 @@ async def _watch(monitor: Monitor, writer: Writer, trace: Trace, clock: Clock) -
         tell(trace, changes.raised, changes.cleared)
         rule = partial(monitor.tick, listening_since=since)
         await asyncio.sleep(_WATCH)
+
+
+def _room_for(connections: int) -> int:
+    """So many of them as the system lets this process have, beside its own files."""
+    files, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = connections + _OWN_FILES
+    if files != resource.RLIM_INFINITY and files < wanted:
+        files = wanted if most == resource.RLIM_INFINITY else min(wanted, most)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (files, most))
+        return max(files - _OWN_FILES, 1)
+    return connections
 
 
 def _nobody_to_wake() -> None:

@@ -148,6 +148,18 @@ def test_a_newer_connection_takes_over(start_metering, connect, make):
     assert terminal["online"] is True
 
 
+def test_more_connections_than_allowed_are_refused_and_counted(start_metering, connect, make):
+    metering = start_metering("--connections", "1")
+    first = connect(metering).login()
+    with pytest.raises(ConnectionError):
+        connect(metering, 2).login()
+    assert first.report(make.report(1)) is True
+    assert oddities(metering) == {("refused_connection", "127.0.0.1"): 1}
+    first.close()
+    metering.link.wait_for("lost", terminal="440106:1")
+    connect(metering, 2).login()
+
+
 def test_several_reports_in_one_read_are_confirmed_in_order(start_metering, make):
     metering = start_metering()
     address = TerminalAddress("440106", 1)
