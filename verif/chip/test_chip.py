@@ -73,7 +73,7 @@ class Bench:
 
     def __init__(self, folder: Path, chips: int = 1, *, seed: int = 1) -> None:
         self.pair = Pair(
-            chip_library(clock_hz=CLOCK_HZ, baud=BAUD),
+            chip_library(clock_hz=CLOCK_HZ),
             chips=chips,
             ends=1,
             clock_hz=CLOCK_HZ,

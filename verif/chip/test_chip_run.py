@@ -35,7 +35,7 @@ WITHIN = 20.0
 @pytest.fixture(autouse=True, scope="module")
 def _built() -> None:
     """The library is there before any test counts seconds."""
-    chip_library(clock_hz=307_200, baud=2400)
+    chip_library(clock_hz=307_200)
 
 
 @pytest.fixture

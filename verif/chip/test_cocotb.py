@@ -7,9 +7,9 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from chip.cocotb_chip import CLOCK_HZ
 from cocotb_tools.runner import get_runner
 
-from chip.cocotb_chip import CLOCK_HZ
 from sealchip.export import verilog
 
 

@@ -20,7 +20,7 @@ from typing import Any
 
 from meterseal.chip.build import chip_library
 from meterseal.chip.flash_file import FlashFile
-from meterseal.chip.pair import Pair, run_bare
+from meterseal.chip.pair import CLOCK_HZ, Pair, run_bare
 from meterseal.dlt645.requests import read
 from meterseal.errors import Failure
 from meterseal.seal.image import Identity, image
@@ -32,7 +32,7 @@ __all__ = ["REQUIRED", "run"]
 REQUIRED = 5_000_000
 
 _ROUNDS = 5
-_CLOCK_HZ, _BAUD = 307_200, 2400
+_BAUD = 2400
 _STEP, _SLICE = 0.5, 0.010
 _IDENTITY = Identity("000000000101", "BENCH-000101", "000000000201", baud=_BAUD)
 _REQUEST = read(_IDENTITY.seal, Di.RECORD_NEWEST).encode()
@@ -46,7 +46,7 @@ def run(seconds: float = 4.0) -> dict[str, float | str]:
 
     Test: `verif/chip/test_bench_chip.py`.
     """
-    library = chip_library(clock_hz=_CLOCK_HZ, baud=_BAUD)
+    library = chip_library(clock_hz=CLOCK_HZ)
     with ExitStack() as stack:
         pair = _new_pair(library, stack)
         contenders = (_life(pair), _bare(library), _amaranth())
@@ -76,7 +76,7 @@ def _new_pair(library: Path, stack: ExitStack) -> Pair:
     path.write_bytes(image(_IDENTITY))
     flash = FlashFile(path)
     stack.callback(flash.close)
-    pair = stack.enter_context(Pair(library, chips=1, ends=1, clock_hz=_CLOCK_HZ, baud=_BAUD))
+    pair = stack.enter_context(Pair(library, chips=1, ends=1, clock_hz=CLOCK_HZ, baud=_BAUD))
     pair.attach_flash(0, flash)
     pair.power(0, True)
     pair.open(0)
@@ -122,14 +122,14 @@ def _amaranth() -> _Contender:
     from sealchip.chip import SealChip
 
     make: Callable[..., Any] = SealChip
-    simulator = Simulator(make(_CLOCK_HZ, _BAUD))
-    simulator.add_clock(1 / _CLOCK_HZ)
+    simulator = Simulator(make(CLOCK_HZ, _BAUD))
+    simulator.add_clock(1 / CLOCK_HZ)
     cycles, done = 100, 0
 
     def contender() -> int:
         nonlocal done
         done += cycles
-        simulator.run_until(done / _CLOCK_HZ)
+        simulator.run_until(done / CLOCK_HZ)
         return cycles
 
     return contender

@@ -83,16 +83,16 @@ def export(**options: object) -> str:
         raise Failure(f"the chip cannot be made so: {error}") from None
 
 
-def chip_verilog(*, clock_hz: int, baud: int, say: Callable[[str], None] = _say) -> str:
+def chip_verilog(*, clock_hz: int, say: Callable[[str], None] = _say) -> str:
     """The chip as Verilog, exported only when its source has changed."""
-    source = hashlib.sha256(f"{clock_hz} {baud} {version('amaranth')}".encode())
+    source = hashlib.sha256(f"{clock_hz} {version('amaranth')}".encode())
     for path in sorted(Path(sealchip.__path__[0]).glob("*.py")):
         source.update(path.name.encode() + b"\0" + path.read_bytes())
     cached = _cache() / f"{source.hexdigest()[:20]}.v"
     with _missing(cached) as missing:
         if missing:
             say("exporting the chip from Amaranth to Verilog")
-            _write(cached, export(clock_hz=clock_hz, baud=baud).encode())
+            _write(cached, export(clock_hz=clock_hz).encode())
     return cached.read_text()
 
 
@@ -123,9 +123,9 @@ def library(verilog: str, say: Callable[[str], None] = _say) -> Path:
     return built
 
 
-def chip_library(*, clock_hz: int, baud: int, say: Callable[[str], None] = _say) -> Path:
+def chip_library(*, clock_hz: int, say: Callable[[str], None] = _say) -> Path:
     """Library of the real chip."""
-    return library(chip_verilog(clock_hz=clock_hz, baud=baud, say=say), say)
+    return library(chip_verilog(clock_hz=clock_hz, say=say), say)
 
 
 def _build(verilog: str, compiler: str, work: Path, built: Path) -> None:

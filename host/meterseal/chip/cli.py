@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from meterseal.chip.pair import CLOCK_HZ
+
 __all__ = ["app"]
 
 app = typer.Typer(help="The seal chip: as Verilog, and simulated.", no_args_is_help=True)
@@ -65,7 +67,7 @@ def run(
     ] = None,
     baud: Annotated[int | None, typer.Option(help="Rate of the pair; else what the images say.")] = None,
     pace: Annotated[Pace, typer.Option(help="In step with the clock, or as fast as it goes.")] = Pace.REAL,
-    clock_hz: Annotated[int, typer.Option(min=1, help="Frequency of the chips' clock.")] = 307_200,
+    clock_hz: Annotated[int, typer.Option(min=1, help="Frequency of the chips' clock.")] = CLOCK_HZ,
     log: Annotated[
         Path | None, typer.Option(help="File to append the trace to, without the bytes on the wire.")
     ] = None,

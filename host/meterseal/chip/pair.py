@@ -12,8 +12,20 @@ from typing import Final
 from meterseal.chip.flash_file import FlashFile
 from meterseal.errors import Failure
 
-__all__ = ["END_COUNTERS", "ByteSeen", "ChipState", "EndState", "LampsSeen", "Pair", "PairState", "run_bare"]
+__all__ = [
+    "CLOCK_HZ",
+    "END_COUNTERS",
+    "ByteSeen",
+    "ChipState",
+    "EndState",
+    "LampsSeen",
+    "Pair",
+    "PairState",
+    "run_bare",
+]
 
+#: Clock of the simulated chips: the least that the chip takes, and a whole multiple of every baud rate.
+CLOCK_HZ: Final = 307_200
 #: Times of the flash's operations, as common 25-series parts have them, in seconds.
 PAGE_PROGRAM: Final = 0.0007
 SECTOR_ERASE: Final = 0.045
@@ -123,7 +135,7 @@ class Pair:
         *,
         chips: int,
         ends: int,
-        clock_hz: int = 307_200,
+        clock_hz: int = CLOCK_HZ,
         baud: int = 2400,
         seed: int = 0,
     ) -> None:

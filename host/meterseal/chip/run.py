@@ -13,7 +13,7 @@ from typing import TextIO
 from meterseal.chip.build import chip_library
 from meterseal.chip.control import LINE_MAX, answer
 from meterseal.chip.ends import NAMES, Ends
-from meterseal.chip.pair import Pair
+from meterseal.chip.pair import CLOCK_HZ, Pair
 from meterseal.chip.rig import Rig, Seal, Tell, open_seals
 from meterseal.chip.serving import listen
 from meterseal.chip.watch import Watch
@@ -43,7 +43,7 @@ class Options:
     tcp: str | None = None
     control: str | None = None
     baud: int | None = None
-    clock_hz: int = 307_200
+    clock_hz: int = CLOCK_HZ
     real_time: bool = True
     log: Path | None = None
 
@@ -145,7 +145,7 @@ def _rig(options: Options, tell: Tell) -> Iterator[Rig]:
         for seal in seals:
             stack.callback(seal.flash.close)
         baud = _baud(options.baud, seals)
-        library = chip_library(clock_hz=options.clock_hz, baud=baud)
+        library = chip_library(clock_hz=options.clock_hz)
         pair = stack.enter_context(
             Pair(library, chips=len(seals), ends=len(NAMES), clock_hz=options.clock_hz, baud=baud)
         )

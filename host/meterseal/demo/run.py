@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from meterseal.chip.build import chip_library
+from meterseal.chip.pair import CLOCK_HZ
 from meterseal.demo.chain import Chain
 from meterseal.demo.control import command
 from meterseal.demo.display import Display
@@ -34,7 +35,7 @@ async def play(
             folder = Path(files.enter_context(tempfile.TemporaryDirectory(prefix="meterseal-")))
         folder.mkdir(parents=True, exist_ok=True)
         plan = make_plan(folder, seals=seals, baud=baud)
-        chip_library(clock_hz=307_200, baud=baud, say=display.say)
+        chip_library(clock_hz=CLOCK_HZ, say=display.say)
         for link in LINKS:
             display.say(plan.shown(link))
         async with Chain(plan, display.line) as chain:
