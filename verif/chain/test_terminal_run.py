@@ -239,9 +239,10 @@ def test_an_opening_goes_from_the_seal_to_the_master_station(
     station: Station,
     eventually: Start,
 ) -> None:
-    start_meter()
-    terminal = start_terminal("--heartbeat", 1)
+    meter = start_meter()
+    terminal = start_terminal("--heartbeat", 1, "--sync-clock")
     terminal.wait_for("connected", port=station.where)
+    meter.wait_for("clock", meter=METER, by="broadcast")
     seal.report(1)
     seal.report(2)
     eventually(lambda: station.seal_counters() == [1, 2] and station.openings() == [1])

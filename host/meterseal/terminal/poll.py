@@ -25,6 +25,8 @@ __all__ = ["Poller", "RefusedError", "SilentError"]
 ENTRIES = 4
 #: Records of openings that a meter keeps.
 RECORDS = 10
+#: Seconds after the records of one meter before those of another: events go first.
+LOOK_PAUSE = 3.0
 #: Tries to read a journal entry before the terminal goes past it.
 TRIES = 3
 COVER_COUNT = 0x03300E00
@@ -60,6 +62,7 @@ class Poller:
         self._stock: set[str] = set()
         #: Meters whose journal is read, and with an opening in it.
         self._look: set[str] = set()
+        self._look_from = clock.monotonic()
         self._clock_due: dict[str, float] = {}
         #: The first comparison waits until what is urgent at the start has been done.
         self._clock_from = clock.monotonic() + CLOCK_FIRST
@@ -68,9 +71,9 @@ class Poller:
     async def turn(self, meter: str) -> bool:
         """Poll once; True when there is more to fetch. Raises `SilentError`.
 
-        The records of openings have a turn of their own: first come all seals' events.
+        The records of openings have turns of their own, with pauses for the events of all other seals.
         """
-        if meter in self._look or meter in self._stock:
+        if meter in self._stock or self._may_look(meter):
             more = await self._openings(meter)
         else:
             more = await self._journal(meter)
@@ -101,7 +104,10 @@ class Poller:
             return True
         if self._book.openings_due(meter):
             self._look.add(meter)
-        return meter in self._look
+        return self._may_look(meter)
+
+    def _may_look(self, meter: str) -> bool:
+        return meter in self._look and self._clock.monotonic() >= self._look_from
 
     async def _entry(self, meter: str, number: int) -> None:
         raw = b""
@@ -140,6 +146,7 @@ class Poller:
             news = self._book.store_openings(meter, count, records, explained=meter not in self._stock)
             self._tell(meter, news)
         self._look.discard(meter)
+        self._look_from = self._clock.monotonic() + LOOK_PAUSE
         return False
 
     async def _count(self, meter: str) -> int | None:
