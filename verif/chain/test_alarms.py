@@ -121,6 +121,18 @@ def test_an_opening_that_arrives_after_its_closing_is_raised_and_cleared_at_once
     assert active(database) == set()
 
 
+def test_an_alarm_that_late_events_explain_away_returns_when_later_ones_do_not(database):
+    # The boot found the loop open: an opening nobody saw, until the opening before it arrives late …
+    enter(database, event(1, Kind.BOOT, SEALED), event(4, Kind.BOOT, OPEN))
+    assert (Code.SEAL_OPEN_UNMATCHED, 4, "") in active(database)
+    enter(database, event(2, Kind.OPENED, OPEN))
+    assert (Code.SEAL_OPEN_UNMATCHED, 4, "") not in active(database)
+    # … and again one nobody saw, once a closing between the two shows up.
+    (late,) = enter(database, event(3, Kind.CLOSED, SEALED))
+    assert active(database) == {(Code.SEAL_OPEN_UNMATCHED, 4, "")}
+    assert [(alarm.code, alarm.counter) for alarm in late.raised] == [(Code.SEAL_OPEN_UNMATCHED, 4)]
+
+
 def test_conflicting_copies_are_kept_and_alarmed(database):
     first, second, again = enter(
         database, event(1, Kind.BOOT, SEALED), event(1, Kind.BOOT, OPEN), event(1, Kind.BOOT, OPEN, age=9)

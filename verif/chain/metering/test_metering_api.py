@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import socket
+import sqlite3
 import threading
 
 import httpx
@@ -226,6 +228,13 @@ def test_what_cannot_work_is_one_clear_sentence(start_link, tmp_path, options, s
         link = start_link("metering", "run", *(part for pair in usual.items() for part in pair))
         assert link.wait() == 1
     assert re.fullmatch(f"meterseal: .*{re.escape(sentence.format_map(names))}.*\n", link.errors)
+
+
+def test_a_store_that_fails_ends_the_process_with_one_sentence(metering):
+    with contextlib.closing(sqlite3.connect(metering.store)) as conn:
+        conn.execute("DROP TABLE standard_alarms")
+    assert metering.link.wait() == 1
+    assert re.fullmatch(r"meterseal: store .*: no such table: standard_alarms; .*\n", metering.link.errors)
 
 
 @pytest.mark.parametrize(
