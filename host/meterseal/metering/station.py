@@ -53,7 +53,7 @@ class Station:
     """Serves terminals, stores what they report, asks them on demand.
 
     A report is confirmed after its transaction is durable, never before
-    (`test_metering_kill.py::test_a_report_is_confirmed_only_after_it_is_stored`). `stored` is called after
+    (`test_metering_station.py::test_a_report_is_confirmed_only_after_it_is_stored`). `stored` is called after
     each new event, to start handing it on.
     """
 
