@@ -18,7 +18,6 @@ from .spi_flash import FlashCommands, FlashOp
 __all__ = ["EventLog", "LogCommand"]
 
 SECTOR_SLOTS = FLASH_SECTOR_BYTES // FLASH_SLOT_BYTES
-SLOTS = FLASH_LOG_SECTORS * SECTOR_SLOTS
 
 
 class LogCommand(enum.Enum, shape=2):
@@ -46,6 +45,7 @@ class EventLog(wiring.Component):
     Parameters
     ----------
     flash_base: where the seal's part of the flash begins.
+    sector_slots: slots of one sector, a power of two; other than the flash has only in tests and proofs.
 
     Members
     -------
@@ -53,11 +53,13 @@ class EventLog(wiring.Component):
     i: events. flash: the flash. ready: restored. pending: there are unacknowledged events.
     command, nth, start, done, found, this_boot: see above. address, byte: the loaded entry.
 
-    Guarantees: `verif/chip/test_event_log.py`.
+    Guarantees: `verif/chip/test_event_log.py::test_restore`, `test_any_story`,
+    `test_power_fails_in_any_write`, `test_overrun_gives_up_the_oldest_sector_only`, `test_restore_of_the_real_ring`.
     """
 
-    def __init__(self, flash_base=0):
+    def __init__(self, flash_base=0, sector_slots=SECTOR_SLOTS):
         self._base = flash_base + FLASH_LOG_BASE
+        self._sector_slots = sector_slots
         super().__init__(
             {
                 "enable": In(1),
@@ -80,10 +82,12 @@ class EventLog(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         flash = self.flash
+        sector_slots = self._sector_slots
+        slots = FLASH_LOG_SECTORS * sector_slots
 
         # All slot numbers wrap around the ring. Entries from `tail` to before `head` are unacknowledged.
-        head, tail = Signal(range(SLOTS)), Signal(range(SLOTS))
-        slot = Signal(range(SLOTS))  # of the present operation
+        head, tail = Signal(range(slots)), Signal(range(slots))
+        slot = Signal(range(slots))  # of the present operation
         next_slot = Signal.like(slot)
         some, restored = Signal(), Signal()
         boot, counter = Signal(32), Signal(32)  # of the newest entry; after restoring, this boot
@@ -122,7 +126,7 @@ class EventLog(wiring.Component):
                     m.next = state + "-loaded"
 
         def in_sector(slot, first):
-            return slot // SECTOR_SLOTS == first // SECTOR_SLOTS
+            return slot // sector_slots == first // sector_slots
 
         with m.FSM(name="state"):
             # Restore 1: the newest valid entry.
@@ -140,7 +144,7 @@ class EventLog(wiring.Component):
                         head.eq(slot + 1),
                     ]
                 m.next = "scan"
-                with m.If(slot == SLOTS - 1):
+                with m.If(slot == slots - 1):
                     m.next = "scanned"
             with m.State("scanned"):
                 m.d.sync += [slot.eq(head), boot.eq(boot + 1)]
@@ -150,7 +154,7 @@ class EventLog(wiring.Component):
             read("blank")
             with m.State("blank-loaded"):
                 m.d.sync += [head.eq(slot), tail.eq(slot)]
-                with m.If(slot % SECTOR_SLOTS == 0):
+                with m.If(slot % sector_slots == 0):
                     m.next = "erase"
                 with m.Elif(entry.blank):
                     m.d.sync += slot.eq(slot - 1)
@@ -177,7 +181,7 @@ class EventLog(wiring.Component):
                         with m.Case(LogCommand.FETCH_OLDEST):
                             m.d.sync += slot.eq(tail)
                             m.next = "done"
-                            with m.If(self.pending):
+                            with m.If(tail != head):
                                 m.next = "oldest"
                         with m.Case(LogCommand.FETCH_NTH):
                             m.d.sync += slot.eq(head - 1)
@@ -234,7 +238,7 @@ class EventLog(wiring.Component):
                     m.d.comb += self.i.ready.eq(1)
                     m.d.sync += [counter.eq(counter + 1), head.eq(head + 1), slot.eq(head + 1)]
                     m.next = "idle"
-                    with m.If(head % SECTOR_SLOTS == SECTOR_SLOTS - 1):
+                    with m.If(head % sector_slots == sector_slots - 1):
                         m.next = "erase"
             # `slot` = `head` = first slot of the sector. Unacknowledged entries in it are given up.
             with m.State("erase"):
@@ -245,5 +249,5 @@ class EventLog(wiring.Component):
                         m.d.sync += slot.eq(slot - 1)
                         m.next = "walk"
                     with m.Elif(in_sector(tail, head)):
-                        m.d.sync += [tail.eq(head + SECTOR_SLOTS), loaded.eq(0)]
+                        m.d.sync += [tail.eq(head + sector_slots), loaded.eq(0)]
         return m

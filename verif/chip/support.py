@@ -106,8 +106,8 @@ class PowerFailureError(Exception):
 class Flash:
     """The flash behind `FlashCommands`, one operation at a time, a few cycles a byte.
 
-    `cut` counts down with every byte programmed and every sector erased; the one that finds it at 0 is cut
-    in the middle: only bits of `torn` change, and `PowerFailureError` is raised.
+    `cut` counts down with every byte programmed and every sector erased; the one that finds it at 0, and the
+    rest of that operation, is done in part: only bits of `torn` change. Then `PowerFailureError` is raised.
     """
 
     def __init__(self, content=b"", *, sector=0x1000):
@@ -121,11 +121,17 @@ class Flash:
         """Let the power fail in write number `cut`, counted from now."""
         self.cut, self.torn, self.operations = cut, torn, []
 
-    async def serve(self, ctx, bus):
-        """One cycle, or the whole operation that `bus` asks for."""
-        if not ctx.get(bus.start):
-            await ctx.tick()
-            return
+    async def serve(self, ctx, bus, watch=None):
+        """One cycle, or the whole operation that `bus` asks for; the level of `watch` in its last cycle."""
+        if ctx.get(bus.start):
+            await self._operate(ctx, bus)
+            ctx.set(bus.done, 1)
+        seen = ctx.get(watch) if watch is not None else None
+        await ctx.tick()
+        ctx.set(bus.done, 0)
+        return seen
+
+    async def _operate(self, ctx, bus):
         operation, address, length = ctx.get(bus.op), ctx.get(bus.address), ctx.get(bus.length)
         self.operations.append((operation, address, length))
         if operation == FlashOp.READ:
@@ -135,9 +141,6 @@ class Flash:
             await self._program(ctx, bus, address, length)
         else:
             self._erase(address)
-        ctx.set(bus.done, 1)
-        await ctx.tick()
-        ctx.set(bus.done, 0)
 
     async def _read(self, ctx, bus, address, length):
         ctx.set(bus.strobe, 1)
@@ -149,39 +152,37 @@ class Flash:
         ctx.set(bus.index, 0)
 
     async def _program(self, ctx, bus, address, length):
+        torn = False
         for index in range(length):
             ctx.set(bus.index, index)
             await ctx.tick().repeat(2)
-            self._change(address + index, self.content[address + index] & ctx.get(bus.i))
+            torn = torn or self._is_cut()
+            position = address + index
+            self._change(position, self.content[position] & ctx.get(bus.i), torn)
             ctx.set(bus.strobe, 1)
             await ctx.tick()
             ctx.set(bus.strobe, 0)
         ctx.set(bus.index, 0)
+        if torn:
+            raise PowerFailureError
 
     def _erase(self, address):
-        start = address - address % self.sector
-        torn = self._writes()
+        start, torn = address - address % self.sector, self._is_cut()
         for position in range(start, start + self.sector):
-            self._set(position, 0xFF, torn)
+            self._change(position, 0xFF, torn)
         if torn:
             raise PowerFailureError
 
-    def _change(self, position, byte):
-        torn = self._writes()
-        self._set(position, byte, torn)
-        if torn:
-            raise PowerFailureError
-
-    def _writes(self):
-        """Whether this write is the one that is cut."""
+    def _is_cut(self):
+        """Whether the power fails in this write."""
         if self.cut is None:
             return False
         self.cut -= 1
         return self.cut < 0
 
-    def _set(self, position, byte, torn):
+    def _change(self, position, byte, torn):
         if torn:
-            # Bits on their way to the new value; which of them have arrived differs from byte to byte.
+            # Which bits have arrived at their new value differs from byte to byte.
             mask = self.torn * (2 * position + 1) & 0xFF
             byte = self.content[position] ^ ((self.content[position] ^ byte) & mask)
         self.content[position] = byte

@@ -1,0 +1,212 @@
+"""The event log: nothing lost, nothing twice, nothing backwards, wherever the power fails."""
+
+from __future__ import annotations
+
+import pytest
+from chip.log_bench import SMALL, Builder, Event, Model, Ring, counters, with_log
+from chip.support import examples
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sealchip.event_log import SECTOR_SLOTS
+from sealchip.interface import ENTRY, FLASH_LOG_BASE, Kind, StateClass
+from sealchip.spi_flash import FlashOp
+
+#: Writes of one append, without an erase.
+APPEND_WRITES = ENTRY.offsets["acked"]
+
+# -- Restoring
+
+
+async def check_restored(log, builder):
+    """Everything unacknowledged comes, in order; history and counters go on."""
+    wanted = [entry.counter for entry in builder.readable() if not entry.acked]
+    newest = counters(builder.readable())[::-1]
+    boot = max((entry.boot for entry in builder.readable()), default=0) + 1
+    assert log.ctx.get(log.log.pending) == bool(wanted)
+    for n in range(min(len(newest), 3)):
+        assert (await log.nth(n)).counter == newest[n]
+    if len(newest) < 16:
+        assert await log.nth(len(newest)) is None
+    assert await log.unacknowledged() == wanted
+    await log.append(Event())
+    await log.idle()
+    assert (await log.nth(0)).counter == builder.counter + 1
+    entry = await log.oldest()
+    assert (entry.counter, entry.boot) == (builder.counter + 1, boot)
+    assert log.ctx.get(log.log.this_boot)
+    await log.acknowledge()
+
+
+@examples(50)
+@given(
+    steps=st.lists(st.none() | st.integers(1, 18), max_size=14),
+    acked=st.integers(0, 14),
+    erase=st.sampled_from([None, 0, 0x0F, 0x55, 0xFE]),
+)
+def test_restore(steps, acked, erase):
+    """From flash that is empty, partly full or wrapped, with torn slots, or with an erase cut short."""
+    builder = Builder()
+    for torn in steps:
+        if torn:
+            builder.torn(torn)
+        else:
+            builder.entry()
+    builder.acknowledge(acked)
+    if erase is not None and builder.at_sector():
+        builder.erase(erase)
+
+    async def story(log):
+        await log.power_up()
+        await check_restored(log, builder)
+
+    with_log(builder.ring, story)
+
+
+@pytest.mark.parametrize("filling", [0x00, 0xA5, 0xFF], ids=hex)
+def test_restore_from_anything(filling):
+    """Flash without one valid entry: the log begins anew."""
+    builder = Builder()
+    builder.ring.content[:] = bytes([filling]) * len(builder.ring.content)
+
+    async def story(log):
+        await log.power_up()
+        assert log.flash.operations[SMALL * 2 :][1] == (FlashOp.ERASE, FLASH_LOG_BASE, ENTRY.size)
+        await check_restored(log, builder)
+
+    with_log(builder.ring, story)
+
+
+def test_restore_of_the_real_ring():
+    """The ring as it is in the chip, wrapped: sector A holds 129 to 190, sector B 65 to 128."""
+    builder = Builder(SECTOR_SLOTS)
+    for _ in range(190):
+        builder.entry()
+    builder.acknowledge(100)
+
+    async def story(log):
+        await log.power_up()
+        assert len(log.flash.operations) < 2 * SECTOR_SLOTS + 100
+        for n in range(16):
+            assert (await log.nth(n)).counter == 190 - n
+        oldest = await log.oldest()
+        assert (oldest.counter, log.ctx.get(log.log.this_boot)) == (101, 0)
+        for number in range(191, 196):
+            await log.append(Event())
+            await log.idle()
+            assert (await log.nth(0)).counter == number
+        # 192 filled its sector, so the other one, up to 128, was given up.
+        assert (await log.oldest()).counter == 129
+        assert counters(log.flash.entries()) == list(range(129, 196))
+
+    with_log(builder.ring, story, sector_slots=SECTOR_SLOTS)
+
+
+# -- Stories
+
+events = st.builds(
+    Event,
+    kind=st.sampled_from(Kind),
+    state=st.sampled_from(StateClass),
+    loop_mv=st.integers(0, 0xFFFF),
+    excursions=st.integers(0, 1),
+)
+cuts = st.fixed_dictionaries(
+    {"cut": st.integers(0, 60), "torn": st.sampled_from([0, 0x01, 0x0F, 0xA5, 0xFF])}
+)
+steps = st.one_of(
+    st.tuples(st.just("append"), events),
+    st.tuples(st.just("burst"), st.integers(2, 9)),
+    st.tuples(st.just("oldest")),
+    st.tuples(st.just("acknowledge")),
+    st.tuples(st.just("deliver"), st.integers(1, 5)),
+    st.tuples(st.just("nth"), st.integers(0, 15)),
+    st.tuples(st.just("power_up"), st.just({}) | cuts),
+)
+
+
+def tell(story, builder=None):
+    """Run a story, a list of steps, on a model."""
+    builder = builder or Builder()
+
+    async def run(log):
+        model = Model(log, builder)
+        await model.power_up()
+        for name, *arguments in story:
+            if name == "power_up":
+                await model.power_up(**arguments[0])
+            else:
+                await getattr(model, name)(*arguments)
+            model.check()
+        await model.end()
+
+    with_log(builder.ring, run)
+
+
+@examples(45)
+@given(story=st.lists(steps, max_size=20))
+def test_any_story(story):
+    """Events, fetches, acknowledgements and power failures in any order."""
+    tell(story)
+
+
+@pytest.mark.parametrize(("filled", "torn"), [(2, 0x00), (3, 0xB5), (4, 0x00), (7, 0x00), (7, 0xB5)], ids=str)
+def test_power_fails_in_any_write(filled, torn):
+    """In every byte of an event, in the erase behind it and in the acknowledgement, clean or scattered."""
+    for cut in range(APPEND_WRITES + 3):
+        builder = Builder()
+        for _ in range(filled):
+            builder.entry()
+        builder.acknowledge(filled - 1)
+        failure = ("power_up", {"cut": cut, "torn": torn})
+        tell([failure, ("append", Event(Kind.BOOT)), ("deliver", 2), ("append", Event())], builder)
+
+
+def test_overrun_gives_up_the_oldest_sector_only():
+    """Three rings of events that nobody acknowledges: the counter shows the gap, the newest all come."""
+    tell([("burst", 6 * SMALL)])
+    tell(
+        [("burst", 6), ("deliver", 2), ("burst", 2 * SMALL), ("oldest",), ("burst", SMALL), ("acknowledge",)]
+    )
+
+
+def test_commands_go_first():
+    """A command and an event at the same time: the command does not see the event, which is kept."""
+    builder = Builder()
+
+    async def story(log):
+        ctx = log.ctx
+        await log.power_up()
+        ctx.set(log.log.i.payload, Event().payload())
+        ctx.set(log.log.i.valid, 1)
+        assert await log.oldest() is None
+        await log.append(Event())
+        assert (await log.oldest()).counter == 1
+
+    with_log(builder.ring, story)
+
+
+def test_a_command_waits_for_the_restore():
+    """A command given before `ready` is served with the restored log."""
+    builder = Builder()
+    for _ in range(3):
+        builder.entry()
+
+    async def story(log):
+        log.ctx.set(log.log.enable, 1)
+        entry = await log.oldest()
+        assert log.ctx.get(log.log.ready)
+        assert entry.counter == 1
+
+    with_log(builder.ring, story)
+
+
+def test_nothing_happens_before_enable():
+    """The flash belongs to others until then."""
+
+    async def story(log):
+        for _ in range(50):
+            assert not log.ctx.get(log.log.flash.start | log.log.ready)
+            await log.ctx.tick()
+
+    with_log(Ring(SMALL), story)
