@@ -412,6 +412,19 @@ def test_paths_and_tests_that_are_named_exist(document: Path) -> None:
     assert missing == []
 
 
+def test_guarantees_that_the_code_names_are_tests() -> None:
+    tests = {path.name: path.read_text(encoding="utf-8") for path in ROOT.glob("verif/**/test_*.py")}
+    known = set(tests) | {name for text in tests.values() for name in re.findall(r"def (test_\w+)\(", text)}
+    sources = [path for part in ("rtl", "host") for path in ROOT.glob(f"{part}/**/*.py")]
+    missing = [
+        f"{path.relative_to(ROOT)}: {name}"
+        for path in [*sources, *DOCUMENTS]
+        for name in re.findall(r"\btest_\w+(?:\.py)?\b(?!\*)", path.read_text(encoding="utf-8"))
+        if name not in known
+    ]
+    assert missing == []
+
+
 def test_every_block_of_the_chip_is_in_the_architecture() -> None:
     text = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
     sources = Path(sealchip.__path__[0]).glob("[a-z]*.py")
