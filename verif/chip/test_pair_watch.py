@@ -58,6 +58,16 @@ def test_a_report_that_collided_is_no_event() -> None:
     assert [what for what, _ in lines] == ["wire", "event"]
 
 
+def test_a_report_right_behind_its_own_collided_beginning_is_an_event() -> None:
+    """The seal drops a frame at the collision and sends it again before the gap has ended the old one."""
+    watching = watch()
+    beginning = report(RECORD)[:12]
+    lines = list(watching.feed(list(seen(beginning, CHIP, corrupt=11)), 0.1))
+    lines += watching.feed(list(seen(report(RECORD), CHIP, at=0.2)), 1.0)
+    assert [what for what, _ in lines].count("event") == 1
+    assert "corrupted" in lines[0][1]
+
+
 def test_a_host_makes_no_events() -> None:
     lines = list(watch().feed(list(seen(report(RECORD), PTY)), 1.0))
     assert [(what, fields["direction"]) for what, fields in lines] == [("wire", "rx")]

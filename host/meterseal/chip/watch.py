@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -27,7 +28,8 @@ class _Driver:
         self.name = name
         self.chip = chip
         self.decoder = Decoder()
-        self.corrupted = False
+        #: Of each byte that the decoder has not given back yet: whether the pair carried it as it was driven.
+        self.damaged: deque[bool] = deque()
 
 
 class Watch:
@@ -50,7 +52,7 @@ class Watch:
             if isinstance(item, LampsSeen):
                 yield "lamps", {"seal": driver.name, "green": item.green, "red": item.red}
                 continue
-            driver.corrupted |= item.corrupted or item.malformed
+            driver.damaged.append(item.corrupted or item.malformed)
             for decoded in driver.decoder.feed(bytes([item.byte]), item.at):
                 yield from self._decoded(driver, decoded)
         for driver in self._drivers:
@@ -60,7 +62,8 @@ class Watch:
                     yield from self._decoded(driver, decoded)
 
     def _decoded(self, driver: _Driver, decoded: Received | Discarded) -> Iterator[Line]:
-        corrupted, driver.corrupted = driver.corrupted, False
+        damaged = [driver.damaged.popleft() for _ in decoded.raw]
+        corrupted = any(damaged)
         line: dict[str, Any] = {
             "direction": "tx" if driver.chip else "rx",
             "wire": "rs485",

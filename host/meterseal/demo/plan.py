@@ -19,6 +19,8 @@ LINKS = ("chip", "meter", "terminal", "metering", "marketing", "customer")
 SEALS_MAX = 32
 _HOST = "127.0.0.1"
 _REGION, _TERMINAL = "440106", 1
+#: Bits of the pair that the terminal leaves for each poll: twice what it takes.
+_POLL_BITS = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +109,7 @@ def make_plan(folder: Path, *, seals: int = 1, baud: int = 2400) -> Plan:
         terminal=[
             *("terminal", "run", "--bus", f"socket://{_HOST}:{bus}", "--station", f"{_HOST}:{uplink}", *rate),
             *("--region", _REGION, "--address", str(_TERMINAL), "--store", str(plan.store("terminal"))),
-            *("--poll", "1"),
+            *("--poll", f"{max(1.0, _POLL_BITS * seals / baud):.1f}"),
             *(part for n, site in enumerate(sites, 1) for part in ("--point", f"{n}={site.meter}")),
         ],
         metering=[

@@ -118,17 +118,8 @@ class Intake:
             received_at=changes.at,
             settled=not cover or head.state is AlarmState.RECOVERED,
         )
-        if new is None:
-            self._check_repetition(changes, frame, terminal, head)
-        elif cover:
+        if new is not None and cover:
             self._monitor.alarmed(changes, new)
-
-    def _check_repetition(self, changes: Changes, frame: Frame, terminal: str, head: AlarmHead) -> None:
-        first = standard_alarms.find(changes.conn, terminal, frame.da, frame.di, head.at, head.state)
-        if first.content != frame.content:
-            why = f"another content of standard alarm {first.id}"
-            diagnostics.count(changes.conn, "conflict", terminal, at=changes.at, raw=frame.content)
-            diagnostics.keep(changes.conn, "standard_alarm", terminal, frame.content, why, changes.at)
 
     def _unreadable(self, changes: Changes, frame: Frame, terminal: str, error: ValueError) -> None:
         raw = frame.encode()

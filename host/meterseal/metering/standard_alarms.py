@@ -1,4 +1,6 @@
-"""Standard alarms (AFN 13) as terminals report them: one row for each terminal, DA, DI and time.
+"""Standard alarms (AFN 13) as terminals report them: one row for each that says something new.
+
+Two openings of one meter in the same second differ in their count, so the content is part of the key.
 
 A cover alarm is *settled* once a seal record explains it or once it has been alarmed by itself.
 """
@@ -26,7 +28,7 @@ from sqlalchemy import (
 from meterseal.metering.tables import metadata
 from meterseal.store.database import Moment, insert
 
-__all__ = ["StandardAlarm", "append", "explain", "find", "get", "near", "settle", "waiting"]
+__all__ = ["StandardAlarm", "append", "explain", "get", "near", "settle", "waiting"]
 
 _alarms = Table(
     "standard_alarms",
@@ -43,7 +45,7 @@ _alarms = Table(
     Column("settled_at", Moment),
     Column("seal", String(12)),
     Column("counter", BigInteger),
-    UniqueConstraint("terminal", "da", "di", "at", "state"),
+    UniqueConstraint("terminal", "da", "di", "at", "content"),
     sqlite_autoincrement=True,
 )
 
@@ -96,18 +98,6 @@ def append(
     )
     new = conn.execute(row.on_conflict_do_nothing().returning(_alarms.c.id)).scalar_one_or_none()
     return None if new is None else get(conn, new)
-
-
-def find(conn: Connection, terminal: str, da: bytes, di: int, at: datetime, state: int) -> StandardAlarm:
-    """The alarm stored under this key."""
-    return _many(
-        conn,
-        (_alarms.c.terminal == terminal)
-        & (_alarms.c.da == da.hex())
-        & (_alarms.c.di == di)
-        & (_alarms.c.at == at)
-        & (_alarms.c.state == state),
-    )[0]
 
 
 def near(

@@ -69,9 +69,12 @@ class SealRecord:
         numbers = {name: int.from_bytes(value, "little") for name, value in fields.items()}
         if numbers["version"] != RECORD_VERSION:
             raise LayoutError(f"{raw.hex(' ').upper()}: layout version {numbers['version']} unknown")
+        seal = bcd.address(fields["seal"])
+        if not seal.isdecimal():
+            raise LayoutError(f"{raw.hex(' ').upper()}: seal address {seal} is not BCD")
         try:
             return cls(
-                seal=bcd.address(fields["seal"]),
+                seal=seal,
                 boot=numbers["boot"],
                 counter=numbers["counter"],
                 kind=Kind(numbers["kind"]),

@@ -26,7 +26,6 @@ from sqlalchemy import (
 )
 
 from meterseal.clock import isoformat
-from meterseal.seal.layout import LayoutError
 from meterseal.seal.record import Flags, Kind, SealRecord, StateClass
 from meterseal.store.database import Moment, insert, metadata
 
@@ -123,8 +122,6 @@ class SealEvent:
     ) -> SealEvent:
         """The event that a 38-byte seal record tells; `LayoutError` when the record cannot be read."""
         said = SealRecord.decode(record)
-        if not said.seal.isdecimal():
-            raise LayoutError(f"{record.hex(' ').upper()}: seal address {said.seal} is not BCD")
         return cls(
             seal=said.seal,
             boot=said.boot,

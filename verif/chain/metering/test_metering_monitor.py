@@ -205,10 +205,11 @@ def test_an_alarm_for_several_points_is_stored_and_raised(system, make):
     assert alarm.detail.startswith("DA 0301: E200004D")
 
 
-def test_another_content_under_the_same_key_is_kept(system, make):
-    system.alarm(make.cover(START, count=1))
-    system.alarm(make.cover(START, count=2))
-    assert [one.raw for one in system.all(diagnostics.kept)] == [make.cover(START, count=2)]
+def test_two_openings_in_one_second_are_both_stored(system, make):
+    for count in (1, 2, 2):
+        system.alarm(make.cover(START, count=count))
+    stored = system.all(lambda conn: [standard_alarms.get(conn, id) for id in (1, 2)])
+    assert [one.content for one in stored] == [make.cover(START, count=1), make.cover(START, count=2)]
 
 
 def test_other_standard_alarms_are_stored_without_an_alarm(system):
