@@ -103,7 +103,7 @@ def test_live_display_in_a_terminal() -> None:
             pass  # the terminal's other end is closed: the demo has ended
         finally:
             os.close(master)
-    assert process.returncode == 0
+        assert process.wait(10) == 0
     text = seen.decode()
     assert "events and when each link had them" in text
     assert "Everything arrived everywhere." in text

@@ -84,12 +84,13 @@ class LiveDisplay:
     """Events with their hops, lamps, alarms, the phones' screens, and the wires underneath."""
 
     def __init__(self, console: Console) -> None:
-        self._live = Live(console=console, refresh_per_second=8, get_renderable=self._page)
         self._console = console
         self._seen = Observation()
         self._step = ""
         self._wires: deque[str] = deque(maxlen=_WIRE_LINES)
         self._lamps: dict[str, tuple[bool, bool]] = {}
+        # Last: it draws the page at once.
+        self._live = Live(console=console, refresh_per_second=8, get_renderable=self._page)
 
     def __enter__(self) -> LiveDisplay:
         """Take the lower part of the terminal."""

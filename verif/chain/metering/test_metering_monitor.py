@@ -208,7 +208,7 @@ def test_an_alarm_for_several_points_is_stored_and_raised(system, make):
 def test_two_openings_in_one_second_are_both_stored(system, make):
     for count in (1, 2, 2):
         system.alarm(make.cover(START, count=count))
-    stored = system.all(lambda conn: [standard_alarms.get(conn, id) for id in (1, 2)])
+    stored = system.all(lambda conn: [standard_alarms.get(conn, row) for row in (1, 2)])
     assert [one.content for one in stored] == [make.cover(START, count=1), make.cover(START, count=2)]
 
 
