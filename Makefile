@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 DEMO_ARGS ?=
 TEST_ARGS ?=
 
-.PHONY: demo test test-long lint clean
+.PHONY: demo test test-long verify lint clean
 .DEFAULT_GOAL := test
 
 demo: $(STAMP)
@@ -19,6 +19,9 @@ test: $(STAMP)
 
 test-long: $(STAMP)
 	@$(BIN)/pytest -m long $(TEST_ARGS)
+
+verify: $(STAMP)
+	@$(BIN)/pytest -m "formal or long" verif/formal $(TEST_ARGS)
 
 lint: $(STAMP)
 	@$(BIN)/ruff check .

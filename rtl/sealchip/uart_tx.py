@@ -29,7 +29,8 @@ class Transmitter(wiring.Component):
     busy: a character is on the line.
     sample: strobe in the middle of each bit; `o` is then stable for half a bit on both sides.
 
-    Guarantees: `verif/chip/test_uart.py::test_transmitter_wave`, `test_transmitter_abort`.
+    Guarantees: `verif/chip/test_uart.py::test_transmitter_wave`, `test_transmitter_abort`;
+    proof: `verif/formal/uart.py::transmitter_sends_8e1`.
     """
 
     def __init__(self, divisor_max):
@@ -76,5 +77,5 @@ class Transmitter(wiring.Component):
                 time.eq(0),
             ]
         with m.If(self.abort):
-            m.d.sync += [self.o.eq(1), left.eq(0), time.eq(0)]
+            m.d.sync += [self.o.eq(1), left.eq(0)]
         return m

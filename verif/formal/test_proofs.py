@@ -1,0 +1,106 @@
+"""Every theorem is proved and not vacuous; the runner takes nothing for a proof that is none."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from amaranth.hdl import Assert, Assume, Cover, Module, Signal
+from formal.sby import NotProvedError, check
+from formal.theorem import Theorem, past, theorem
+from formal.theorems import THEOREMS
+
+import sealchip
+
+MARKS = {False: pytest.mark.formal, True: pytest.mark.long}
+GATEWARE = Path(sealchip.__path__[0])
+
+
+@pytest.mark.parametrize("statement", [pytest.param(it, id=it.name, marks=MARKS[it.long]) for it in THEOREMS])
+def test_theorem(statement: Theorem, tmp_path: Path) -> None:
+    assert check(statement, tmp_path).k == statement.k
+
+
+def test_names_differ() -> None:
+    names = [it.name for it in THEOREMS]
+    assert len(set(names)) == len(names)
+
+
+def test_the_gateware_names_its_theorems() -> None:
+    """Each theorem stands in a docstring of the gateware, and nothing else does."""
+    named = {
+        name
+        for source in GATEWARE.glob("*.py")
+        for name in re.findall(r"`(verif/formal/\w+\.py::\w+)`", source.read_text(encoding="utf-8"))
+    }
+    assert named == {f"{it.file}::{it.name}" for it in THEOREMS}
+
+
+# What is no proof
+
+
+def counter(m: Module) -> Signal:
+    """Counts 0 to 9 and begins anew."""
+    count = Signal(4)
+    m.d.sync += count.eq(count + 1)
+    with m.If(count == 9):
+        m.d.sync += count.eq(0)
+    return count
+
+
+@theorem(k=1, reach=12)
+def true(m: Module) -> None:
+    count = counter(m)
+    m.d.comb += [Assert(count < 10), Cover(past(m, count) == 9)]
+
+
+@theorem(k=12, reach=12)
+def false(m: Module) -> None:
+    count = counter(m)
+    m.d.comb += [Assert(count != 9), Cover(count == 8)]
+
+
+@theorem(k=1, reach=12)
+def not_inductive(m: Module) -> None:
+    count = counter(m)
+    m.d.comb += [Assert(count != 12), Cover(count == 8)]
+
+
+@theorem(k=1, reach=12)
+def vacuous(m: Module) -> None:
+    count = counter(m)
+    m.d.comb += [Assume(count < 5), Assert(count < 6), Cover(count == 5)]
+
+
+@theorem(k=1, reach=12)
+def nothing_covered(m: Module) -> None:
+    m.d.comb += Assert(counter(m) < 10)
+
+
+@theorem(k=1, reach=12)
+def nothing_asserted(m: Module) -> None:
+    m.d.comb += Cover(counter(m) == 9)
+
+
+@pytest.mark.formal
+def test_a_proof_is_a_proof(tmp_path: Path) -> None:
+    proved = check(true, tmp_path)
+    assert (proved.k, proved.covers) == (1, 1)
+
+
+@pytest.mark.formal
+@pytest.mark.parametrize(
+    ("statement", "complaint"),
+    [
+        (false, "FAIL for basecase"),
+        (not_inductive, "pass for basecase(?s:.*)FAIL for induction"),
+        (vacuous, "Unreached cover"),
+        (nothing_covered, "has no cover"),
+        (nothing_asserted, "has no assert"),
+    ],
+    ids=lambda it: it.name if isinstance(it, Theorem) else "",
+)
+def test_what_is_no_proof(statement: Theorem, complaint: str, tmp_path: Path) -> None:
+    with pytest.raises(NotProvedError, match=complaint):
+        check(statement, tmp_path)

@@ -1,0 +1,137 @@
+"""What a theorem is: a function that puts a component into a module and says what always holds of it.
+
+    @theorem(k=1, reach=100, parameters="every divisor")
+    def never_both(m):
+        '''The sentence that is proved.'''
+        dut = Subject(m, Component())
+        m.d.comb += [Assert(...), Cover(...)]
+        return [...]
+
+What it returns, if anything, is an example: conditions under which the covers are looked for, so that the
+search is short. They are not assumed in the proof.
+
+Every input of the component is free unless the theorem assumes something about it, and every register
+starts from reset. Properties are written against the ports and against references in the theorem itself;
+internal signals serve only as auxiliary invariants, which are asserted too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+from amaranth.asserts import AnySeq
+from amaranth.back import rtlil
+from amaranth.hdl import Assume, ClockDomain, Elaboratable, Fragment, Module, Signal, Value
+from amaranth.lib.wiring import Component, Flow
+
+__all__ = ["Subject", "Theorem", "past", "theorem"]
+
+
+Statement: TypeAlias = Callable[[Module], list[Value] | None]
+
+
+@dataclass(frozen=True)
+class Theorem:
+    """One statement with its parameters and the length of its proof."""
+
+    state: Statement
+    #: Cycles of the induction: what held in `k` consecutive cycles holds in the next one.
+    k: int
+    #: Cycles from reset within which every cover is reached.
+    reach: int
+    #: For which parameters and surroundings it is proved.
+    parameters: str
+    #: Too slow for every run of the tests.
+    long: bool
+    #: Seconds after which solving is given up.
+    timeout: int
+
+    @property
+    def name(self) -> str:
+        return self.state.__name__
+
+    @property
+    def file(self) -> str:
+        return f"verif/formal/{Path(self.state.__code__.co_filename).name}"
+
+    @property
+    def says(self) -> str:
+        """The statement in words."""
+        return " ".join((self.state.__doc__ or "").split())
+
+    def rtlil(self, *, example: bool) -> str:
+        """The component with its properties, for yosys; module `top`. `example` is for the covers."""
+        m = Module()
+        # Reset is power-up: the initial state of the registers.
+        m.domains.sync = sync = ClockDomain(reset_less=True)
+        conditions = self.state(m) or []
+        if example:
+            m.d.comb += [Assume(condition) for condition in conditions]
+        return rtlil.convert(m, name="top", ports=[sync.clk])
+
+
+def theorem(
+    *, k: int, reach: int, parameters: str = "none", long: bool = False, timeout: int = 60
+) -> Callable[[Statement], Theorem]:
+    """Make a `Theorem` of a function."""
+    return lambda state: Theorem(state, k, reach, parameters, long, timeout)
+
+
+class Subject:
+    """A component under proof, as submodule of `m`.
+
+    Inputs that are not `driven`, by the theorem itself, take any value in any cycle.
+    """
+
+    def __init__(
+        self, m: Module, component: Component, name: str = "dut", *, driven: tuple[Value, ...] = ()
+    ) -> None:
+        self._fragment = Fragment.get(component, None)
+        setattr(m.submodules, name, _Elaborated(self._fragment))
+        own = {id(Value.cast(value)) for value in driven}
+        for _, member, port in component.signature.flatten(component):
+            value = Value.cast(port)
+            if member.flow == Flow.In and id(value) not in own:
+                m.d.comb += value.eq(AnySeq(len(value)))
+
+    def signal(self, name: str, *path: str) -> Signal:
+        """The internal signal of that name, in the submodule at `path`."""
+        found = {
+            id(signal): signal
+            for statements in self._inside(path).statements.values()
+            for signal in statements._lhs_signals()
+            if signal.name == name
+        }
+        if len(found) != 1:
+            raise LookupError(f"{len(found)} signals {name!r} are driven in {'.'.join(path) or 'it'}")
+        return found.popitem()[1]
+
+    def fsm(self, *path: str, name: str = "state"):
+        """The state machine of that name, for its `ongoing`."""
+        return self._inside(path).find_generated(name)
+
+    def _inside(self, path: tuple[str, ...]) -> Fragment:
+        fragment = self._fragment
+        for name in path:
+            fragment = fragment.find_subfragment(name)
+        return fragment
+
+
+class _Elaborated(Elaboratable):
+    """A fragment that can stand as a submodule."""
+
+    def __init__(self, fragment: Fragment) -> None:
+        self._fragment = fragment
+
+    def elaborate(self, platform: object) -> Fragment:
+        return self._fragment
+
+
+def past(m: Module, value: Value, *, init: int = 0) -> Signal:
+    """`value` in the cycle before; `init` in the first one."""
+    before = Signal(len(value), init=init, name="past", src_loc_at=1)
+    m.d.sync += before.eq(value)
+    return before
