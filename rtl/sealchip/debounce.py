@@ -46,8 +46,7 @@ class Debounce(wiring.Component):
 
         with m.If(~seen | (self.i != candidate)):
             m.d.sync += [seen.eq(1), candidate.eq(self.i), run.eq(0)]
-            returned = (self.i == self.state) & (candidate != self.state)
-            with m.If(seen & returned & (self.excursions != 0xFFFF)):
+            with m.If(seen & (self.i == self.state) & (self.excursions != 0xFFFF)):
                 m.d.sync += self.excursions.eq(self.excursions + 1)
         with m.Elif(candidate != self.state):
             m.d.sync += run.eq(run + 1)

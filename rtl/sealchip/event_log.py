@@ -54,7 +54,8 @@ class EventLog(wiring.Component):
     command, nth, start, done, found, this_boot: see above. address, byte: the loaded entry.
 
     Guarantees: `verif/chip/test_event_log.py::test_restore`, `test_any_story`,
-    `test_power_fails_in_any_write`, `test_overrun_gives_up_the_oldest_sector_only`, `test_restore_of_the_real_ring`.
+    `test_power_fails_in_any_write`, `test_overrun_gives_up_the_oldest_sector_only`,
+    `test_restore_of_the_real_ring`, `test_a_command_waits_for_the_restore`.
     """
 
     def __init__(self, flash_base=0, sector_slots=SECTOR_SLOTS):
