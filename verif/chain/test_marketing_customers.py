@@ -93,7 +93,7 @@ def test_a_wrong_start_is_one_sentence(start_link: Callable[..., Any], tmp_path:
         wrong, sentence = {
             "no port": (["--sms-port", tmp_path / "none"], "the SMS port .*none is not there"),
             "busy port": (["--sms-port", pty.path], "is in use by another program"),
-            "no http": (["--http", f"127.0.0.1:{taken.getsockname()[1]}"], "cannot serve HTTP at"),
+            "no http": (["--http", f"127.0.0.1:{taken.getsockname()[1]}"], "cannot listen on"),
             "apprise": (["--notify", "nonsense://x"], "nonsense://…: not an Apprise URL"),
         }[trouble]
         with serial.Serial(pty.path, exclusive=True):

@@ -1,10 +1,14 @@
-"""`HOST:PORT` as users type it."""
+"""`HOST:PORT` as users type it, and the socket that listens there."""
 
 from __future__ import annotations
 
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from meterseal.errors import Failure
 
-__all__ = ["format_endpoint", "parse_endpoint"]
+__all__ = ["bound_to", "format_endpoint", "listening", "parse_endpoint"]
 
 
 def parse_endpoint(text: str) -> tuple[str, int]:
@@ -21,3 +25,21 @@ def parse_endpoint(text: str) -> tuple[str, int]:
 def format_endpoint(host: str, port: int) -> str:
     """What `parse_endpoint` reads."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+@contextmanager
+def listening(endpoint: str) -> Iterator[socket.socket]:
+    """A socket that listens at `endpoint`; a `Failure` when the address is taken or not this machine's."""
+    host, port = parse_endpoint(endpoint)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        listener = socket.create_server((host, port), family=family, backlog=1024)
+    except OSError as error:
+        raise Failure(f"cannot listen on {endpoint}: {error.strerror}; choose another HOST:PORT") from error
+    with listener:
+        yield listener
+
+
+def bound_to(listener: socket.socket) -> str:
+    """Where it listens, with its true port."""
+    return format_endpoint(*listener.getsockname()[:2])

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import Iterable
 
-import uvicorn
 from fastapi import FastAPI
 
 from meterseal.clock import SystemClock
-from meterseal.errors import Failure
-from meterseal.io.endpoint import format_endpoint, parse_endpoint
+from meterseal.io.endpoint import bound_to, listening
+from meterseal.io.http import serve_http
 from meterseal.marketing import apprise_channel, messages
 from meterseal.marketing.api import events_in, json_out
 from meterseal.marketing.customers import Customer
@@ -51,25 +49,18 @@ async def run(
     app.include_router(json_out(database, sms or None))
     app.include_router(pages(database))
 
-    with _listen(http) as listener:
+    with listening(http) as listener:
         port = await sms.open(wait) if sms else None
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(writer.run())]
-            tasks.append(group.create_task(apprise_channel.run(queues[messages.APPRISE])))
+            tasks = [
+                group.create_task(writer.run()),
+                group.create_task(apprise_channel.run(queues[messages.APPRISE])),
+            ]
             if sms and port:
                 tasks.append(group.create_task(sms.run(port)))
-            server = uvicorn.Server(
-                uvicorn.Config(app, lifespan="off", log_level="warning", access_log=False)
-            )
-            trace("ready", http=format_endpoint(*listener.getsockname()[:2]))
-            await server.serve(sockets=[listener])
-            for task in tasks:
-                task.cancel()
-
-
-def _listen(endpoint: str) -> socket.socket:
-    host, port = parse_endpoint(endpoint)
-    try:
-        return socket.create_server((host, port))
-    except OSError as error:
-        raise Failure(f"cannot serve HTTP at {endpoint}: {error.strerror}") from None
+            trace("ready", http=bound_to(listener))
+            try:
+                await serve_http(app, listener)
+            finally:
+                for task in tasks:
+                    task.cancel()

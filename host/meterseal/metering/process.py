@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import resource
 import socket
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -16,11 +16,11 @@ from sqlalchemy.exc import DatabaseError
 
 from meterseal.clock import Clock, SystemClock
 from meterseal.errors import Failure
-from meterseal.io.endpoint import format_endpoint, parse_endpoint
+from meterseal.io.endpoint import bound_to, listening
+from meterseal.io.http import serve_http
 from meterseal.metering.api import create_app
 from meterseal.metering.changes import Changes, tell
 from meterseal.metering.delivery import Delivery
-from meterseal.metering.http import serve_http
 from meterseal.metering.intake import Intake
 from meterseal.metering.monitor import Monitor
 from meterseal.metering.reading import OnDemand
@@ -55,8 +55,8 @@ class Options:
 async def run(options: Options, trace: Trace, clock: Clock | None = None) -> None:
     """Serve until cancelled; a `Failure` when an address is taken or the store is of no use."""
     with (
-        _listening(options.listen) as uplink,
-        _listening(options.http) as http,
+        listening(options.listen) as uplink,
+        listening(options.http) as http,
         closing(Database(options.store, PART)) as database,
     ):
         try:
@@ -92,7 +92,7 @@ async def _serve(
             tasks.create_task(delivery.run())
         server = await asyncio.start_server(station.serve, sock=uplink)
         try:
-            trace("ready", listen=_name(uplink), http=_name(http), store=str(options.store))
+            trace("ready", listen=bound_to(uplink), http=bound_to(http), store=str(options.store))
             await asyncio.Future()
         finally:
             # The writer still runs: what has arrived is stored.
@@ -131,22 +131,6 @@ def _room_for(connections: int) -> int:
 
 def _nobody_to_wake() -> None:
     """Without marketing events wait in the outbox."""
-
-
-@contextmanager
-def _listening(endpoint: str) -> Iterator[socket.socket]:
-    host, port = parse_endpoint(endpoint)
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        listening = socket.create_server((host, port), family=family, backlog=1024)
-    except OSError as error:
-        raise Failure(f"cannot listen on {endpoint}: {error.strerror}; choose another HOST:PORT") from error
-    with listening:
-        yield listening
-
-
-def _name(listening: socket.socket) -> str:
-    return format_endpoint(*listening.getsockname()[:2])
 
 
 def _first(errors: BaseExceptionGroup[DatabaseError]) -> str:
