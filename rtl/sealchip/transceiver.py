@@ -38,7 +38,10 @@ class Transceiver(wiring.Component):
     valid, data, error: received characters. collision: see above. done: strobe, a frame was sent whole.
 
     Guarantees: `verif/chip/test_uart.py::test_transceiver`, `test_collision_releases_the_driver`,
-    `test_receives_right_after_sending`, `test_nothing_is_heard_while_driving`.
+    `test_receives_right_after_sending`, `test_nothing_is_heard_while_driving`; proofs:
+    `verif/formal/transceiver.py::driver_is_on_for_each_frame_exactly`,
+    `verif/formal/transceiver.py::never_drives_after_a_collision`,
+    `verif/formal/transceiver.py::only_others_are_heard`.
     """
 
     def __init__(self, divisor_max):
@@ -72,7 +75,7 @@ class Transceiver(wiring.Component):
             rx.divisor.eq(self.divisor),
             rx.i.eq(self.ro | self.de),
             self.di.eq(tx.o),
-            self.valid.eq(rx.valid & ~muted),
+            self.valid.eq(rx.valid & ~muted & ~self.de),
             self.data.eq(rx.data),
             self.error.eq(rx.error),
             tx.i.payload.eq(self.i.payload.data),

@@ -6,7 +6,7 @@ import pytest
 from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from chip.support import Bench, characters, examples, simulate, wave
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sealchip.transceiver import Transceiver
@@ -319,6 +319,8 @@ def test_receives_right_after_sending(data, pause):
 
 
 @examples(25)
+# Told in the very cycle in which the driver comes on.
+@example(begin=-10 * DIVISOR - DIVISOR // 2 - 1, data=0xFF)
 @given(
     begin=st.integers(-2 * CHARACTER * DIVISOR, CHARACTER * DIVISOR), data=st.sampled_from([0xFF, 0xA5, 0])
 )

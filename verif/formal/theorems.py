@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from formal import uart
+from formal import transceiver, uart
 from formal.theorem import Theorem
 
 __all__ = ["THEOREMS", "table"]
 
-THEOREMS = [found for module in (uart,) for found in vars(module).values() if isinstance(found, Theorem)]
+THEOREMS = [
+    found for module in (uart, transceiver) for found in vars(module).values() if isinstance(found, Theorem)
+]
 
 
 def table() -> str:

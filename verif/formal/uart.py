@@ -8,6 +8,8 @@ from sealchip.uart_tx import Transmitter
 #: One bit of 600 baud at the fastest clock, 48 MHz: no chip has a larger divisor.
 DIVISOR_MAX = 80_000
 CHARACTER_BITS = 11
+#: What follows a character on the line.
+IDLE = C((1 << CHARACTER_BITS) - 1, CHARACTER_BITS)
 
 
 def character(byte):
@@ -62,7 +64,7 @@ def transmitter_sends_8e1(m: Module) -> list[Value]:
             Assert(cycle < tx.divisor),
             Assert(dut.signal("time") == cycle),
             Assert(dut.signal("left") == CHARACTER_BITS - bit),
-            Assert(ahead == (Cat(bits, C(-1, CHARACTER_BITS)) >> bit)[:CHARACTER_BITS]),
+            Assert(ahead == (Cat(bits, IDLE) >> bit)[:CHARACTER_BITS]),
         ]
     m.d.comb += [
         Cover(past(m, sending & character_ends) & sending),

@@ -1,0 +1,151 @@
+"""Theorems about the driver: on for each frame exactly, off after a collision, deaf to itself."""
+
+from amaranth.hdl import Assert, Assume, Cat, Cover, Module, Mux, Signal, Value
+from formal.theorem import Subject, past, theorem
+from formal.uart import CHARACTER_BITS, DIVISOR_MAX, IDLE, character
+
+from sealchip.transceiver import Transceiver
+
+
+def assume_divisor(m: Module, pair: Transceiver) -> None:
+    """Any divisor of a real chip; it rests while a character or a frame is under way."""
+    m.d.comb += [
+        Assume((pair.divisor >= 8) & (pair.divisor <= DIVISOR_MAX)),
+        Assume(pair.divisor == past(m, pair.divisor, init=8)),
+    ]
+
+
+@theorem(k=1, reach=101, parameters="any constant divisor from 8 to 80 000, anything on the pair")
+def driver_is_on_for_each_frame_exactly(m: Module) -> list[Value]:
+    """The driver is on from the cycle after a frame is offered: `divisor` cycles of idle line, then the
+    characters of its bytes as they are offered, to the end of the last one's stop bit, which `done` marks;
+    or to a collision, that is a bit that differs on the pair in its middle. Then it is off, the line idle.
+    """
+    pair = Transceiver(DIVISOR_MAX)
+    dut = Subject(m, pair)
+    assume_divisor(m, pair)
+
+    # Reference: cycles of idle line so far, the character, and whether it is the last.
+    on, sending, last = Signal(), Signal(), Signal()
+    led = Signal(range(DIVISOR_MAX + 1))
+    bits = Signal(CHARACTER_BITS)
+    bit, cycle = Signal(range(CHARACTER_BITS)), Signal(range(DIVISOR_MAX))
+    bit_ends = cycle == pair.divisor - 1
+    character_ends = sending & bit_ends & (bit == CHARACTER_BITS - 1)
+    level = Mux(sending, bits.bit_select(bit, 1), 1)
+    clash = sending & (cycle == pair.divisor >> 1) & (pair.ro != level)
+    ready = on & (led == pair.divisor) & ~last & (~sending | character_ends)
+    with m.If(~on):
+        m.d.sync += [on.eq(pair.i.valid), led.eq(0), last.eq(0)]
+    with m.Elif(led != pair.divisor):
+        m.d.sync += led.eq(led + 1)
+    with m.If(sending):
+        m.d.sync += cycle.eq(cycle + 1)
+        with m.If(bit_ends):
+            m.d.sync += [cycle.eq(0), bit.eq(bit + 1)]
+        with m.If(character_ends):
+            m.d.sync += [sending.eq(0), on.eq(~last)]
+    with m.If(pair.i.valid & ready):
+        m.d.sync += [sending.eq(1), bit.eq(0), cycle.eq(0)]
+        m.d.sync += [bits.eq(character(pair.i.payload.data)), last.eq(pair.i.payload.last)]
+    with m.If(clash):
+        m.d.sync += [on.eq(0), sending.eq(0)]
+
+    m.d.comb += [
+        Assert(pair.de == on),
+        Assert(pair.di == level),
+        Assert(pair.i.ready == ready),
+        Assert(pair.done == (character_ends & last & ~clash)),
+        Assert(pair.collision == clash),
+    ]
+
+    # Invariants: the state machine and the transmitter's registers follow from the reference.
+    driver = dut.fsm(name="driver")
+    ahead = Cat(dut.signal("o", "tx"), dut.signal("shift", "tx"))
+    m.d.comb += [
+        Assert(driver.ongoing("off") == ~on),
+        Assert(driver.ongoing("lead") == (on & (led != pair.divisor))),
+        Assert(driver.ongoing("tail") == (on & last)),
+        Assert(on | ~sending),
+        Assert(~last | ~on | sending),
+    ]
+    with m.If(on):
+        m.d.comb += Assert(led <= pair.divisor)
+    with m.If(driver.ongoing("lead")):
+        m.d.comb += [Assert(dut.signal("lead") == pair.divisor - led), Assert(~sending & ~last)]
+    m.d.comb += Assert(dut.signal("left", "tx") == Mux(sending, CHARACTER_BITS - bit, 0))
+    with m.If(sending):
+        m.d.comb += [
+            Assert(bit < CHARACTER_BITS),
+            Assert(cycle < pair.divisor),
+            Assert(dut.signal("time", "tx") == cycle),
+            Assert(ahead == (Cat(bits, IDLE) >> bit)[:CHARACTER_BITS]),
+        ]
+    with m.Else():
+        m.d.comb += Assert(dut.signal("o", "tx"))
+
+    m.d.comb += [Cover(pair.done), Cover(pair.collision)]
+    payload = pair.i.payload
+    return [
+        pair.divisor == 8,
+        pair.i.valid & payload.last & (payload.data == 0x16),
+        (pair.ro == level) | (bit == 5),
+    ]
+
+
+@theorem(k=1, reach=40, parameters="any divisor in any cycle, anything on the pair")
+def never_drives_after_a_collision(m: Module) -> list[Value]:
+    """In the cycle after a collision the driver is off and the line idle, and both stay so until a frame is
+    offered again.
+    """
+    pair = Transceiver(DIVISOR_MAX)
+    dut = Subject(m, pair)
+    collided = Signal()
+    with m.If(pair.collision):
+        m.d.sync += collided.eq(1)
+    with m.Elif(pair.i.valid):
+        m.d.sync += collided.eq(0)
+    left, ahead = dut.signal("left", "tx"), Cat(dut.signal("o", "tx"), dut.signal("shift", "tx"))
+    m.d.comb += [
+        Assert(~collided | (~pair.de & pair.di)),
+        # Behind the bits of a character there are only ones.
+        Assert(left <= CHARACTER_BITS),
+        Assert(Mux(left == 0, ahead[0], ahead >> left == IDLE >> left)),
+        Assert(~collided | (left == 0)),
+        Cover(past(m, collided) & collided),
+    ]
+    return [pair.divisor == 8]
+
+
+@theorem(k=1, reach=88, parameters="any constant divisor from 8 to 80 000, anything on the pair", long=True)
+def only_others_are_heard(m: Module) -> list[Value]:
+    """A received character is told only when the driver has been off since its start bit's falling edge: half
+    a bit and ten bits ago.
+    """
+    pair = Transceiver(DIVISOR_MAX)
+    dut = Subject(m, pair)
+    assume_divisor(m, pair)
+
+    since = Signal(range(16 * DIVISOR_MAX))  # cycles since the driver was on
+    with m.If(pair.de):
+        m.d.sync += since.eq(0)
+    with m.Elif(since != (1 << len(since)) - 1):
+        m.d.sync += since.eq(since + 1)
+    half = pair.divisor >> 1
+    m.d.comb += Assert(~pair.valid | (~pair.de & (since >= half + 10 * pair.divisor)))
+
+    # Invariant: what the receiver counts is no more than has passed, unless it is muted.
+    receiver, time, bit = dut.fsm("rx"), dut.signal("time", "rx"), dut.signal("bit", "rx")
+    with m.If(receiver.ongoing("start")):
+        m.d.comb += Assert((time >= 1) & (time <= half) & (bit == 0))
+        with m.If(~dut.signal("muted") & ~pair.de):
+            m.d.comb += Assert(since + time > half)
+    with m.If(receiver.ongoing("bits")):
+        m.d.comb += Assert((time >= 1) & (time <= pair.divisor) & (bit <= 9))
+        with m.If(~dut.signal("muted") & ~pair.de), m.Switch(bit):
+            for n in range(10):
+                with m.Case(n):
+                    m.d.comb += Assert(since + time > half + (n + 1) * pair.divisor)
+
+    m.d.comb += Cover(pair.valid & ~pair.error)
+    return [pair.divisor == 8, ~pair.i.valid, pair.ro == ((since == 0) | (since > 80))]
