@@ -49,13 +49,20 @@ def test_a_report_is_an_event_once() -> None:
     assert [what for what, _ in again] == ["wire"]
 
 
-def test_a_report_that_collided_is_no_event() -> None:
+def test_a_report_that_was_dropped_is_no_event() -> None:
     watching = watch()
-    lines = list(watching.feed(list(seen(report(RECORD), CHIP, corrupt=30)), 1.0))
-    assert [what for what, _ in lines] == ["wire"]
-    assert lines[0][1]["corrupted"] is True
+    lines = list(watching.feed(list(seen(report(RECORD)[:31], CHIP, corrupt=30)), 1.0))
+    assert {what for what, _ in lines} == {"wire", "discarded"}
+    assert any(fields.get("corrupted") for _, fields in lines)
     lines = list(watching.feed(list(seen(report(RECORD), CHIP, at=2.0)), 3.0))
     assert [what for what, _ in lines] == ["wire", "event"]
+
+
+def test_a_report_that_others_may_have_misheard_is_an_event() -> None:
+    """A level that differed beside the middle of a bit: the chip heard itself, the meter may have too."""
+    lines = list(watch().feed(list(seen(report(RECORD), CHIP, corrupt=2)), 1.0))
+    assert [what for what, _ in lines] == ["wire", "event"]
+    assert lines[0][1]["corrupted"] is True
 
 
 def test_a_report_right_behind_its_own_collided_beginning_is_an_event() -> None:

@@ -35,8 +35,9 @@ class _Driver:
 class Watch:
     """Follows the tap of a pair. `chips` and `ends` are the drivers' names in the tap's order.
 
-    An event is told when its report has been whole on the pair for the first time in this process's life:
-    bytes that collided, or that noise turned over, make no event.
+    An event is told when the chip has sent its report whole for the first time in this process's life. A
+    chip listens to itself and drops a frame that collides, so a whole one is one that it heard as it was;
+    whether every listener did, `corrupted` on the `wire` line tells.
     Tests: `verif/chip/test_pair_watch.py`.
     """
 
@@ -75,7 +76,7 @@ class Watch:
         yield "wire", line
         if isinstance(decoded, Discarded):
             yield "discarded", {"bytes": line["bytes"], "reason": decoded.reason.value, "driver": driver.name}
-        elif driver.chip and not corrupted:
+        elif driver.chip:
             yield from self._event(decoded.frame)
 
     def _event(self, frame: Frame) -> Iterator[Line]:

@@ -77,12 +77,10 @@ def _lack(seen: Observation, seal: str, kind: str, count: int, links: tuple[str,
 
 
 def _stuck(event: Seen, links: tuple[str, ...]) -> str | None:
-    for before, link in zip(("chip", *links), links, strict=False):
+    for link in links:
         if link not in event.hops:
-            return (
-                f"{link}: has not got event {event.counter} ({event.kind}) of seal {event.seal}; "
-                f"{before} had it"
-            )
+            what = f"event {event.counter} ({event.kind}) of seal {event.seal}"
+            return f"{link}: has not got {what}; had it: {', '.join(event.hops)}"
     return None
 
 
