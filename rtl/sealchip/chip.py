@@ -15,8 +15,8 @@ from .identity import IdentityLoader
 from .interface import BAUD_FEATURE
 from .lamps import Lamps
 from .loop_monitor import LoopMonitor
-from .record_source import RecordSource
 from .reporter import Reporter
+from .signer import Signer
 from .slave import Slave
 from .spi_flash import FlashCommands, SpiFlash
 from .timebase import Timebase
@@ -76,7 +76,7 @@ class SealChip(wiring.Component):
         m.submodules.pair = Transceiver(max(self._divisors))
         m.submodules.deframer = Deframer()
         m.submodules.access = BusAccess()
-        m.submodules.record = RecordSource()
+        m.submodules.signer = Signer()
         m.submodules.diagnostics = DiagnosticsSource()
         m.submodules.framer = Framer()
         m.submodules.slave = Slave()
@@ -88,6 +88,7 @@ class SealChip(wiring.Component):
             self._attach_pair,
             self._share_identity,
             self._feed_framer,
+            self._sign,
             self._share_log,
             self._serve,
             self._light,
@@ -158,20 +159,12 @@ class SealChip(wiring.Component):
             s.identity.address.eq(Mux(s.framer.busy, s.framer.address, s.deframer.address)),
             s.deframer.byte.eq(s.identity.data),
             s.framer.byte.eq(s.identity.data),
-            s.record.identity_byte.eq(s.identity.data),
-            s.framer.record_address.eq(s.record.identity_address),
         ]
 
     def _feed_framer(self, m, s):
         m.d.comb += [
-            s.record.start.eq(s.framer.start),
-            s.record.index.eq(s.framer.index),
-            s.record.advance.eq(s.framer.advance),
-            s.record.uptime.eq(s.time.uptime),
-            s.record.this_boot.eq(s.log.this_boot),
-            s.record.entry_byte.eq(s.log.byte),
-            s.log.address.eq(s.record.entry_address),
-            s.framer.record.eq(s.record.byte),
+            s.signer.index.eq(s.framer.index),
+            s.framer.record.eq(s.signer.byte),
             s.diagnostics.start.eq(s.framer.start),
             s.diagnostics.index.eq(s.framer.index),
             s.diagnostics.millivolts.eq(s.front_end.millivolts),
@@ -181,22 +174,42 @@ class SealChip(wiring.Component):
             s.framer.diagnostics.eq(s.diagnostics.byte),
         ]
 
+    def _sign(self, m, s):
+        m.d.comb += [
+            s.signer.uptime.eq(s.time.uptime),
+            s.signer.this_boot.eq(s.log.this_boot),
+            s.signer.challenge.eq(s.slave.challenge),
+            s.signer.entry_byte.eq(s.log.byte),
+            s.log.address.eq(s.signer.entry_address),
+            s.signer.signs.eq(s.identity.ready & s.identity.valid & s.identity.has_key),
+            s.signer.secret.eq(s.identity.secret_data),
+            s.identity.secret_address.eq(s.signer.secret_address),
+        ]
+
     def _share_log(self, m, s):
-        """Slave and reporter take turns; whoever has begun goes on to the end, the reporter first."""
-        slaves_turn = Signal()
+        """Slave and reporter take turns; whoever has begun goes on to the end, the reporter first.
+
+        What was fetched is made a record before they hear of it. Only the slave's records are challenged.
+        """
+        slaves_turn, start, done, fetched = Signal(), Signal(), Signal(), Signal()
         with m.If(~s.slave.log_start):
             m.d.sync += slaves_turn.eq(0)
         with m.Elif(~s.reporter.log_start):
             m.d.sync += slaves_turn.eq(1)
         with m.If(slaves_turn):
-            m.d.comb += [s.log.start.eq(s.slave.log_start), s.log.command.eq(LogCommand.FETCH_NTH)]
+            m.d.comb += [start.eq(s.slave.log_start), s.log.command.eq(LogCommand.FETCH_NTH)]
         with m.Else():
-            m.d.comb += [s.log.start.eq(s.reporter.log_start), s.log.command.eq(s.reporter.log_command)]
+            m.d.comb += [start.eq(s.reporter.log_start), s.log.command.eq(s.reporter.log_command)]
         m.d.comb += [
+            fetched.eq(s.log.done & s.log.found),
+            s.log.start.eq(start & ~s.signer.busy),
+            s.signer.start.eq(fetched),
+            s.signer.challenged.eq(slaves_turn & s.slave.challenged),
+            done.eq(s.signer.done | (s.log.done & ~fetched)),
             s.log.nth.eq(s.slave.log_nth),
-            s.slave.log_done.eq(s.log.done & slaves_turn),
+            s.slave.log_done.eq(done & slaves_turn),
             s.slave.log_found.eq(s.log.found),
-            s.reporter.log_done.eq(s.log.done & ~slaves_turn),
+            s.reporter.log_done.eq(done & ~slaves_turn),
             s.reporter.log_found.eq(s.log.found),
         ]
 

@@ -1,6 +1,6 @@
 """DL/T 645-2007 deframer: finds the frames on the pair and says whom they concern."""
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -15,11 +15,14 @@ _WILDCARD, _BROADCAST = 0xAA, 0x99
 
 
 class FrameHead(data.Struct):
-    """What is known of a frame; `di` holds the first four bytes of DATA where there are as many."""
+    """What is known of a frame; `di` holds the first four bytes of DATA where there are as many, `tail`
+    the last four.
+    """
 
     control: 8
     length: 8
     di: 32
+    tail: 32
     #: The address is the seal's, digit for digit or by shortened addressing.
     to_seal: 1
     #: The address is the meter's; a meter address of AA bytes in the identity stands for any meter.
@@ -111,6 +114,7 @@ class Deframer(wiring.Component):
                     m.next = "checksum"
 
             def payload():
+                m.d.sync += head.tail.eq(Cat(head.tail, value)[8:])
                 with m.If(count < 4):
                     m.d.sync += head.di.word_select(count[:2], 8).eq(value)
                 with m.If(count == head.length - 1):

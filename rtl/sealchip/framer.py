@@ -13,23 +13,21 @@ __all__ = ["Framer"]
 
 PREAMBLE, PREAMBLE_BYTES = 0xFE, 4
 ADDRESS_BYTES = 6
-#: Cycles from a new index to its byte: the longest way is the record's (`RecordSource`).
-_FETCH_CYCLES = 3
 
 
 class Framer(wiring.Component):
     """Sends one message as a frame: preamble, head, scrambled data, checksum, end.
 
     *Timing:* `start` is a strobe while `busy` is 0; `message`, `function`, `di` and `error` must hold. Bytes
-    come at most 5 cycles after the last was taken, less than a bit, so the frame has no gaps.
+    come at most 2 cycles after the last was taken, less than a bit, so the frame has no gaps.
     *Errors:* `abort` drops the rest of the frame.
 
     Members
     -------
     start, message, busy: see above. function, di: of the request that is answered. error: ERR byte.
     abort: collision. o: to the transceiver.
-    index, advance, record, diagnostics: body bytes by index, valid three cycles after it changes.
-    record_address: the identity's byte that the record wants. address, byte: the identity's read port.
+    index, record, diagnostics: body bytes by index, valid in the cycle after it changes.
+    address, byte: the identity's read port.
 
     Guarantees: `verif/chip/test_framer.py::test_every_message_decodes`, `test_abort_drops_the_rest`.
     """
@@ -43,9 +41,7 @@ class Framer(wiring.Component):
     abort: In(1)
     o: Out(stream.Signature(FrameByte))
     index: Out(6)
-    advance: Out(1)
     record: In(8)
-    record_address: In(range(IDENTITY.size))
     diagnostics: In(8)
     address: Out(range(IDENTITY.size))
     byte: In(8)
@@ -72,30 +68,29 @@ class Framer(wiring.Component):
                     ]
 
         checksum = Signal(8)
-        fetch = Signal(range(_FETCH_CYCLES + 1))
+        fetched = Signal()  # the byte belongs to `index`
+        advance = Signal()
         plain = Signal(8)  # the byte before scrambling
         content = Signal(8)
         scrambled = Signal()
         whose = Mux(to_meter, IDENTITY.offsets["meter"], IDENTITY.offsets["seal"])
         m.d.comb += [
-            self.o.valid.eq(self.busy & (fetch == _FETCH_CYCLES)),
+            self.o.valid.eq(self.busy & fetched),
             self.o.payload.data.eq(Mux(scrambled, plain + SCRAMBLE, plain)),
-            self.advance.eq(self.o.valid & self.o.ready),
+            advance.eq(self.o.valid & self.o.ready),
             self.address.eq(whose + self.index),
         ]
-        with m.If(self.advance):
+        m.d.sync += fetched.eq(self.busy & ~advance)
+        with m.If(advance):
             m.d.sync += [
-                fetch.eq(0),
                 self.index.eq(self.index + 1),
                 checksum.eq(checksum + self.o.payload.data),
             ]
-        with m.Elif(self.busy & (fetch != _FETCH_CYCLES)):
-            m.d.sync += fetch.eq(fetch + 1)
 
         with m.FSM(name="state") as fsm:
             m.d.comb += self.busy.eq(~fsm.ongoing("idle"))
             with m.State("idle"):
-                m.d.sync += [fetch.eq(0), self.index.eq(0)]
+                m.d.sync += self.index.eq(0)
                 with m.If(self.start):
                     m.next = "preamble"
 
@@ -103,7 +98,7 @@ class Framer(wiring.Component):
                 """State that sends `count` bytes, `index` running from 0, and then does `then`."""
                 with m.State(state):
                     m.d.comb += plain.eq(byte)
-                    with m.If(self.advance & (self.index == count - 1)):
+                    with m.If(advance & (self.index == count - 1)):
                         m.d.sync += self.index.eq(0)
                         then()
                     with m.If(self.abort):
@@ -123,6 +118,8 @@ class Framer(wiring.Component):
                 m.next = "body"
                 with m.If(has_di):
                     m.next = "di"
+                with m.Elif(size == 0):
+                    m.next = "checksum"
 
             def after_di():
                 m.next = "body"
@@ -147,7 +144,7 @@ class Framer(wiring.Component):
             in_body = fsm.ongoing("body")
 
         with m.If(in_body):
-            m.d.comb += self.address.eq(Mux(body == Body.RECORD, self.record_address, offset + self.index))
+            m.d.comb += self.address.eq(offset + self.index)
         with m.Switch(body):
             with m.Case(Body.RECORD):
                 m.d.comb += content.eq(self.record)

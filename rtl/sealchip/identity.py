@@ -1,4 +1,4 @@
-"""The seal's identity, read from flash at power-up and kept in a memory."""
+"""The seal's identity, read from flash at power-up and kept in a memory, the key apart."""
 
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
@@ -17,8 +17,11 @@ _VERSION = 1
 class IdentityLoader(wiring.Component):
     """Reads the identity slots in order and keeps the first with the right version and CRC.
 
+    The key never enters the memory that is read for what is sent: there its bytes are zero. A second memory
+    with all bytes is read for signing alone.
+
     *Timing:* starts after reset; `ready` rises when it has finished, at most two reads of 128 bytes later,
-    and stays. `data` follows `address` one cycle later.
+    and stays. `data` follows `address` one cycle later, and so does `secret_data` `secret_address`.
     *Errors:* no slot valid: `ready` with `valid` = 0. The memory then holds what was read last and must
     not be used.
 
@@ -31,11 +34,12 @@ class IdentityLoader(wiring.Component):
     -------
     flash: the flash, used only until `ready`.
     ready, valid: see above. baud: index of the baud rate in `BAUD_FEATURE`, slowest first.
-    seed: made of the bytes of the seal's address, differs between seals.
-    address, data: read port.
+    seed: made of the bytes of the seal's address, differs between seals. has_key: the key is not all zero.
+    address, data: read port without the key. secret_address, secret_data: read port for signing.
 
     Guarantees: `verif/chip/test_flash.py::test_identity_from_the_first_slot`,
-    `test_identity_from_the_second_slot`, `test_no_identity`, `test_baud_words`, `test_seeds_differ`;
+    `test_identity_from_the_second_slot`, `test_no_identity`, `test_baud_words`, `test_seeds_differ`,
+    `test_the_key_is_behind_its_own_port_alone`;
     the lamp in `verif/chip/test_chip.py::test_unreadable_identity_is_red`.
     """
 
@@ -49,8 +53,11 @@ class IdentityLoader(wiring.Component):
                 "valid": Out(1),
                 "baud": Out(3, init=self._default_baud),
                 "seed": Out(16),
+                "has_key": Out(1),
                 "address": In(range(IDENTITY.size)),
                 "data": Out(8),
+                "secret_address": In(range(IDENTITY.size)),
+                "secret_data": Out(8),
             }
         )
 
@@ -58,7 +65,11 @@ class IdentityLoader(wiring.Component):
         m = Module()
         flash = self.flash
         memory = m.submodules.memory = Memory(shape=8, depth=IDENTITY.size, init=[])
+        secret = m.submodules.secret = Memory(shape=8, depth=IDENTITY.size, init=[])
         write, read = memory.write_port(), memory.read_port()
+        write_secret, read_secret = secret.write_port(), secret.read_port()
+        start, end = IDENTITY.slice("key").start, IDENTITY.slice("key").stop
+        of_key = (flash.index >= start) & (flash.index < end)
         crc = m.submodules.crc = crc16()
         second = Signal()
         version_ok = Signal()
@@ -72,16 +83,26 @@ class IdentityLoader(wiring.Component):
                 self._flash_base + Mux(second, FLASH_IDENTITY_SLOTS[1], FLASH_IDENTITY_SLOTS[0])
             ),
             write.addr.eq(flash.index),
-            write.data.eq(flash.o),
+            write.data.eq(Mux(of_key, 0, flash.o)),
             write.en.eq(flash.strobe),
+            # Never both at once, as in `Sm4`: nobody reads before `ready`.
+            read.en.eq(~write.en),
+            read_secret.en.eq(~write.en),
             read.addr.eq(self.address),
             self.data.eq(read.data),
+            write_secret.addr.eq(flash.index),
+            write_secret.data.eq(flash.o),
+            write_secret.en.eq(flash.strobe),
+            read_secret.addr.eq(self.secret_address),
+            self.secret_data.eq(read_secret.data),
             crc.data.eq(flash.o),
             crc.valid.eq(flash.strobe),
         ]
         with m.If(flash.strobe):
             with m.If(flash.index == IDENTITY.offsets["version"]):
-                m.d.sync += version_ok.eq(flash.o == _VERSION)
+                m.d.sync += [version_ok.eq(flash.o == _VERSION), self.has_key.eq(0)]
+            with m.If(of_key & (flash.o != 0)):
+                m.d.sync += self.has_key.eq(1)
             with m.If(flash.index == IDENTITY.offsets["baud"]):
                 m.d.sync += baud.eq(self._default_baud)
                 with m.Switch(flash.o):

@@ -9,7 +9,7 @@ from .interface import DIAGNOSTICS, IDENTITY, IDENTITY_REPORT, RECORD, Di
 __all__ = ["MESSAGES", "Body", "Message", "Shape"]
 
 
-class Message(enum.Enum, shape=3):
+class Message(enum.Enum, shape=4):
     """What to send."""
 
     #: 14H write of a seal record to the meter.
@@ -28,6 +28,8 @@ class Message(enum.Enum, shape=3):
     ANSWER_ADDRESS = 6
     #: Error answer: one byte of ERR.
     REFUSE = 7
+    #: Answer to 14H: taken.
+    ANSWER_WRITE = 8
 
 
 class Body(enum.Enum, shape=2):
@@ -84,4 +86,5 @@ MESSAGES = {
         0x93, False, False, Body.IDENTITY, IDENTITY["seal"].width, offset=_identity("seal")
     ),
     Message.REFUSE: Shape(None, False, False, Body.ERROR, 1),
+    Message.ANSWER_WRITE: Shape(0x94, False, False, Body.ERROR, 0),
 }

@@ -1,4 +1,4 @@
-"""The bytes of a seal record, made from the log's loaded entry, the identity and the time."""
+"""The bytes of a seal record before its MAC, made from the log's loaded entry, the identity and the time."""
 
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, enum, wiring
@@ -9,7 +9,7 @@ from .interface import ENTRY, IDENTITY, RECORD, RECORD_VERSION, Algorithm, Flags
 __all__ = ["RecordSource"]
 
 
-class _Source(enum.Enum, shape=2):
+class _Source(enum.Enum, shape=3):
     """Where one byte of the record comes from; for `CONSTANT`, `offset` is its value."""
 
     CONSTANT = 0
@@ -17,6 +17,8 @@ class _Source(enum.Enum, shape=2):
     ENTRY = 2
     #: Uptime less the entry's time stamp.
     AGE = 3
+    CHALLENGE = 4
+    ALGORITHM = 5
 
 
 class _Origin(data.Struct):
@@ -25,12 +27,16 @@ class _Origin(data.Struct):
 
 
 def _origins():
-    """(source, offset) of each byte of `RECORD`; challenge and MAC are 0 until records are signed."""
-    constants = {"version": RECORD_VERSION, "algorithm": Algorithm.UNSIGNED.value, "challenge": 0, "mac": 0}
+    """(source, offset) of each byte of `RECORD`; the MAC is zero here."""
+    constants = {"version": RECORD_VERSION, "mac": 0}
     for field in RECORD.fields:
         for n in range(field.width):
             if field.name in constants:
-                yield _Source.CONSTANT, constants[field.name] if n == 0 else 0
+                yield _Source.CONSTANT, constants[field.name]
+            elif field.name == "algorithm":
+                yield _Source.ALGORITHM, 0
+            elif field.name == "challenge":
+                yield _Source.CHALLENGE, n
             elif field.name == "seal":
                 yield _Source.IDENTITY, IDENTITY.offsets["seal"] + n
             elif field.name == "age":
@@ -49,10 +55,12 @@ class RecordSource(wiring.Component):
     Members
     -------
     start, index, byte, advance: see above. uptime: seconds. this_boot: the entry is of this power-up.
-    entry_address, entry_byte: the log's loaded entry. identity_address, identity_byte: the identity.
+    signed: the record will have a MAC. challenged, challenge: the record echoes it, first byte lowest.
+    entry_address, entry_byte: the log's loaded entry. identity_address, identity_byte: the identity;
+    wants_identity says when.
 
-    Guarantees: `verif/chip/test_framer.py::test_age_of_a_record`; the whole in
-    `verif/chip/test_chip.py::test_age`, `test_event_from_before_power_loss`.
+    Guarantees: `verif/chip/test_signer.py::test_records_like_the_reference`, `test_age_of_a_record`; the
+    whole in `verif/chip/test_chip.py::test_age`, `test_event_from_before_power_loss`.
     """
 
     start: In(1)
@@ -61,8 +69,12 @@ class RecordSource(wiring.Component):
     advance: In(1)
     uptime: In(32)
     this_boot: In(1)
+    signed: In(1)
+    challenged: In(1)
+    challenge: In(32)
     entry_address: Out(range(ENTRY.size))
     entry_byte: In(8)
+    wants_identity: Out(1)
     identity_address: Out(range(IDENTITY.size))
     identity_byte: In(8)
 
@@ -78,10 +90,14 @@ class RecordSource(wiring.Component):
                 with m.Case(n):
                     m.d.sync += [origin.source.eq(source), origin.offset.eq(offset)]
 
+        flags = Mux(self.this_boot, 0, Flags.AGE_UNKNOWN.value) | Mux(
+            self.challenged, Flags.CHALLENGED.value, 0
+        )
         stamp = Mux(self.this_boot, self.entry_byte, 0)
         m.d.comb += [
             self.entry_address.eq(origin.offset),
             self.identity_address.eq(origin.offset),
+            self.wants_identity.eq(origin.source == _Source.IDENTITY),
             difference.eq(uptime[:8] - stamp - borrow),
         ]
         with m.Switch(origin.source):
@@ -94,9 +110,14 @@ class RecordSource(wiring.Component):
                 with m.If(self.advance):
                     m.d.sync += [uptime.eq(uptime >> 8), borrow.eq(difference[8])]
             with m.Case(_Source.ENTRY):
-                m.d.comb += self.byte.eq(self.entry_byte)
-                with m.If((self.index == RECORD.offsets["flags"]) & ~self.this_boot):
-                    m.d.comb += self.byte.eq(self.entry_byte | Flags.AGE_UNKNOWN.value)
+                m.d.comb += self.byte.eq(
+                    self.entry_byte | Mux(self.index == RECORD.offsets["flags"], flags, 0)
+                )
+            with m.Case(_Source.CHALLENGE):
+                challenge = self.challenge.word_select(origin.offset[:2], 8)
+                m.d.comb += self.byte.eq(Mux(self.challenged, challenge, 0))
+            with m.Case(_Source.ALGORITHM):
+                m.d.comb += self.byte.eq(Mux(self.signed, Algorithm.SM4_CMAC, Algorithm.UNSIGNED))
         with m.If(self.start):
             m.d.sync += [uptime.eq(self.uptime), borrow.eq(0)]
         return m

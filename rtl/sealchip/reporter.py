@@ -12,6 +12,8 @@ __all__ = ["Reporter"]
 
 #: Time in ms within which the meter's answer must have come: Td up to 500 ms and the frame at 600 baud.
 ANSWER_MS = 1000
+#: Age in ms at which a record that waits for the pair is made anew, so that its age in seconds is right.
+FRESH_MS = 1000
 #: Back-off after a report without acknowledgement: 0.5 s, doubled each time up to 32 s.
 BACKOFF_MS, BACKOFF_STEPS = 512, 6
 ACKNOWLEDGED = 0x94
@@ -22,7 +24,8 @@ class Reporter(wiring.Component):
 
     After the first acknowledged report of a power-up it also sends the seal's address and asset number
     once, with the same retries but behind all events. A collision costs only a new draw for the pair. A
-    new event ends a back-off: the meter hears of it at once.
+    record that waits for the pair is fetched again every second. A new event ends a back-off: the meter
+    hears of it at once.
 
     *Guarantee:* an entry is acknowledged in the log only by a normal answer (94H, no data) of exactly the
     meter's address, after a report that was sent whole, before anything else was heard.
@@ -31,7 +34,8 @@ class Reporter(wiring.Component):
     -------
     enable: identity valid, log restored. pending: there are unacknowledged events. arrived: strobe, a new
     event was logged. frame, head, tick_ms, free: the pair. draw: new slot.
-    slave_busy: the slave holds log and framer. log_*: the log. send, message: to the framer.
+    slave_busy: the slave holds log and framer. log_*: the log; what it has found is a record ready to send.
+    send, message: to the framer.
     sent, collided: how the frame ended. exchanged: a report was acknowledged in this power-up.
     failed: the last report was not acknowledged in time.
 
@@ -74,6 +78,7 @@ class Reporter(wiring.Component):
         with m.FSM(name="state"):
             with m.State("idle"):
                 m.d.comb += self.draw.eq(1)
+                m.d.sync += wait.eq(FRESH_MS)
                 with m.If(self.enable & ~self.slave_busy):
                     with m.If(self.pending):
                         m.d.sync += self.message.eq(Message.REPORT_RECORD)
@@ -89,7 +94,7 @@ class Reporter(wiring.Component):
                         m.next = "contend"
             # The slave may use log and framer while the reporter waits; then the entry is fetched again.
             with m.State("contend"):
-                with m.If(self.slave_busy):
+                with m.If(self.slave_busy | (wait == 0)):
                     m.next = "idle"
                 with m.Elif(self.free):
                     m.next = "send"
@@ -97,11 +102,14 @@ class Reporter(wiring.Component):
                 m.d.comb += self.send.eq(1)
                 m.next = "sending"
             with m.State("sending"):
-                m.d.sync += wait.eq(ANSWER_MS)
                 with m.If(self.collided):
-                    m.next = "idle"
+                    m.next = "collided"
                 with m.Elif(self.sent):
+                    m.d.sync += wait.eq(ANSWER_MS)
                     m.next = "await"
+            with m.State("collided"):
+                m.d.comb += self.draw.eq(1)
+                m.next = "contend"
             with m.State("await"):
                 with m.If(acknowledged):
                     m.d.sync += [self.failed.eq(0), attempts.eq(0), self.exchanged.eq(1)]

@@ -1,4 +1,4 @@
-"""The seal as a DL/T 645-2007 slave: answers reads (11H) and the read of its address (13H)."""
+"""The seal as a DL/T 645-2007 slave: answers reads (11H, 13H) and takes a challenge (14H)."""
 
 from amaranth.hdl import Module
 from amaranth.lib import wiring
@@ -15,6 +15,8 @@ TD_MS = 25
 READ, READ_ADDRESS, WRITE = 0x11, 0x13, 0x14
 #: ERR bits: no such data; not authorised.
 ERR_NO_DATA, ERR_NOT_AUTHORISED = 0x02, 0x04
+#: DI, password and operator code, and the challenge.
+CHALLENGE_LENGTH = 16
 
 
 class Slave(wiring.Component):
@@ -24,15 +26,18 @@ class Slave(wiring.Component):
     broadcasts and frames with an impossible length get no answer. Without a valid identity the seal has
     no address and is silent.
 
+    The one write that is taken is a challenge, with any password: it changes nothing but what the records
+    say that are answered from then on, until the next challenge or power-up.
+
     *Timing:* the answer starts when the line has been quiet for `TD_MS` after the request.
 
     Members
     -------
     enable: identity valid, log restored. frame, head, quiet_ms: the pair.
     busy: answering. log_*: the log, held from `busy` on. send, message, error: to the framer.
-    sent: the framer's frame is out (or given up).
+    sent: the framer's frame is out (or given up). challenged, challenge: a challenge came, and the last one.
 
-    Guarantees: `verif/chip/test_chip.py::test_reads`, `test_silence`.
+    Guarantees: `verif/chip/test_chip.py::test_reads`, `test_silence`, `test_challenge`.
     """
 
     enable: In(1)
@@ -48,6 +53,8 @@ class Slave(wiring.Component):
     message: Out(Message)
     error: Out(8)
     sent: In(1)
+    challenged: Out(1)
+    challenge: Out(32)
 
     def elaborate(self, platform):
         m = Module()
@@ -69,6 +76,9 @@ class Slave(wiring.Component):
                     m.next = "read"
                 with m.Elif(mine & (head.control == WRITE) & (head.length >= 12)):
                     refuse(ERR_NOT_AUTHORISED)
+                    with m.If((head.di == Di.CHALLENGE) & (head.length == CHALLENGE_LENGTH)):
+                        m.d.sync += [self.challenged.eq(1), self.challenge.eq(head.tail)]
+                        answer(Message.ANSWER_WRITE)
                 with m.Elif(mine & (head.control == READ_ADDRESS) & (head.length == 0)):
                     answer(Message.ANSWER_ADDRESS)
             with m.State("read"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -19,9 +19,10 @@ from meterseal.dlt645 import requests
 from meterseal.dlt645.control import TD_MAX, TD_MIN
 from meterseal.dlt645.decoder import Decoder, Received
 from meterseal.dlt645.frame import Frame
-from meterseal.seal.image import Identity, image
+from meterseal.seal.image import NO_KEY, Identity, image
 from meterseal.seal.layout import unpack
-from meterseal.seal.record import Flags, Kind, SealRecord, StateClass
+from meterseal.seal.record import Algorithm, Flags, Kind, SealRecord, StateClass
+from meterseal.seal.signing import sign, verify
 from sealchip.interface import (
     DIAGNOSTICS,
     FLASH_IDENTITY_SLOTS,
@@ -48,8 +49,18 @@ def meter_address(n: int) -> str:
     return f"4401{n:08d}"
 
 
+def seal_key(n: int) -> bytes:
+    return bytes(range(n, n + 16))
+
+
 def identity(n: int = 1) -> Identity:
-    return Identity(seal=seal_address(n), asset=f"GD-FY-{n:06d}", meter=meter_address(n), baud=BAUD)
+    return Identity(
+        seal=seal_address(n),
+        asset=f"GD-FY-{n:06d}",
+        meter=meter_address(n),
+        key=seal_key(n),
+        baud=BAUD,
+    )
 
 
 @dataclass
@@ -61,7 +72,11 @@ class Heard:
 
     @property
     def record(self) -> SealRecord:
-        return SealRecord.decode(self.frame.data[12:])
+        """The record reported; every one that these chips send is signed."""
+        raw = self.frame.data[12:]
+        record = SealRecord.decode(raw)
+        assert verify(seal_key(int(record.seal[4:])), raw)
+        return record
 
     @property
     def is_report(self) -> bool:
@@ -159,9 +174,8 @@ def test_power_up_reports_state_and_asset_number(bench: Bench) -> None:
     report, introduction = bench.heard
     assert report.at <= FIRST_REPORT + 2 * STEP
     assert report.frame.address == meter_address(1)
-    assert report.record == SealRecord(
-        seal=seal_address(1), boot=1, counter=1, kind=Kind.BOOT, state=StateClass.OPEN
-    )
+    boot = SealRecord(seal=seal_address(1), boot=1, counter=1, kind=Kind.BOOT, state=StateClass.OPEN)
+    assert report.record == sign(seal_key(1), boot)
     fields = unpack(IDENTITY_REPORT, introduction.frame.data[12:])
     assert introduction.frame.di == Di.REPORT_IDENTITY
     assert fields["asset"].rstrip(b"\0")[::-1] == b"GD-FY-000001"
@@ -355,6 +369,71 @@ def test_history(settled: Bench) -> None:
         assert SealRecord.decode(heard.frame.content).counter == 4 - n
     (heard,) = settled.ask(requests.read(seal_address(1), Di.RECORD_HISTORY + 4))
     assert (heard.frame.control, heard.frame.data) == (0xD1, b"\x02")
+
+
+def test_unsigned_without_a_key(tmp_path: Path, bench: Bench) -> None:
+    path = tmp_path / "0.bin"
+    path.write_bytes(image(replace(identity(), key=NO_KEY)))
+    bench.power()
+    bench.run(FIRST_REPORT + 0.1)
+    (report,) = bench.heard
+    record = SealRecord.decode(report.frame.data[12:])
+    assert (record.algorithm, record.mac) == (Algorithm.UNSIGNED, bytes(8))
+
+
+def test_challenge(settled: Bench) -> None:
+    """What is answered from now on echoes it and is signed over it; what is reported does not."""
+    seal, challenge = seal_address(1), bytes.fromhex("C4A11E4E")
+    for number in (challenge, bytes.fromhex("01020304")):
+        (taken,) = settled.ask(requests.write(seal, Di.CHALLENGE, number))
+        assert taken.frame == Frame(seal, 0x94)
+        # Again and again: the first answer may get lost.
+        for di in (Di.RECORD_NEWEST, Di.RECORD_HISTORY, Di.RECORD_NEWEST):
+            (heard,) = settled.ask(requests.read(seal, di))
+            record = SealRecord.decode(heard.frame.content)
+            assert verify(seal_key(1), heard.frame.content)
+            assert (record.challenge, Flags.CHALLENGED in record.flags) == (number, True)
+    settled.heard.clear()
+    settled.pair.position(0, closed=False)
+    settled.run(1.0)
+    (report,) = settled.reports()
+    assert (report.challenge, report.flags) == (bytes(4), Flags(0))
+    settled.power(on=False)
+    settled.power()
+    settled.run(3.0)
+    (heard,) = settled.ask(requests.read(seal, Di.RECORD_NEWEST))
+    assert SealRecord.decode(heard.frame.content).challenge == bytes(4)
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        requests.write(seal_address(1), Di.CHALLENGE, bytes(3)),
+        requests.write(seal_address(1), Di.CHALLENGE, bytes(5)),
+        requests.write(seal_address(1), Di.PROVISIONING, bytes(4)),
+    ],
+    ids=["short", "long", "another item"],
+)
+def test_other_writes_are_refused(settled: Bench, frame: Frame) -> None:
+    (heard,) = settled.ask(frame)
+    assert heard.frame == Frame(seal_address(1), 0xD4, b"\x04")
+    (heard,) = settled.ask(requests.read(seal_address(1), Di.RECORD_NEWEST))
+    assert Flags.CHALLENGED not in SealRecord.decode(heard.frame.content).flags
+
+
+def test_a_report_that_waits_is_made_anew(settled: Bench) -> None:
+    """The pair is busy for seconds: the report is fresh when it goes out."""
+    settled.answering = False
+    settled.pair.position(0, closed=False)
+    moved = settled.pair.now
+    while settled.pair.now - moved < 4.5:
+        settled.pair.write(0, requests.read(meter_address(7), 0x00010000).encode())
+        settled.run(0.3)
+    assert settled.reports() == []
+    settled.run(3.0, until=lambda: bool(settled.heard))
+    (heard,) = settled.heard
+    begun = heard.at - REPORT_SECONDS
+    assert 0 <= begun - moved - heard.record.age < 2.1
 
 
 def test_read_address(settled: Bench) -> None:

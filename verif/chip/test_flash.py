@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meterseal import bcd
-from meterseal.seal.image import Identity, crc16, image
+from meterseal.seal.image import NO_KEY, Identity, crc16, image
 from sealchip.identity import IdentityLoader
 from sealchip.interface import BAUD_FEATURE, FLASH_IDENTITY_SLOTS, IDENTITY
 from sealchip.spi import SpiByte
@@ -239,11 +239,16 @@ def load(slot_a, slot_b, bench=LOADER):
         await ctx.tick().repeat(3)
         assert ctx.get(dut.ready), "stays ready"
         assert not ctx.get(dut.flash.start), "leaves the flash alone"
-        content = []
+        content, public = [], []
         for address in range(IDENTITY.size):
             ctx.set(dut.address, address)
+            ctx.set(dut.secret_address, address)
             await ctx.tick()
-            content.append(ctx.get(dut.data))
+            content.append(ctx.get(dut.secret_data))
+            public.append(ctx.get(dut.data))
+        key = IDENTITY.slice("key")
+        assert public == content[: key.start] + [0] * 16 + content[key.stop :], "all but the key"
+        assert ctx.get(dut.has_key) == any(content[key])
         result.append(
             (
                 ctx.get(dut.valid),
@@ -301,6 +306,14 @@ def test_no_identity(slot):
     assert (valid, baud, len(reads)) == (0, 2400, 2)
     assert load(slot, OTHER.encode())[0] == 1
     assert load(GOOD.encode(), slot)[0] == 1
+
+
+def test_the_key_is_behind_its_own_port_alone():
+    """`load` compares the two ports; here that there is something to hide."""
+    key = bytes(range(1, 17))
+    content = load(replace(GOOD, key=key).encode(), bytes(IDENTITY.size))[3]
+    assert content[IDENTITY.slice("key")] == key
+    load(replace(GOOD, key=NO_KEY).encode(), bytes(IDENTITY.size))
 
 
 def test_baud_words():

@@ -20,9 +20,8 @@ from meterseal.seal.image import ANY_METER, Identity
 from meterseal.seal.layout import pack
 from sealchip.diagnostics import DiagnosticsSource
 from sealchip.framer import Framer
-from sealchip.interface import DIAGNOSTICS, ENTRY, IDENTITY, RECORD, Di, Flags, StateClass
+from sealchip.interface import DIAGNOSTICS, IDENTITY, RECORD, Di, StateClass
 from sealchip.messages import MESSAGES, Message
-from sealchip.record_source import RecordSource
 
 
 class Speaker(wiring.Component):
@@ -30,27 +29,21 @@ class Speaker(wiring.Component):
 
     def __init__(self):
         super().__init__({})
-        self.framer, self.record, self.diagnostics = Framer(), RecordSource(), DiagnosticsSource()
+        self.framer, self.diagnostics = Framer(), DiagnosticsSource()
         self.identity = Memory(shape=8, depth=IDENTITY.size, init=[])
-        self.entry = Memory(shape=8, depth=ENTRY.size, init=[])
+        self.record = Memory(shape=8, depth=RECORD.size, init=[])
 
     def elaborate(self, platform):
         m = Module()
-        framer, record, diagnostics = self.framer, self.record, self.diagnostics
-        for name in ("framer", "record", "diagnostics", "identity", "entry"):
+        framer, diagnostics = self.framer, self.diagnostics
+        for name in ("framer", "record", "diagnostics", "identity"):
             m.submodules[name] = getattr(self, name)
-        identity, entry = self.identity.read_port(), self.entry.read_port()
+        identity, record = self.identity.read_port(), self.record.read_port()
         m.d.comb += [
             identity.addr.eq(framer.address),
             framer.byte.eq(identity.data),
-            record.identity_byte.eq(identity.data),
-            framer.record_address.eq(record.identity_address),
-            entry.addr.eq(record.entry_address),
-            record.entry_byte.eq(entry.data),
-            record.start.eq(framer.start),
-            record.index.eq(framer.index),
-            record.advance.eq(framer.advance),
-            framer.record.eq(record.byte),
+            record.addr.eq(framer.index),
+            framer.record.eq(record.data),
             diagnostics.start.eq(framer.start),
             diagnostics.index.eq(framer.index),
             framer.diagnostics.eq(diagnostics.byte),
@@ -73,15 +66,10 @@ identities = st.builds(
 numbers = st.integers(0, 2**32 - 1) | st.sampled_from([0, 1, 0xFF, 0x100, 0xFFFF, 0x10000, 0xFFFFFFFF])
 situations = st.fixed_dictionaries(
     {
-        "boot": numbers,
-        "counter": numbers,
-        "kind": st.integers(1, 3),
+        "record": st.binary(min_size=RECORD.size, max_size=RECORD.size),
         "state": st.integers(0, 5),
         "loop_mv": st.integers(0, 0xFFFF),
-        "flags": st.integers(0, 0xFFFF),
-        "stamp": numbers,
         "uptime": numbers,
-        "this_boot": st.booleans(),
         "excursions": st.integers(0, 0xFFFF),
         "function": st.integers(0, 31),
         "di": numbers,
@@ -89,36 +77,14 @@ situations = st.fixed_dictionaries(
     }
 )
 SITUATION = {
-    **dict.fromkeys(["boot", "counter", "kind", "state", "loop_mv", "flags", "stamp", "excursions"], 1),
+    **dict.fromkeys(["state", "loop_mv", "excursions"], 1),
+    "record": bytes(range(RECORD.size)),
     "uptime": 1000,
-    "this_boot": True,
     "function": 0x11,
     "di": 0x04805302,
     "error": 2,
 }
 IDENTITY_1 = Identity(seal="000000000101", asset="GD-101", meter="000000000001")
-
-
-def expected_record(identity, now):
-    """Reference: the record that tells of the entry now."""
-    age = now.uptime - now.stamp if now.this_boot else now.uptime
-    return pack(
-        RECORD,
-        {
-            "version": 1,
-            "algorithm": 0,
-            "seal": bcd.address_bytes(identity.seal),
-            "boot": now.boot,
-            "counter": now.counter,
-            "kind": now.kind,
-            "state": now.state,
-            "loop_mv": now.loop_mv,
-            "flags": now.flags if now.this_boot else now.flags | Flags.AGE_UNKNOWN,
-            "age": age % 2**32,
-            "challenge": 0,
-            "mac": 0,
-        },
-    )
 
 
 def expected_frame(message, identity, now):
@@ -141,14 +107,15 @@ def expected_frame(message, identity, now):
         return Frame(identity.seal, 0x91, now.di.to_bytes(4, "little") + content)
 
     return {
-        Message.REPORT_RECORD: report(Di.REPORT, expected_record(identity, now)),
+        Message.REPORT_RECORD: report(Di.REPORT, now.record),
         Message.REPORT_IDENTITY: report(Di.REPORT_IDENTITY, seal + asset),
-        Message.ANSWER_RECORD: answer(expected_record(identity, now)),
+        Message.ANSWER_RECORD: answer(now.record),
         Message.ANSWER_DIAGNOSTICS: answer(pack(DIAGNOSTICS, diagnostics)),
         Message.ANSWER_ADDRESS_ITEM: answer(seal),
         Message.ANSWER_ASSET: answer(asset),
         Message.ANSWER_ADDRESS: Frame(identity.seal, 0x93, seal),
         Message.REFUSE: Frame(identity.seal, 0xC0 | now.function, bytes([now.error])),
+        Message.ANSWER_WRITE: Frame(identity.seal, 0x94),
     }[message]
 
 
@@ -156,11 +123,8 @@ async def prepare(ctx, dut, message, identity, now):
     """Everything that the framer's surroundings hold."""
     for n, byte in enumerate(identity.encode()):
         ctx.set(dut.identity.data[n], byte)
-    entry = {field.name: getattr(now, field.name, 0) for field in ENTRY.fields}
-    for n, byte in enumerate(pack(ENTRY, entry)):
-        ctx.set(dut.entry.data[n], byte)
-    ctx.set(dut.record.uptime, now.uptime)
-    ctx.set(dut.record.this_boot, now.this_boot)
+    for n, byte in enumerate(now.record):
+        ctx.set(dut.record.data[n], byte)
     ctx.set(dut.diagnostics.uptime, now.uptime)
     ctx.set(dut.diagnostics.millivolts, now.loop_mv)
     ctx.set(dut.diagnostics.state, StateClass(now.state))
@@ -177,8 +141,7 @@ async def start(ctx, dut):
     await ctx.tick()
     ctx.set(dut.framer.start, 0)
     # What is latched at the start may change behind it.
-    for source in (dut.record, dut.diagnostics):
-        ctx.set(source.uptime, 0xA5A5A5A5)
+    ctx.set(dut.diagnostics.uptime, 0xA5A5A5A5)
     ctx.set(dut.diagnostics.state, StateClass.UNKNOWN)
     ctx.set(dut.diagnostics.excursions, 0x5A5A)
 
@@ -189,7 +152,7 @@ async def take(ctx, framer, chance):
     while ctx.get(framer.busy):
         if not ctx.get(framer.o.valid):
             idle += 1
-            assert idle <= 5, "a byte comes at most 5 cycles after the last was taken"
+            assert idle <= 2, "a byte comes at most 2 cycles after the last was taken"
             await ctx.tick()
             continue
         idle, payload = 0, ctx.get(framer.o.payload)
@@ -233,18 +196,6 @@ def test_every_message_decodes(message):
         assert len(frame.data) <= (50 if message.name.startswith("REPORT") else 200)
 
     check()
-
-
-@examples(25)
-@given(stamp=numbers, uptime=numbers, this_boot=st.booleans())
-def test_age_of_a_record(stamp, uptime, this_boot):
-    """Uptime less time stamp, borrowing from byte to byte; the whole uptime for an earlier power-up."""
-    now = SimpleNamespace(**{**SITUATION, "stamp": stamp, "uptime": uptime, "this_boot": this_boot})
-    record = Frame.decode(send(Message.ANSWER_RECORD, IDENTITY_1, now)).content
-    age = int.from_bytes(record[RECORD.slice("age")], "little")
-    assert age == ((uptime - stamp) % 2**32 if this_boot else uptime)
-    flags = int.from_bytes(record[RECORD.slice("flags")], "little")
-    assert bool(flags & Flags.AGE_UNKNOWN) == (not this_boot)
 
 
 @examples(20)

@@ -34,7 +34,7 @@ REQUIRED = 5_000_000
 _ROUNDS = 5
 _BAUD = 2400
 _STEP, _SLICE = 0.5, 0.010
-_IDENTITY = Identity("000000000101", "BENCH-000101", "000000000201", baud=_BAUD)
+_IDENTITY = Identity("000000000101", "BENCH-000101", "000000000201", key=bytes(range(16)), baud=_BAUD)
 _REQUEST = read(_IDENTITY.seal, Di.RECORD_NEWEST).encode()
 
 #: Simulates some cycles and says how many.
