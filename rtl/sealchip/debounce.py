@@ -29,7 +29,8 @@ class Debounce(wiring.Component):
     excursions: saturating count since reset.
 
     Guarantees: `verif/chip/test_loop.py::test_debounce_against_model`, `test_debounce_is_two_sided`,
-    `test_every_excursion_counts_once`, `test_excursions_saturate`.
+    `test_every_excursion_counts_once`, `test_excursions_saturate`; proofs:
+    `verif/formal/loop.py::state_changes_iff_the_input_held`, `verif/formal/loop.py::every_excursion_counts`.
     """
 
     def __init__(self, clock_hz, hold=0.020):

@@ -20,7 +20,8 @@ class Lamps(wiring.Component):
     identity_ready, identity_valid: from the identity loader. state: of the loop.
     exchanged, pending, failed: from reporter and log. green, red: the lamps, combinational.
 
-    Guarantees: `verif/chip/test_loop.py::test_lamps_truth_table`.
+    Guarantees: `verif/chip/test_loop.py::test_lamps_truth_table`;
+    proof: `verif/formal/loop.py::green_is_never_false`.
     """
 
     identity_ready: In(1)

@@ -28,7 +28,7 @@ cover
 
 [options]
 prove: mode prove
-prove: depth {theorem.k}
+prove: depth {depth}
 cover: mode cover
 cover: depth {theorem.reach}
 timeout {theorem.timeout}
@@ -72,11 +72,11 @@ def check(theorem: Theorem, folder: Path) -> Proved:
         if f'parameter \\FLAVOR "{needs}"' not in text:
             raise NotProvedError(f"{theorem.name} has no {needs}: it would say nothing")
         (folder / f"{task}.il").write_text(text)
-    (folder / "theorem.sby").write_text(TASKS.format(theorem=theorem))
+    (folder / "theorem.sby").write_text(TASKS.format(theorem=theorem, depth=_depth(theorem)))
     _compile_tools()
     begin = time.monotonic()
     proof = _task("prove", theorem, folder)
-    k = _induction(proof, theorem.k)
+    k = _induction(proof, _depth(theorem))
     covers = len(re.findall("Reached cover statement", _task("cover", theorem, folder)))
     return Proved(k, covers, time.monotonic() - begin)
 
@@ -91,6 +91,11 @@ def _task(task: str, theorem: Theorem, folder: Path) -> str:
         ]
         raise NotProvedError(f"{task} {theorem.name}, files in {folder}:\n" + "\n".join(told))
     return log
+
+
+def _depth(theorem: Theorem) -> int:
+    """Cycles that are checked from reset; one even where none is needed."""
+    return max(1, theorem.k)
 
 
 def _induction(log: str, depth: int) -> int:

@@ -24,13 +24,13 @@ from typing import TypeAlias
 
 from amaranth.asserts import AnySeq
 from amaranth.back import rtlil
-from amaranth.hdl import Assume, ClockDomain, Elaboratable, Fragment, Module, Signal, Value
+from amaranth.hdl import Assume, ClockDomain, Const, Elaboratable, Fragment, Module, Signal, Value
 from amaranth.lib.wiring import Component, Flow
 
 __all__ = ["Subject", "Theorem", "past", "theorem"]
 
 
-Statement: TypeAlias = Callable[[Module], list[Value] | None]
+Statement: TypeAlias = Callable[..., list[Value] | None]
 
 
 @dataclass(frozen=True)
@@ -38,12 +38,14 @@ class Theorem:
     """One statement with its parameters and the length of its proof."""
 
     state: Statement
-    #: Cycles of the induction: what held in `k` consecutive cycles holds in the next one.
+    #: Cycles of the induction: what held in `k` consecutive cycles holds in the next one. 0: no memory.
     k: int
     #: Cycles from reset within which every cover is reached.
     reach: int
     #: For which parameters and surroundings it is proved.
     parameters: str
+    #: Arguments of `state` for the covers: a smaller case, where the proved one takes too long from reset.
+    smaller: dict[str, int]
     #: Too slow for every run of the tests.
     long: bool
     #: Seconds after which solving is given up.
@@ -67,17 +69,23 @@ class Theorem:
         m = Module()
         # Reset is power-up: the initial state of the registers.
         m.domains.sync = sync = ClockDomain(reset_less=True)
-        conditions = self.state(m) or []
+        conditions = self.state(m, **(self.smaller if example else {})) or []
         if example:
             m.d.comb += [Assume(condition) for condition in conditions]
         return rtlil.convert(m, name="top", ports=[sync.clk])
 
 
 def theorem(
-    *, k: int, reach: int, parameters: str = "none", long: bool = False, timeout: int = 60
+    *,
+    k: int,
+    reach: int,
+    parameters: str = "none",
+    smaller: dict[str, int] | None = None,
+    long: bool = False,
+    timeout: int = 60,
 ) -> Callable[[Statement], Theorem]:
     """Make a `Theorem` of a function."""
-    return lambda state: Theorem(state, k, reach, parameters, long, timeout)
+    return lambda state: Theorem(state, k, reach, parameters, smaller or {}, long, timeout)
 
 
 class Subject:
@@ -108,6 +116,13 @@ class Subject:
         if len(found) != 1:
             raise LookupError(f"{len(found)} signals {name!r} are driven in {'.'.join(path) or 'it'}")
         return found.popitem()[1]
+
+    def row(self, address: Value, *path: str) -> Signal:
+        """What the memory at `path` holds at `address`."""
+        memory = self._inside(path)
+        row = Signal(memory._data.shape, name="row")
+        memory.read_port(domain="comb", addr=address, data=row, en=Const(1), transparent_for=())
+        return row
 
     def fsm(self, *path: str, name: str = "state"):
         """The state machine of that name, for its `ongoing`."""

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from formal import transceiver, uart
+from formal import loop, transceiver, uart
 from formal.theorem import Theorem
 
 __all__ = ["THEOREMS", "table"]
 
-THEOREMS = [
-    found for module in (uart, transceiver) for found in vars(module).values() if isinstance(found, Theorem)
-]
+MODULES = (uart, transceiver, loop)
+THEOREMS = [it for module in MODULES for it in vars(module).values() if isinstance(it, Theorem)]
 
 
 def table() -> str:
@@ -18,5 +17,8 @@ def table() -> str:
     for it in THEOREMS:
         by = "make verify" if it.long else "make test"
         place = f"`{it.file}::{it.name}`"
-        lines.append(f"| {place} | {it.says} | {it.parameters} | {it.k} | {it.reach} cycles | `{by}` |")
+        reach = ", ".join(
+            [f"{it.reach} cycles", *(f"`{name}` {value}" for name, value in it.smaller.items())]
+        )
+        lines.append(f"| {place} | {it.says} | {it.parameters} | {it.k} | {reach} | `{by}` |")
     return "\n".join(lines) + "\n"
