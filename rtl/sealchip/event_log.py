@@ -169,7 +169,8 @@ class EventLog(wiring.Component):
             with m.State("walk-loaded"):
                 m.d.sync += slot.eq(slot - 1)
                 m.next = "walk"
-                with m.If(entry.blank | (entry.valid & entry.acked)):
+                # Round the whole ring without a blank slot: the flash is dead.
+                with m.If(entry.blank | (entry.valid & entry.acked) | (slot == head)):
                     m.next = "idle"
                 with m.Elif(entry.valid):
                     m.d.sync += tail.eq(slot)
@@ -214,7 +215,7 @@ class EventLog(wiring.Component):
                 m.next = "nth"
                 with m.If(entry.valid):
                     m.d.sync += [remaining.eq(remaining - 1), self.found.eq(remaining == 0)]
-                with m.If(entry.blank | (entry.valid & (remaining == 0))):
+                with m.If(entry.blank | (entry.valid & (remaining == 0)) | (slot == head)):
                     m.next = "done"
             with m.State("acknowledge"):
                 m.d.comb += [

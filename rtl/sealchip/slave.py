@@ -29,7 +29,8 @@ class Slave(wiring.Component):
     The one write that is taken is a challenge, with any password: it changes nothing but what the records
     say that are answered from then on, until the next challenge or power-up.
 
-    *Timing:* the answer starts when the line has been quiet for `TD_MS` after the request.
+    *Timing:* the answer starts when the line has been quiet for `TD_MS` after the request; another frame
+    before that cancels it.
 
     Members
     -------
@@ -104,7 +105,10 @@ class Slave(wiring.Component):
                     with m.If(~self.log_found):
                         refuse(ERR_NO_DATA)
             with m.State("delay"):
-                with m.If(self.quiet_ms >= TD_MS):
+                # Another frame already: whoever asked no longer waits, and `head` is no longer the request's.
+                with m.If(self.frame):
+                    m.next = "idle"
+                with m.Elif(self.quiet_ms >= TD_MS):
                     m.next = "send"
             with m.State("send"):
                 m.d.comb += self.send.eq(1)

@@ -475,6 +475,14 @@ def test_silence(settled: Bench, raw: bytes) -> None:
     assert len(settled.ask(requests.read_address())) == 1
 
 
+def test_another_frame_cancels_the_answer(settled: Bench) -> None:
+    """Two requests without waiting: only the second one is answered, with its own item."""
+    first, second = (requests.read(seal_address(1), di) for di in (Di.ADDRESS, Di.ASSET_NUMBER))
+    settled.pair.write(0, first.encode(0) + second.encode(0))
+    settled.run(1.5)
+    assert [heard.frame.di for heard in settled.heard] == [Di.ASSET_NUMBER]
+
+
 def test_noise_is_silence_and_passes(settled: Bench) -> None:
     settled.pair.noise(0.3, 1.0)
     settled.run(3.0)

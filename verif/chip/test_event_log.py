@@ -210,3 +210,24 @@ def test_nothing_happens_before_enable():
             await log.ctx.tick()
 
     with_log(Ring(SMALL), story)
+
+
+class Dead(Ring):
+    """A flash that reads zero, whatever is done to it."""
+
+    def _change(self, position, value, torn):
+        self.content[position] = 0
+
+
+def test_a_dead_flash_does_not_hold_the_log():
+    """Nothing is blank and nothing valid: the walks end after one round, and nothing is found."""
+    flash = Dead(SMALL)
+    flash.content[:] = bytes(len(flash.content))
+
+    async def story(log):
+        await log.power_up()
+        assert await log.oldest() is None
+        assert await log.nth(0) is None
+        assert not log.ctx.get(log.log.pending)
+
+    with_log(flash, story)
