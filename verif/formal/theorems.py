@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from formal import loop, transceiver, uart
+from formal import bus, loop, transceiver, uart
 from formal.theorem import Theorem
 
 __all__ = ["THEOREMS", "table"]
 
-MODULES = (uart, transceiver, loop)
+MODULES = (uart, transceiver, bus, loop)
 THEOREMS = [it for module in MODULES for it in vars(module).values() if isinstance(it, Theorem)]
 
 
