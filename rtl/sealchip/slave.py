@@ -70,18 +70,21 @@ class Slave(wiring.Component):
             m.d.sync += [self.message.eq(Message.REFUSE), self.error.eq(error)]
             m.next = "delay"
 
+        def take_request():
+            with m.If(mine & (head.control == READ) & (head.length >= 4)):
+                m.next = "read"
+            with m.Elif(mine & (head.control == WRITE) & (head.length >= 12)):
+                refuse(ERR_NOT_AUTHORISED)
+                with m.If((head.di == Di.CHALLENGE) & (head.length == CHALLENGE_LENGTH)):
+                    m.d.sync += [self.challenged.eq(1), self.challenge.eq(head.tail)]
+                    answer(Message.ANSWER_WRITE)
+            with m.Elif(mine & (head.control == READ_ADDRESS) & (head.length == 0)):
+                answer(Message.ANSWER_ADDRESS)
+
         with m.FSM(name="state") as fsm:
             m.d.comb += self.busy.eq(~fsm.ongoing("idle"))
             with m.State("idle"):
-                with m.If(mine & (head.control == READ) & (head.length >= 4)):
-                    m.next = "read"
-                with m.Elif(mine & (head.control == WRITE) & (head.length >= 12)):
-                    refuse(ERR_NOT_AUTHORISED)
-                    with m.If((head.di == Di.CHALLENGE) & (head.length == CHALLENGE_LENGTH)):
-                        m.d.sync += [self.challenged.eq(1), self.challenge.eq(head.tail)]
-                        answer(Message.ANSWER_WRITE)
-                with m.Elif(mine & (head.control == READ_ADDRESS) & (head.length == 0)):
-                    answer(Message.ANSWER_ADDRESS)
+                take_request()
             with m.State("read"):
                 m.d.sync += self.log_nth.eq(0)
                 with m.Switch(head.di):
@@ -108,6 +111,7 @@ class Slave(wiring.Component):
                 # Another frame already: whoever asked no longer waits, and `head` is no longer the request's.
                 with m.If(self.frame):
                     m.next = "idle"
+                    take_request()
                 with m.Elif(self.quiet_ms >= TD_MS):
                     m.next = "send"
             with m.State("send"):
