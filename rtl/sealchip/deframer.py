@@ -46,7 +46,8 @@ class Deframer(wiring.Component):
     address, byte: read port of the identity.
 
     Guarantees: `verif/chip/test_deframer.py::test_accepts_exactly_the_frames`,
-    `test_hears_what_the_host_hears`, `test_a_frame_cut_short_ends_with_the_silence`, `test_addresses`.
+    `test_hears_what_the_host_hears`, `test_a_frame_cut_short_ends_with_the_silence`, `test_addresses`;
+    proof: `verif/formal/deframer.py::accepts_exactly_the_frames`.
     """
 
     valid: In(1)
