@@ -1,8 +1,10 @@
 """Theorems about characters: 8E1 as DL/T 645-2007 wants it, sent and received."""
 
-from amaranth.hdl import Assert, Assume, C, Cat, Cover, Module, Mux, Signal, Value
+from amaranth.asserts import AnySeq
+from amaranth.hdl import Array, Assert, Assume, C, Cat, Cover, Module, Mux, Signal, Value
 from formal.theorem import Subject, past, theorem
 
+from sealchip.uart_rx import Receiver
 from sealchip.uart_tx import Transmitter
 
 #: One bit of 600 baud at the fastest clock, 48 MHz: no chip has a larger divisor.
@@ -71,3 +73,75 @@ def transmitter_sends_8e1(m: Module) -> list[Value]:
         Cover(past(m, tx.abort & sending & (bit == 5))),
     ]
     return [tx.divisor == 8, tx.i.valid & (tx.i.payload == 0xA5), ~tx.abort | (bit == 5)]
+
+
+@theorem(k=1, reach=100, parameters="any constant divisor from 8 to 80 000")
+def receiver_takes_every_byte(m: Module) -> list[Value]:
+    """Of a line with nothing but 8E1 characters, whatever their bytes and the pauses between them, each byte
+    is told once, without an error, in the middle of its stop bit; though each edge may be early or late by up
+    to one cycle and 2.5 % of the time since the character began.
+    """
+    rx = Receiver(DIVISOR_MAX)
+    dut = Subject(m, rx, driven=(rx.i,))
+    m.d.comb += Assume((rx.divisor >= 8) & (rx.divisor <= DIVISOR_MAX))
+    m.d.comb += Assume(rx.divisor == past(m, rx.divisor, init=8))
+
+    # The sender. `slot` and `cycle` are the time since the character began, counted in our own bits; `bit` is
+    # what the line has, another one than `slot` only near the edge between the two.
+    begins, advances = AnySeq(1), AnySeq(1)
+    was_sending, was_slot, was_cycle = Signal(), Signal(4), Signal(range(DIVISOR_MAX))
+    was_bit, was_byte = Signal(4), Signal(8)
+    sending = begins | was_sending
+    slot, cycle = Mux(begins, 0, was_slot), Mux(begins, 0, was_cycle)
+    bit = Mux(begins, 0, was_bit + (was_sending & advances))[:4]
+    byte = Mux(begins, AnySeq(8), was_byte)
+    # 40 times the deviation that is allowed of the edges before and behind `slot`.
+    times = Array(n * rx.divisor + 40 for n in range(12))
+    late = (bit + 1 == slot) & (40 * cycle < times[slot])
+    early = (bit == slot + 1) & (40 * (rx.divisor - cycle) <= times[slot + 1])
+    may_begin = (was_slot == 10) & (40 * (rx.divisor - was_cycle) <= times[11])
+    m.d.comb += [
+        Assume(~begins | ~was_sending | may_begin),
+        Assume(~sending | (bit <= 10)),
+        Assume(~sending | (bit == slot) | late | early),
+        rx.i.eq(~sending | character(byte).bit_select(bit, 1)),
+    ]
+    slot_ends = cycle == rx.divisor - 1
+    m.d.sync += [
+        was_sending.eq(sending & ~((slot == 10) & slot_ends)),
+        was_slot.eq(slot + slot_ends),
+        was_cycle.eq(Mux(slot_ends, 0, cycle + 1)),
+        was_bit.eq(bit),
+        was_byte.eq(byte),
+    ]
+
+    half = rx.divisor >> 1
+    m.d.comb += Assert(rx.valid == (sending & (slot == 10) & (cycle == half)))
+    m.d.comb += Assert(~rx.valid | ((rx.data == byte) & ~rx.error))
+
+    # Invariants: what the receiver has by then.
+    state, time, count = dut.fsm(), dut.signal("time"), dut.signal("bit")
+    sampled = slot + (cycle > half)  # the start bit is one of them
+    in_start = sending & (sampled == 0) & (cycle != 0)
+    in_bits = sending & (sampled >= 1) & (sampled <= 10)
+    m.d.comb += [
+        Assert(~was_sending | ((was_slot <= 10) & (was_cycle < rx.divisor))),
+        Assert(~was_sending | (was_slot != 0) | (was_cycle != 0)),
+        Assert(state.ongoing("start") == in_start),
+        Assert(state.ongoing("bits") == in_bits),
+        Assert(~state.ongoing("break")),
+    ]
+    with m.If(in_start | in_bits):
+        m.d.comb += Assert(time == Mux(in_bits & (cycle > half), rx.divisor, 0) + half + 1 - cycle)
+    with m.If(in_start):
+        m.d.comb += [Assert(count == 0), Assert(~dut.signal("parity"))]
+    with m.If(in_bits):
+        m.d.comb += Assert(count == sampled - 1)
+    for n in range(10):
+        bits = character(byte)[1 : 1 + n]
+        with m.If(in_bits & (count == n)):
+            m.d.comb += Assert(dut.signal("parity") == bits.xor())
+            m.d.comb += Assert(rx.data[8 - min(n, 8) :] == bits[:8])
+
+    m.d.comb += [Cover(rx.valid & (byte == 0xA5)), Cover(begins & was_sending), Cover(late), Cover(early)]
+    return [rx.divisor == 8, byte == 0xA5, (bit == slot) | (slot == 9), begins == (~was_sending | may_begin)]
