@@ -318,7 +318,7 @@ GENERATED: dict[str, Callable[[], str]] = {
     "commands": command_reference,
     "control port": control_port,
     # The routes are made without what they serve: nobody calls them here.
-    "http metering": lambda: routes(metering_app(*[cast("Any", None)] * 4)),
+    "http metering": lambda: routes(metering_app(*[cast("Any", None)] * 5)),
     "http marketing": lambda: routes(events_in(cast("Any", None)), json_out(cast("Any", None), None)),
 }
 

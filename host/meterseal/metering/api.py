@@ -12,8 +12,10 @@ from meterseal.metering import bindings, terminals
 from meterseal.metering.reading import BadAnswerError, From, OnDemand, UnknownSealError, document
 from meterseal.metering.registry import Registry
 from meterseal.metering.station import OfflineError, Station, UnansweredError
+from meterseal.metering.verification import Verifier
 from meterseal.store import alarms, diagnostics, events, outbox
 from meterseal.store.database import Database
+from meterseal.store.events import SealEvent
 
 __all__ = ["create_app"]
 
@@ -22,7 +24,9 @@ _Limit = Annotated[int, Query(ge=1, le=1000)]
 _Address = Annotated[str, Path(pattern=r"^\d{1,12}$")]
 
 
-def create_app(database: Database, station: Station, registry: Registry, on_demand: OnDemand) -> FastAPI:
+def create_app(
+    database: Database, station: Station, registry: Registry, on_demand: OnDemand, verifier: Verifier
+) -> FastAPI:
     """The application; it only reads the store, and asks terminals through `on_demand`."""
     app = FastAPI(title="meterseal metering", description="Seal monitoring of the metering automation system")
 
@@ -46,7 +50,7 @@ def create_app(database: Database, station: Station, registry: Registry, on_dema
                 found = [one for one in events.after(conn, after, limit) if seal in (None, one.seal)]
             else:
                 found = events.history(conn, seal, limit)
-            return {"events": [{"id": event.id} | events.document(event) for event in found]}
+            return {"events": [_event(event, verifier) for event in found]}
 
     @app.get("/api/alarms")
     def list_alarms(seal: str | None = None, active: bool = False, limit: _Limit = 100) -> dict[str, Any]:
@@ -73,11 +77,16 @@ def create_app(database: Database, station: Station, registry: Registry, on_dema
 
     @app.post("/api/seals/{address}/read")
     async def read(
-        address: _Address, asked: Annotated[From, Query(alias="from")] = From.SEAL
+        address: _Address,
+        asked: Annotated[From, Query(alias="from")] = From.SEAL,
+        challenge: bool = False,
     ) -> dict[str, Any]:
-        """Read the newest record now, from the seal or (`from=meter`) from its meter."""
+        """Read the newest record now, from the seal or (`from=meter`) its meter; `challenge=1`: proved."""
+        if challenge and asked is not From.SEAL:
+            raise HTTPException(422, "only the seal itself can answer a challenge")
+        seal = address.zfill(12)
         try:
-            return document(await on_demand.read(address.zfill(12), asked))
+            return document(await (on_demand.challenge(seal) if challenge else on_demand.read(seal, asked)))
         except UnknownSealError as error:
             raise HTTPException(404, str(error)) from error
         except OfflineError as error:
@@ -88,6 +97,11 @@ def create_app(database: Database, station: Station, registry: Registry, on_dema
             raise HTTPException(502, str(error)) from error
 
     return app
+
+
+def _event(event: SealEvent, verifier: Verifier) -> dict[str, Any]:
+    signature = verifier.judge(event.record).value
+    return {"id": event.id} | events.document(event) | {"signature": signature}
 
 
 def _seals(conn: Connection, registry: Registry) -> list[dict[str, Any]]:

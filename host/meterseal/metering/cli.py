@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from meterseal.metering.keys_cli import keys
 from meterseal.store.cli import add_queries
 
 __all__ = ["app"]
@@ -16,6 +17,7 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 add_queries(app)
+app.add_typer(keys, name="keys")
 
 
 @app.command()
@@ -41,6 +43,13 @@ def run(
     silence: Annotated[
         float, typer.Option("--silence", min=1.0, help="Heartbeats without a word: terminal lost.")
     ] = 2.5,
+    master_key: Annotated[
+        Path | None,
+        typer.Option("--master-key", help="File with the key that the seals' keys are encrypted under."),
+    ] = None,
+    allow_unsigned: Annotated[
+        bool, typer.Option("--allow-unsigned", help="Believe unsigned records of seals that have a key.")
+    ] = False,
     clock_drift: Annotated[
         float, typer.Option("--clock-drift", min=1.0, help="Accepted error of a meter's clock, s.")
     ] = 60.0,
@@ -77,6 +86,7 @@ def run(
         store=store,
         marketing=marketing,
         registry=Registry.load(registry, terminal or []),
+        master_key=master_key,
         settings=Settings(
             heartbeat=heartbeat,
             silence=silence,
@@ -86,6 +96,7 @@ def run(
             request_timeout=request_timeout,
             bus_timeout=bus_timeout,
             connections=connections,
+            allow_unsigned=allow_unsigned,
         ),
     )
     asyncio.run(until_signal(serve(options, Trace("metering", as_json=as_json))))
@@ -96,6 +107,9 @@ def read(
     url: Annotated[str, typer.Option("--url", help="The running system's API.")],
     seal: Annotated[str, typer.Option("--seal", metavar="ADDRESS", help="The seal to read.")],
     asked: Annotated[str, typer.Option("--from", help="Ask the `seal` itself or its `meter`.")] = "seal",
+    challenge: Annotated[
+        bool, typer.Option("--challenge", help="Let the seal prove that the answer is of now.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> None:
     """Read a seal's newest record now, through its terminal."""
@@ -109,9 +123,9 @@ def read(
         raise typer.BadParameter("expected seal or meter", param_hint="--from")
     try:
         # The system itself gives up earlier, with a better reason.
-        answer = httpx.post(
-            f"{url.rstrip('/')}/api/seals/{seal}/read", params={"from": asked}, timeout=120, trust_env=False
-        )
+        path = f"{url.rstrip('/')}/api/seals/{seal}/read"
+        params = httpx.QueryParams({"from": asked, "challenge": challenge})
+        answer = httpx.post(path, params=params, timeout=120, trust_env=False)
         body = answer.json()
     except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
         raise Failure(f"{url}: no answer of a metering system: {error}") from error
@@ -120,4 +134,5 @@ def read(
     if as_json:
         typer.echo(json.dumps(body, ensure_ascii=False))
     else:
-        typer.echo("{read_at} {seal} {counter} {kind} {state} known={known}".format_map(body))
+        line = "{read_at} {seal} {counter} {kind} {state} known={known} verified={verified}"
+        typer.echo(line.format_map(body))

@@ -1,7 +1,7 @@
 """What a terminal's report becomes, in one transaction: event or alarm, judged, and handed on.
 
-Nothing is dropped: a report that cannot be read is kept as bytes, counted and alarmed. Everything may be
-repeated; a repetition changes nothing.
+Nothing is dropped: a report that cannot be read is kept as bytes, counted and alarmed, and so is one whose
+record is not proved to be the seal's. Everything may be repeated; a repetition changes nothing.
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ from sqlalchemy import Connection
 
 from meterseal import handover
 from meterseal.alarms import Code
-from meterseal.metering import bindings, standard_alarms
+from meterseal.metering import bindings, standard_alarms, withheld
 from meterseal.metering.changes import Changes, Told
 from meterseal.metering.monitor import Monitor, is_cover
 from meterseal.metering.registry import terminal_name
+from meterseal.metering.verification import Verdict, Verifier
 from meterseal.seal.layout import LayoutError
 from meterseal.store import diagnostics, ledger, outbox
 from meterseal.store.events import Outcome, SealEvent
@@ -44,10 +45,15 @@ class Taken:
 
 
 class Intake:
-    """Stores reports; every method works in the caller's transaction."""
+    """Stores reports; every method works in the caller's transaction.
 
-    def __init__(self, monitor: Monitor) -> None:
+    A record that `verifier` does not trust becomes no event, so it clears nothing
+    (`test_a_forged_closing_clears_nothing`).
+    """
+
+    def __init__(self, monitor: Monitor, verifier: Verifier) -> None:
         self._monitor = monitor
+        self._verifier = verifier
 
     def heard(self, conn: Connection, terminal: str, now: datetime) -> Taken:
         """A login or a heartbeat."""
@@ -63,7 +69,7 @@ class Intake:
         taken = Taken(raised=changes.raised, cleared=changes.cleared)
         try:
             if (frame.afn, frame.di) == (Afn.USER_DEFINED, UplinkDi.USER_DEFINED):
-                self._seal_report(changes, taken, frame, terminal, online_since)
+                self._seal_report(changes, taken, frame.content, terminal, frame.point, online_since)
             elif frame.afn == Afn.ALARM:
                 self._standard_alarm(changes, frame, terminal)
             else:
@@ -75,10 +81,30 @@ class Intake:
             self._unreadable(changes, frame, terminal, error)
         return taken
 
+    def retake(self, conn: Connection, now: datetime) -> list[Taken]:
+        """Take the withheld reports that are proved under the keys of today."""
+        done = []
+        for report in withheld.waiting(conn):
+            if not self._verifier.trusts(self._verifier.judge(report.record)):
+                continue
+            changes = Changes(conn, now)
+            taken = Taken(raised=changes.raised, cleared=changes.cleared)
+            self._seal_report(changes, taken, report.report, report.terminal, report.point, None)
+            changes.clear(Code.SEAL_AUTH_FAIL, report.seal, report.counter)
+            withheld.taken(conn, report.id, now)
+            done.append(taken)
+        return done
+
     def _seal_report(
-        self, changes: Changes, taken: Taken, frame: Frame, terminal: str, online_since: datetime | None
+        self,
+        changes: Changes,
+        taken: Taken,
+        content: bytes,
+        terminal: str,
+        point: int | None,
+        online_since: datetime | None,
     ) -> None:
-        report = SealReport.decode(frame.content)
+        report = SealReport.decode(content)
         event = SealEvent.of(
             report.entry.record,
             meter=report.meter,
@@ -87,18 +113,43 @@ class Intake:
             received_at=report.entry.received_at,
             stored_at=changes.at,
         )
+        verdict = self._verifier.judge(event.record)
+        if not self._verifier.trusts(verdict):
+            self._withhold(changes, event, verdict, content, point)
+            return
         recorded = ledger.record(changes.conn, event, changes.at)
         changes.note(recorded)
         taken.event, taken.outcome = event, recorded.outcome
         if recorded.outcome is Outcome.CONFLICT:
             diagnostics.count(changes.conn, "conflict", event.seal, at=changes.at, raw=event.record)
             self._hand_on(changes, event, f"{handover.key(event)}-{_digest(event)}")
+            if verdict is Verdict.VERIFIED:
+                detail = "signed by the seal, and not what it had said under this number"
+                changes.raise_alarm(Code.SEAL_REPLAY, event.seal, event.counter, detail)
         if recorded.outcome is Outcome.NEW:
-            if frame.point is not None:
-                at = (report.meter, terminal, frame.point, changes.at)
+            if point is not None:
+                at = (report.meter, terminal, point, changes.at)
                 bindings.bind(changes.conn, event.seal, *at)
             self._monitor.stored(changes, event, online_since)
             self._hand_on(changes, event, handover.key(event))
+
+    def _withhold(
+        self, changes: Changes, event: SealEvent, verdict: Verdict, report: bytes, point: int | None
+    ) -> None:
+        diagnostics.count(changes.conn, "withheld", event.seal, at=changes.at, raw=event.record)
+        withheld.keep(
+            changes.conn,
+            seal=event.seal,
+            counter=event.counter,
+            record=event.record,
+            report=report,
+            terminal=str(event.terminal),
+            point=point,
+            at=changes.at,
+        )
+        said = f"{event.kind.name.lower()}, {event.state.name.lower()}"
+        detail = f"report by terminal {event.terminal}: {verdict.reason}; it says {said}; kept, no event"
+        changes.raise_alarm(Code.SEAL_AUTH_FAIL, event.seal, event.counter, detail)
 
     def _hand_on(self, changes: Changes, event: SealEvent, key: str) -> None:
         outbox.put(changes.conn, TOPIC, key, handover.encode(event), changes.at)

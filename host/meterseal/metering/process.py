@@ -18,17 +18,21 @@ from meterseal.clock import Clock, SystemClock
 from meterseal.errors import Failure
 from meterseal.io.endpoint import bound_to, listening
 from meterseal.io.http import serve_http
+from meterseal.metering import keys
 from meterseal.metering.api import create_app
 from meterseal.metering.changes import Changes, tell
 from meterseal.metering.delivery import Delivery
 from meterseal.metering.intake import Intake
+from meterseal.metering.keys import MasterKey
 from meterseal.metering.monitor import Monitor
 from meterseal.metering.reading import OnDemand
 from meterseal.metering.registry import Registry
 from meterseal.metering.settings import Settings
 from meterseal.metering.station import Station
 from meterseal.metering.tables import PART
+from meterseal.metering.verification import Verifier
 from meterseal.store.database import Database
+from meterseal.store.ownership import sole_owner
 from meterseal.store.writer import Writer
 from meterseal.trace import Trace
 
@@ -42,7 +46,10 @@ _OWN_FILES = 100
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """Where the process listens, keeps and delivers; without `marketing` events wait in the outbox."""
+    """Where the process listens, keeps and delivers; without `marketing` events wait in the outbox.
+
+    `master_key` is the file with the key that the seals' keys in the store are encrypted under.
+    """
 
     listen: str
     http: str
@@ -50,17 +57,22 @@ class Options:
     marketing: str | None = None
     registry: Registry = field(default_factory=Registry)
     settings: Settings = field(default_factory=Settings)
+    master_key: Path | None = None
 
 
 async def run(options: Options, trace: Trace, clock: Clock | None = None) -> None:
-    """Serve until cancelled; a `Failure` when an address is taken or the store is of no use."""
+    """Serve until cancelled; a `Failure` when an address is taken, or store or master key are of no use."""
+    master = None if options.master_key is None else MasterKey.read(options.master_key)
     with (
         listening(options.listen) as uplink,
         listening(options.http) as http,
+        sole_owner(options.store),
         closing(Database(options.store, PART)) as database,
     ):
+        with database.reading() as conn:
+            verifier = Verifier(keys.load(conn, master), allow_unsigned=options.settings.allow_unsigned)
         try:
-            await _serve(options, trace, clock or SystemClock(), database, uplink, http)
+            await _serve(options, trace, clock or SystemClock(), database, verifier, uplink, http)
         except* DatabaseError as errors:
             reason = _first(errors)
         else:
@@ -73,6 +85,7 @@ async def _serve(
     trace: Trace,
     clock: Clock,
     database: Database,
+    verifier: Verifier,
     uplink: socket.socket,
     http: socket.socket,
 ) -> None:
@@ -82,10 +95,15 @@ async def _serve(
     monitor = Monitor(settings, registry)
     delivery = options.marketing and Delivery(options.marketing, database, writer, trace, clock)
     wake = delivery.wake if delivery else _nobody_to_wake
-    station = Station(settings, Intake(monitor), writer, trace, clock, wake)
-    app = create_app(database, station, registry, OnDemand(station, database, registry, settings, clock))
+    intake = Intake(monitor, verifier)
+    station = Station(settings, intake, writer, trace, clock, wake)
+    on_demand = OnDemand(station, database, registry, verifier)
+    app = create_app(database, station, registry, on_demand, verifier)
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(writer.run())
+        # Before any new report: what had been withheld is older.
+        for taken in await writer.do(partial(intake.retake, now=clock.now())):
+            station.tell(taken)
         tasks.create_task(_watch(monitor, writer, trace, clock))
         tasks.create_task(serve_http(app, http))
         if delivery:

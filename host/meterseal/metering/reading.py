@@ -1,27 +1,40 @@
-"""On-demand reading (召测): the newest record of one seal, through its terminal, from seal or meter."""
+"""On-demand reading (召测): the newest record of one seal, through its terminal, from seal or meter.
+
+With a challenge the seal itself proves that the answer is its own and of now: it signs four bytes that nobody
+could foresee.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import asyncio
+import secrets
+from collections import defaultdict
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import partial
 
-from meterseal.clock import Clock, isoformat
+from sqlalchemy import Connection
+
+from meterseal.alarms import Code
+from meterseal.clock import isoformat
 from meterseal.dlt645 import requests
+from meterseal.dlt645.control import Function
 from meterseal.dlt645.frame import Frame, FrameError
 from meterseal.metering import bindings
+from meterseal.metering.changes import Changes, tell
 from meterseal.metering.registry import Registry
-from meterseal.metering.settings import Settings
 from meterseal.metering.station import Station
+from meterseal.metering.verification import Verdict, Verifier
 from meterseal.seal.layout import LayoutError
-from meterseal.seal.record import SealRecord
+from meterseal.seal.record import Flags, SealRecord
 from meterseal.store import events
 from meterseal.store.database import Database
 from meterseal.store.events import SealEvent
 from meterseal.uplink.codes import Afn, UplinkDi
 from meterseal.uplink.frame import point_da
 from meterseal.uplink.relay import RelayAnswer, RelayError, RelayRequest
-from sealchip.interface import Di
+from sealchip.interface import RECORD, Di
 
 __all__ = ["BadAnswerError", "From", "OnDemand", "Reading", "UnknownSealError", "document"]
 
@@ -47,7 +60,8 @@ class Reading:
 
     `known`: the same fact is stored already; False also where a stored one contradicts it. `occurred_at` is
     the stored event's; of an unknown one the time of reading less the record's age, where the seal itself
-    said it (a meter repeats the age of the day it took the report), else None.
+    said it (a meter repeats the age of the day it took the report), else None. `challenge` is what the seal
+    was given to sign, if anything.
     """
 
     record: SealRecord
@@ -58,38 +72,93 @@ class Reading:
     known: bool
     meter: str
     terminal: str
+    verdict: Verdict
+    challenge: bytes | None = None
+
+    @property
+    def echoes(self) -> bool:
+        """The record carries the challenge, where there was one."""
+        if self.challenge is None:
+            return True
+        return Flags.CHALLENGED in self.record.flags and self.record.challenge == self.challenge
+
+    @property
+    def verified(self) -> bool:
+        """The seal said this; with a challenge: just now."""
+        return self.verdict is Verdict.VERIFIED and self.echoes
 
 
 class OnDemand:
-    """Reads a seal's newest record now. Reading stores nothing: events enter by reports alone."""
+    """Reads a seal's newest record now. Reading stores no event: those enter by reports alone.
 
-    def __init__(
-        self, station: Station, database: Database, registry: Registry, settings: Settings, clock: Clock
-    ) -> None:
+    A record that is not the seal's, or an old one in place of a challenged one, is alarmed
+    (`test_a_forged_answer_is_alarmed`, `test_an_old_answer_is_a_replay`).
+    """
+
+    def __init__(self, station: Station, database: Database, registry: Registry, verifier: Verifier) -> None:
         self._station = station
         self._database = database
         self._registry = registry
-        self._settings = settings
-        self._clock = clock
+        self._verifier = verifier
+        self._challenged: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def read(self, seal: str, asked: From) -> Reading:
         """The record; raises `UnknownSealError`, `OfflineError`, `UnansweredError` or `BadAnswerError`."""
-        meter, terminal, point = self._way(seal)
-        request = requests.read(seal if asked is From.SEAL else meter, Di.RECORD_NEWEST)
-        relay = RelayRequest(request.encode(), timeout=self._settings.bus_timeout)
-        answer = await self._station.ask(terminal, Afn.RELAY, point_da(point), UplinkDi.RELAY, relay.encode())
-        now = self._clock.now()
+        reading = await self._read(seal, asked)
+        await self._alarm(reading)
+        return reading
+
+    async def challenge(self, seal: str) -> Reading:
+        """The record as the seal itself signs it over a new challenge; raises what `read` raises."""
+        # A seal knows one challenge at a time.
+        async with self._challenged[seal]:
+            reading = await self._read_challenged(seal)
+            if not reading.echoes:
+                # Somebody else on the pair may have challenged the seal in between, or its power failed.
+                reading = await self._read_challenged(seal)
+        await self._alarm(reading)
+        return reading
+
+    async def _read_challenged(self, seal: str) -> Reading:
+        challenge = secrets.token_bytes(RECORD["challenge"].width)
+        await self._ask(seal, requests.write(seal, Di.CHALLENGE, challenge))
+        return replace(await self._read(seal, From.SEAL), challenge=challenge)
+
+    async def _read(self, seal: str, asked: From) -> Reading:
+        meter, terminal, _ = self._way(seal)
+        raw = await self._ask(seal, requests.read(seal if asked is From.SEAL else meter, Di.RECORD_NEWEST))
+        now = self._station.clock.now()
         try:
-            raw = _record(answer.afn, answer.content, request)
-            record = SealRecord.decode(raw)
-        except (RelayError, FrameError, LayoutError) as error:
+            record, verdict = SealRecord.decode(raw), self._verifier.judge(raw)
+        except LayoutError as error:
             raise BadAnswerError(str(error)) from error
         if record.seal != seal:
             raise BadAnswerError(f"{raw.hex(' ').upper()}: this is the record of seal {record.seal}")
         stored = self._stored(record)
         at = now - timedelta(seconds=record.age) if asked is From.SEAL else None
         occurred_at = stored.occurred_at if stored else at
-        return Reading(record, raw, asked, now, occurred_at, stored is not None, meter, terminal)
+        return Reading(record, raw, asked, now, occurred_at, stored is not None, meter, terminal, verdict)
+
+    async def _ask(self, seal: str, request: Frame) -> bytes:
+        """Content of the answer to a request that the seal's terminal passes on."""
+        _, terminal, point = self._way(seal)
+        relay = RelayRequest(request.encode(), timeout=self._station.settings.bus_timeout)
+        answer = await self._station.ask(terminal, Afn.RELAY, point_da(point), UplinkDi.RELAY, relay.encode())
+        try:
+            return _content(answer.afn, answer.content, request)
+        except (RelayError, FrameError) as error:
+            raise BadAnswerError(str(error)) from error
+
+    async def _alarm(self, reading: Reading) -> None:
+        if not self._verifier.trusts(reading.verdict):
+            code, why = Code.SEAL_AUTH_FAIL, reading.verdict.reason
+        elif reading.verdict is Verdict.VERIFIED and not reading.echoes:
+            code, why = Code.SEAL_REPLAY, f"challenge {_hex(reading.challenge)} is not echoed"
+        else:
+            return
+        detail = f"read from the {reading.asked} by terminal {reading.terminal}: {why}"
+        changes = await self._station.writer.do(partial(_raise, code=code, reading=reading, detail=detail))
+        tell(self._station.trace, changes.raised, changes.cleared)
 
     def _way(self, seal: str) -> tuple[str, str, int]:
         with self._database.reading() as conn:
@@ -107,7 +176,13 @@ class OnDemand:
         return stored if stored is not None and stored.fact == record.fact.encode() else None
 
 
-def _record(afn: int, content: bytes, request: Frame) -> bytes:
+def _raise(conn: Connection, code: Code, reading: Reading, detail: str) -> Changes:
+    changes = Changes(conn, reading.read_at)
+    changes.raise_alarm(code, reading.record.seal, reading.record.counter, detail)
+    return changes
+
+
+def _content(afn: int, content: bytes, request: Frame) -> bytes:
     if afn == Afn.CONFIRM:
         raise RelayError("the terminal refuses to pass the request on")
     raw = RelayAnswer.decode(content).frame
@@ -116,7 +191,8 @@ def _record(afn: int, content: bytes, request: Frame) -> bytes:
     answer = Frame.decode(raw)
     if answer.refused:
         raise RelayError(f"{raw.hex(' ').upper()}: the request was refused")
-    same = (answer.address, answer.function, answer.di) == (request.address, request.function, request.di)
+    item = request.di if request.function == Function.READ else None  # a write is answered without one
+    same = (answer.address, answer.function, answer.di) == (request.address, request.function, item)
     if not (answer.from_slave and same):
         raise RelayError(f"{raw.hex(' ').upper()}: this answers something else")
     return answer.content
@@ -133,4 +209,11 @@ def document(reading: Reading) -> dict[str, object]:
         "from": reading.asked.value,
         "read_at": isoformat(reading.read_at),
         "known": reading.known,
+        "signature": reading.verdict.value,
+        "challenge": _hex(reading.challenge),
+        "verified": reading.verified,
     }
+
+
+def _hex(raw: bytes | None) -> str | None:
+    return None if raw is None else raw.hex().upper()

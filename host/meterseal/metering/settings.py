@@ -27,6 +27,8 @@ class Settings:
     bus_timeout: int = 5
     #: Connections served at a time.
     connections: int = 10_000
+    #: A seal whose key is known may send unsigned records: they are believed.
+    allow_unsigned: bool = False
 
     @property
     def patience(self) -> float:

@@ -116,6 +116,16 @@ class Station:
             del self._online[name]
             self.trace("lost", terminal=name, peer=connection.peer, reason=reason)
 
+    def tell(self, taken: Taken) -> None:
+        """Trace what was taken, and start handing it on; once it is durable."""
+        event = taken.event
+        if event is not None and taken.outcome is Outcome.NEW:
+            facts = {"boot": event.boot, "counter": event.counter, "kind": event.kind.name.lower()}
+            self.trace("event", seal=event.seal, **facts, state=event.state.name.lower())
+        if event is not None and taken.outcome is not Outcome.KNOWN:
+            self.stored()
+        tell(self.trace, taken.raised, taken.cleared)
+
 
 class _Connection:
     """One TCP connection of (normally) one terminal."""
@@ -225,7 +235,7 @@ class _Connection:
         for frame, done in zip(reports, taken, strict=True):
             if frame.con:
                 self._send(self._session.confirm(frame, done.understood))
-            self._tell(done)
+            self._station.tell(done)
 
     async def _link(self, event: Event) -> None:
         match event:
@@ -252,7 +262,9 @@ class _Connection:
                 self._station.logout(str(self._name), self, f"is {name} now")
             self._name, self._online_since = name, now
             self._station.login(name, self)
-        self._tell(await self._station.writer.do(partial(self._station.intake.heard, terminal=name, now=now)))
+        self._station.tell(
+            await self._station.writer.do(partial(self._station.intake.heard, terminal=name, now=now))
+        )
 
     async def _store(self, frame: Frame) -> Taken:
         work = partial(
@@ -267,15 +279,6 @@ class _Connection:
         self._station.trace("discarded", bytes=_hex(raw), reason=reason, peer=self.peer)
         detail, at = self._name or self._host, self._station.clock.now()
         await self._station.writer.do(partial(diagnostics.count, what=what, detail=detail, at=at, raw=raw))
-
-    def _tell(self, taken: Taken) -> None:
-        event, trace = taken.event, self._station.trace
-        if event is not None and taken.outcome is Outcome.NEW:
-            facts = {"boot": event.boot, "counter": event.counter, "kind": event.kind.name.lower()}
-            trace("event", seal=event.seal, **facts, state=event.state.name.lower())
-        if event is not None and taken.outcome is not Outcome.KNOWN:
-            self._station.stored()
-        tell(trace, taken.raised, taken.cleared)
 
     def _send(self, raw: bytes) -> None:
         self._station.trace("wire", wire="uplink", direction="tx", peer=self.peer, bytes=_hex(raw))

@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from meterseal.seal.record import JournalEntry, Kind, SealRecord, StateClass
+from meterseal.seal.signing import sign
 from meterseal.store import alarms, events
 from meterseal.store.database import Database
 from meterseal.uplink.alarm import AlarmState, CoverAlarm
@@ -38,8 +39,10 @@ class Make:
     seal, meter = SEAL, METER
 
     @staticmethod
-    def record(counter, kind=Kind.BOOT, state=StateClass.SEALED, *, seal=SEAL, **more):
-        return SealRecord(seal, 1, counter, kind, state, **more).encode()
+    def record(counter, kind=Kind.BOOT, state=StateClass.SEALED, *, seal=SEAL, key=None, **more):
+        """The 38 bytes; signed with `key` where there is one."""
+        record = SealRecord(seal, 1, counter, kind, state, **more)
+        return (record if key is None else sign(key, record)).encode()
 
     @classmethod
     def report(cls, counter, kind=Kind.BOOT, state=StateClass.SEALED, *, meter=METER, at=None, **more):
@@ -51,6 +54,10 @@ class Make:
     @classmethod
     def opened(cls, counter, **more):
         return cls.report(counter, Kind.OPENED, StateClass.OPEN, **more)
+
+    @classmethod
+    def closed(cls, counter, **more):
+        return cls.report(counter, Kind.CLOSED, StateClass.SEALED, **more)
 
     @staticmethod
     def cover(at, *, count=1, state=AlarmState.OCCURRED):

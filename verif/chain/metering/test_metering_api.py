@@ -209,7 +209,7 @@ def test_the_queries_of_the_running_system(metering, connect, make):
         (["--listen", "nowhere"], "'nowhere' is not HOST:PORT"),
         (["--listen", "{busy}"], "cannot listen on {busy}: Address already in use"),
         (["--http", "{busy}"], "cannot listen on {busy}: Address already in use"),
-        (["--store", "/no/such/folder/m.db"], "store /no/such/folder/m.db: unable to open database file"),
+        (["--store", "/no/such/folder/m.db"], "store /no/such/folder/m.db: No such file or directory"),
         (["--registry", "/no/such/file"], "registry /no/such/file: No such file"),
         (["--registry", "{bad}"], "registry {bad}, device 1: 'meter' is missing"),
         (["--marketing", "127.0.0.1:80"], "marketing '127.0.0.1:80': expected http://HOST:PORT"),

@@ -15,6 +15,7 @@ from meterseal.metering.monitor import Monitor
 from meterseal.metering.registry import Device, Registry
 from meterseal.metering.settings import Settings
 from meterseal.metering.tables import PART
+from meterseal.metering.verification import Verifier
 from meterseal.seal.record import Kind, StateClass
 from meterseal.store import alarms, diagnostics, events, outbox
 from meterseal.store.database import Database
@@ -32,7 +33,7 @@ class System:
     def __init__(self, path, registry):
         self.clock = ManualClock(START)
         self.monitor = Monitor(Settings(), registry)
-        self.intake = Intake(self.monitor)
+        self.intake = Intake(self.monitor, Verifier({}))
         self.database = Database(path, PART)
         self.login = START
 

@@ -235,10 +235,11 @@ def one_metering(tmp_path_factory):
     from meterseal.metering.registry import Registry
     from meterseal.metering.settings import Settings
     from meterseal.metering.tables import PART
+    from meterseal.metering.verification import Verifier
     from meterseal.store.database import Database
 
     database = Database(tmp_path_factory.mktemp("fuzz") / "metering.db", PART)
-    yield database, Intake(Monitor(Settings(), Registry())), SystemClock()
+    yield database, Intake(Monitor(Settings(), Registry()), Verifier({})), SystemClock()
     database.close()
 
 
