@@ -87,11 +87,15 @@ class EventLog(wiring.Component):
         slots = FLASH_LOG_SECTORS * sector_slots
 
         # All slot numbers wrap around the ring. Entries from `tail` to before `head` are unacknowledged.
-        head, tail = Signal(range(slots)), Signal(range(slots))
+        head = Signal(range(slots))
+        tail = Signal(range(slots))
         slot = Signal(range(slots))  # of the present operation
         next_slot = Signal.like(slot)
-        some, restored = Signal(), Signal()
-        boot, counter = Signal(32), Signal(32)  # of the newest entry; after restoring, this boot
+        next_head = Signal.like(head)
+        some = Signal()  # there is a valid entry
+        restored = Signal()
+        boot = Signal(32)  # of the newest entry; after restoring, of this power-up
+        counter = Signal(32)  # of the newest entry
 
         loaded = Signal()  # `tail` is the slot that FETCH_OLDEST loaded
         remaining = Signal(4)
@@ -111,6 +115,7 @@ class EventLog(wiring.Component):
             self.pending.eq(restored & (tail != head)),
             self.ready.eq(restored),
             next_slot.eq(slot + 1),
+            next_head.eq(head + 1),
             writer.index.eq(flash.index),
             writer.strobe.eq(flash.strobe),
             writer.boot.eq(boot),
@@ -238,11 +243,14 @@ class EventLog(wiring.Component):
                 ]
                 with m.If(flash.done):
                     m.d.comb += self.i.ready.eq(1)
-                    m.d.sync += [counter.eq(counter + 1), head.eq(head + 1), slot.eq(head + 1)]
+                    m.d.sync += [counter.eq(counter + 1), head.eq(next_head), slot.eq(next_head)]
                     m.next = "idle"
-                    with m.If(head % sector_slots == sector_slots - 1):
+                    # The next sector is needed. Unacknowledged entries in it are given up.
+                    with m.If(next_head % sector_slots == 0):
                         m.next = "erase"
-            # `slot` = `head` = first slot of the sector. Unacknowledged entries in it are given up.
+                        with m.If(in_sector(tail, next_head)):
+                            m.d.sync += [tail.eq(next_head + sector_slots), loaded.eq(0)]
+            # `slot` = `head` = first slot of the sector.
             with m.State("erase"):
                 m.d.comb += [flash.op.eq(FlashOp.ERASE), flash.start.eq(1)]
                 with m.If(flash.done):
@@ -250,6 +258,4 @@ class EventLog(wiring.Component):
                     with m.If(~restored):
                         m.d.sync += slot.eq(slot - 1)
                         m.next = "walk"
-                    with m.Elif(in_sector(tail, head)):
-                        m.d.sync += [tail.eq(head + sector_slots), loaded.eq(0)]
         return m

@@ -310,6 +310,7 @@ class Model:
             await self.log.append(event, self.uptime)
             self.learn(event)
             assert len(self.history) == before + 1, "taken, so it stands in flash"
+            assert self.log.ctx.get(self.log.log.pending), "even where the erase behind it gives others up"
             await self.log.idle()
         except PowerFailureError:
             if len(self.history) == before:
