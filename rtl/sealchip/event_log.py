@@ -55,7 +55,10 @@ class EventLog(wiring.Component):
 
     Guarantees: `verif/chip/test_event_log.py::test_restore`, `test_any_story`,
     `test_power_fails_in_any_write`, `test_overrun_gives_up_the_oldest_sector_only`,
-    `test_restore_of_the_real_ring`, `test_a_command_waits_for_the_restore`.
+    `test_restore_of_the_real_ring`, `test_a_command_waits_for_the_restore`; proofs:
+    `verif/formal/event_log.py::flash_operations_hold`,
+    `verif/formal/event_log.py::events_are_written_and_counted`,
+    `verif/formal/event_log.py::acknowledged_only_on_command`.
     """
 
     def __init__(self, flash_base=0, sector_slots=SECTOR_SLOTS):

@@ -2,7 +2,7 @@
 
 from amaranth.asserts import AnyConst
 from amaranth.hdl import Assert, Assume, Cover, Module, Mux, Signal, Value
-from formal.theorem import Subject, past, theorem
+from formal.theorem import Subject, past, theorem, unchanged
 
 from sealchip.debounce import Debounce
 from sealchip.interface import Kind, StateClass
@@ -221,5 +221,5 @@ def events_wait_until_taken(m: Module, clock_hz: int = 48_000_000) -> None:
     monitor = LoopMonitor(clock_hz, HOLD_SECONDS)
     Subject(m, monitor)
     waits = past(m, monitor.o.valid & ~monitor.o.ready)
-    same = monitor.o.payload.as_value() == past(m, monitor.o.payload.as_value())
+    same = unchanged(m, monitor.o.payload)
     m.d.comb += [Assert(~waits | (monitor.o.valid & same)), Cover(waits & monitor.o.ready)]

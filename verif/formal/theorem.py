@@ -24,10 +24,10 @@ from typing import TypeAlias
 
 from amaranth.asserts import AnySeq
 from amaranth.back import rtlil
-from amaranth.hdl import Assume, ClockDomain, Const, Elaboratable, Fragment, Module, Signal, Value
+from amaranth.hdl import Assume, ClockDomain, Const, Elaboratable, Fragment, Module, Signal, Value, ValueLike
 from amaranth.lib.wiring import Component, Flow
 
-__all__ = ["Subject", "Theorem", "past", "theorem"]
+__all__ = ["Subject", "Theorem", "past", "theorem", "unchanged"]
 
 
 Statement: TypeAlias = Callable[..., list[Value] | None]
@@ -117,6 +117,10 @@ class Subject:
             raise LookupError(f"{len(found)} signals {name!r} are driven in {'.'.join(path) or 'it'}")
         return found.popitem()[1]
 
+    def part(self, *path: str) -> Component:
+        """The component at `path`, for its ports."""
+        return self._inside(path).origins[0]
+
     def row(self, address: Value, *path: str) -> Signal:
         """What the memory at `path` holds at `address`."""
         memory = self._inside(path)
@@ -145,8 +149,14 @@ class _Elaborated(Elaboratable):
         return self._fragment
 
 
-def past(m: Module, value: Value, *, init: int = 0) -> Signal:
-    """`value` in the cycle before; `init` in the first one."""
+def past(m: Module, value: ValueLike, *, init: int = 0) -> Signal:
+    """`value` in the cycle before, as bits; `init` in the first one."""
+    value = Value.cast(value)
     before = Signal(len(value), init=init, name="past", src_loc_at=1)
     m.d.sync += before.eq(value)
     return before
+
+
+def unchanged(m: Module, value: ValueLike) -> Value:
+    """Whether `value` is what it was in the cycle before."""
+    return Value.cast(value) == past(m, value)
