@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import secrets
 import shlex
 import socket
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from meterseal.clock import SystemClock
+from meterseal.metering import keys
 from meterseal.seal.image import Identity, image
 from meterseal.seal.layout import LayoutError
+from meterseal.seal.signing import KEY_BYTES
 
 __all__ = ["LINKS", "Plan", "Site", "make_plan"]
 
@@ -78,8 +82,16 @@ def make_plan(folder: Path, *, seals: int = 1, baud: int = 2400) -> Plan:
         raise LayoutError(f"{seals} seals: one pair carries 1 to {SEALS_MAX}")
     sites = tuple(Site.number(n) for n in range(1, seals + 1))
     flashes = [folder / f"seal-{site.seal}.bin" for site in sites]
+    signing = {site.seal: secrets.token_bytes(KEY_BYTES) for site in sites}
     for site, flash in zip(sites, flashes, strict=True):
-        identity = Identity(seal=site.seal, asset=site.asset, meter=site.meter, phone=site.phone, baud=baud)
+        identity = Identity(
+            seal=site.seal,
+            asset=site.asset,
+            meter=site.meter,
+            key=signing[site.seal],
+            phone=site.phone,
+            baud=baud,
+        )
         flash.write_bytes(image(identity))
     _write(folder / "customers.json", [_customer(site) for site in sites])
     _write(folder / "registry.json", [_device(site, point) for point, site in enumerate(sites, 1)])
@@ -115,7 +127,7 @@ def make_plan(folder: Path, *, seals: int = 1, baud: int = 2400) -> Plan:
         metering=[
             *("metering", "run", "--listen", f"{_HOST}:{uplink}", "--http", f"{_HOST}:{metering}"),
             *("--marketing", plan.marketing_url, "--registry", str(folder / "registry.json")),
-            *("--store", str(plan.store("metering"))),
+            *("--store", str(plan.store("metering")), "--master-key", str(folder / "master.key")),
         ],
         marketing=[
             *("marketing", "run", "--http", f"{_HOST}:{marketing}", "--store", str(plan.store("marketing"))),
@@ -123,7 +135,16 @@ def make_plan(folder: Path, *, seals: int = 1, baud: int = 2400) -> Plan:
         ],
         customer=["customer", "run", "--pty", str(modem), "--store", str(plan.store("customer"))],
     )
+    _import_keys(plan.store("metering"), folder / "master.key", signing)
     return plan
+
+
+def _import_keys(store: Path, master: Path, signing: dict[str, bytes]) -> None:
+    """What `meterseal metering keys import` does, with a master key of the folder's own."""
+    if not master.exists():
+        master.write_text(secrets.token_hex(KEY_BYTES))
+    with keys.writing(store) as conn:
+        keys.put(conn, keys.MasterKey.read(master), signing, SystemClock().now())
 
 
 def _customer(site: Site) -> dict[str, str]:

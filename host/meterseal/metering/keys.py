@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -15,12 +16,13 @@ from sqlalchemy import Column, Connection, LargeBinary, String, Table, delete, s
 
 from meterseal import bcd
 from meterseal.errors import Failure
-from meterseal.metering.tables import metadata
+from meterseal.metering.tables import PART, metadata
 from meterseal.seal.image import NO_KEY, read_key
 from meterseal.seal.signing import KEY_BYTES
-from meterseal.store.database import Moment, insert
+from meterseal.store.database import Database, Moment, insert
+from meterseal.store.ownership import sole_owner
 
-__all__ = ["Imported", "MasterKey", "Stored", "every", "forget", "load", "put", "read_keys"]
+__all__ = ["Imported", "MasterKey", "Stored", "every", "forget", "load", "put", "read_keys", "writing"]
 
 _keys = Table(
     "keys",
@@ -86,6 +88,13 @@ class Imported:
     new: int = 0
     changed: int = 0
     known: int = 0
+
+
+@contextmanager
+def writing(store: Path) -> Iterator[Connection]:
+    """A transaction on the store of a system that is not running; `Failure` when it is."""
+    with sole_owner(store), closing(Database(store, PART)) as database, database.transaction() as conn:
+        yield conn
 
 
 def load(conn: Connection, master: MasterKey | None) -> dict[str, bytes]:

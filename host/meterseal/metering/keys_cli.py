@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
-
-if TYPE_CHECKING:
-    from sqlalchemy import Connection
 
 __all__ = ["keys"]
 
@@ -31,10 +27,10 @@ def import_keys(
 ) -> None:
     """Store the keys of seals; a key that a seal had before is replaced."""
     from meterseal.clock import SystemClock
-    from meterseal.metering.keys import MasterKey, put, read_keys
+    from meterseal.metering.keys import MasterKey, put, read_keys, writing
 
     found, master = read_keys(file), MasterKey.read(master_key)
-    with _writing(store) as conn:
+    with writing(store) as conn:
         done = put(conn, master, found, SystemClock().now())
     typer.echo(f"{done.new} new, {done.changed} changed, {done.known} known already")
 
@@ -68,22 +64,8 @@ def forget_key(
 ) -> None:
     """Remove a seal's key: its records are not checked any more."""
     from meterseal.errors import Failure
-    from meterseal.metering.keys import forget
+    from meterseal.metering.keys import forget, writing
 
-    with _writing(store) as conn:
+    with writing(store) as conn:
         if not forget(conn, seal.zfill(12)):
             raise Failure(f"seal {seal} has no key in {store}")
-
-
-@contextmanager
-def _writing(store: Path) -> Iterator[Connection]:
-    from meterseal.metering.tables import PART
-    from meterseal.store.database import Database
-    from meterseal.store.ownership import sole_owner
-
-    with (
-        sole_owner(store),
-        closing(Database(store, PART)) as database,
-        database.transaction() as conn,
-    ):
-        yield conn

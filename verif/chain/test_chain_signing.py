@@ -1,0 +1,78 @@
+"""Signed records through the whole chain: a forger on the pair, and the seal that is asked for proof."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from meterseal.demo.chain import Chain
+from meterseal.demo.plan import Plan, make_plan
+from meterseal.demo.scenario import Stage
+from meterseal.dlt645 import requests
+from meterseal.seal.record import Kind, SealRecord, StateClass
+from meterseal.seal.signing import sign
+from sealchip.interface import Di, Flags
+
+
+def test_a_forged_closing_on_the_pair(tmp_path: Path) -> None:
+    """The meter believes it, metering does not; the seal proves what is; its own closing still counts."""
+    asyncio.run(_forge(make_plan(tmp_path, baud=9600)))
+
+
+async def _forge(plan: Plan) -> None:
+    site = plan.sites[0]
+    async with Chain(plan, _ignore) as chain, httpx.AsyncClient(trust_env=False, timeout=30) as http:
+        await chain.start()
+        stage = Stage.of(chain, lambda _: None)
+        await stage.expect("boot")
+        await stage.act("close")
+        await stage.expect("closed")
+        await stage.act("open")
+        await stage.expect("opened")
+
+        closing = SealRecord(site.seal, 1, 4, Kind.CLOSED, StateClass.SEALED, flags=Flags.EXCURSIONS)
+        await _say(plan, requests.write(site.meter, Di.REPORT, sign(bytes(16), closing).encode()).encode())
+        await _alarms(http, plan, {"SEAL_OPEN_UNMATCHED", "SEAL_AUTH_FAIL"})
+
+        answer = await http.post(f"{plan.metering_url}/api/seals/{site.seal}/read", params={"challenge": 1})
+        proved = answer.json()
+        assert (proved["verified"], proved["counter"], proved["state"]) == (True, 3, "open")
+
+        await stage.act("close")
+        await _alarms(http, plan, {"SEAL_AUTH_FAIL"})
+        found = (await http.get(f"{plan.metering_url}/api/events")).json()["events"]
+        assert [(one["counter"], one["signature"]) for one in found] == [
+            (n, "verified") for n in (4, 3, 2, 1)
+        ]
+        chain.check()
+
+
+async def _say(plan: Plan, raw: bytes) -> None:
+    """Put bytes on the pair, as one more host end."""
+    arguments = plan.commands["chip"]
+    host, port = arguments[arguments.index("--tcp") + 1].rsplit(":", 1)
+    _, writer = await asyncio.open_connection(host, int(port))
+    writer.write(raw)
+    await writer.drain()
+    await asyncio.sleep(0.5)
+    writer.close()
+    await writer.wait_closed()
+
+
+async def _alarms(http: httpx.AsyncClient, plan: Plan, codes: set[str]) -> None:
+    """Wait until exactly these alarms are active in metering."""
+    active: set[str] = set()
+    for _ in range(200):
+        found = (await http.get(f"{plan.metering_url}/api/alarms", params={"active": True})).json()
+        active = {alarm["code"] for alarm in found["alarms"]}
+        if active == codes:
+            return
+        await asyncio.sleep(0.1)
+    raise AssertionError(f"active: {active}, expected {codes}")
+
+
+def _ignore(link: str, line: dict[str, Any]) -> None:
+    """The stores say everything."""
