@@ -29,7 +29,8 @@ class Framer(wiring.Component):
     index, record, diagnostics: body bytes by index, valid in the cycle after it changes.
     address, byte: the identity's read port.
 
-    Guarantees: `verif/chip/test_framer.py::test_every_message_decodes`, `test_abort_drops_the_rest`.
+    Guarantees: `verif/chip/test_framer.py::test_every_message_decodes`, `test_abort_drops_the_rest`;
+    proof: `verif/formal/framer.py::frames_are_whole`.
     """
 
     start: In(1)

@@ -1,0 +1,94 @@
+"""Theorem about what is sent: whole frames without gaps."""
+
+from collections.abc import Callable
+
+from amaranth.hdl import Array, Assert, Assume, Cat, Const, Cover, Module, Mux, Signal, Value
+from formal.theorem import Subject, past, theorem, unchanged
+
+from sealchip.framer import Framer
+from sealchip.messages import MESSAGES, Message, Shape
+
+PREAMBLE = 4
+#: Bytes behind the preamble before DATA.
+HEAD = 10
+LONGEST = PREAMBLE + HEAD + max(shape.length for shape in MESSAGES.values()) + 2
+
+
+@theorem(
+    k=1,
+    reach=80,
+    parameters="every message, any content; message and request rest while it is sent",
+)
+def frames_are_whole(m: Module) -> list[Value]:
+    """From `start` on: four bytes FE, 68h, six bytes, 68h, C, the L of the message, as many bytes, the sum
+    from the first 68h on, 16h, which alone is `last`; each byte offered from the second cycle after the one
+    before was taken on, until it is taken. After `abort` nothing more of the frame is offered.
+    """
+    framer = Framer()
+    dut = Subject(m, framer)
+    data, taken = framer.o.payload.data, framer.o.valid & framer.o.ready
+    rests = Cat(*(unchanged(m, it) for it in (framer.message, framer.function, framer.di, framer.error)))
+    m.d.comb += [
+        Assume(~framer.busy | rests.all()),
+        Assume(Cat(*(framer.message == message for message in Message)).any()),
+    ]
+
+    def of_shape(value: Callable[[Shape], int]) -> Value:
+        """That of the message's shape."""
+        return Array(Const(value(MESSAGES[it]), 8) for it in Message)[Value.cast(framer.message)]
+
+    # Reference: the number of the byte that is due and the sum of those before it.
+    length = of_shape(lambda shape: shape.length)
+    checksum, end = PREAMBLE + HEAD + length, PREAMBLE + HEAD + length + 1
+    sending, due, total = Signal(), Signal(range(LONGEST + 1)), Signal(8)
+    with m.If(~sending):
+        m.d.sync += [sending.eq(framer.start), due.eq(0)]
+    with m.Elif(taken):
+        m.d.sync += [due.eq(due + 1), total.eq(Mux(due == PREAMBLE, 0, total) + data)]
+        with m.If(due == end):
+            m.d.sync += sending.eq(0)
+    with m.If(sending & framer.abort):
+        m.d.sync += sending.eq(0)
+
+    fixed = [
+        (0xFE, due < PREAMBLE),
+        (0x68, (due == PREAMBLE) | (due == PREAMBLE + 7)),
+        (length, due == PREAMBLE + HEAD - 1),
+        (total, due == checksum),
+        (0x16, due == end),
+    ]
+    held = past(m, framer.o.valid & ~framer.o.ready & ~framer.abort)
+    m.d.comb += [
+        Assert(framer.busy == sending),
+        Assert(~framer.o.valid | sending),
+        *(Assert(~(framer.o.valid & place) | (data == value)) for value, place in fixed),
+        Assert(~framer.o.valid | (framer.o.payload.last == (due == end))),
+        Assert(~held | framer.o.valid),
+        Assert(~sending | framer.o.valid | past(m, taken | ~framer.busy)),
+    ]
+
+    # Invariants: the state and `index` follow from the byte that is due.
+    state, first = dut.fsm(), Const(0)
+    sizes = {
+        "preamble": PREAMBLE,
+        "start": 1,
+        "address": 6,
+        "second start": 1,
+        "control": 1,
+        "length": 1,
+        "di": of_shape(lambda shape: 4 * shape.has_di),
+        "authority": of_shape(lambda shape: 8 * shape.has_authority),
+        "body": of_shape(lambda shape: shape.size),
+        "checksum": 1,
+        "end": 1,
+    }
+    for name, size in sizes.items():
+        here = sending & (due >= first) & (due < first + size)
+        m.d.comb += Assert(state.ongoing(name) == here)
+        m.d.comb += Assert(~here | (framer.index == due - first))
+        first = (first + size)[:8]
+    m.d.comb += Assert(~sending | (due <= end))
+    m.d.comb += Assert(~sending | (due <= PREAMBLE) | (dut.signal("checksum") == total))
+
+    m.d.comb += [Cover(taken & framer.o.payload.last), Cover(past(m, framer.abort & framer.o.valid))]
+    return [framer.o.ready & (framer.message == Message.REFUSE)]
