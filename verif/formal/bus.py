@@ -11,7 +11,7 @@ from sealchip.reporter import ACKNOWLEDGED, Reporter
 LONGEST_BACKOFF_MS = GAP_MS + SLOT_MS * ((1 << SLOT_BITS) - 1)
 
 
-@theorem(k=1, reach=526, parameters="anything on the pair, ticks at any time, any seed")
+@theorem(k=1, reach=526, parameters="anything on the pair, ticks at any time, any seed", long=True)
 def free_only_when_nobody_else_speaks(m: Module) -> list[Value]:
     """`free` only while the line is high, the own driver is off, and both have been so for 4 ticks; and for
     520 more, unless the last thing heard was the end of an answer or a broadcast, or the last thing done was
