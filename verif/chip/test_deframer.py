@@ -122,7 +122,9 @@ def check(heard, characters):
     for (_, head), (_, raw) in zip(heard, wanted, strict=True):
         assert (head.control, head.length) == (raw[8], raw[9])
         if raw[9] >= 4:
-            assert head.di == int.from_bytes(bytes((byte - 0x33) & 0xFF for byte in raw[10:14]), "little")
+            data = bytes((byte - 0x33) & 0xFF for byte in raw[10:-2])
+            assert head.di == int.from_bytes(data[:4], "little")
+            assert head.tail == int.from_bytes(data[-4:], "little")
 
 
 # -- Frames

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
@@ -20,6 +20,7 @@ from meterseal.metering.monitor import Monitor, is_cover
 from meterseal.metering.registry import terminal_name
 from meterseal.metering.verification import Verdict, Verifier
 from meterseal.seal.layout import LayoutError
+from meterseal.seal.record import SealRecord
 from meterseal.store import diagnostics, ledger, outbox
 from meterseal.store.events import Outcome, SealEvent
 from meterseal.uplink.alarm import AlarmError, AlarmHead, AlarmState
@@ -95,6 +96,32 @@ class Intake:
             done.append(taken)
         return done
 
+    def proved(
+        self, conn: Connection, record: bytes, meter: str, terminal: str, now: datetime
+    ) -> list[Taken]:
+        """A seal has just signed `record` over a challenge: withheld reports of that very event count now.
+
+        Times and way are those of the answer, for in the reports they may be forged too.
+        """
+        said = SealRecord.decode(record)
+        done = []
+        for report in withheld.waiting(conn):
+            if SealRecord.decode(report.record).fact != said.fact:
+                continue
+            changes = Changes(conn, now)
+            taken = Taken(raised=changes.raised, cleared=changes.cleared)
+            event = SealEvent.of(
+                record,
+                meter=meter,
+                terminal=terminal,
+                occurred_at=now - timedelta(seconds=said.age),
+                stored_at=now,
+            )
+            self._take(changes, taken, event, report.report, None, None)
+            withheld.taken(conn, report.id, now)
+            done.append(taken)
+        return done
+
     def _seal_report(
         self,
         changes: Changes,
@@ -113,6 +140,17 @@ class Intake:
             received_at=report.entry.received_at,
             stored_at=changes.at,
         )
+        self._take(changes, taken, event, content, point, online_since)
+
+    def _take(
+        self,
+        changes: Changes,
+        taken: Taken,
+        event: SealEvent,
+        content: bytes,
+        point: int | None,
+        online_since: datetime | None,
+    ) -> None:
         verdict = self._verifier.judge(event.record)
         if not self._verifier.trusts(verdict):
             self._withhold(changes, event, verdict, content, point)
@@ -128,8 +166,8 @@ class Intake:
                 changes.raise_alarm(Code.SEAL_REPLAY, event.seal, event.counter, detail)
         if recorded.outcome is Outcome.NEW:
             if point is not None:
-                at = (report.meter, terminal, point, changes.at)
-                bindings.bind(changes.conn, event.seal, *at)
+                way = (str(event.meter), str(event.terminal), point)
+                bindings.bind(changes.conn, event.seal, *way, changes.at)
             self._monitor.stored(changes, event, online_since)
             self._hand_on(changes, event, handover.key(event))
 

@@ -89,7 +89,8 @@ class Reading:
 
 
 class OnDemand:
-    """Reads a seal's newest record now. Reading stores no event: those enter by reports alone.
+    """Reads a seal's newest record now. Reading stores no event, those enter by reports alone; but a
+    challenged answer proves a report that was withheld (`test_a_challenge_proves_a_withheld_report`).
 
     A record that is not the seal's, or an old one in place of a challenged one, is alarmed
     (`test_a_forged_answer_is_alarmed`, `test_an_old_answer_is_a_replay`).
@@ -117,6 +118,16 @@ class OnDemand:
                 # Somebody else on the pair may have challenged the seal in between, or its power failed.
                 reading = await self._read_challenged(seal)
         await self._alarm(reading)
+        if reading.verified:
+            work = partial(
+                self._station.intake.proved,
+                record=reading.raw,
+                meter=reading.meter,
+                terminal=reading.terminal,
+                now=reading.read_at,
+            )
+            for taken in await self._station.writer.do(work):
+                self._station.tell(taken)
         return reading
 
     async def _read_challenged(self, seal: str) -> Reading:

@@ -16,6 +16,7 @@ from meterseal.dlt645.frame import Frame
 from meterseal.errors import Failure
 from meterseal.metering import withheld
 from meterseal.metering.cli import app
+from meterseal.seal.record import Kind, StateClass
 from meterseal.store import alarms, events, outbox
 from meterseal.uplink.relay import RelayAnswer, RelayRequest
 from sealchip.interface import Di, Flags
@@ -144,6 +145,7 @@ class Seal:
     def __init__(self, make):
         self.make = make
         self.key = KEY
+        self.newest = (1,)
         self.challenges = []
         self.echo = lambda challenge: challenge
 
@@ -159,7 +161,7 @@ class Seal:
     def record(self):
         echo = self.echo(self.challenges[-1]) if self.challenges else None
         more = {} if echo is None else {"challenge": echo, "flags": Flags.CHALLENGED}
-        return self.make.record(1, key=self.key, **more)
+        return self.make.record(*self.newest, key=self.key, **more)
 
 
 @pytest.fixture
@@ -235,6 +237,23 @@ def test_a_forged_answer_is_alarmed(metering, seal, make, key):
     assert (status, body["verified"]) == (200, False)
     assert body["signature"] == ("unsigned" if key is None else "wrong")
     assert metering.active == {("SEAL_AUTH_FAIL", make.seal)}
+
+
+def test_a_challenge_proves_a_withheld_report(metering, seal, make, connect):
+    """Somebody forged the event in advance, so the meter took the seal's own copy for a repetition."""
+    other = connect(metering, 2).login()
+    assert other.report(make.opened(2, key=OTHER_KEY)) is True
+    assert metering.active == {("SEAL_AUTH_FAIL", make.seal)}
+    read(metering, make.seal, challenge=1)
+    assert metering.counters == [(make.seal, 1)], "another event is proved"
+    seal.newest = (2, Kind.OPENED, StateClass.OPEN)
+    read(metering, make.seal)
+    assert metering.counters == [(make.seal, 1)], "it may be an old answer"
+    for _ in range(2):
+        assert read(metering, make.seal, challenge=1)[1]["verified"] is True
+    assert events_of(metering) == [(2, "verified"), (1, "verified")]
+    assert metering.active == {("SEAL_AUTH_FAIL", make.seal), ("SEAL_OPEN_UNMATCHED", make.seal)}
+    assert metering.read(withheld.waiting) == []
 
 
 def test_a_meter_cannot_answer_a_challenge(metering, seal, make):
