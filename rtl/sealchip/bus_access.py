@@ -37,8 +37,7 @@ class BusAccess(wiring.Component):
     Guarantees: `verif/chip/test_bus_access.py::test_silent_while_an_answer_is_due`,
     `test_free_soon_when_no_answer_is_due`, `test_slots_differ_with_the_seed`; the whole in
     `verif/chip/test_chip.py::test_waits_for_the_answer_of_others`, `test_many_seals`;
-    proof: `verif/formal/bus.py::free_only_when_nobody_else_speaks`, and of the reporter that waits for it:
-    `verif/formal/bus.py::acknowledged_only_what_arrived`.
+    proof: `verif/formal/bus.py::free_only_when_nobody_else_speaks`.
     """
 
     ro: In(1, init=1)

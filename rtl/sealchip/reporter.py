@@ -39,7 +39,8 @@ class Reporter(wiring.Component):
     sent, collided: how the frame ended. exchanged: a report was acknowledged in this power-up.
     failed: the last report was not acknowledged in time.
 
-    Proof of delivery in tests: `verif/chip/test_chip.py::test_report_until_acknowledged`, `test_many_seals`.
+    Delivery in tests: `verif/chip/test_chip.py::test_report_until_acknowledged`, `test_many_seals`;
+    proof of the guarantee: `verif/formal/bus.py::acknowledged_only_what_arrived`.
     """
 
     enable: In(1)
