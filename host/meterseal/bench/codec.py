@@ -94,7 +94,7 @@ def run(seconds: float = 2.0) -> dict[str, float | str]:
     rates = [(_rate(ours, share), _rate(peer, share)) for _ in range(_ROUNDS)]
     return {
         "pair": f"build and decode {len(Frame(_ADDRESS, _CONTROL, _DATA).encode())} bytes",
-        "meterseal_pairs_per_second": round(statistics.median(rate for rate, _ in rates)),
+        "this_codec_pairs_per_second": round(statistics.median(rate for rate, _ in rates)),
         "dlt645_pairs_per_second": round(statistics.median(rate for _, rate in rates)),
         "ratio": round(statistics.median(mine / theirs for mine, theirs in rates), 2),
         "required_ratio": REQUIRED_RATIO,
