@@ -26,6 +26,7 @@ __all__ = [
     "IDENTITY_REPORT",
     "JOURNAL_ENTRY",
     "LOOP_NOT_MEASURED",
+    "PROVISIONING",
     "RECORD",
     "RECORD_VERSION",
     "Algorithm",
@@ -49,6 +50,8 @@ class Di(IntEnum):
     CHALLENGE = 0x04805303
     #: Read: n-th newest record, n = low nibble (0 = newest).
     RECORD_HISTORY = 0x04805310
+    #: Read, with follow-up frames (12H): the last 64 records, newest first, one a frame.
+    EVENT_LOG = 0x04805304
     #: Read, meter only: first and last journal number, 4 + 4 bytes.
     JOURNAL_BOUNDS = 0x04805340
     #: Read, meter only: one journal entry; the request carries its number (4 bytes) behind the DI.
@@ -57,8 +60,12 @@ class Di(IntEnum):
     REPORT = 0x04805380
     #: Write, chip to meter: the seal's address and asset number, once after each power-up.
     REPORT_IDENTITY = 0x04805381
-    #: Write with password: provisioning, up to 048053FF.
+    #: Write, master station to meter through the terminal: what it found about a record.
+    VERDICT = 0x04805390
+    #: Write with password: provisioning, up to 048053FF; which item is which says `PROVISIONING`.
     PROVISIONING = 0x048053F0
+    #: Write with password, no data: take the loop as it is now for sealed.
+    SEAL = 0x048053FE
     #: Standard: communication address.
     ADDRESS = 0x04000401
     #: Standard: asset management code, ASCII.
@@ -74,6 +81,14 @@ class Kind(IntEnum):
     OPENED = 2
     #: The loop became *sealed*.
     CLOSED = 3
+    #: The loop changed too often to tell each change; the state class says how it settled.
+    FLAPPING = 4
+    #: Sealing was asked for while the loop was not closed.
+    SEALING_REFUSED = 5
+    #: Three wrong passwords: writes with password are refused for a time.
+    LOCKED_OUT = 6
+    #: A write with password changed the identity.
+    PROVISIONED = 7
 
 
 class StateClass(IntEnum):
@@ -88,7 +103,7 @@ class StateClass(IntEnum):
 
 
 class Flags(IntFlag):
-    """Circumstances of one record."""
+    """Circumstances of one record, bits 0 to 7 of its flags; bits 8 to 15 count excursions."""
 
     #: The chip had no power for an unknown time before this event.
     UNOBSERVED = 1 << 0
@@ -147,10 +162,17 @@ RECORD = Layout(
     Field("seal", 6, "seal address, BCD, low byte first"),
     Field("boot", 4, "boot count in which the event happened"),
     Field("counter", 4, "event counter, one more for every event, kept through power loss"),
-    Field("kind", 1, "1 boot, 2 opened, 3 closed"),
+    Field(
+        "kind", 1, "1 boot, 2 opened, 3 closed, 4 flapping, 5 sealing refused, 6 locked out, 7 provisioned"
+    ),
     Field("state", 1, "state class: 0 unknown, 1 open, 2 low, 3 sealed, 4 high, 5 mismatch"),
     Field("loop_mv", 2, "loop voltage in mV, FFFF = not measured"),
-    Field("flags", 2, "bit 0 unobserved, 1 age unknown, 2 challenged, 3 excursions"),
+    Field(
+        "flags",
+        2,
+        "bit 0 unobserved, 1 age unknown, 2 challenged, 3 excursions; "
+        "8-15 excursions since the last record, saturating at FF",
+    ),
     Field("age", 4, "seconds from the event to this copy of the record"),
     Field("challenge", 4, "challenge echo, 0 without one"),
     Field("mac", 8, "message authentication code, 0 when unsigned"),
@@ -192,7 +214,8 @@ IDENTITY = Layout(
     Field("key", 16, "SM4 key"),
     Field("phone", 16, "customer's phone, ASCII, padded with 00"),
     Field("sequence", 2, "provisioning sequence number"),
-    Field("reserved", 46, "00"),
+    Field("password", 3, "password P0 P1 P2 of writes, BCD, low byte first"),
+    Field("reserved", 43, "00"),
     Field("crc", 2, "CRC-16/IBM-3740 over all before it, high byte first"),
 )
 
@@ -205,9 +228,13 @@ ENTRY = Layout(
     Field("loop_mv", 2, "loop voltage in mV"),
     Field("flags", 2, "flags known when it happened"),
     Field("stamp", 4, "uptime in seconds when it happened"),
+    Field("baseline_mv", 2, "loop voltage learned at sealing in mV, in force since this event; FFFF = none"),
     Field("crc", 2, "CRC-16/IBM-3740 over all before it, high byte first"),
     Field("acked", 1, "FF until the meter has acknowledged the report, then 00"),
 )
+
+#: What may be written with the password: offset from `Di.PROVISIONING` to the field of `IDENTITY`.
+PROVISIONING = {0: "seal", 1: "meter", 2: "asset", 3: "key", 4: "phone", 5: "baud", 6: "password"}
 
 FLASH_SIZE = 0x4000
 FLASH_SECTOR_BYTES = 0x1000

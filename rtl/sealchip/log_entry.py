@@ -6,7 +6,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from .crc16 import crc16
-from .interface import ENTRY, Flags, Kind, StateClass
+from .interface import ENTRY, LOOP_NOT_MEASURED, Flags, Kind, StateClass
 
 __all__ = ["EntryReader", "EntryWriter", "LoopEvent"]
 
@@ -115,6 +115,7 @@ class EntryWriter(wiring.Component):
             "loop_mv": self.event.loop_mv,
             "flags": flags,
             "stamp": stamp,
+            "baseline_mv": C(LOOP_NOT_MEASURED, 16),
             "crc": Cat(crc.crc[8:], crc.crc[:8]),
         }
         fields = [(field.width, values[field.name]) for field in ENTRY.fields if field.name in values]

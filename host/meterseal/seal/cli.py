@@ -30,6 +30,9 @@ def image(
     ] = None,
     phone: Annotated[str, typer.Option(help="The customer's phone, up to 16 digits.")] = "",
     baud: Annotated[int, typer.Option(help="Rate of the meter's port.")] = 2400,
+    password: Annotated[str, typer.Option(help="Six digits that every provisioning write must bring.")] = (
+        "000000"
+    ),
 ) -> None:
     """Write the flash image of a new seal."""
     from meterseal.errors import Failure
@@ -43,6 +46,7 @@ def image(
         key=NO_KEY if key_file is None else read_key(key_file),
         phone=phone,
         baud=baud,
+        password=password,
     )
     # A simulated chip may be running on the file: it keeps the old one.
     part = output.with_name(f"{output.name}.part")

@@ -45,6 +45,8 @@ class Identity:
     phone: str = ""
     baud: int = 2400
     sequence: int = 0
+    #: Of writes: six digits, as printed.
+    password: str = "000000"
 
     def __post_init__(self) -> None:
         if not (self.seal.isascii() and self.seal.isdecimal() and len(self.seal) <= 12):
@@ -59,6 +61,8 @@ class Identity:
             raise Failure(f"phone {self.phone!r}: give up to 16 digits, a leading + included")
         if len(self.key) != 16:
             raise Failure(f"the key has {len(self.key)} bytes; SM4 takes 16")
+        if len(self.password) != 6 or not (self.password.isascii() and self.password.isdecimal()):
+            raise Failure("the password has six decimal digits")
         if self.baud not in _FEATURE:
             rates = ", ".join(map(str, sorted(_FEATURE)))
             raise Failure(f"{self.baud} baud: DL/T 645-2007 has {rates}")
@@ -76,6 +80,7 @@ class Identity:
                 "key": self.key,
                 "phone": self.phone.encode().ljust(16, b"\0"),
                 "sequence": self.sequence,
+                "password": bytes.fromhex(self.password)[::-1],
                 "reserved": bytes(IDENTITY["reserved"].width),
                 "crc": 0,
             },
@@ -99,6 +104,7 @@ class Identity:
             phone=fields["phone"].rstrip(b"\0").decode("ascii", "replace"),
             baud=BAUD_FEATURE.get(fields["baud"][0], 0),
             sequence=int.from_bytes(fields["sequence"], "little"),
+            password=fields["password"][::-1].hex(),
         )
 
 
