@@ -11,7 +11,14 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import enum, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from .interface import ENTRY, FLASH_LOG_BASE, FLASH_LOG_SECTORS, FLASH_SECTOR_BYTES, FLASH_SLOT_BYTES
+from .interface import (
+    ENTRY,
+    FLASH_LOG_BASE,
+    FLASH_LOG_SECTORS,
+    FLASH_SECTOR_BYTES,
+    FLASH_SLOT_BYTES,
+    LOOP_NOT_MEASURED,
+)
 from .log_entry import EntryReader, EntryWriter, LoopEvent
 from .spi_flash import FlashCommands, FlashOp
 
@@ -51,6 +58,7 @@ class EventLog(wiring.Component):
     -------
     enable: the identity has been read and the flash is free. uptime: seconds since power-up.
     i: events. flash: the flash. ready: restored. pending: there are unacknowledged events.
+    baseline_mv: of the newest entry, from `ready` on; FFFF without one.
     command, nth, start, done, found, this_boot: see above. address, byte: the loaded entry.
 
     Guarantees: `verif/chip/test_event_log.py::test_restore`, `test_any_story`,
@@ -72,8 +80,9 @@ class EventLog(wiring.Component):
                 "flash": In(FlashCommands),
                 "ready": Out(1),
                 "pending": Out(1),
+                "baseline_mv": Out(16, init=LOOP_NOT_MEASURED),
                 "command": In(LogCommand),
-                "nth": In(4),
+                "nth": In(6),
                 "start": In(1),
                 "done": Out(1),
                 "found": Out(1),
@@ -101,7 +110,7 @@ class EventLog(wiring.Component):
         counter = Signal(32)  # of the newest entry
 
         loaded = Signal()  # `tail` is the slot that FETCH_OLDEST loaded
-        remaining = Signal(4)
+        remaining = Signal.like(self.nth)
 
         entry = m.submodules.entry = EntryReader()
         writer = m.submodules.writer = EntryWriter()
@@ -150,6 +159,7 @@ class EventLog(wiring.Component):
                         some.eq(1),
                         boot.eq(entry.boot),
                         counter.eq(entry.counter),
+                        self.baseline_mv.eq(entry.baseline_mv),
                         head.eq(slot + 1),
                     ]
                 m.next = "scan"
@@ -247,6 +257,7 @@ class EventLog(wiring.Component):
                 with m.If(flash.done):
                     m.d.comb += self.i.ready.eq(1)
                     m.d.sync += [counter.eq(counter + 1), head.eq(next_head), slot.eq(next_head)]
+                    m.d.sync += self.baseline_mv.eq(self.i.payload.baseline_mv)
                     m.next = "idle"
                     # The next sector is needed. Unacknowledged entries in it are given up.
                     with m.If(next_head % sector_slots == 0):

@@ -6,7 +6,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from .crc16 import crc16
-from .interface import ENTRY, LOOP_NOT_MEASURED, Flags, Kind, StateClass
+from .interface import ENTRY, Flags, Kind, StateClass
 
 __all__ = ["EntryReader", "EntryWriter", "LoopEvent"]
 
@@ -14,12 +14,16 @@ _CRC, _ACKED = ENTRY.offsets["crc"], ENTRY.offsets["acked"]
 
 
 class LoopEvent(data.Struct):
-    """What the loop monitor hands over; the log adds boot count, counter and time stamp."""
+    """What the loop monitor hands over; the log adds boot count, counter and time stamp.
+
+    `excursions` since the event before, saturating; `baseline_mv` in force from this event on, FFFF = none.
+    """
 
     kind: Kind
     state: StateClass
     loop_mv: 16
-    excursions: 1
+    excursions: 8
+    baseline_mv: 16
 
 
 class EntryReader(wiring.Component):
@@ -31,7 +35,7 @@ class EntryReader(wiring.Component):
     Members
     -------
     strobe, index, i: bytes of the slot in order. valid: CRC right. blank: all FF. acked: acknowledged.
-    boot, counter: of the entry. address, byte: read port.
+    boot, counter, baseline_mv: of the entry. address, byte: read port.
 
     Guarantees: `verif/chip/test_event_log.py`.
     """
@@ -44,6 +48,7 @@ class EntryReader(wiring.Component):
     acked: Out(1)
     boot: Out(32)
     counter: Out(32)
+    baseline_mv: Out(16)
     address: In(range(ENTRY.size))
     byte: Out(8)
 
@@ -72,6 +77,9 @@ class EntryReader(wiring.Component):
             # Boot count and counter are the first eight bytes, low byte first.
             with m.If(self.index < 8):
                 m.d.sync += Cat(self.boot, self.counter).eq(Cat(Cat(self.boot, self.counter)[8:], self.i))
+            baseline = ENTRY.slice("baseline_mv")
+            with m.If((self.index >= baseline.start) & (self.index < baseline.stop)):
+                m.d.sync += self.baseline_mv.eq(Cat(self.baseline_mv[8:], self.i))
         return m
 
 
@@ -105,7 +113,8 @@ class EntryWriter(wiring.Component):
         booted_before = (self.event.kind == Kind.BOOT) & (self.boot != 1)
         m.d.comb += [
             flags[_bit(Flags.UNOBSERVED)].eq(booted_before),
-            flags[_bit(Flags.EXCURSIONS)].eq(self.event.excursions),
+            flags[_bit(Flags.EXCURSIONS)].eq(self.event.excursions != 0),
+            flags[8:].eq(self.event.excursions),
         ]
         values = {
             "boot": self.boot,
@@ -115,7 +124,7 @@ class EntryWriter(wiring.Component):
             "loop_mv": self.event.loop_mv,
             "flags": flags,
             "stamp": stamp,
-            "baseline_mv": C(LOOP_NOT_MEASURED, 16),
+            "baseline_mv": self.event.baseline_mv,
             "crc": Cat(crc.crc[8:], crc.crc[:8]),
         }
         fields = [(field.width, values[field.name]) for field in ENTRY.fields if field.name in values]

@@ -1,12 +1,12 @@
 """From classes of measurement to events: what the loop is, and every change of it."""
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
 
 from .debounce import Debounce
-from .interface import Kind, StateClass
+from .interface import LOOP_NOT_MEASURED, Kind, StateClass
 from .log_entry import LoopEvent
 
 __all__ = ["LoopMonitor"]
@@ -20,8 +20,8 @@ class LoopMonitor(wiring.Component):
     """Makes one event of the first state after power-up (*boot*) and of every later change.
 
     Becoming *sealed* is *closed*, leaving it is *opened*; so is any change between classes that are not
-    sealed (the state class tells which). An event carries whether shorter excursions were counted since
-    the one before.
+    sealed (the state class tells which). An event carries how many shorter excursions were counted since
+    the one before, at most 255.
 
     Parameters
     ----------
@@ -58,6 +58,7 @@ class LoopMonitor(wiring.Component):
         event = Signal(LoopEvent)
         booted = Signal()
         reported = Signal(16)  # excursions told so far
+        untold = (debounce.excursions - reported)[:16]
         changed = Signal()  # there is a change to tell
 
         m.d.comb += [
@@ -66,7 +67,8 @@ class LoopMonitor(wiring.Component):
             self.excursions.eq(debounce.excursions),
             event.state.eq(debounce.state),
             event.loop_mv.eq(self.millivolts),
-            event.excursions.eq(debounce.excursions != reported),
+            event.excursions.eq(Mux(untold > 0xFF, 0xFF, untold)),
+            event.baseline_mv.eq(LOOP_NOT_MEASURED),
             queue.w_data.eq(event),
             queue.w_en.eq(changed),
             self.o.payload.eq(queue.r_data),

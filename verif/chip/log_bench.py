@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from amaranth.hdl import Module, ResetInserter, Signal
 from amaranth.lib import wiring
@@ -17,6 +17,8 @@ __all__ = ["SMALL", "Builder", "Entry", "Event", "Log", "Model", "Ring", "counte
 
 #: Slots of a sector in most tests, so that a short story fills the ring; the logic is the same.
 SMALL = 4
+#: Where the CRC stands in an entry: behind all that it covers.
+CRC = ENTRY.offsets["crc"]
 
 
 class Powered(wiring.Component):
@@ -43,9 +45,10 @@ class Event:
     state: int = StateClass.OPEN
     loop_mv: int = 0xFFFF
     excursions: int = 0
+    baseline_mv: int = 0xFFFF
 
     def payload(self):
-        return {name: getattr(self, name) for name in ("kind", "state", "loop_mv", "excursions")}
+        return asdict(self)
 
 
 @dataclass
@@ -59,17 +62,18 @@ class Entry:
     loop_mv: int = 0xFFFF
     flags: int = 0
     stamp: int = 0
+    baseline_mv: int = 0xFFFF
     acked: bool = False
 
     def encode(self):
         values = {field.name: getattr(self, field.name, 0) for field in ENTRY.fields}
         raw = pack(ENTRY, values | {"acked": 0 if self.acked else 0xFF})
-        return raw[:18] + crc16(raw[:18]).to_bytes(2, "big") + raw[20:]
+        return raw[:CRC] + crc16(raw[:CRC]).to_bytes(2, "big") + raw[ENTRY.offsets["acked"] :]
 
     @classmethod
     def decode(cls, raw):
         """The entry in one slot; None where there is none."""
-        if crc16(raw[:18]).to_bytes(2, "big") != raw[18:20]:
+        if crc16(raw[:CRC]).to_bytes(2, "big") != raw[ENTRY.slice("crc")]:
             return None
         fields = unpack(ENTRY, raw)
         numbers = {name: int.from_bytes(value, "little") for name, value in fields.items() if name != "crc"}
@@ -216,7 +220,7 @@ class Builder:
     def entry(self):
         if self.at_sector():
             self.erase()
-        entry = Entry(self.boot, self.counter + 1, stamp=self.counter)
+        entry = Entry(self.boot, self.counter + 1, stamp=self.counter, baseline_mv=4000 + self.counter)
         self.history.append(entry)
         self.ring.write(self.slot, entry)
         self.slot = (self.slot + 1) % self.ring.slots
@@ -275,11 +279,14 @@ class Model:
         for entry in held:
             assert entry.acked == (entry.counter in self.acknowledged)
             known = self.history[entry.counter - 1]
+            assert entry.baseline_mv == known.baseline_mv
             assert (entry.boot, entry.kind, entry.stamp) == (known.boot, known.kind, known.stamp)
         blank = b"\xff" * ENTRY.size
         slots = [self.ring.slot(slot) for slot in range(self.ring.slots)]
         torn = sum(raw != blank and Entry.decode(raw) is None for raw in slots)
         assert len(held) + torn >= min(len(self.history), SMALL), "only the oldest sector is given up"
+        newest = held[-1].baseline_mv if held else 0xFFFF
+        assert self.log.ctx.get(self.log.log.baseline_mv) == newest
         if self.loaded is not None and self.loaded not in counters(held):
             self.loaded = None  # given up
 
@@ -297,9 +304,16 @@ class Model:
 
     def remember(self, entry, event):
         unobserved = event.kind == Kind.BOOT and self.boot != 1
-        flags = Flags.UNOBSERVED * unobserved | Flags.EXCURSIONS * event.excursions
+        excursions = Flags.EXCURSIONS * bool(event.excursions) | event.excursions << 8
         assert entry == Entry(
-            self.boot, len(self.history) + 1, event.kind, event.state, event.loop_mv, flags, self.uptime
+            self.boot,
+            len(self.history) + 1,
+            event.kind,
+            event.state,
+            event.loop_mv,
+            Flags.UNOBSERVED * unobserved | excursions,
+            self.uptime,
+            event.baseline_mv,
         )
         self.history.append(entry)
 

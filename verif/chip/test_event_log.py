@@ -40,7 +40,7 @@ async def check_restored(log, builder):
 
 @examples(50)
 @given(
-    steps=st.lists(st.none() | st.integers(1, 18), max_size=14),
+    steps=st.lists(st.none() | st.integers(1, ENTRY.offsets["crc"]), max_size=14),
     acked=st.integers(0, 14),
     erase=st.sampled_from([None, 0, 0x0F, 0x55, 0xFE]),
 )
@@ -87,7 +87,7 @@ def test_restore_of_the_real_ring():
     async def story(log):
         await log.power_up()
         assert len(log.flash.operations) < 2 * SECTOR_SLOTS + 100
-        for n in range(16):
+        for n in range(64):
             assert (await log.nth(n)).counter == 190 - n
         oldest = await log.oldest()
         assert (oldest.counter, log.ctx.get(log.log.this_boot)) == (101, 0)
@@ -109,7 +109,8 @@ events = st.builds(
     kind=st.sampled_from(Kind),
     state=st.sampled_from(StateClass),
     loop_mv=st.integers(0, 0xFFFF),
-    excursions=st.integers(0, 1),
+    excursions=st.integers(0, 0xFF),
+    baseline_mv=st.integers(0, 0xFFFF),
 )
 cuts = st.fixed_dictionaries(
     {"cut": st.integers(0, 60), "torn": st.sampled_from([0, 0x01, 0x0F, 0xA5, 0xFF])}
