@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from meterseal.chip.build import library
-from meterseal.chip.flash_file import FlashFile, Head
+from meterseal.chip.flash_file import FlashFile
+from meterseal.chip.head import Head, Loop
 from meterseal.chip.pair import LampsSeen, Pair
 from meterseal.errors import Failure
 from sealchip.interface import FLASH_SIZE
@@ -198,14 +199,56 @@ def test_loop_reaches_the_comparator_through_the_head(puppets: Puppets) -> None:
     assert loop() == 0b10
     puppets.pair.position(0, True)
     assert loop() == 0b11
-    puppets.pair.loop_mv(0, 2500)
+    puppets.pair.loop(0, Loop(contact_mv=2500))  # corroded
     assert loop() == 0b10
-    puppets.pair.loop_mv(0, 4000)
+    puppets.pair.loop(0, Loop())
     puppets.tell(("P", 0))  # the plate is not driven
     assert loop() == 0b00
+    puppets.pair.loop(0, Loop(foreign_mv=2600))
+    assert loop() == 0b01
     puppets.tell(("P", 4))
+    puppets.pair.loop(0, Loop(offset_mv=-1501))
+    assert loop() == 0b10
+    puppets.pair.loop(0, Loop())
     puppets.pair.position(0, False)
     assert loop() == 0b10
+    puppets.pair.loop(0, Loop(jumper=True))
+    assert loop() == 0b11
+
+
+@pytest.mark.parametrize(
+    ("done", "mv"),
+    [
+        (Loop(), 4000),
+        (Loop(contact_mv=2800), 2800),
+        (Loop(jumper=True, contact_mv=2800), 5000),
+        (Loop(jumper=True, foreign_mv=1234), 1234),
+    ],
+)
+def test_what_is_done_to_the_loop_sets_its_voltage(puppets: Puppets, done: Loop, mv: int) -> None:
+    puppets.pair.position(0, True)
+    puppets.pair.loop(0, done)
+    assert puppets.pair.chip(0).loop_mv == mv
+
+
+def test_the_comparator_is_noisy_near_its_threshold_alone(puppets: Puppets) -> None:
+    pair = puppets.pair
+    pair.position(0, True)
+
+    def high(contact_mv: int) -> float:
+        """Share of the time at which the comparator is high."""
+        pair.loop(0, Loop(contact_mv=contact_mv, noise_mv=20))
+        pair.run(0.001)
+        seen = 0
+        for _ in range(400):
+            pair.run(1 / pair.clock_hz)
+            seen += pair.chip(0).comparator
+        return seen / 400
+
+    # Normal: half of it at the threshold, 84 % one rms above; never as much as four rms away.
+    assert 0.4 < high(2500) < 0.6
+    assert 0.78 < high(2520) < 0.9
+    assert (high(2420), high(2580)) == (0, 1)
 
 
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -242,9 +285,24 @@ def test_a_flash_file_is_used_once(puppets: Puppets, tmp_path: Path) -> None:
 
 def test_the_head_stays_where_it_was_put(tmp_path: Path) -> None:
     flash = tmp_path / "seal.bin"
-    assert Head.load(flash) == Head(closed=False, mv=4000)
-    Head(closed=True, mv=3300).save(flash)
-    assert Head.load(flash) == Head(closed=True, mv=3300)
+    assert Head.load(flash) == Head(closed=False, loop=Loop(contact_mv=4000))
+    attacked = Head(closed=True, loop=Loop(jumper=True, foreign_mv=3300))
+    attacked.save(flash)
+    assert Head.load(flash) == attacked
     (tmp_path / "seal.bin.loop").write_text("{}")
     with pytest.raises(Failure, match=r"seal\.bin\.loop does not say"):
         Head.load(flash)
+
+
+def test_the_gsm_port_carries_bytes_both_ways(puppets: Puppets) -> None:
+    pair, data = puppets.pair, bytes(range(256))
+    pair.open_gsm(0)
+    assert pair.write_gsm(0, data) == len(data)
+    pair.run(254 * 10 / 9600)
+    assert pair.read_gsm(0) == data[:254]  # the puppet gives back what it gets
+    pair.run(0.01)
+    assert pair.read_gsm(0) == data[254:]
+    assert pair.write_gsm(0, bytes(5000)) == 4096
+    pair.power(0, False)
+    pair.run(5)
+    assert pair.read_gsm(0) == b""

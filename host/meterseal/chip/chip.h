@@ -1,5 +1,5 @@
-// One chip with what is soldered to it: flash, seal loop, lamps. Its clock edges are `tick`; everything
-// slower happens at `next`.
+// One chip with what is soldered to it: flash, seal loop, GSM port, lamps. Its clock edges are `tick`;
+// everything slower happens at `next`.
 #pragma once
 
 #include <algorithm>
@@ -9,6 +9,8 @@
 #include "Vseal_chip.h"
 #include "Vseal_chip___024root.h"
 #include "flash.h"
+#include "loop.h"
+#include "ring.h"
 #include "uart.h"
 
 // The model acts on the rising edge alone. Taking back what it remembers of the clock makes the next
@@ -21,26 +23,40 @@ inline void clock_low(Root& root, Vseal_chip& model) {
     else model.eval();
 }
 
+// The host's side of the chip's GSM port; nothing is heard while it is not open.
+struct GsmPort {
+    static constexpr size_t bytes = 4096;
+
+    explicit GsmPort(const BitTimes& times) : transmitter(times, bytes), receiver(times), received(bytes) {}
+
+    Transmitter transmitter;
+    Receiver receiver;
+    Ring<uint8_t> received;
+    bool open = false;
+
+    Cycle next() const { return std::min(transmitter.next, receiver.next); }
+};
+
 class Chip {
   public:
-    static constexpr int threshold_mv = 2500;
     static constexpr Cycle reset_cycles = 16;
 
-    explicit Chip(const BitTimes& times) : monitor(times) {}
+    Chip(const BitTimes& pair_times, const BitTimes& gsm_times, uint32_t clock_hz, uint64_t seed)
+        : loop(clock_hz, seed), gsm(gsm_times), monitor(pair_times) {}
 
     Flash flash;
+    Loop loop;
+    GsmPort gsm;
     Receiver monitor;           // hears what this chip alone drives
     bool corrupted = false;     // the pair differed from what this chip drove
     uint8_t lamps_told = 0;
-    bool closed = false;
-    int closed_mv = 4000;
-    Cycle next = never;         // the next of reset's end, the flash and the loop's edges
+    Cycle next = never;         // the next of reset's end, the flash, the head's edges and the GSM port
 
     bool powered() const { return model_ != nullptr; }
     bool driving() const { return pins_ & pin_de; }
     bool driven() const { return !driving() || (pins_ & pin_di); }
     bool loop_driven() const { return pins_ & pin_drive; }
-    bool comparator() const { return loop_driven() && closed && closed_mv > threshold_mv; }
+    bool comparator() const { return powered() && root_->loop_cmp; }
     uint8_t lamps() const { return uint8_t(pins_ >> lamps_shift & 3); }
 
     // All registers start anew with a power-up: the model is made and destroyed.
@@ -52,7 +68,7 @@ class Chip {
             root_ = model_->rootp;
             root_->clk = 0;
             root_->rst = 1;
-            root_->gsm_rxd = 1;
+            root_->gsm_rxd = gsm.transmitter.level;
             root_->flash_cipo = 1;
             hear(line);
             model_->eval();
@@ -63,9 +79,11 @@ class Chip {
             model_.reset();
             context_.reset();
             flash.power_cut(now);
+            gsm.receiver.mute();
             pins_ = 0;
             reset_end_ = never;
         }
+        loop.moved(loop_driven());
         plan();
     }
 
@@ -75,6 +93,7 @@ class Chip {
 
     // One clock cycle. True when the driver, a lamp or `next` has changed.
     bool tick(Cycle now) {
+        if (loop.active) root_->loop_cmp = loop.step(root_->loop_fb);
         root_->clk = 1;
         model_->eval();
         clock_low(*root_, *model_);
@@ -90,9 +109,10 @@ class Chip {
         if (now >= flash.next) flash.finish();
         while (!edges_.empty() && now >= edges_.front()) {
             edges_.erase(edges_.begin());
-            closed = !closed;
+            loop.closed = !loop.closed;
+            loop.moved(loop_driven());
         }
-        feel();
+        serve_gsm(now);
         plan();
     }
 
@@ -102,15 +122,16 @@ class Chip {
         plan();
     }
 
-    // The comparator's pin follows the loop.
-    void feel() {
-        if (powered()) root_->loop_cmp = comparator();
+    // Something is to be sent on the GSM port.
+    void wake_gsm(Cycle now) {
+        gsm.transmitter.wake(now);
+        plan();
     }
 
   private:
     enum : unsigned {
-        pin_di = 1, pin_de = 2, pin_cs_n = 4, pin_sck = 8, pin_drive = 16, lamps_shift = 5,
-        pins_of_flash = pin_cs_n | pin_sck,
+        pin_di = 1, pin_de = 2, pin_cs_n = 4, pin_sck = 8, pin_drive = 16, pin_gsm = 32, lamps_shift = 6,
+        pins_of_flash = pin_cs_n | pin_sck, pins_of_chip = pins_of_flash | pin_drive | pin_gsm,
     };
 
     std::unique_ptr<VerilatedContext> context_;
@@ -122,7 +143,7 @@ class Chip {
 
     unsigned sample_pins() const {
         return root_->rs485_di | root_->rs485_de << 1 | root_->flash_cs_n << 2 | root_->flash_sck << 3 |
-               root_->loop_drive << 4 | root_->led_green << 5 | root_->led_red << 6;
+               root_->loop_drive << 4 | root_->gsm_txd << 5 | root_->led_green << 6 | root_->led_red << 7;
     }
 
     bool look(Cycle now) {
@@ -132,14 +153,22 @@ class Chip {
             flash.pins(pins & pin_cs_n, pins & pin_sck, root_->flash_copi, now);
             root_->flash_cipo = flash.cipo;
         }
-        if (changed & pin_drive) feel();
+        if (changed & pin_drive) loop.moved(loop_driven());
+        if ((changed & pin_gsm) && gsm.open) gsm.receiver.edge(now, pins & pin_gsm);
         const Cycle planned = next;
-        if (changed & pin_cs_n) plan();
-        return (changed & ~unsigned(pins_of_flash | pin_drive)) || next != planned;
+        if (changed & (pin_cs_n | pin_gsm)) plan();
+        return (changed & ~unsigned(pins_of_chip)) || next != planned;
+    }
+
+    void serve_gsm(Cycle now) {
+        if (now >= gsm.transmitter.next) gsm.transmitter.step(now);
+        if (powered()) root_->gsm_rxd = gsm.transmitter.level;
+        if (now >= gsm.receiver.next && gsm.receiver.sample(pins_ & pin_gsm) == Heard::byte)
+            gsm.received.push(gsm.receiver.data);
     }
 
     void plan() {
-        next = std::min(reset_end_, flash.next);
+        next = std::min({reset_end_, flash.next, gsm.next()});
         if (!edges_.empty()) next = std::min(next, edges_.front());
     }
 };

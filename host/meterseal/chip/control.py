@@ -3,9 +3,12 @@
     {"do": "open", "seal": 0}                     seal: number on the pair, or address; 0 if there is one
     {"do": "close", "seal": "000000000101"}
     {"do": "bounce", "seal": 0, "ms": 10, "edges": 7, "end": "closed"}       end: as it is, if not given
-    {"do": "loop_mv", "seal": 0, "mv": 3300}      while the seal head is in
+    {"do": "jumper", "seal": 0, "on": true}       a wire across the plates, past the resistor in the head
+    {"do": "loop_mv", "seal": 0, "mv": 3300}      held so from outside, whatever the chip drives; null ends it
+    {"do": "corrode", "seal": 0, "mv": 2800}      all that the contact lets through; null: a good one
+    {"do": "loop_noise", "seal": 0, "mv": 40}     at the comparator, rms
     {"do": "power", "seal": 0, "on": false}
-    {"do": "noise", "probability": 0.01, "seconds": 2}
+    {"do": "noise", "probability": 0.01, "seconds": 2}             on the pair, in each bit time
     {"do": "state"}                               all seals, or the one given
 
 An answer has `"ok": true` and what was asked for, or `"ok": false` and `error`.
@@ -42,6 +45,13 @@ def _whole(low: int, high: int) -> tuple[_Check, str]:
     return check, f"a whole number from {low} to {high}"
 
 
+def _or_null(checked: tuple[_Check, str]) -> tuple[_Check, str]:
+    check, good = checked
+    return lambda value: value is None or check(value), f"{good}, or null"
+
+
+_SWITCH: tuple[_Check, str] = (lambda value: isinstance(value, bool), "true or false")
+
 #: Fields of each command beside `do` and `seal`: the check, and what a good value is.
 _FIELDS: dict[str, dict[str, tuple[_Check, str]]] = {
     "open": {},
@@ -51,8 +61,11 @@ _FIELDS: dict[str, dict[str, tuple[_Check, str]]] = {
         "edges": _whole(1, 1000),
         "end": (lambda value: value in ("open", "closed", None), '"open" or "closed"'),
     },
-    "loop_mv": {"mv": _whole(0, 30_000)},
-    "power": {"on": (lambda value: isinstance(value, bool), "true or false")},
+    "jumper": {"on": _SWITCH},
+    "loop_mv": {"mv": _or_null(_whole(0, 30_000))},
+    "corrode": {"mv": _or_null(_whole(0, 5_000))},
+    "loop_noise": {"mv": _whole(0, 1_000)},
+    "power": {"on": _SWITCH},
     "noise": {"probability": _number(0, 1), "seconds": _number(0, 3600)},
     "state": {},
 }
@@ -102,8 +115,14 @@ def _carry_out(rig: Rig, request: dict[str, Any]) -> dict[str, Any]:
             end = request.get("end")
             closed = seal.head.closed if end is None else end == "closed"
             rig.bounce(seal, ms=request["ms"], edges=request["edges"], closed=closed)
+        case "jumper":
+            rig.jumper(seal, on=request["on"])
         case "loop_mv":
-            rig.loop_mv(seal, request["mv"])
+            rig.foreign(seal, request["mv"])
+        case "corrode":
+            rig.corrode(seal, request["mv"])
+        case "loop_noise":
+            rig.loop_noise(seal, request["mv"])
         case "power":
             rig.power(seal, on=request["on"])
     return rig.state(seal)

@@ -14,6 +14,7 @@ class Flash {
     Cycle next = never;  // end of the running program or erase
     bool cipo = true;
     uint32_t programs = 0, erases = 0, cut = 0;
+    uint64_t clocks = 0;  // while selected
 
     // `page` and `erase` are the times of one operation, in cycles.
     void attach(uint8_t* array, size_t size, Cycle page, Cycle erase, uint64_t seed) {
@@ -39,6 +40,7 @@ class Flash {
         sck_ = sck;
         if (cs_n) return;
         if (sck) {
+            ++clocks;
             in_ = uint8_t(in_ << 1 | copi);
             if (++bits_ % 8 == 0) byte(in_);
         } else {

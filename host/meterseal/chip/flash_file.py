@@ -1,19 +1,17 @@
-"""What of a seal outlives the power: its flash, and how its seal head is set, in a small file beside it."""
+"""The flash of a simulated chip, in a file."""
 
 from __future__ import annotations
 
 import fcntl
-import json
 import mmap
 import os
 from ctypes import c_uint8
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from meterseal.errors import Failure
 from sealchip.interface import FLASH_SIZE
 
-__all__ = ["FlashFile", "Head"]
+__all__ = ["FlashFile"]
 
 
 class FlashFile:
@@ -54,37 +52,3 @@ class FlashFile:
             return "another simulated chip is running on it"
         size = os.fstat(self._file.fileno()).st_size
         return None if size == FLASH_SIZE else f"{size} bytes, a seal's flash has {FLASH_SIZE}"
-
-
-@dataclass(frozen=True, slots=True)
-class Head:
-    """The seal head: in or out, and the loop's voltage in mV while it is in.
-
-    It is a piece of metal: neither the chip's power nor the end of a process moves it.
-    """
-
-    closed: bool = False
-    mv: int = 4000
-
-    @classmethod
-    def load(cls, flash: Path) -> Head:
-        """As last saved for the seal of this flash file; out where nothing was saved."""
-        path = _beside(flash)
-        try:
-            saved = json.loads(path.read_bytes())
-            return cls(bool(saved["closed"]), int(saved["mv"]))
-        except FileNotFoundError:
-            return cls()
-        except (ValueError, KeyError, TypeError) as error:
-            raise Failure(f"{path} does not say how the seal head is set ({error}): remove it") from None
-
-    def save(self, flash: Path) -> None:
-        """Write the file whole or not at all."""
-        path = _beside(flash)
-        part = path.with_name(path.name + ".part")
-        part.write_text(json.dumps(asdict(self)))
-        part.replace(path)
-
-
-def _beside(flash: Path) -> Path:
-    return flash.with_name(flash.name + ".loop")

@@ -22,12 +22,14 @@ struct End {
 
 struct Pair {
     Pair(uint32_t chip_count, uint32_t end_count, uint32_t clock_hz, uint32_t baud, uint64_t seed)
-        : times(clock_hz, baud), clock_hz(clock_hz), baud(baud), seed(seed), tap(tap_records) {
-        for (uint32_t i = 0; i < chip_count; ++i) chips.push_back(std::make_unique<Chip>(times));
+        : times(clock_hz, baud, true), gsm_times(clock_hz, gsm_baud, false),
+          clock_hz(clock_hz), baud(baud), seed(seed), tap(tap_records) {
+        for (uint32_t i = 0; i < chip_count; ++i)
+            chips.push_back(std::make_unique<Chip>(times, gsm_times, clock_hz, scramble(~seed - i)));
         for (uint32_t i = 0; i < end_count; ++i) ends.push_back(std::make_unique<End>(times));
     }
 
-    BitTimes times;
+    BitTimes times, gsm_times;
     uint64_t clock_hz, baud, seed;
     std::vector<std::unique_ptr<Chip>> chips;
     std::vector<std::unique_ptr<End>> ends;
@@ -187,10 +189,11 @@ void pair_flash(Pair* pair, uint32_t chip, uint8_t* array, size_t size, uint64_t
 
 void pair_power(Pair* pair, uint32_t chip, int on) { pair->power(chip, on); }
 
-void pair_position(Pair* pair, uint32_t chip, int closed) {
-    pair->chips[chip]->move({});
-    pair->chips[chip]->closed = closed;
-    pair->chips[chip]->feel();
+void pair_position(Pair* pair, uint32_t index, int closed) {
+    Chip& chip = *pair->chips[index];
+    chip.move({});
+    chip.loop.closed = closed;
+    chip.loop.moved(chip.loop_driven());
 }
 
 void pair_edges(Pair* pair, uint32_t chip, const uint64_t* after, size_t count) {
@@ -199,9 +202,14 @@ void pair_edges(Pair* pair, uint32_t chip, const uint64_t* after, size_t count) 
     pair->chips[chip]->move(std::move(edges));
 }
 
-void pair_loop_mv(Pair* pair, uint32_t chip, uint32_t mv) {
-    pair->chips[chip]->closed_mv = int(mv);
-    pair->chips[chip]->feel();
+void pair_loop(Pair* pair, uint32_t index, const LoopSetting* setting) {
+    Chip& chip = *pair->chips[index];
+    chip.loop.contact_mv = setting->contact_mv;
+    chip.loop.jumper = setting->jumper;
+    chip.loop.foreign_mv = setting->foreign_mv;
+    chip.loop.offset_mv = setting->offset_mv;
+    chip.loop.noise_mv = setting->noise_mv;
+    chip.loop.moved(chip.loop_driven());
 }
 
 void pair_noise(Pair* pair, double probability, uint64_t cycles) {
@@ -211,6 +219,30 @@ void pair_noise(Pair* pair, double probability, uint64_t cycles) {
 }
 
 void pair_run(Pair* pair, uint64_t cycles) { pair->run(cycles); }
+
+int pair_run_to_flash_clock(Pair* pair, uint32_t index, uint64_t clocks, uint64_t cycles) {
+    const Flash& flash = pair->chips[index]->flash;
+    for (; cycles && flash.clocks < clocks; --cycles) pair->run(1);
+    return flash.clocks >= clocks;
+}
+
+void pair_gsm_open(Pair* pair, uint32_t index, int open) {
+    GsmPort& gsm = pair->chips[index]->gsm;
+    gsm.open = open;
+    gsm.received.clear();
+}
+
+size_t pair_gsm_write(Pair* pair, uint32_t index, const uint8_t* bytes, size_t count) {
+    Chip& chip = *pair->chips[index];
+    size_t taken = 0;
+    while (taken < count && chip.gsm.transmitter.queue.push(bytes[taken])) ++taken;
+    chip.wake_gsm(pair->now);
+    return taken;
+}
+
+size_t pair_gsm_read(Pair* pair, uint32_t index, uint8_t* bytes, size_t most) {
+    return pair->chips[index]->gsm.received.take(bytes, most);
+}
 
 void pair_open(Pair* pair, uint32_t end, int open) {
     End& port = *pair->ends[end];
@@ -239,9 +271,10 @@ void pair_state(const Pair* pair, PairState* state) {
 
 void pair_chip_state(const Pair* pair, uint32_t index, ChipState* state) {
     const Chip& chip = *pair->chips[index];
-    *state = {chip.powered(),    chip.closed,  uint32_t(chip.closed_mv), chip.loop_driven(),
-              chip.comparator(), chip.lamps(), chip.flash.busy(),        chip.flash.programs,
-              chip.flash.erases, chip.flash.cut};
+    *state = {chip.powered(),        chip.loop.closed,   uint32_t(chip.loop.settled_mv(true)),
+              chip.loop_driven(),    chip.comparator(),  chip.lamps(),
+              chip.flash.busy(),     chip.flash.programs, chip.flash.erases,
+              chip.flash.cut,        chip.flash.clocks};
 }
 
 void pair_end_state(const Pair* pair, uint32_t index, EndState* state) {

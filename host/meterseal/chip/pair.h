@@ -25,9 +25,16 @@ struct Tap {
 enum { tap_byte = 0, tap_lamps = 1 };
 enum { byte_corrupted = 1, byte_malformed = 2 };
 
+// `loop_mv`: what the loop comes to while it is driven. `flash_clocks`: SPI clocks with the flash selected.
 struct ChipState {
-    uint32_t powered, closed, closed_mv, loop_driven, comparator, lamps, flash_busy;
+    uint32_t powered, closed, loop_mv, loop_driven, comparator, lamps, flash_busy;
     uint32_t flash_programs, flash_erases, flash_cut;
+    uint64_t flash_clocks;
+};
+
+// What is done to a loop, and its comparator; `foreign_mv` below 0: none.
+struct LoopSetting {
+    int32_t contact_mv, foreign_mv, jumper, offset_mv, noise_mv;
 };
 
 struct EndState {
@@ -51,17 +58,25 @@ void pair_power(Pair*, uint32_t chip, int on);
 void pair_position(Pair*, uint32_t chip, int closed);
 // `count` times, counted from now and rising, at which the seal head touches or leaves its plates.
 void pair_edges(Pair*, uint32_t chip, const uint64_t* after, size_t count);
-void pair_loop_mv(Pair*, uint32_t chip, uint32_t mv);
+void pair_loop(Pair*, uint32_t chip, const LoopSetting*);
 // Each bit time of the next `cycles` is turned over with `probability`.
 void pair_noise(Pair*, double probability, uint64_t cycles);
 
 void pair_run(Pair*, uint64_t cycles);
+// Until the flash of this chip has seen so many clocks, at most so many cycles; whether it has.
+int pair_run_to_flash_clock(Pair*, uint32_t chip, uint64_t clocks, uint64_t cycles);
 
 // An end that is not open hears nothing; opening forgets what was heard before.
 void pair_open(Pair*, uint32_t end, int open);
 size_t pair_write(Pair*, uint32_t end, const uint8_t* bytes, size_t count);  // bytes taken
 size_t pair_read(Pair*, uint32_t end, uint8_t* bytes, size_t most);          // bytes given
 size_t pair_tap(Pair*, Tap* records, size_t most);                           // records given
+
+// The modem's side of a chip's GSM port: 8N1, 9600 baud.
+enum { gsm_baud = 9600 };
+void pair_gsm_open(Pair*, uint32_t chip, int open);
+size_t pair_gsm_write(Pair*, uint32_t chip, const uint8_t* bytes, size_t count);  // bytes taken
+size_t pair_gsm_read(Pair*, uint32_t chip, uint8_t* bytes, size_t most);          // bytes given
 
 void pair_state(const Pair*, PairState*);
 void pair_chip_state(const Pair*, uint32_t chip, ChipState*);

@@ -4,12 +4,24 @@ from __future__ import annotations
 
 import ctypes
 import random
-from ctypes import POINTER, Structure, c_double, c_int, c_size_t, c_uint8, c_uint32, c_uint64, c_void_p
+from ctypes import (
+    POINTER,
+    Structure,
+    c_double,
+    c_int,
+    c_int32,
+    c_size_t,
+    c_uint8,
+    c_uint32,
+    c_uint64,
+    c_void_p,
+)
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from meterseal.chip.flash_file import FlashFile
+from meterseal.chip.head import Loop
 from meterseal.errors import Failure
 
 __all__ = [
@@ -50,18 +62,24 @@ class _Tap(Structure):
 
 
 class ChipState(Structure):
-    """One chip and its surroundings: `closed` is the seal head, `closed_mv` the loop when closed."""
+    """One chip and its surroundings.
 
-    _fields_ = tuple(
-        (name, c_uint32)
-        for name in (
-            *("powered", "closed", "closed_mv", "loop_driven", "comparator", "lamps"),
-            *("flash_busy", "flash_programs", "flash_erases", "flash_cut"),
-        )
+    `closed` is the seal head, `loop_mv` what the loop comes to while it is driven, `comparator` the pin.
+    """
+
+    _fields_ = (
+        *(
+            (name, c_uint32)
+            for name in (
+                *("powered", "closed", "loop_mv", "loop_driven", "comparator", "lamps"),
+                *("flash_busy", "flash_programs", "flash_erases", "flash_cut"),
+            )
+        ),
+        ("flash_clocks", c_uint64),
     )
     powered: int
     closed: int
-    closed_mv: int
+    loop_mv: int
     loop_driven: int
     comparator: int
     lamps: int
@@ -69,6 +87,13 @@ class ChipState(Structure):
     flash_programs: int
     flash_erases: int
     flash_cut: int
+    flash_clocks: int
+
+
+class _LoopSetting(Structure):
+    _fields_ = tuple(
+        (name, c_int32) for name in ("contact_mv", "foreign_mv", "jumper", "offset_mv", "noise_mv")
+    )
 
 
 class EndState(Structure):
@@ -172,6 +197,13 @@ class Pair:
         """Advance simulated time."""
         self._library.pair_run(self._pair, self._cycles(seconds))
 
+    def run_to_flash_clock(self, chip: int, clocks: int, *, at_most: float) -> bool:
+        """Advance until the flash of `chip` has seen so many SPI clocks in all, at most `at_most` seconds.
+
+        Returns whether it has. Slower than `run`: every cycle is looked at.
+        """
+        return bool(self._library.pair_run_to_flash_clock(self._pair, chip, clocks, self._cycles(at_most)))
+
     def attach_flash(
         self,
         chip: int,
@@ -205,9 +237,11 @@ class Pair:
         self._library.pair_edges(self._pair, chip, after, edges)
         return edges
 
-    def loop_mv(self, chip: int, millivolts: int) -> None:
-        """Voltage of the loop while the seal head is in."""
-        self._library.pair_loop_mv(self._pair, chip, millivolts)
+    def loop(self, chip: int, loop: Loop) -> None:
+        """Change what is done to the loop; the voltage follows through resistor and capacitor."""
+        foreign = -1 if loop.foreign_mv is None else loop.foreign_mv
+        setting = _LoopSetting(loop.contact_mv, foreign, loop.jumper, loop.offset_mv, loop.noise_mv)
+        self._library.pair_loop(self._pair, chip, setting)
 
     def noise(self, probability: float, seconds: float) -> None:
         """Turn over each bit time of the coming `seconds` with `probability`."""
@@ -232,6 +266,20 @@ class Pair:
         while count := self._library.pair_read(self._pair, end, self._read_buffer, _READ_BYTES):
             heard += memoryview(self._read_buffer)[:count]
         return bytes(heard)
+
+    def open_gsm(self, chip: int) -> None:
+        """Begin to listen at the GSM port of `chip` (8N1, 9600 baud); what it said before is forgotten."""
+        self._library.pair_gsm_open(self._pair, chip, True)
+
+    def write_gsm(self, chip: int, data: bytes) -> int:
+        """Queue bytes for the GSM port of `chip`; returns how many found room."""
+        taken: int = self._library.pair_gsm_write(self._pair, chip, data, len(data))
+        return taken
+
+    def read_gsm(self, chip: int) -> bytes:
+        """What `chip` has said to its modem since the last call."""
+        count = self._library.pair_gsm_read(self._pair, chip, self._read_buffer, _READ_BYTES)
+        return bytes(self._read_buffer[:count])
 
     def tap(self) -> list[ByteSeen | LampsSeen]:
         """What the drivers and the lamps did since the last call, in order."""
@@ -287,12 +335,16 @@ def _load(path: Path) -> ctypes.CDLL:
         ("power", None, (pair, index, c_int)),
         ("position", None, (pair, index, c_int)),
         ("edges", None, (pair, index, POINTER(c_uint64), c_size_t)),
-        ("loop_mv", None, (pair, index, c_uint32)),
+        ("loop", None, (pair, index, POINTER(_LoopSetting))),
         ("noise", None, (pair, c_double, c_uint64)),
         ("run", None, (pair, c_uint64)),
+        ("run_to_flash_clock", c_int, (pair, index, c_uint64, c_uint64)),
         ("open", None, (pair, index, c_int)),
         ("write", c_size_t, (pair, index, ctypes.c_char_p, c_size_t)),
         ("read", c_size_t, (pair, index, array, c_size_t)),
+        ("gsm_open", None, (pair, index, c_int)),
+        ("gsm_write", c_size_t, (pair, index, ctypes.c_char_p, c_size_t)),
+        ("gsm_read", c_size_t, (pair, index, array, c_size_t)),
         ("tap", c_size_t, (pair, POINTER(_Tap), c_size_t)),
         ("state", None, (pair, POINTER(PairState))),
         ("chip_state", None, (pair, index, POINTER(ChipState))),

@@ -7,7 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from meterseal.chip.flash_file import FlashFile, Head
+from meterseal.chip.flash_file import FlashFile
+from meterseal.chip.head import CONTACT_MV, Head
 from meterseal.chip.pair import END_COUNTERS, Pair
 from meterseal.errors import Failure
 from meterseal.seal.image import Identity, read_identity
@@ -50,7 +51,7 @@ class Rig:
         self._tell = tell
         for seal in seals:
             pair.attach_flash(seal.index, seal.flash)
-            pair.loop_mv(seal.index, seal.head.mv)
+            pair.loop(seal.index, seal.head.loop)
             pair.position(seal.index, seal.head.closed)
             pair.power(seal.index, True)
 
@@ -64,18 +65,29 @@ class Rig:
 
     def move(self, seal: Seal, *, closed: bool) -> None:
         """Push the seal head in or pull it, cleanly."""
-        self._put(seal, replace(seal.head, closed=closed))
+        self._move(seal, closed=closed)
         self.pair.position(seal.index, closed)
 
     def bounce(self, seal: Seal, *, ms: float, edges: int, closed: bool) -> None:
         """Let the contact bounce for `ms`, at least `edges` times, and end closed or open."""
-        self._put(seal, replace(seal.head, closed=closed))
+        self._move(seal, closed=closed)
         self.pair.bounce(seal.index, seconds=ms / 1000, edges=edges, closed=closed)
 
-    def loop_mv(self, seal: Seal, millivolts: int) -> None:
-        """Set the voltage that the closed loop carries."""
-        self._put(seal, replace(seal.head, mv=millivolts))
-        self.pair.loop_mv(seal.index, millivolts)
+    def jumper(self, seal: Seal, *, on: bool) -> None:
+        """Put a wire across the plates, or take it away."""
+        self._change_loop(seal, jumper=on)
+
+    def foreign(self, seal: Seal, millivolts: int | None) -> None:
+        """Hold the loop at a voltage from outside, whatever the chip drives; None ends it."""
+        self._change_loop(seal, foreign_mv=millivolts)
+
+    def corrode(self, seal: Seal, millivolts: int | None) -> None:
+        """Let the contact carry only this voltage while the head is in; None makes it good again."""
+        self._change_loop(seal, contact_mv=CONTACT_MV if millivolts is None else millivolts)
+
+    def loop_noise(self, seal: Seal, millivolts: int) -> None:
+        """Noise at the comparator, rms."""
+        self._change_loop(seal, noise_mv=millivolts)
 
     def power(self, seal: Seal, *, on: bool) -> None:
         """Give or take one chip's supply."""
@@ -95,7 +107,11 @@ class Rig:
             "seal": seal.name,
             "power": bool(chip.powered),
             "position": "closed" if chip.closed else "open",
-            "loop_mv": chip.closed_mv if chip.closed else 0,
+            "loop_mv": chip.loop_mv,
+            "jumper": seal.head.loop.jumper,
+            "foreign_mv": seal.head.loop.foreign_mv,
+            "contact_mv": seal.head.loop.contact_mv,
+            "noise_mv": seal.head.loop.noise_mv,
             "green": bool(chip.lamps & 1),
             "red": bool(chip.lamps & 2),
             "flash": {
@@ -122,10 +138,19 @@ class Rig:
             "ends": ends,
         }
 
+    def _change_loop(self, seal: Seal, **changes: Any) -> None:
+        loop = replace(seal.head.loop, **changes)
+        self._put(seal, replace(seal.head, loop=loop))
+        self.pair.loop(seal.index, loop)
+        self._tell("loop", seal=seal.name, **changes)
+
+    def _move(self, seal: Seal, *, closed: bool) -> None:
+        self._put(seal, replace(seal.head, closed=closed))
+        self._tell("position", seal=seal.name, position="closed" if closed else "open")
+
     def _put(self, seal: Seal, head: Head) -> None:
         head.save(seal.flash.path)
         seal.head = head
-        self._tell("position", seal=seal.name, position="closed" if head.closed else "open", loop_mv=head.mv)
 
 
 def open_seals(paths: list[Path]) -> list[Seal]:

@@ -1,5 +1,5 @@
-// Bit-level UART, 8E1: 1 start, 8 data low bit first, even parity, 1 stop. Event driven: `next` is the
-// cycle at which it wants to be called.
+// Bit-level UART, 8E1 or 8N1: 1 start, 8 data low bit first, even parity or none, 1 stop. Event driven:
+// `next` is the cycle at which it wants to be called.
 #pragma once
 
 #include <array>
@@ -7,12 +7,14 @@
 #include "ring.h"
 #include "cycle.h"
 
-// Cycle of every half bit of a character, rounded each by itself so that no error adds up.
+// Shape of a character, and the cycle of every half bit of it, rounded each by itself so that no error adds up.
 class BitTimes {
   public:
-    static constexpr unsigned bits = 11;
+    const bool parity;
+    const unsigned bits;
 
-    BitTimes(uint32_t clock_hz, uint32_t baud) {
+    BitTimes(uint32_t clock_hz, uint32_t baud, bool with_parity)
+        : parity(with_parity), bits(with_parity ? 11 : 10) {
         for (unsigned i = 0; i < half_.size(); ++i)
             half_[i] = (uint64_t(i) * clock_hz + baud) / (2 * uint64_t(baud));
     }
@@ -20,7 +22,7 @@ class BitTimes {
     Cycle middle_of(unsigned bit) const { return half_[2 * bit + 1]; }
 
   private:
-    std::array<Cycle, 2 * bits + 1> half_;
+    std::array<Cycle, 2 * 11 + 1> half_;
 };
 
 enum class Heard { nothing, byte, bad_parity, bad_framing };
@@ -47,14 +49,14 @@ class Receiver {
             return Heard::nothing;
         }
         bits_ |= unsigned(level) << bit_;
-        if (++bit_ < BitTimes::bits) {
+        if (++bit_ < times_.bits) {
             next = start_ + times_.middle_of(bit_);
             return Heard::nothing;
         }
         next = never;
         data = uint8_t(bits_ >> 1);
         if (!level) return Heard::bad_framing;
-        return __builtin_parity(bits_ >> 1 & 0x1ff) ? Heard::bad_parity : Heard::byte;
+        return times_.parity && __builtin_parity(bits_ >> 1 & 0x1ff) ? Heard::bad_parity : Heard::byte;
     }
 
     void mute() { next = never; }
@@ -81,7 +83,7 @@ class Transmitter {
 
     // Puts the next bit on the line. True when a character has been sent whole.
     bool step(Cycle now) {
-        const bool sent = driving && bit_ == BitTimes::bits;
+        const bool sent = driving && bit_ == times_.bits;
         if (!driving || sent) {
             driving = !queue.empty();
             level = true;
@@ -89,7 +91,8 @@ class Transmitter {
             data_sent = data;
             if (!driving) return sent;
             data = queue.pop();
-            bits_ = unsigned(data) << 1 | unsigned(__builtin_parity(data)) << 9 | 1u << 10;
+            const unsigned behind = times_.parity ? unsigned(__builtin_parity(data)) | 2u : 1u;
+            bits_ = unsigned(data) << 1 | behind << 9;
             bit_ = 0;
             start_ = now;
         }

@@ -1,0 +1,78 @@
+// The seal loop of one chip, from the plate that it drives back to its comparator, cycle by cycle.
+//
+// The plate feeds the loop through the seal head's end-of-line resistor; a divider and a capacitor make the
+// voltage that the comparator sees (here as the loop voltage, before the divider). A plain comparator has a
+// fixed threshold; a chip that measures has `loop_fb` behind a resistor and a capacitor in its place.
+#pragma once
+
+#include <cmath>
+
+#include "cycle.h"
+
+// Set by who builds the library: whether the comparator's reference is the RC of `loop_fb`.
+#ifndef SEAL_LOOP_FEEDBACK
+#define SEAL_LOOP_FEEDBACK 0
+#endif
+
+class Loop {
+  public:
+    static constexpr bool feedback = SEAL_LOOP_FEEDBACK;
+    static constexpr double supply_mv = 5000, threshold_mv = 2500, full_scale_mv = 8192;
+    // Time constants in seconds: of the loop, and of `loop_fb`.
+    static constexpr double loop_tau = 20e-6, feedback_tau = 100e-6;
+
+    Loop(double clock_hz, uint64_t seed)
+        : follow_(1 - std::exp(-1 / (loop_tau * clock_hz))),
+          follow_feedback_(1 - std::exp(-1 / (feedback_tau * clock_hz))),
+          random_(seed) {}
+
+    // The surroundings; `moved` takes them over.
+    bool closed = false, jumper = false;
+    int contact_mv = 4000;  // while the head is in: less than 4000 with a corroded contact
+    int foreign_mv = -1;    // a source of its own on the loop, whatever is driven; negative: none
+    int offset_mv = 0, noise_mv = 0;  // of the comparator; noise is rms
+
+    // Whether the comparator's output may change by itself: `step` wants to be called.
+    bool active = feedback;
+
+    // Voltage that the loop comes to.
+    int settled_mv(bool driven) const {
+        if (foreign_mv >= 0) return foreign_mv;
+        if (!driven) return 0;
+        return jumper ? int(supply_mv) : closed ? contact_mv : 0;
+    }
+
+    void moved(bool driven) {
+        target_ = settled_mv(driven);
+        active = true;
+    }
+
+    // The comparator's output one clock cycle later.
+    bool step(bool fb) {
+        voltage_ += (target_ - voltage_) * follow_;
+        if constexpr (feedback) reference_ += ((fb ? full_scale_mv : 0) - reference_) * follow_feedback_;
+        else settle();
+        const double seen = voltage_ + offset_mv + (noise_mv ? noise() : 0);
+        return seen > reference_;
+    }
+
+  private:
+    double follow_, follow_feedback_;
+    double target_ = 0, voltage_ = 0, reference_ = feedback ? 0 : threshold_mv;
+    uint64_t random_;
+
+    // With a fixed threshold nothing happens any more once the voltage is there and noise cannot reach over.
+    void settle() {
+        if (std::abs(target_ - voltage_) > 0.5) return;
+        voltage_ = target_;
+        active = std::abs(target_ + offset_mv - threshold_mv) <= noise_reach * noise_mv;
+    }
+
+    // Nearly normal, and never beyond `noise_reach` times its rms: the sum of four even numbers.
+    static constexpr double noise_reach = 3.4642;
+    double noise() {
+        random_ = scramble(random_);
+        const uint64_t sum = (random_ & 0xffff) + (random_ >> 16 & 0xffff) + (random_ >> 32 & 0xffff) + (random_ >> 48);
+        return (double(sum) / 0x1fffe - 1) * noise_reach * noise_mv;
+    }
+};
