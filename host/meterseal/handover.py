@@ -82,7 +82,7 @@ def _event(data: Mapping[str, Any]) -> SealEvent:
     except (ValueError, TypeError) as error:
         raise HandoverError(f"data: {error}") from error
     said = document(event)
-    for name in ("seal", "boot", "counter", "kind", "state", "loop_mv", "flags"):
+    for name in ("seal", "boot", "counter", "kind", "state", "loop_mv", "flags", "excursions"):
         if data.get(name) != said[name]:
             raise HandoverError(f"{name} {data.get(name)!r}: the record says {said[name]!r}")
     return event

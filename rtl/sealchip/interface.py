@@ -29,6 +29,7 @@ __all__ = [
     "PROVISIONING",
     "RECORD",
     "RECORD_VERSION",
+    "VERDICT",
     "Algorithm",
     "Di",
     "Field",
@@ -36,6 +37,7 @@ __all__ = [
     "Kind",
     "Layout",
     "StateClass",
+    "VerdictCode",
 ]
 
 
@@ -122,6 +124,15 @@ class Algorithm(IntEnum):
     SM4_CMAC = 1
 
 
+class VerdictCode(IntEnum):
+    """What a master station found about a record."""
+
+    #: Its MAC is not the seal's.
+    AUTH_FAIL = 1
+    #: It is the seal's, and played again.
+    REPLAY = 2
+
+
 @dataclass(frozen=True)
 class Field:
     """One field of a layout: name, width in bytes, what it holds. Numbers are little endian."""
@@ -201,6 +212,14 @@ JOURNAL_ENTRY = Layout(
     Field("occurred", 6, "meter's time of the event (report time less age), ss mm hh DD MM YY"),
     Field("received", 6, "meter's time of the report, ss mm hh DD MM YY"),
     Field("record", RECORD.size, "the seal record as received"),
+)
+
+#: What the master station found about one record, told to the meter that reported it.
+VERDICT = Layout(
+    Field("seal", 6, "seal address in the record, BCD, low byte first"),
+    Field("counter", 4, "event counter in the record"),
+    Field("code", 1, "1 = MAC not the seal's, 2 = played again"),
+    Field("digest", 8, "which record: first bytes of SHA-256 over what copies of one event have in common"),
 )
 
 #: Identity record in flash, two slots; the chip takes the first whose CRC is right.

@@ -47,6 +47,7 @@ def test_the_body_is_a_cloudevent():
         "state": "open",
         "loop_mv": 120,
         "flags": ["unobserved", "excursions"],
+        "excursions": 0,
         "record": EVENT.record.hex().upper(),
         "meter": "000000000001",
         "terminal": "440106:1",

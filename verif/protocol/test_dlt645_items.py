@@ -13,7 +13,7 @@ from meterseal.dlt645.cover import COVER_BYTES, NO_ENERGIES, CoverRecord, energi
 from meterseal.dlt645.items import ITEMS, find
 from meterseal.explain import Line
 from meterseal.seal.record import Flags, JournalEntry, Kind, SealRecord, StateClass
-from sealchip.interface import Di
+from sealchip.interface import PROVISIONING, Di
 
 AT = datetime(2025, 11, 22, 13, 5, 9, tzinfo=CST)
 
@@ -168,6 +168,22 @@ def meanings(di, content):
             "160068000000" + b"MS-1"[::-1].ljust(32, b"\0").hex(),
             ["seal address 000000680016", "asset number MS-1"],
         ),
+        (
+            Di.VERDICT,
+            "160068000000 0C000000 01 0102030405060708",
+            [
+                "seal address 000000680016",
+                "event counter 12",
+                "found MAC not the seal's",
+                "digest of the record 01 02 03 04 05 06 07 08",
+            ],
+        ),
+        (0x048053F0, "160068000000", ["seal address 000000680016"]),
+        (0x048053F2, b"MS-1"[::-1].ljust(32, b"\0").hex(), ["asset number MS-1"]),
+        (0x048053F3, "00" * 16, ["key 16 bytes"]),
+        (0x048053F4, b"13800000001".ljust(16, b"\0").hex(), ["phone 13800000001"]),
+        (0x048053F5, "08", ["baud rate 2400 bit/s"]),
+        (0x048053F6, "563412", ["password 3 bytes"]),
     ],
 )
 def test_what_an_item_says(di, content, expected):
@@ -186,7 +202,8 @@ def test_a_cover_record_is_told_energy_by_energy():
 
 
 def test_a_journal_entry_is_told_with_the_record_inside():
-    record = SealRecord("000000680016", 3, 12, Kind.OPENED, StateClass.OPEN, flags=Flags.UNOBSERVED)
+    flags = Flags.UNOBSERVED | Flags.EXCURSIONS
+    record = SealRecord("000000680016", 3, 12, Kind.FLAPPING, StateClass.OPEN, flags=flags, excursions=7)
     lines = find(Di.JOURNAL_ENTRY).explain(JournalEntry(9, AT, AT, record.encode()).encode())
     assert [line.en for line in lines[:4]] == [
         "journal number 9",
@@ -194,7 +211,8 @@ def test_a_journal_entry_is_told_with_the_record_inside():
         "received at 2025-11-22T13:05:09.000+08:00",
         "layout version 1",
     ]
-    assert "flags unobserved" in [line.en for line in lines]
+    assert "flags unobserved, excursions, 7 of them" in [line.en for line in lines]
+    assert "event flapping" in [line.en for line in lines]
 
 
 @pytest.mark.parametrize(
@@ -204,6 +222,9 @@ def test_a_journal_entry_is_told_with_the_record_inside():
         (0x00010000, "5A341200", "not BCD"),
         (0x04001501, "01" + "00" * 11, "1 counts"),
         (Di.REPORT, "02" + "00" * 37, "layout version 2 unknown"),
+        (Di.VERDICT, "160068000000 0C000000 09 0102030405060708", "9 is not a valid VerdictCode"),
+        (Di.SEAL, "00", "1 bytes, expected 0"),
+        (0x048053F5, "03", "03 is no feature word of a rate"),
         (Di.JOURNAL_BOUNDS, "00", "8 bytes"),
         (0x04000102, "090525", "hour must be"),
     ],
@@ -227,7 +248,7 @@ def test_every_identifier_of_the_project_has_a_name():
     for di in Di:
         assert di in ITEMS
     assert {Di.RECORD_HISTORY + n for n in range(16)} <= ITEMS.keys()
-    assert {Di.PROVISIONING + n for n in range(16)} <= ITEMS.keys()
+    assert {Di.PROVISIONING + n for n in PROVISIONING} <= ITEMS.keys()
     assert {0x03300D00 + n for n in range(11)} | {0x03300E00 + n for n in range(11)} <= ITEMS.keys()
 
 

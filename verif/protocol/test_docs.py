@@ -30,7 +30,7 @@ from meterseal.alarms import SEVERITY, judge
 from meterseal.chip import control
 from meterseal.clock import CST
 from meterseal.dlt645 import requests
-from meterseal.dlt645.items import ITEMS
+from meterseal.dlt645.items import ITEMS, Item
 from meterseal.io.bus import Manners
 from meterseal.marketing.api import events_in, json_out
 from meterseal.metering.api import create_app as metering_app
@@ -42,7 +42,7 @@ from meterseal.uplink.frame import DIR_UP, PRM, Frame, TerminalAddress, point_da
 from meterseal.uplink.terminal import TerminalLink
 from sealchip import bus_access, interface, reporter, slave
 from sealchip.chip import SealChip
-from sealchip.interface import Di, Layout
+from sealchip.interface import PROVISIONING, Di, Layout
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
@@ -92,14 +92,19 @@ def di_table() -> str:
     said = comments(Di)
     rows = []
     for di in Di:
-        last = di
-        while last >> 8 == 0x048053 and last + 1 in ITEMS and last + 1 not in list(Di):
-            last += 1
+        last = di + 15 if di == Di.RECORD_HISTORY else di
         item = ITEMS[di]
         name = item.zh.replace("1", "n") if last > di else item.zh
         code = f"{di:08X}" + (f"..{last & 0xFF:02X}" if last > di else "")
-        rows.append((f"`{code}`", name, item.size or "–", said[di.name]))
+        rows.append((f"`{code}`", name, _size(item), said[di.name]))
+        if di == Di.PROVISIONING:
+            more = (ITEMS[di + offset] for offset in PROVISIONING if offset)
+            rows += [(f"`{item.di:08X}`", item.zh, _size(item), "Write with password.") for item in more]
     return table(("DI", "名称", "bytes", "access and content"), rows)
+
+
+def _size(item: Item) -> object:
+    return "–" if item.size is None else item.size
 
 
 def flash_table() -> str:

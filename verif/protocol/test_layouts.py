@@ -28,6 +28,7 @@ records = st.builds(
     state=st.sampled_from(StateClass),
     loop_mv=st.none() | st.integers(0, 0xFFFE),
     flags=st.integers(0, 15).map(Flags),
+    excursions=st.integers(0, 255),
     age=u32,
     algorithm=st.sampled_from(Algorithm),
     challenge=st.binary(min_size=4, max_size=4),
@@ -165,7 +166,9 @@ def test_two_copies_of_one_event_have_one_fact(record, age, mac):
     fields = unpack(RECORD, record.encode())
     flags = record.flags ^ Flags.CHALLENGED
     copy = SealRecord.decode(
-        pack(RECORD, fields | {"age": age, "mac": mac, "challenge": 1, "flags": int(flags)})
+        pack(
+            RECORD, fields | {"age": age, "mac": mac, "challenge": 1, "flags": flags | record.excursions << 8}
+        )
     )
     assert copy.fact == record.fact
 

@@ -137,17 +137,20 @@ def _read_more(frame: Frame) -> list[Line]:
 
 def _answer(frame: Frame) -> list[Line]:
     di = _with_di(frame)
-    # A part of an item cannot be read as the item.
-    if frame.more:
-        return [_di(di), *_bytes("DATA", frame.content)]
-    return [_di(di), *find(di).explain(frame.content)]
+    return [_di(di), *_item_part(di, frame.content, whole=not frame.more)]
 
 
 def _more_answer(frame: Frame) -> list[Line]:
     di = _with_di(frame)
     if not frame.content:
         raise ValueError("a follow-up frame ends with SEQ")
-    return [_di(di), *_bytes("DATA", frame.content[:-1]), _seq(frame.content[-1:])]
+    return [_di(di), *_item_part(di, frame.content[:-1], whole=False), _seq(frame.content[-1:])]
+
+
+def _item_part(di: int, content: bytes, *, whole: bool) -> list[Line]:
+    """A part of an item cannot be read as the item."""
+    item = find(di)
+    return item.explain(content) if whole or item.framed else _bytes("DATA", content)
 
 
 def _password(raw: bytes, zh: str = "密码", en: str = "password") -> list[Line]:

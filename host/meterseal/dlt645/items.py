@@ -12,20 +12,33 @@ from meterseal.dlt645 import seal_shapes, shapes
 from meterseal.dlt645.cover import COVER_BYTES, ENERGIES
 from meterseal.dlt645.shapes import Shape
 from meterseal.explain import Line, plain
-from sealchip.interface import DIAGNOSTICS, IDENTITY_REPORT, JOURNAL_ENTRY, RECORD, Di
+from sealchip.interface import (
+    DIAGNOSTICS,
+    IDENTITY,
+    IDENTITY_REPORT,
+    JOURNAL_ENTRY,
+    PROVISIONING,
+    RECORD,
+    VERDICT,
+    Di,
+)
 
 __all__ = ["ITEMS", "Item", "find"]
 
 
 @dataclass(frozen=True)
 class Item:
-    """One data item; `size` in bytes, None where it varies."""
+    """One data item; `size` in bytes, None where it varies.
+
+    `framed`: of a long answer each frame is whole by itself, not a part of one item.
+    """
 
     di: int
     zh: str
     en: str
     size: int | None
     shape: Shape = shapes.opaque
+    framed: bool = False
 
     def explain(self, content: bytes) -> list[Line]:
         """What `content` says; bytes that do not fit the item are shown as they are, with the reason."""
@@ -137,7 +150,6 @@ def _seal() -> list[Item]:
     """The project's own."""
     record = seal_shapes.seal_record
     entry = seal_shapes.journal_entry
-    provisioning = range(Di.PROVISIONING, Di.PROVISIONING + 16)
     return [
         Item(Di.RECORD_NEWEST, "最新封印记录", "newest seal record", RECORD.size, record),
         Item(Di.DIAGNOSTICS, "封印诊断数据", "seal diagnostics", DIAGNOSTICS.size, seal_shapes.diagnostics),
@@ -150,6 +162,7 @@ def _seal() -> list[Item]:
             RECORD.size,
             record,
         ),
+        Item(Di.EVENT_LOG, "封印事件日志", "seal event log", RECORD.size, record, framed=True),
         Item(Di.JOURNAL_BOUNDS, "封印日志范围", "seal journal, bounds", None, seal_shapes.journal_bounds),
         Item(Di.JOURNAL_ENTRY, "封印日志记录", "seal journal, entry", JOURNAL_ENTRY.size, entry),
         Item(Di.REPORT, "封印主动上报", "seal report", RECORD.size, record),
@@ -160,7 +173,23 @@ def _seal() -> list[Item]:
             IDENTITY_REPORT.size,
             seal_shapes.identity_report,
         ),
-        *(Item(di, "封印配置", "seal provisioning", None) for di in provisioning),
+        Item(Di.VERDICT, "封印记录判定", "verdict on a seal record", VERDICT.size, seal_shapes.verdict),
+        *_provisioning(),
+        Item(Di.SEAL, "施封命令", "seal command", 0),
+    ]
+
+
+def _provisioning() -> list[Item]:
+    """One item for each field of the identity that can be written."""
+    return [
+        Item(
+            Di.PROVISIONING + offset,
+            f"封印配置:{seal_shapes.IDENTITY_NAMES[field][0]}",
+            f"seal provisioning: {seal_shapes.IDENTITY_NAMES[field][1]}",
+            IDENTITY[field].width,
+            seal_shapes.provisioned(field),
+        )
+        for offset, field in PROVISIONING.items()
     ]
 
 

@@ -13,13 +13,40 @@ from meterseal.dlt645 import values
 from meterseal.explain import Line, plain
 from meterseal.seal.layout import unpack
 from meterseal.seal.record import Flags, Kind, SealRecord, StateClass
-from sealchip.interface import DIAGNOSTICS, IDENTITY_REPORT, JOURNAL_ENTRY, LOOP_NOT_MEASURED, RECORD, Layout
+from sealchip.interface import (
+    BAUD_FEATURE,
+    DIAGNOSTICS,
+    IDENTITY_REPORT,
+    JOURNAL_ENTRY,
+    LOOP_NOT_MEASURED,
+    RECORD,
+    VERDICT,
+    Layout,
+    VerdictCode,
+)
 
-__all__ = ["diagnostics", "identity_report", "journal_bounds", "journal_entry", "seal_record"]
+__all__ = [
+    "IDENTITY_NAMES",
+    "diagnostics",
+    "identity_report",
+    "journal_bounds",
+    "journal_entry",
+    "provisioned",
+    "seal_record",
+    "verdict",
+]
 
 Words = tuple[str, str]
 
-_KINDS = {Kind.BOOT: ("上电", "boot"), Kind.OPENED: ("开启", "opened"), Kind.CLOSED: ("施封", "closed")}
+_KINDS = {
+    Kind.BOOT: ("上电", "boot"),
+    Kind.OPENED: ("开启", "opened"),
+    Kind.CLOSED: ("施封", "closed"),
+    Kind.FLAPPING: ("反复通断", "flapping"),
+    Kind.SEALING_REFUSED: ("拒绝施封", "sealing refused"),
+    Kind.LOCKED_OUT: ("密码错误闭锁", "locked out"),
+    Kind.PROVISIONED: ("配置已更改", "provisioned"),
+}
 _STATES = {
     StateClass.UNKNOWN: ("未知", "unknown"),
     StateClass.OPEN: ("断开", "open"),
@@ -35,6 +62,20 @@ _FLAGS = {
     Flags.EXCURSIONS: ("有短时波动", "excursions"),
 }
 _NONE = ("无", "none")
+_VERDICTS = {
+    VerdictCode.AUTH_FAIL: ("校验失败", "MAC not the seal's"),
+    VerdictCode.REPLAY: ("旧记录重放", "played again"),
+}
+#: Fields of the identity, as they are called.
+IDENTITY_NAMES: Mapping[str, Words] = {
+    "seal": ("封印地址", "seal address"),
+    "meter": ("电能表地址", "meter address"),
+    "asset": ("资产编号", "asset number"),
+    "key": ("密钥", "key"),
+    "phone": ("电话号码", "phone"),
+    "baud": ("通信速率", "baud rate"),
+    "password": ("密码", "password"),
+}
 
 
 def _same(words: str) -> Words:
@@ -83,8 +124,29 @@ def _state(raw: bytes) -> Words:
 
 
 def _flags(raw: bytes) -> Words:
-    found = [words for flag, words in _FLAGS.items() if flag & int.from_bytes(raw, "little")]
+    found = [words for flag, words in _FLAGS.items() if flag & raw[0]]
+    if raw[1]:
+        found.append((f"波动 {raw[1]} 次", f"{raw[1]} of them"))
     return ("、".join(zh for zh, _ in found), ", ".join(en for _, en in found)) if found else _NONE
+
+
+def _verdict_code(raw: bytes) -> Words:
+    return _VERDICTS[VerdictCode(raw[0])]
+
+
+def _phone(raw: bytes) -> Words:
+    return _same(raw.rstrip(b"\0").decode("ascii") or "–")
+
+
+def _baud(raw: bytes) -> Words:
+    if raw[0] not in BAUD_FEATURE:
+        raise ValueError(f"{raw.hex().upper()} is no feature word of a rate")
+    return _same(f"{BAUD_FEATURE[raw[0]]} bit/s")
+
+
+def _secret(raw: bytes) -> Words:
+    """Not shown: what is explained gets copied about."""
+    return f"{len(raw)} 字节", f"{len(raw)} bytes"
 
 
 Meaning = tuple[str, str, Callable[[bytes], Words]]
@@ -116,6 +178,21 @@ _DIAGNOSTICS: Mapping[str, Meaning] = {
     "uptime": ("运行时间", "uptime", _seconds),
     "clock": ("时钟", "clock", _moment),
 }
+_VERDICT: Mapping[str, Meaning] = {
+    "seal": ("封印地址", "seal address", _address),
+    "counter": ("事件计数", "event counter", _count),
+    "code": ("判定", "found", _verdict_code),
+    "digest": ("记录摘要", "digest of the record", _hex),
+}
+_PROVISIONED: Mapping[str, Callable[[bytes], Words]] = {
+    "seal": _address,
+    "meter": _address,
+    "asset": _text,
+    "key": _secret,
+    "phone": _phone,
+    "baud": _baud,
+    "password": _secret,
+}
 _JOURNAL: Mapping[str, Meaning] = {
     "number": ("记录序号", "journal number", _count),
     "occurred": ("发生时间", "occurred at", _moment),
@@ -135,7 +212,7 @@ def _lines(layout: Layout, meanings: Mapping[str, Meaning], raw: bytes) -> list[
 
 
 def seal_record(raw: bytes) -> list[Line]:
-    """04805301, 0480531n, 04805380."""
+    """04805301, 04805304, 0480531n, 04805380."""
     SealRecord.decode(raw)
     return _lines(RECORD, _RECORD, raw)
 
@@ -148,6 +225,22 @@ def identity_report(raw: bytes) -> list[Line]:
 def diagnostics(raw: bytes) -> list[Line]:
     """04805302."""
     return _lines(DIAGNOSTICS, _DIAGNOSTICS, raw)
+
+
+def verdict(raw: bytes) -> list[Line]:
+    """04805390."""
+    return _lines(VERDICT, _VERDICT, raw)
+
+
+def provisioned(field: str) -> Callable[[bytes], list[Line]]:
+    """048053F0..: how the identity's `field` is shown."""
+
+    def show(raw: bytes) -> list[Line]:
+        zh, en = IDENTITY_NAMES[field]
+        value = _PROVISIONED[field](raw)
+        return [Line(field, raw, f"{zh} {value[0]}", f"{en} {value[1]}")]
+
+    return show
 
 
 def journal_bounds(raw: bytes) -> list[Line]:

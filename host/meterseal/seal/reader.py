@@ -47,6 +47,7 @@ def document(record: SealRecord) -> dict[str, object]:
         "state": record.state.name.lower(),
         "loop_mv": record.loop_mv,
         "flags": [flag.name.lower() for flag in record.flags if flag.name],
+        "excursions": record.excursions,
         "age": record.age,
         "algorithm": record.algorithm.name.lower(),
         "challenge": record.challenge.hex().upper(),

@@ -22,13 +22,18 @@ from sealchip.interface import (
 )
 
 NO_FLAGS = Flags(0)
+#: The upper byte of the flags is a count.
+_EXCURSIONS_SHIFT = 8
 
 __all__ = ["NO_FLAGS", "Algorithm", "Flags", "JournalEntry", "Kind", "SealRecord", "StateClass"]
 
 
 @dataclass(frozen=True, slots=True)
 class SealRecord:
-    """One event as the chip says it. `age` in seconds, `loop_mv` in mV or None where not measured."""
+    """One event as the chip says it. `age` in seconds, `loop_mv` in mV or None where not measured.
+
+    `excursions` since the record before, 255 standing for as many or more.
+    """
 
     seal: str
     boot: int
@@ -37,6 +42,7 @@ class SealRecord:
     state: StateClass
     loop_mv: int | None = None
     flags: Flags = NO_FLAGS
+    excursions: int = 0
     age: int = 0
     algorithm: Algorithm = Algorithm.UNSIGNED
     challenge: bytes = bytes(4)
@@ -55,7 +61,7 @@ class SealRecord:
                 "kind": self.kind,
                 "state": self.state,
                 "loop_mv": LOOP_NOT_MEASURED if self.loop_mv is None else self.loop_mv,
-                "flags": int(self.flags),
+                "flags": self.flags | self.excursions << _EXCURSIONS_SHIFT,
                 "age": self.age,
                 "challenge": self.challenge,
                 "mac": self.mac,
@@ -80,7 +86,8 @@ class SealRecord:
                 kind=Kind(numbers["kind"]),
                 state=StateClass(numbers["state"]),
                 loop_mv=None if numbers["loop_mv"] == LOOP_NOT_MEASURED else numbers["loop_mv"],
-                flags=Flags(numbers["flags"]),
+                flags=Flags(fields["flags"][0]),
+                excursions=numbers["flags"] >> _EXCURSIONS_SHIFT,
                 age=numbers["age"],
                 algorithm=Algorithm(numbers["algorithm"]),
                 challenge=fields["challenge"],

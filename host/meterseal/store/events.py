@@ -100,6 +100,7 @@ class SealEvent:
     state: StateClass
     loop_mv: int | None
     flags: Flags
+    excursions: int
     record: bytes
     meter: str | None
     occurred_at: datetime
@@ -130,6 +131,7 @@ class SealEvent:
             state=said.state,
             loop_mv=said.loop_mv,
             flags=said.flags,
+            excursions=said.excursions,
             record=record,
             meter=meter,
             occurred_at=occurred_at,
@@ -263,6 +265,7 @@ def said(event: SealEvent | SealRecord) -> dict[str, object]:
         "state": event.state.name.lower(),
         "loop_mv": event.loop_mv,
         "flags": [flag.name.lower() for flag in Flags if flag in event.flags and flag.name],
+        "excursions": event.excursions,
     }
 
 
