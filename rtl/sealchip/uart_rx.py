@@ -1,4 +1,4 @@
-"""UART receiver, 8E1 (DL/T 645-2007), sampling each bit in its middle."""
+"""UART receiver, 8E1 (DL/T 645-2007) or 8N1, sampling each bit in its middle."""
 
 from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import wiring
@@ -8,18 +8,19 @@ __all__ = ["Receiver"]
 
 
 class Receiver(wiring.Component):
-    """Receives 8E1 characters from a synchronised line.
+    """Receives characters from a synchronised line.
 
     *Timing:* a falling edge starts a character; a start bit that is not low in its middle is taken for a
     glitch. `valid` strobes in the middle of the stop bit, with `data` and `error`; the next edge may come
     right then, so characters may follow without a gap.
     *Errors:* wrong parity or a low stop bit raise `error` together with `valid`. After a low stop bit
     (break) the receiver waits for the line to return.
-    There is no back-pressure: `data` holds until the next character ends, at least 10 bits later.
+    There is no back-pressure: `data` holds until the first data bit of the next character, at
+    least one bit later.
 
     Parameters
     ----------
-    divisor_max: largest divisor, in clock cycles.
+    divisor_max: largest divisor, in clock cycles. parity: 8E1; without it 8N1.
 
     Members
     -------
@@ -27,12 +28,14 @@ class Receiver(wiring.Component):
     valid, data, error: the character. busy: inside a character.
 
     Guarantees: `verif/chip/test_uart.py::test_uart_loopback`, `test_receiver_errors`,
-    `test_receiver_takes_baud_error`, `test_receiver_ignores_glitches`;
-    proof: `verif/formal/uart.py::receiver_takes_every_byte`.
+    `test_receiver_takes_baud_error`, `test_receiver_ignores_glitches`, `test_receiver_8n1`;
+    proofs:
+    `verif/formal/uart.py::receiver_takes_every_byte`,
+    `verif/formal/uart.py::receiver_takes_every_8n1_byte`.
     """
 
-    def __init__(self, divisor_max):
-        self._divisor_max = divisor_max
+    def __init__(self, divisor_max, *, parity=True):
+        self._divisor_max, self._parity = divisor_max, parity
         super().__init__(
             {
                 "i": In(1, init=1),
@@ -49,8 +52,9 @@ class Receiver(wiring.Component):
         time = Signal(range(self._divisor_max + 1))
         bit = Signal(4)
         parity = Signal()
+        stop_bit = 8 + self._parity
 
-        m.d.comb += self.error.eq(parity | ~self.i)
+        m.d.comb += self.error.eq((parity if self._parity else 0) | ~self.i)
         # Each bit is timed from the middle of the one before; the start bit only half a bit from its edge.
         with m.FSM(name="state") as fsm:
             m.d.comb += self.busy.eq(~fsm.ongoing("idle"))
@@ -70,7 +74,7 @@ class Receiver(wiring.Component):
                 m.d.sync += time.eq(time - 1)
                 with m.If(time == 1):
                     m.d.sync += [time.eq(self.divisor), bit.eq(bit + 1)]
-                    with m.If(bit == 9):
+                    with m.If(bit == stop_bit):
                         m.d.comb += self.valid.eq(1)
                         with m.If(self.i):
                             m.next = "idle"

@@ -1,4 +1,4 @@
-"""UART transmitter, 8E1 (DL/T 645-2007: 1 start, 8 data LSB first, even parity, 1 stop)."""
+"""UART transmitter: 8E1 (DL/T 645-2007: 1 start, 8 data LSB first, even parity, 1 stop) or 8N1."""
 
 from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import stream, wiring
@@ -6,12 +6,9 @@ from amaranth.lib.wiring import In, Out
 
 __all__ = ["Transmitter"]
 
-#: Bits of one character on the wire.
-CHARACTER_BITS = 11
-
 
 class Transmitter(wiring.Component):
-    """Sends each byte as one 8E1 character.
+    """Sends each byte as one character.
 
     *Timing:* the start bit begins in the cycle after the transfer; each bit lasts `divisor` cycles; a byte
     offered in the last cycle of the stop bit follows without a gap. After reset the line is idle (1).
@@ -19,7 +16,7 @@ class Transmitter(wiring.Component):
 
     Parameters
     ----------
-    divisor_max: largest divisor, in clock cycles.
+    divisor_max: largest divisor, in clock cycles. parity: 8E1; without it 8N1.
 
     Members
     -------
@@ -29,12 +26,13 @@ class Transmitter(wiring.Component):
     busy: a character is on the line.
     sample: strobe in the middle of each bit; `o` is then stable for half a bit on both sides.
 
-    Guarantees: `verif/chip/test_uart.py::test_transmitter_wave`, `test_transmitter_abort`;
-    proof: `verif/formal/uart.py::transmitter_sends_8e1`.
+    Guarantees: `verif/chip/test_uart.py::test_transmitter_wave`, `test_transmitter_abort`,
+    `test_transmitter_8n1_wave`; proofs:
+    `verif/formal/uart.py::transmitter_sends_8e1`, `verif/formal/uart.py::transmitter_sends_8n1`.
     """
 
-    def __init__(self, divisor_max):
-        self._divisor_max = divisor_max
+    def __init__(self, divisor_max, *, parity=True):
+        self._divisor_max, self._parity = divisor_max, parity
         super().__init__(
             {
                 "i": In(stream.Signature(8)),
@@ -48,10 +46,13 @@ class Transmitter(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
+        byte = self.i.payload
+        character = Cat(byte, byte.xor(), 1) if self._parity else Cat(byte, 1)  # behind the start bit
+        bits = 1 + len(character)
         # Bits still to come, next one lowest; ones are shifted in, so that the stop bit and the idle
         # line need no case of their own.
-        shift = Signal(CHARACTER_BITS - 1, init=~0)
-        left = Signal(range(CHARACTER_BITS + 1))
+        shift = Signal(len(character), init=~0)
+        left = Signal(range(bits + 1))
         time = Signal(range(self._divisor_max + 1))
 
         bit_ends = time == self.divisor - 1
@@ -72,8 +73,8 @@ class Transmitter(wiring.Component):
         with m.If(self.i.valid & self.i.ready):
             m.d.sync += [
                 self.o.eq(0),
-                shift.eq(Cat(self.i.payload, self.i.payload.xor(), 1)),
-                left.eq(CHARACTER_BITS),
+                shift.eq(character),
+                left.eq(bits),
                 time.eq(0),
             ]
         with m.If(self.abort):

@@ -75,12 +75,13 @@ class Bench:
 def wave(data, divisor, *, parity=0, stop=1):
     """Levels of the line, cycle by cycle, while `data` is sent 8E1 without a gap.
 
-    `divisor` may be a fraction. `parity` 1 turns the parity bit over, `stop` is the level of the stop bit.
+    `divisor` may be a fraction. `parity` 1 turns the parity bit over, None leaves it out (8N1). `stop` is the
+    level of the stop bit.
     """
     bits = []
     for byte in data:
         eight = [byte >> n & 1 for n in range(8)]
-        bits += [0, *eight, sum(eight) + parity & 1, stop]
+        bits += [0, *eight, *([] if parity is None else [sum(eight) + parity & 1]), stop]
     return [bits[int(cycle / divisor)] for cycle in range(round(len(bits) * divisor))]
 
 

@@ -208,6 +208,41 @@ def test_receiver_ignores_glitches(divisor):
         assert [(byte, error) for _, byte, error in heard] == [(0xA5, 0)], f"{length} cycles low"
 
 
+# -- Without parity
+
+
+RECEIVER_8N1 = Bench(lambda: Receiver(16, parity=False))
+
+
+def test_transmitter_8n1_wave():
+    """Ten bits a character, the next one without a gap."""
+    dut, sent, levels = Transmitter(16, parity=False), [0x00, 0xFF, 0xA5], []
+
+    async def testbench(ctx):
+        ctx.set(dut.divisor, 8)
+        ctx.set(dut.i.valid, 1)
+        for byte in sent:
+            ctx.set(dut.i.payload, byte)
+            while not ctx.get(dut.i.ready):
+                levels.append(ctx.get(dut.o))
+                await ctx.tick()
+            levels.append(ctx.get(dut.o))
+            await ctx.tick()
+
+    simulate(dut, testbench)
+    expected = wave(sent, 8, parity=None)
+    assert levels == [1, *expected][: len(levels)]
+    assert len(levels) == 1 + 8 * 10 * 2
+
+
+def test_receiver_8n1():
+    """Characters without a gap; a low stop bit is an error, the character behind it is received."""
+    levels = wave([0x4F, 0x4B], 16, parity=None) + wave([0x55], 16, parity=None, stop=0) + [1] * 2
+    levels += [*wave([1], 16, parity=None), 1]
+    heard, _ = receive(levels, 16, RECEIVER_8N1)
+    assert [(byte, error) for _, byte, error in heard] == [(0x4F, 0), (0x4B, 0), (0x55, 1), (0x01, 0)]
+
+
 # -- Transceiver
 
 
