@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from meterseal.seal.record import Flags, Kind, StateClass
+from meterseal.seal.record import EXCURSIONS_MAX, Flags, Kind, StateClass
 
 if TYPE_CHECKING:
     from meterseal.store.events import SealEvent
@@ -38,8 +38,14 @@ class Code(StrEnum):
     SEAL_OPEN_AUTHORISED = "SEAL_OPEN_AUTHORISED"
     #: Closed again and proved sealed.
     SEAL_RESEALED = "SEAL_RESEALED"
-    #: The contact keeps bouncing.
+    #: The loop opens and closes too often to tell each change.
     SEAL_FLAPPING = "SEAL_FLAPPING"
+    #: Sealing was asked for while the loop was not closed.
+    SEAL_REFUSED = "SEAL_REFUSED"
+    #: Wrong passwords: the seal takes no writes for a time.
+    SEAL_LOCKED = "SEAL_LOCKED"
+    #: A write with the password changed the seal's identity.
+    SEAL_PROVISIONED = "SEAL_PROVISIONED"
     #: Loop voltage below the window.
     SEAL_LOW = "SEAL_LOW"
     #: Loop voltage above the window.
@@ -79,6 +85,9 @@ SEVERITY = {
     Code.SEAL_OPEN_AUTHORISED: Severity.MINOR,
     Code.SEAL_RESEALED: Severity.CLEARS,
     Code.SEAL_FLAPPING: Severity.MAJOR,
+    Code.SEAL_REFUSED: Severity.MINOR,
+    Code.SEAL_LOCKED: Severity.MAJOR,
+    Code.SEAL_PROVISIONED: Severity.WARNING,
     Code.SEAL_LOW: Severity.MAJOR,
     Code.SEAL_HIGH: Severity.CRITICAL,
     Code.SEAL_MISMATCH: Severity.CRITICAL,
@@ -106,7 +115,9 @@ _ABNORMAL = {
 #: Measured, and not sealed. *Unknown* proves neither.
 _NOT_SEALED = frozenset({StateClass.OPEN, *_ABNORMAL})
 #: What proof of a sealed loop ends.
-_ENDED_BY_SEALED = frozenset({Code.SEAL_OPEN_UNMATCHED, *_ABNORMAL.values()})
+_ENDED_BY_SEALED = frozenset(
+    {Code.SEAL_OPEN_UNMATCHED, Code.SEAL_FLAPPING, Code.SEAL_REFUSED, *_ABNORMAL.values()}
+)
 _NONE: frozenset[Code] = frozenset()
 
 
@@ -133,14 +144,13 @@ def judge(event: SealEvent, previous: SealEvent | None) -> list[Raise | Clear]:
     """
     verdicts: list[Raise | Clear] = []
     if _is_opening(event, previous):
-        verdicts.append(Raise(Code.SEAL_OPEN_UNMATCHED))
+        verdicts.append(Raise(Code.SEAL_OPEN_UNMATCHED, _how_opened(event, previous)))
     if event.state in _ABNORMAL:
-        measured = "not measured" if event.loop_mv is None else f"{event.loop_mv} mV"
-        verdicts.append(Raise(_ABNORMAL[event.state], f"loop {event.state.name.lower()}, {measured}"))
+        verdicts.append(Raise(_ABNORMAL[event.state], _loop(event)))
+    verdicts += _by_kind(event)
     if previous is not None:
         if event.kind is Kind.BOOT and Flags.UNOBSERVED in event.flags:
-            since = f"boot {previous.boot} to {event.boot}"
-            verdicts.append(Raise(Code.SEAL_UNOBSERVED, f"no power for an unknown time, {since}"))
+            verdicts.append(Raise(Code.SEAL_UNOBSERVED, _unobserved(event, previous)))
         missing = event.counter - previous.counter - 1
         if missing > 0:
             jump = f"counter {previous.counter} to {event.counter}, {missing} missing"
@@ -152,16 +162,44 @@ def judge(event: SealEvent, previous: SealEvent | None) -> list[Raise | Clear]:
 
 def cleared_by(event: SealEvent) -> frozenset[Code]:
     """Codes that `event` ends. A boot that finds the loop sealed ends an opening as well as a closing."""
-    return _ENDED_BY_SEALED if event.state is StateClass.SEALED else _NONE
+    return _ENDED_BY_SEALED if event.proves_sealed else _NONE
 
 
 def _is_opening(event: SealEvent, previous: SealEvent | None) -> bool:
     if event.kind is Kind.OPENED:
         return True
-    # Opened while the chip had no power: nobody saw it, the boot found it.
-    return (
-        event.kind is Kind.BOOT
-        and event.state in _NOT_SEALED
-        and previous is not None
-        and previous.state not in _NOT_SEALED
-    )
+    # Nobody saw it opened: there was no power, or its record is missing. This event found it so.
+    return event.state in _NOT_SEALED and previous is not None and previous.state not in _NOT_SEALED
+
+
+def _how_opened(event: SealEvent, previous: SealEvent | None) -> str:
+    if event.kind is Kind.OPENED or previous is None:
+        return _loop(event)
+    found = "power-up" if event.kind is Kind.BOOT else "next record"
+    return f"{_loop(event)}, found by the {found}; {previous.state.name.lower()} before"
+
+
+def _by_kind(event: SealEvent) -> list[Raise | Clear]:
+    match event.kind:
+        case Kind.FLAPPING:
+            most = " or more" if event.excursions == EXCURSIONS_MAX else ""
+            told = f"{event.excursions}{most} changes not told one by one; {_loop(event)}"
+            return [Raise(Code.SEAL_FLAPPING, told)]
+        case Kind.SEALING_REFUSED:
+            return [Raise(Code.SEAL_REFUSED, f"asked to seal; {_loop(event)}")]
+        case Kind.LOCKED_OUT:
+            return [Raise(Code.SEAL_LOCKED, "three wrong passwords; writes are refused for 24 h")]
+        case Kind.PROVISIONED:
+            return [Raise(Code.SEAL_PROVISIONED, "a write with the password was taken")]
+    return []
+
+
+def _unobserved(event: SealEvent, previous: SealEvent) -> str:
+    before, after = previous.state.name.lower(), event.state.name.lower()
+    found = f"{after} before and after" if before == after else f"{before} before, {after} after"
+    return f"no power for an unknown time, boot {previous.boot} to {event.boot}; {found}"
+
+
+def _loop(event: SealEvent) -> str:
+    measured = "not measured" if event.loop_mv is None else f"{event.loop_mv} mV"
+    return f"loop {event.state.name.lower()}, {measured}"

@@ -20,8 +20,8 @@ NOW = datetime(2026, 11, 22, 5, 5, tzinfo=UTC)
 OPEN, SEALED, UNKNOWN = StateClass.OPEN, StateClass.SEALED, StateClass.UNKNOWN
 
 
-def event(counter, kind, state, *, seal=SEAL, boot=1, flags=NO_FLAGS, age=0, loop_mv=None):
-    record = SealRecord(seal, boot, counter, kind, state, flags=flags, age=age, loop_mv=loop_mv)
+def event(counter, kind, state, *, seal=SEAL, boot=1, **more):
+    record = SealRecord(seal, boot, counter, kind, state, **more)
     at = NOW + timedelta(seconds=counter)
     return SealEvent.of(record.encode(), meter="000000000001", occurred_at=at, received_at=at)
 
@@ -87,7 +87,67 @@ def test_a_boot_after_an_unobserved_time_raises():
 def test_only_proof_of_a_sealed_loop_clears(kind):
     for state in StateClass:
         clears = [verdict for verdict in judge(event(2, kind, state), None) if isinstance(verdict, Clear)]
-        assert bool(clears) is (state is SEALED)
+        assert bool(clears) is (state is SEALED and kind is not Kind.FLAPPING)
+
+
+@pytest.mark.parametrize(
+    ("kind", "code", "detail"),
+    [
+        (Kind.FLAPPING, Code.SEAL_FLAPPING, "41 changes not told one by one; loop sealed, 4012 mV"),
+        (Kind.SEALING_REFUSED, Code.SEAL_REFUSED, "asked to seal; loop sealed, 4012 mV"),
+        (Kind.LOCKED_OUT, Code.SEAL_LOCKED, "three wrong passwords; writes are refused for 24 h"),
+        (Kind.PROVISIONED, Code.SEAL_PROVISIONED, "a write with the password was taken"),
+    ],
+)
+def test_kinds_that_are_alarms_by_themselves(kind, code, detail):
+    said = event(2, kind, SEALED, loop_mv=4012, excursions=41)
+    raised = [one for one in judge(said, event(1, Kind.CLOSED, SEALED)) if isinstance(one, Raise)]
+    assert raised == [Raise(code, detail)]
+
+
+def test_a_saturated_count_is_not_told_as_exact():
+    (raised,) = judge(event(2, Kind.FLAPPING, SEALED, excursions=255), None)
+    assert raised.detail.startswith("255 or more changes")
+
+
+@pytest.mark.parametrize(
+    ("state", "code"),
+    [
+        (StateClass.LOW, Code.SEAL_LOW),
+        (StateClass.HIGH, Code.SEAL_HIGH),
+        (StateClass.MISMATCH, Code.SEAL_MISMATCH),
+    ],
+)
+def test_an_abnormal_loop_is_named_with_its_voltage(state, code):
+    verdicts = judge(event(2, Kind.OPENED, state, loop_mv=4987), event(1, Kind.CLOSED, SEALED))
+    assert Raise(code, f"loop {state.name.lower()}, 4987 mV") in verdicts
+
+
+def test_an_opening_without_power_is_named_with_what_was_found():
+    boot = event(2, Kind.BOOT, OPEN, boot=2, flags=Flags.UNOBSERVED, loop_mv=12)
+    assert judge(boot, event(1, Kind.CLOSED, SEALED)) == [
+        Raise(Code.SEAL_OPEN_UNMATCHED, "loop open, 12 mV, found by the power-up; sealed before"),
+        Raise(
+            Code.SEAL_UNOBSERVED,
+            "no power for an unknown time, boot 1 to 2; sealed before, open after",
+        ),
+    ]
+
+
+def test_flapping_does_not_end_an_opening_and_standing_still_ends_both(database):
+    enter(
+        database,
+        event(1, Kind.CLOSED, SEALED),
+        event(2, Kind.OPENED, OPEN),
+        event(3, Kind.FLAPPING, SEALED, excursions=6),
+    )
+    assert {code for code, _, _ in active(database)} == {Code.SEAL_OPEN_UNMATCHED, Code.SEAL_FLAPPING}
+    (ended,) = enter(database, event(4, Kind.CLOSED, SEALED))
+    assert {(alarm.code, alarm.cleared_by) for alarm in ended.cleared} == {
+        (Code.SEAL_OPEN_UNMATCHED, 4),
+        (Code.SEAL_FLAPPING, 4),
+    }
+    assert active(database) == set()
 
 
 def test_opening_and_closing_raise_and_clear(database):
@@ -124,12 +184,17 @@ def test_an_opening_that_arrives_after_its_closing_is_raised_and_cleared_at_once
 def test_an_alarm_that_late_events_explain_away_returns_when_later_ones_do_not(database):
     # The boot found the loop open: an opening nobody saw, until the opening before it arrives late …
     enter(database, event(1, Kind.BOOT, SEALED), event(4, Kind.BOOT, OPEN))
-    assert (Code.SEAL_OPEN_UNMATCHED, 4, "") in active(database)
+    opened = (
+        Code.SEAL_OPEN_UNMATCHED,
+        4,
+        "loop open, not measured, found by the power-up; sealed before",
+    )
+    assert opened in active(database)
     enter(database, event(2, Kind.OPENED, OPEN))
-    assert (Code.SEAL_OPEN_UNMATCHED, 4, "") not in active(database)
+    assert opened not in active(database)
     # … and again one nobody saw, once a closing between the two shows up.
     (late,) = enter(database, event(3, Kind.CLOSED, SEALED))
-    assert active(database) == {(Code.SEAL_OPEN_UNMATCHED, 4, "")}
+    assert active(database) == {opened}
     assert [(alarm.code, alarm.counter) for alarm in late.raised] == [(Code.SEAL_OPEN_UNMATCHED, 4)]
 
 

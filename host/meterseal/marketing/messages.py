@@ -29,6 +29,7 @@ __all__ = ["APPRISE", "SMS", "Message", "announce", "record_number", "wording"]
 
 #: Topics of the outbox, one for each channel.
 SMS, APPRISE = "sms", "apprise"
+_TOLD_CUSTOMERS = frozenset({Code.SEAL_OPEN_UNMATCHED, Code.SEAL_FLAPPING})
 _ABNORMAL = frozenset({StateClass.LOW, StateClass.HIGH, StateClass.MISMATCH})
 
 
@@ -87,8 +88,8 @@ def announce(
 ) -> None:
     """Queue what the new `event` and the alarms `raised` with it give to say.
 
-    The customer hears of openings and closings; of a power-up only when it finds the seal opened. An event
-    that comes late may show that a later one was an opening: that one is announced then.
+    The customer hears of openings, closings and flapping; of a power-up only when it finds the seal opened.
+    An event that comes late may show that a later one was an opening: that one is announced then.
     """
     alarms: dict[int, list[Alarm]] = {}
     for alarm in raised:
@@ -98,9 +99,9 @@ def announce(
         if subject is None:
             continue
         here = alarms.get(counter, [])
-        is_opening = any(alarm.code is Code.SEAL_OPEN_UNMATCHED for alarm in here)
+        is_alarming = any(alarm.code in _TOLD_CUSTOMERS for alarm in here)
         is_closing = counter == event.counter and event.kind is Kind.CLOSED
-        if customer is not None and (is_opening or is_closing):
+        if customer is not None and (is_alarming or is_closing):
             text = wording(subject, customer)
             _queue_sms(conn, subject, customer, text, at)
             _queue_apprise(conn, subject, customer, (*customer.notify, *staff), customer.lang, text, at)
@@ -110,6 +111,8 @@ def announce(
 
 
 def _text_key(event: SealEvent) -> str:
+    if event.kind is Kind.FLAPPING:
+        return "sms.flapping"
     if event.state in _ABNORMAL:
         return "sms.abnormal"
     return "sms.resealed" if event.kind is Kind.CLOSED else "sms.opened"

@@ -25,7 +25,6 @@ from meterseal.meter import journal
 from meterseal.meter.clock import BIG_STEP, MeterClock
 from meterseal.meter.energy import energies, energy
 from meterseal.seal.layout import LayoutError, unpack
-from meterseal.seal.record import StateClass
 from meterseal.store import alarms, diagnostics, events, ledger
 from meterseal.store.database import Database
 from meterseal.store.events import Outcome, SealEvent
@@ -183,13 +182,13 @@ class Meter(Handler):
                 continue
             # Not always `event`: it can show that the one after it was an opening.
             opened = events.find(conn, event.seal, alarm.counter)
-            closed = events.following(conn, event.seal, alarm.counter, state=StateClass.SEALED)
+            closed = events.following(conn, event.seal, alarm.counter, proves_sealed=True)
             if opened is not None:
                 ended_at = None if closed is None else closed.occurred_at
                 journal.open_cover(
                     conn, self.address, event.seal, opened.counter, opened.occurred_at, ended_at
                 )
-        if recorded.outcome is Outcome.NEW and event.state is StateClass.SEALED:
+        if recorded.outcome is Outcome.NEW and event.proves_sealed:
             journal.close_openings(conn, self.address, event.seal, event.counter, event.occurred_at)
 
     def _stranger(self, conn: Connection, event: SealEvent, recorded: ledger.Recorded, at: datetime) -> None:

@@ -22,17 +22,27 @@ from sealchip.interface import (
 )
 
 NO_FLAGS = Flags(0)
-#: The upper byte of the flags is a count.
+#: The upper byte of the flags is a count; its greatest value stands for as many or more.
 _EXCURSIONS_SHIFT = 8
+EXCURSIONS_MAX = 0xFF
 
-__all__ = ["NO_FLAGS", "Algorithm", "Flags", "JournalEntry", "Kind", "SealRecord", "StateClass"]
+__all__ = [
+    "EXCURSIONS_MAX",
+    "NO_FLAGS",
+    "Algorithm",
+    "Flags",
+    "JournalEntry",
+    "Kind",
+    "SealRecord",
+    "StateClass",
+]
 
 
 @dataclass(frozen=True, slots=True)
 class SealRecord:
     """One event as the chip says it. `age` in seconds, `loop_mv` in mV or None where not measured.
 
-    `excursions` since the record before, 255 standing for as many or more.
+    `excursions` since the record before, `EXCURSIONS_MAX` standing for as many or more.
     """
 
     seal: str

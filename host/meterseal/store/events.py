@@ -142,6 +142,11 @@ class SealEvent:
         )
 
     @property
+    def proves_sealed(self) -> bool:
+        """The loop was sealed and still; while it flaps, a moment of *sealed* proves nothing."""
+        return self.state is StateClass.SEALED and self.kind is not Kind.FLAPPING
+
+    @property
     def fact(self) -> bytes:
         """What two copies of one event have in common, as record bytes."""
         return SealRecord.decode(self.record).fact.encode()
@@ -196,13 +201,11 @@ def previous(conn: Connection, seal: str, counter: int) -> SealEvent | None:
     return _one(conn, lower.order_by(_events.c.counter.desc()).limit(1))
 
 
-def following(
-    conn: Connection, seal: str, counter: int, *, state: StateClass | None = None
-) -> SealEvent | None:
-    """The known event with the next higher counter, of those in `state` where one is given."""
+def following(conn: Connection, seal: str, counter: int, *, proves_sealed: bool = False) -> SealEvent | None:
+    """The known event with the next higher counter, on request the next that proves the seal sealed."""
     higher = _of(seal).where(_events.c.counter > counter)
-    if state is not None:
-        higher = higher.where(_events.c.state == state)
+    if proves_sealed:
+        higher = higher.where((_events.c.state == StateClass.SEALED) & (_events.c.kind != Kind.FLAPPING))
     return _one(conn, higher.order_by(_events.c.counter).limit(1))
 
 

@@ -8,7 +8,6 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from meterseal.alarms import Clear, Code, Raise, cleared_by, judge
-from meterseal.seal.record import StateClass
 from meterseal.store import alarms, events
 from meterseal.store.alarms import Alarm
 from meterseal.store.events import Outcome, SealEvent
@@ -53,7 +52,7 @@ def _raise(conn: Connection, done: Recorded, verdict: Raise, event: SealEvent, a
         return
     done.raised += _find(conn, *key)
     # The event that ends this alarm may have come before it.
-    end = events.following(conn, event.seal, event.counter, state=StateClass.SEALED)
+    end = events.following(conn, event.seal, event.counter, proves_sealed=True)
     if end is not None and verdict.code in cleared_by(end):
         ended = alarms.clear_one(conn, *key, at, end.counter)
         done.cleared += [ended] if ended else []
