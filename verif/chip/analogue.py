@@ -1,0 +1,95 @@
+"""The loop and the converter's analogue parts, sample by sample; all voltages in mV as at the loop.
+
+The divider scales loop and comparator alike, so the model works at the loop: the capacitor there goes from 0
+to full scale.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from dataclasses import dataclass
+
+from sealchip.sigma_delta import FULL_SCALE_MV, OVERSAMPLING
+
+__all__ = ["Capacitor", "Loop", "Parts", "convert", "measurements"]
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The converter's parts, as its docstring says unless told otherwise."""
+
+    ohm: float = 22e3
+    farad: float = 100e-9
+    #: Of the comparator, at the loop: 4 mV at its pin behind a divider of 2.48.
+    offset_mv: float = 0.0
+    #: Of loop and comparator together, rms.
+    noise_mv: float = 2.0
+    #: Supply of the feedback pin and divider, as a factor.
+    scale: float = 1.0
+
+
+class Capacitor:
+    """Capacitor and comparator."""
+
+    def __init__(self, hz, parts=None, *, mv=0.0, seed=1):
+        """`hz`: rate of the modulator."""
+        self.parts = parts or Parts()
+        self.mv = mv
+        self._share = 1 - math.exp(-1 / (hz * self.parts.ohm * self.parts.farad))
+        self._random = random.Random(seed)
+
+    def compare(self, loop_mv):
+        """What the comparator says now."""
+        seen = loop_mv + self.parts.offset_mv + self._random.gauss(0, self.parts.noise_mv)
+        return int(seen > self.mv)
+
+    def follow(self, fb):
+        """One sample with the feedback pin at `fb`."""
+        self.mv += (FULL_SCALE_MV * self.parts.scale * fb - self.mv) * self._share
+
+
+def convert(loop_mv, samples, capacitor):
+    """The feedback bits of a modulator, one per sample; `loop_mv` is a function of the sample's number."""
+    bits, fb = [], 0
+    for number in range(samples):
+        capacitor.follow(fb)
+        fb = capacitor.compare(loop_mv(number))
+        bits.append(fb)
+    return bits
+
+
+def measurements(bits):
+    """Reference of the filter: millivolts at the end of each frame, from its bits and those before."""
+    weights = [OVERSAMPLING - abs(OVERSAMPLING - k) for k in range(2 * OVERSAMPLING)]
+    padded = [0] * OVERSAMPLING + list(bits)
+    return [
+        sum(w for w, bit in zip(weights, padded[start:], strict=False) if bit)
+        * FULL_SCALE_MV
+        // OVERSAMPLING**2
+        for start in range(0, len(bits) - OVERSAMPLING + 1, OVERSAMPLING)
+    ]
+
+
+@dataclass(frozen=True)
+class Loop:
+    """Rail, seal head with its end-of-line resistor, divider; and what somebody may have added."""
+
+    rail_mv: float = 5000.0
+    #: Buffer of `loop_drive`.
+    driver_ohm: float = 50.0
+    #: End-of-line resistor in the head; `math.inf`: the head is pulled; 0: a jumper across the plates.
+    head_ohm: float = 3000.0
+    divider_ohm: float = 24_800.0
+    #: A voltage from outside on the second plate.
+    foreign_mv: float = 0.0
+    foreign_ohm: float = math.inf
+
+    def mv(self, drive):
+        """Voltage of the second plate with the drive on or off."""
+        sources = [
+            (self.rail_mv * drive, self.driver_ohm + self.head_ohm),
+            (0.0, self.divider_ohm),
+            (self.foreign_mv, self.foreign_ohm),
+        ]
+        return sum(mv / ohm for mv, ohm in sources) / sum(1 / ohm for _, ohm in sources)
