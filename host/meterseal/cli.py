@@ -7,6 +7,7 @@ import sys
 import typer
 
 from meterseal.bench.cli import bench
+from meterseal.board.cli import app as board
 from meterseal.chip.cli import app as chip
 from meterseal.customer.cli import app as customer
 from meterseal.demo.cli import demo
@@ -37,6 +38,7 @@ for name, group in {
     "metering": metering,
     "marketing": marketing,
     "customer": customer,
+    "board": board,
 }.items():
     app.add_typer(group, name=name)
 

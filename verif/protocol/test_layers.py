@@ -22,7 +22,7 @@ LAYERS = (
     {"frame", "handover"},
     {"chip", "meter", "terminal", "metering", "marketing", "customer"},
     # The installer's tool shares the word "seal" with what a seal says, not its place.
-    {"demo", "bench", "doctor", "seal/reader"},
+    {"demo", "bench", "board", "doctor", "seal/reader"},
     {"seal/cli"},
     {"cli"},
     {"__main__"},

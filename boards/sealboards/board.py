@@ -1,0 +1,82 @@
+"""What a board is: where the chip's pins go, its clock, its parts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from amaranth.build import Platform
+
+__all__ = ["CONSTANT", "CONFIGURATION_CLOCK", "Board", "Wire"]
+
+#: Pins beside the chip's own, and their level. Always listening: the chip compares what it sends with what
+#: is on the pair.
+CONSTANT = {"rs485_re_n": 0, "flash_wp_n": 1, "flash_hold_n": 1}
+#: The "pin" of a flash clock that the ECP5 drives only through its configuration logic.
+CONFIGURATION_CLOCK = "USRMCLK"
+
+
+@dataclass(frozen=True)
+class Wire:
+    """One pin of the chip on the board; `pin` is `pmod_0:1` of a connector, or the FPGA's own name.
+
+    `negative` is the partner of a differential input, `inverted` a lamp that lights when low.
+    """
+
+    pin: str
+    negative: str | None = None
+    inverted: bool = False
+
+
+@dataclass(frozen=True)
+class Board:
+    """One board.
+
+    clock: the platform's resource that clocks the chip. divide: its cycles for one of the chip's.
+    wires: every pin of `SealChip` that the build has, and `CONSTANT` ones. The flash is the board's own, with
+    the bitstream at its beginning; flash_base: where the seal's part begins, behind any bitstream.
+    logic_cells, block_rams: what the FPGA has. budget: logic cells that the build may take.
+    """
+
+    name: str
+    title: str
+    platform: type[Platform]
+    fpga: str
+    clock: str
+    divide: int
+    wires: Mapping[str, Wire]
+    flash_base: int
+    logic_cells: int
+    block_rams: int
+    budget: int
+    #: Commands that write bitstream and seal image; `{bitstream}`, `{image}` and `{base}` are replaced.
+    programming: tuple[str, ...]
+    front_end: str = "sigma-delta"
+    gsm: bool = True
+    #: What must be prepared on the board by hand.
+    preparation: str = ""
+    #: I/O attributes of plain pins and of the differential input.
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    differential: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def clock_hz(self) -> int:
+        """Frequency of the chip's clock in Hz, rounded."""
+        return round(self.board_clock_hz / self.divide)
+
+    @property
+    def board_clock_hz(self) -> int:
+        """Frequency of the board's clock in Hz."""
+        resource = next(it for it in self.platform.resources if it.name == self.clock)
+        return round(resource.clock.frequency)
+
+    def fpga_pin(self, pin: str) -> str:
+        """The FPGA's pin behind a pin of a connector, `pmod_0:1`; any other name is the FPGA's own."""
+        if ":" not in pin:
+            return pin
+        named = {
+            f"{connector.name}_{connector.number}:{number}": str(target)
+            for connector in self.platform.connectors
+            for number, target in connector.mapping.items()
+        }
+        return named[pin]

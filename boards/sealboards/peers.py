@@ -1,0 +1,99 @@
+"""What a designer would use instead, put through the same tools: sizes to hold the chip's against."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+from sealboards.build import BuildError, tools
+
+__all__ = ["PEERS", "Peer", "Size", "pack", "size"]
+
+
+@dataclass(frozen=True)
+class Peer:
+    """A public core: the package that brings its Verilog, the files in it, and the top."""
+
+    name: str
+    title: str
+    package: str
+    sources: tuple[str, ...]
+    top: str
+
+
+@dataclass(frozen=True)
+class Size:
+    """What a core takes of an iCE40UP5K, packed, not placed."""
+
+    logic_cells: int
+    block_rams: int
+
+
+_SERV = (
+    *("serv_aligner", "serv_alu", "serv_bufreg", "serv_bufreg2", "serv_compdec", "serv_csr", "serv_ctrl"),
+    *("serv_decode", "serv_immdec", "serv_mem_if", "serv_rf_if", "serv_rf_ram", "serv_rf_ram_if"),
+    *("serv_rf_top", "serv_state", "serv_top"),
+)
+
+PEERS = (
+    Peer(
+        "serv",
+        "SERV RISC-V core with its registers; no firmware, no memory, no UART",
+        "pythondata_cpu_serv",
+        tuple(f"verilog/rtl/{name}.v" for name in _SERV),
+        "serv_rf_top",
+    ),
+    Peer(
+        "simpleuart",
+        "PicoSoC's UART; 8N1, no parity, no driver enable, no collision detection",
+        "pythondata_cpu_picorv32",
+        ("verilog/picosoc/simpleuart.v",),
+        "simpleuart",
+    ),
+)
+
+
+def size(peer: Peer, folder: Path) -> Size:
+    """Synthesise and pack `peer` in `folder` with the options of a board's build.
+
+    Raises `BuildError` when its package is missing or a tool refuses.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        package = files(peer.package)
+    except ModuleNotFoundError:
+        raise BuildError(f"{peer.name}: install the Python package {peer.package}") from None
+    for source in peer.sources:
+        (folder / Path(source).name).write_bytes(package.joinpath(source).read_bytes())
+    names = " ".join(Path(source).name for source in peer.sources)
+    return pack(
+        f"read_verilog {names}; synth_ice40 -abc9 -top {peer.top} -json {peer.top}.json", peer.top, folder
+    )
+
+
+def pack(script: str, name: str, folder: Path) -> Size:
+    """Run yosys' `script`, which writes `name`.json into `folder`, and count what nextpnr makes of it."""
+    environment = {**os.environ, **tools()}
+    nextpnr = ["--up5k", "--package", "sg48", "--json", f"{name}.json", "--pack-only"]
+    _run([environment["YOSYS"], "-q", "-p", script], folder)
+    said = _run([environment["NEXTPNR_ICE40"], *nextpnr], folder)
+    return Size(_used(said, "ICESTORM_LC"), _used(said, "ICESTORM_RAM"))
+
+
+def _run(command: list[str], folder: Path) -> str:
+    finished = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    if finished.returncode:
+        errors = [line for line in finished.stderr.splitlines() if "ERROR" in line] or ["a tool failed"]
+        raise BuildError(f"{folder.name}: {errors[0]}")
+    return finished.stderr
+
+
+def _used(said: str, cell: str) -> int:
+    found = re.search(rf"{cell}:\s*(\d+)/", said)
+    if found is None:
+        raise BuildError(f"nextpnr does not say how many {cell} it uses")
+    return int(found.group(1))

@@ -1,0 +1,94 @@
+"""The chip between the board's pins: buffers, clock and reset."""
+
+from amaranth.build import Attrs, DiffPairs, Pins, Resource
+from amaranth.hdl import (
+    ClockDomain,
+    ClockSignal,
+    Const,
+    DomainRenamer,
+    Elaboratable,
+    Instance,
+    Module,
+    ResetSignal,
+    Signal,
+)
+from amaranth.lib import io
+from amaranth.lib.cdc import ResetSynchronizer
+
+from sealboards.board import CONFIGURATION_CLOCK, CONSTANT
+from sealboards.pairs import check_pair
+from sealchip.chip import SealChip
+
+__all__ = ["BoardTop", "board_chip"]
+
+_INPUTS = frozenset({"loop_cmp", "rs485_ro", "flash_cipo", "gsm_rxd"})
+
+
+def board_chip(board):
+    """The chip as `board` has it."""
+    return SealChip(board.clock_hz, flash_base=board.flash_base, front_end=board.front_end, gsm=board.gsm)
+
+
+class BoardTop(Elaboratable):
+    """`SealChip` on `board`, in a clock domain of its own.
+
+    The platform's domain `sync` has the board's clock, and a reset that outlasts the time after configuration
+    in which block RAMs read as zeros. The chip's slower clock is divided from it and goes through a global
+    buffer: the clock takes most of the power of such a chip.
+
+    Raises `PairError` for a differential input that the FPGA does not have.
+    """
+
+    def __init__(self, board):
+        check_pair(board)
+        self._board = board
+
+    def elaborate(self, platform):
+        m = Module()
+        chip = board_chip(self._board)
+        m.submodules.chip = DomainRenamer("seal")(chip)
+        self._clock(m, platform)
+        for name, wire in self._board.wires.items():
+            if name in _INPUTS:
+                m.d.comb += getattr(chip, name).eq(self._pin(m, platform, name, wire, "i"))
+            else:
+                level = Const(CONSTANT[name], 1) if name in CONSTANT else getattr(chip, name)
+                m.d.comb += self._pin(m, platform, name, wire, "o").eq(level)
+        return m
+
+    def _clock(self, m, platform):
+        board = self._board
+        count, divided, buffered = Signal(range(board.divide)), Signal(), Signal()
+        last = count == board.divide - 1
+        with m.If(last):
+            m.d.sync += count.eq(0)
+        with m.Else():
+            m.d.sync += count.eq(count + 1)
+        m.d.sync += divided.eq(count < board.divide // 2)
+        if board.fpga.startswith("iCE40"):
+            buffer = Instance(
+                "SB_GB", i_USER_SIGNAL_TO_GLOBAL_BUFFER=divided, o_GLOBAL_BUFFER_OUTPUT=buffered
+            )
+        else:
+            buffer = Instance("DCCA", i_CLKI=divided, i_CE=Const(1), o_CLKO=buffered)
+        m.submodules.clock_buffer = buffer
+        platform.add_clock_constraint(buffered, board.board_clock_hz / board.divide)
+        m.domains += ClockDomain("seal")
+        m.d.comb += ClockSignal("seal").eq(buffered)
+        m.submodules.reset = ResetSynchronizer(ResetSignal("sync", allow_reset_less=True), domain="seal")
+
+    def _pin(self, m, platform, name, wire, direction):
+        """The inside of the buffer of pin `name`."""
+        board = self._board
+        if wire.pin == CONFIGURATION_CLOCK:
+            inside = Signal()
+            m.submodules[name] = Instance("USRMCLK", i_USRMCLKI=inside, i_USRMCLKTS=Const(0))
+            return inside
+        if wire.negative is None:
+            pins, attributes = Pins(wire.pin, dir=direction, invert=wire.inverted), board.attributes
+        else:
+            pins, attributes = DiffPairs(wire.pin, wire.negative, dir=direction), board.differential
+        platform.add_resources([Resource(f"seal_{name}", 0, pins, Attrs(**attributes))])
+        buffer = io.Buffer(direction, platform.request(f"seal_{name}", dir="-"))
+        m.submodules[name] = buffer
+        return buffer.i if direction == "i" else buffer.o

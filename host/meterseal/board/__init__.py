@@ -1,0 +1,1 @@
+"""Bitstreams for boards: the command in front of `sealboards`."""

@@ -1,0 +1,160 @@
+"""`meterseal board …`"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from sealboards.board import Board
+    from sealboards.build import Build
+
+__all__ = ["app"]
+
+app = typer.Typer(help="The chip on small FPGA boards.", no_args_is_help=True)
+
+_Folder = Annotated[Path, typer.Option("--folder", help="Where builds are made, one folder each.")]
+_Json = Annotated[bool, typer.Option("--json", help="One JSON document.")]
+_FOLDER = Path("build/boards")
+
+
+@app.command("list")
+def list_boards(as_json: _Json = False) -> None:
+    """Boards, their parts, where each pin of the chip goes, and how they are programmed."""
+    import json
+
+    from sealboards.boards import BOARDS
+
+    if as_json:
+        print(json.dumps([_described(board) for board in BOARDS.values()]))
+        return
+    for board in BOARDS.values():
+        described = _described(board)
+        print(f"{board.name}: {board.title}")
+        for name in ("fpga", "clock_hz", "front_end", "gsm", "flash_base", "preparation"):
+            print(f"  {name.replace('_', ' '):<12} {described[name]}")
+        for pin, place in described["pins"].items():
+            print(f"    {pin:<13} {place}")
+        for command in described["programming"]:
+            print(f"  program      {command}")
+
+
+@app.command()
+def build(
+    name: Annotated[str, typer.Argument(help="Board, as `board list` names it.")],
+    folder: _Folder = _FOLDER,
+    as_json: _Json = False,
+) -> None:
+    """Make the bitstream of a board. It holds no identity: `seal image` or `seal provision` gives that."""
+    import json
+
+    from meterseal.errors import Failure
+    from sealboards.boards import BOARDS
+    from sealboards.build import BuildError
+    from sealboards.build import build as make_bitstream
+    from sealboards.pairs import PairError
+
+    if name not in BOARDS:
+        raise Failure(f"board {name!r}: there are {', '.join(BOARDS)}")
+    try:
+        built = make_bitstream(BOARDS[name], folder / name)
+    except (BuildError, PairError) as error:
+        raise Failure(str(error)) from None
+    if as_json:
+        print(json.dumps(_figures(built)))
+        return
+    print(
+        f"{built.bitstream}: {built.logic_cells} of {built.board.logic_cells} logic cells, "
+        f"{built.block_rams} block RAMs, {built.fmax_hz / 1e6:.1f} MHz possible, {built.seconds:.0f} s"
+    )
+    for command in _programming(built.board, built.bitstream):
+        print(f"  {command}")
+
+
+@app.command()
+def report(
+    folder: _Folder = _FOLDER,
+    as_json: _Json = False,
+) -> None:
+    """Build every board; size, speed and power beside what a designer would use instead.
+
+    Exit code 1 when a build leaves its budget.
+    """
+    import json
+    import sys
+    from dataclasses import asdict
+
+    from meterseal.errors import Failure
+    from sealboards.boards import BOARDS
+    from sealboards.build import BuildError
+    from sealboards.pairs import PairError
+    from sealboards.report import make, markdown, within_budget
+
+    def say(text: str) -> None:
+        print(f"meterseal: {text}", file=sys.stderr, flush=True)
+
+    try:
+        made = make(BOARDS.values(), folder, say)
+    except (BuildError, PairError) as error:
+        raise Failure(str(error)) from None
+    if as_json:
+        boards = [_figures(built) for built in made.builds]
+        print(
+            json.dumps({"boards": boards, "parts": {title: asdict(it) for title, it in made.parts.items()}})
+        )
+    else:
+        print(markdown(made), end="")
+    too_large = [built.board.name for built in made.builds if not within_budget(built)]
+    if too_large:
+        raise Failure(f"out of budget: {', '.join(too_large)}")
+
+
+def _described(board: Board) -> dict[str, Any]:
+    from sealboards.board import CONSTANT
+
+    def place(pin: str) -> str:
+        target = board.fpga_pin(pin)
+        return pin if target == pin else f"{pin} (FPGA pin {target})"
+
+    return {
+        "name": board.name,
+        "title": board.title,
+        "fpga": board.fpga,
+        "clock_hz": board.clock_hz,
+        "front_end": board.front_end,
+        "gsm": board.gsm,
+        "flash_base": board.flash_base,
+        "preparation": board.preparation or "none",
+        "pins": {
+            name: " and ".join(place(pin) for pin in (wire.pin, wire.negative) if pin is not None)
+            + (f", always {CONSTANT[name]}" if name in CONSTANT else "")
+            for name, wire in board.wires.items()
+        },
+        "programming": _programming(board, Path("seal.bin")),
+    }
+
+
+def _programming(board: Board, bitstream: Path) -> list[str]:
+    return [
+        command.format(bitstream=bitstream, image="SEAL_IMAGE", base=board.flash_base)
+        for command in board.programming
+    ]
+
+
+def _figures(built: Build) -> dict[str, object]:
+    from sealboards.report import estimated_current
+
+    return {
+        "board": built.board.name,
+        "bitstream": str(built.bitstream),
+        "logic_cells": built.logic_cells,
+        "logic_cells_available": built.board.logic_cells,
+        "budget": built.board.budget,
+        "block_rams": built.block_rams,
+        "fmax_hz": round(built.fmax_hz),
+        "clock_hz": built.board.clock_hz,
+        "core_current_ua": estimated_current(built),
+        "seconds": round(built.seconds, 1),
+    }
