@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from amaranth.build import Platform
 
-__all__ = ["CONSTANT", "CONFIGURATION_CLOCK", "Board", "Wire"]
+__all__ = ["CONFIGURATION_CLOCK", "CONSTANT", "Board", "Wire"]
 
 #: Pins beside the chip's own, and their level. Always listening: the chip compares what it sends with what
 #: is on the pair.
@@ -67,8 +67,8 @@ class Board:
     @property
     def board_clock_hz(self) -> int:
         """Frequency of the board's clock in Hz."""
-        resource = next(it for it in self.platform.resources if it.name == self.clock)
-        return round(resource.clock.frequency)
+        hertz: float = next(it.clock.frequency for it in self.platform.resources if it.name == self.clock)
+        return round(hertz)
 
     def fpga_pin(self, pin: str) -> str:
         """The FPGA's pin behind a pin of a connector, `pmod_0:1`; any other name is the FPGA's own."""

@@ -6,14 +6,16 @@ from sealboards.board import Board
 
 __all__ = ["PairError", "check_pair"]
 
-#: iCE40UP5K in SG48: (P, N), Lattice's pinout of the package.
-_UP5K_SG48 = dict(
-    pair.split("/") for pair in "4/3 12/21 13/20 14/17 15/16 23/25 26/27 32/31 37/34 43/36 42/38 47/44 48/45".split()
-)
-#: iCE40HX1K in TQ144: (P, N) of the left bank, the only one with differential inputs (DPxxB, DPxxA).
-_HX1K_LEFT = dict(
-    pair.split("/") for pair in "2/1 4/3 8/7 10/9 12/11 20/19 22/21 24/23 26/25 29/28 32/31 34/33".split()
-)
+#: Differential inputs as (P, N) by FPGA. iCE40UP5K: Lattice's pinout of SG48. iCE40HX1K: TQ144, the left bank,
+#: which alone has them (DPxxB, DPxxA).
+_PAIRS = {
+    "iCE40UP5K": """
+        4 3   12 21  13 20  14 17  15 16  23 25  26 27  32 31  37 34  43 36  42 38  47 44  48 45
+    """,
+    "iCE40HX1K": """
+        2 1   4 3   8 7   10 9   12 11   20 19   22 21   24 23   26 25   29 28   32 31   34 33
+    """,
+}
 
 
 class PairError(ValueError):
@@ -28,12 +30,12 @@ def check_pair(board: Board) -> None:
     wire = board.wires["loop_cmp"]
     if wire.negative is None:
         return
-    pairs = {"iCE40UP5K": _UP5K_SG48, "iCE40HX1K": _HX1K_LEFT}.get(board.fpga)
-    if pairs is None:
-        positive, negative, partner = wire.pin, wire.negative, _other_sign(wire.pin)
-    else:
+    if board.fpga in _PAIRS:
+        pins = _PAIRS[board.fpga].split()
         positive, negative = board.fpga_pin(wire.pin), board.fpga_pin(wire.negative)
-        partner = pairs.get(positive)
+        partner = dict(zip(pins[::2], pins[1::2], strict=True)).get(positive)
+    else:
+        positive, negative, partner = wire.pin, wire.negative, _other_sign(wire.pin)
     if partner is None:
         raise PairError(
             f"{board.name}: pin {positive} is not the P pin of a differential input of {board.fpga}"

@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
+
 from sealboards.board import CONFIGURATION_CLOCK, CONSTANT, Board, Wire
 from sealboards.boards import BOARDS
 from sealboards.pairs import PairError, check_pair
 from sealboards.power import CURRENT_UA, current_ua
-
 from sealchip.chip import SealChip
 from sealchip.timing import bit_cycles
 
