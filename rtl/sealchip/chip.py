@@ -6,6 +6,7 @@ from amaranth.lib.cdc import FFSynchronizer
 from amaranth.lib.wiring import In, Out
 
 from .bus_access import BusAccess
+from .clock import CalendarClock
 from .deframer import Deframer
 from .diagnostics import DiagnosticsSource
 from .event_log import EventLog, LogCommand
@@ -15,6 +16,7 @@ from .identity import IdentityLoader
 from .interface import BAUD_FEATURE
 from .lamps import Lamps
 from .loop_monitor import LoopMonitor
+from .messages import Message
 from .reporter import Reporter
 from .signer import Signer
 from .slave import Slave
@@ -77,6 +79,7 @@ class SealChip(wiring.Component):
         m.submodules.deframer = Deframer()
         m.submodules.access = BusAccess()
         m.submodules.signer = Signer()
+        m.submodules.clock = CalendarClock()
         m.submodules.diagnostics = DiagnosticsSource()
         m.submodules.framer = Framer()
         m.submodules.slave = Slave()
@@ -172,6 +175,10 @@ class SealChip(wiring.Component):
             s.diagnostics.excursions.eq(s.loop.excursions),
             s.diagnostics.uptime.eq(s.time.uptime),
             s.framer.diagnostics.eq(s.diagnostics.byte),
+            s.clock.tick_s.eq(s.time.tick_s),
+            s.clock.hold.eq(s.framer.busy & (s.framer.message == Message.ANSWER_DIAGNOSTICS)),
+            s.clock.index.eq(s.diagnostics.clock_index),
+            s.diagnostics.clock.eq(s.clock.byte),
         ]
 
     def _sign(self, m, s):

@@ -1,10 +1,10 @@
 """The bytes of DI 04805302."""
 
-from amaranth.hdl import Array, C, Cat, Module, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from .interface import DIAGNOSTICS, StateClass
+from .interface import DIAGNOSTICS, LOOP_NOT_MEASURED, StateClass
 
 __all__ = ["DiagnosticsSource"]
 
@@ -12,11 +12,17 @@ __all__ = ["DiagnosticsSource"]
 class DiagnosticsSource(wiring.Component):
     """Byte `index` of `interface.DIAGNOSTICS`, one cycle after `index` has changed.
 
-    `start` latches all values, so that the bytes belong together. What this build does not measure, and a
-    clock that is not kept, read as FF.
+    `start` latches the values, so that the bytes belong together; the clock must hold of its own accord.
+    A loop voltage of FFFF is none: it is neither least nor greatest. With a front end that never measures,
+    all that keeps them is optimised away.
 
-    Guarantees: `verif/chip/test_framer.py::test_every_message_decodes`; the whole in
-    `verif/chip/test_chip.py::test_reads`.
+    Members
+    -------
+    start, index, byte: see above. millivolts, state, excursions, uptime: the values now.
+    clock_index, clock: byte of the calendar clock, one cycle later.
+
+    Guarantees: `verif/chip/test_diagnostics.py::test_values_of_the_start`,
+    `test_least_and_greatest_since_power_up`; the whole in `verif/chip/test_chip.py::test_reads`.
     """
 
     start: In(1)
@@ -26,24 +32,35 @@ class DiagnosticsSource(wiring.Component):
     state: In(StateClass)
     excursions: In(16)
     uptime: In(32)
+    clock_index: Out(3)
+    clock: In(8)
 
     def elaborate(self, platform):
         m = Module()
+        least, greatest = (Signal(16, init=LOOP_NOT_MEASURED, name=name) for name in ("least", "greatest"))
+        with m.If(self.millivolts < least):
+            m.d.sync += least.eq(self.millivolts)
+        # The first voltage is greater than none: FFFF + 1 = 0.
+        with m.If(((greatest + 1)[:16] <= self.millivolts) & (self.millivolts != LOOP_NOT_MEASURED)):
+            m.d.sync += greatest.eq(self.millivolts)
+
         values = {
             "loop_mv": self.millivolts,
+            "loop_min_mv": least,
+            "loop_max_mv": greatest,
             "state": self.state,
             "excursions": self.excursions,
             "uptime": self.uptime,
         }
-        fields = []
-        for field in DIAGNOSTICS.fields:
-            bits = 8 * field.width
-            value = values.get(field.name)
-            fields.append(C(-1, bits) if value is None else Cat(value, C(0, bits))[:bits])
-        latched = Signal(8 * DIAGNOSTICS.size)
-        with m.If(self.start):
-            m.d.sync += latched.eq(Cat(fields))
-        m.d.sync += self.byte.eq(
-            Array(latched.word_select(n, 8) for n in range(DIAGNOSTICS.size))[self.index]
-        )
+        latched = []
+        for name, value in values.items():
+            held = Signal(8 * DIAGNOSTICS[name].width, name=name)
+            with m.If(self.start):
+                m.d.sync += held.eq(value)
+            latched.append(held)
+        begin = DIAGNOSTICS.offsets["clock"]
+        m.d.comb += [
+            self.clock_index.eq(self.index - begin),
+            self.byte.eq(Mux(self.index < begin, Cat(latched).word_select(self.index, 8), self.clock)),
+        ]
         return m

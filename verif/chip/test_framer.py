@@ -17,10 +17,8 @@ from meterseal import bcd
 from meterseal.dlt645.frame import Frame
 from meterseal.dlt645.requests import Write
 from meterseal.seal.image import ANY_METER, Identity
-from meterseal.seal.layout import pack
-from sealchip.diagnostics import DiagnosticsSource
 from sealchip.framer import Framer
-from sealchip.interface import DIAGNOSTICS, IDENTITY, RECORD, Di, StateClass
+from sealchip.interface import DIAGNOSTICS, IDENTITY, RECORD, Di
 from sealchip.messages import MESSAGES, Message
 
 
@@ -29,24 +27,25 @@ class Speaker(wiring.Component):
 
     def __init__(self):
         super().__init__({})
-        self.framer, self.diagnostics = Framer(), DiagnosticsSource()
+        self.framer = Framer()
         self.identity = Memory(shape=8, depth=IDENTITY.size, init=[])
         self.record = Memory(shape=8, depth=RECORD.size, init=[])
+        self.diagnostics = Memory(shape=8, depth=DIAGNOSTICS.size, init=[])
 
     def elaborate(self, platform):
         m = Module()
-        framer, diagnostics = self.framer, self.diagnostics
+        framer = self.framer
         for name in ("framer", "record", "diagnostics", "identity"):
             m.submodules[name] = getattr(self, name)
         identity, record = self.identity.read_port(), self.record.read_port()
+        diagnostics = self.diagnostics.read_port()
         m.d.comb += [
             identity.addr.eq(framer.address),
             framer.byte.eq(identity.data),
             record.addr.eq(framer.index),
             framer.record.eq(record.data),
-            diagnostics.start.eq(framer.start),
-            diagnostics.index.eq(framer.index),
-            framer.diagnostics.eq(diagnostics.byte),
+            diagnostics.addr.eq(framer.index),
+            framer.diagnostics.eq(diagnostics.data),
         ]
         return m
 
@@ -67,19 +66,15 @@ numbers = st.integers(0, 2**32 - 1) | st.sampled_from([0, 1, 0xFF, 0x100, 0xFFFF
 situations = st.fixed_dictionaries(
     {
         "record": st.binary(min_size=RECORD.size, max_size=RECORD.size),
-        "state": st.integers(0, 5),
-        "loop_mv": st.integers(0, 0xFFFF),
-        "uptime": numbers,
-        "excursions": st.integers(0, 0xFFFF),
+        "diagnostics": st.binary(min_size=DIAGNOSTICS.size, max_size=DIAGNOSTICS.size),
         "function": st.integers(0, 31),
         "di": numbers,
         "error": st.integers(0, 255),
     }
 )
 SITUATION = {
-    **dict.fromkeys(["state", "loop_mv", "excursions"], 1),
     "record": bytes(range(RECORD.size)),
-    "uptime": 1000,
+    "diagnostics": bytes(range(100, 100 + DIAGNOSTICS.size)),
     "function": 0x11,
     "di": 0x04805302,
     "error": 2,
@@ -90,15 +85,6 @@ IDENTITY_1 = Identity(seal="000000000101", asset="GD-101", meter="000000000001")
 def expected_frame(message, identity, now):
     """Reference: the frame that the message is, written out from the protocol's description."""
     seal, asset = bcd.address_bytes(identity.seal), identity.asset.encode()[::-1].ljust(32, b"\0")
-    diagnostics = {
-        "loop_mv": now.loop_mv,
-        "loop_min_mv": 0xFFFF,
-        "loop_max_mv": 0xFFFF,
-        "state": now.state,
-        "excursions": now.excursions,
-        "uptime": now.uptime,
-        "clock": b"\xff" * 6,
-    }
 
     def report(di, content):
         return Frame(identity.meter, 0x14, Write(di, b"\0" * 4, b"\0" * 4, content).encode())
@@ -110,7 +96,7 @@ def expected_frame(message, identity, now):
         Message.REPORT_RECORD: report(Di.REPORT, now.record),
         Message.REPORT_IDENTITY: report(Di.REPORT_IDENTITY, seal + asset),
         Message.ANSWER_RECORD: answer(now.record),
-        Message.ANSWER_DIAGNOSTICS: answer(pack(DIAGNOSTICS, diagnostics)),
+        Message.ANSWER_DIAGNOSTICS: answer(now.diagnostics),
         Message.ANSWER_ADDRESS_ITEM: answer(seal),
         Message.ANSWER_ASSET: answer(asset),
         Message.ANSWER_ADDRESS: Frame(identity.seal, 0x93, seal),
@@ -125,10 +111,8 @@ async def prepare(ctx, dut, message, identity, now):
         ctx.set(dut.identity.data[n], byte)
     for n, byte in enumerate(now.record):
         ctx.set(dut.record.data[n], byte)
-    ctx.set(dut.diagnostics.uptime, now.uptime)
-    ctx.set(dut.diagnostics.millivolts, now.loop_mv)
-    ctx.set(dut.diagnostics.state, StateClass(now.state))
-    ctx.set(dut.diagnostics.excursions, now.excursions)
+    for n, byte in enumerate(now.diagnostics):
+        ctx.set(dut.diagnostics.data[n], byte)
     framer = dut.framer
     ctx.set(framer.message, message)
     ctx.set(framer.function, now.function)
@@ -140,10 +124,6 @@ async def start(ctx, dut):
     ctx.set(dut.framer.start, 1)
     await ctx.tick()
     ctx.set(dut.framer.start, 0)
-    # What is latched at the start may change behind it.
-    ctx.set(dut.diagnostics.uptime, 0xA5A5A5A5)
-    ctx.set(dut.diagnostics.state, StateClass.UNKNOWN)
-    ctx.set(dut.diagnostics.excursions, 0x5A5A)
 
 
 async def take(ctx, framer, chance):
