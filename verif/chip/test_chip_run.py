@@ -301,6 +301,8 @@ def test_stopping_is_success(flash: Path) -> None:
         (["--control", "BUSY"], "cannot listen on"),
         (["--baud", "300"], "300 baud: DL/T 645-2007 has"),
         (["--clock-hz", "9000"], "the chip cannot be made so"),
+        (["--gsm", "a", "--gsm", "b"], "2 --gsm for 1 seals"),
+        (["--netlist", "absent.v"], "netlist absent.v: "),
     ],
 )
 def test_one_clear_sentence(flash: Path, tmp_path: Path, arguments: list[str], says: str) -> None:

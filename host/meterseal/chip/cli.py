@@ -68,6 +68,18 @@ def run(
     baud: Annotated[int | None, typer.Option(help="Rate of the pair; else what the images say.")] = None,
     pace: Annotated[Pace, typer.Option(help="In step with the clock, or as fast as it goes.")] = Pace.REAL,
     clock_hz: Annotated[int, typer.Option(min=1, help="Frequency of the chips' clock.")] = CLOCK_HZ,
+    front_end: Annotated[FrontEnd, typer.Option(help="How the loop is sensed.")] = FrontEnd.COMPARATOR,
+    pattern: Annotated[
+        bool | None,
+        typer.Option("--pattern/--no-pattern", help="Drive the loop with a pattern."),
+    ] = None,
+    gsm: Annotated[
+        list[str] | None,
+        typer.Option(help="Modem of a seal, PTY or HOST:PORT; once for each. Without: chips without GSM."),
+    ] = None,
+    netlist: Annotated[
+        Path | None, typer.Option(help="Gates of the chip after synth_ice40, instead of its source.")
+    ] = None,
     log: Annotated[
         Path | None, typer.Option(help="File to append the trace to, without the bytes on the wire.")
     ] = None,
@@ -90,5 +102,9 @@ def run(
         clock_hz=clock_hz,
         real_time=pace is Pace.REAL,
         log=log,
+        front_end=front_end.value,
+        pattern=pattern,
+        gsm=tuple(gsm or ()),
+        netlist=netlist,
     )
     asyncio.run(until_signal(simulate(options, as_json=as_json)))

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import AsyncExitStack, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TextIO
 
-from meterseal.chip.build import chip_library
+from meterseal.chip.build import COMPARATOR, chip_library
 from meterseal.chip.control import LINE_MAX, answer
 from meterseal.chip.ends import NAMES, Ends
+from meterseal.chip.gsm import Modems
 from meterseal.chip.pair import CLOCK_HZ, Pair
 from meterseal.chip.rig import Rig, Seal, Tell, open_seals
 from meterseal.chip.serving import listen
@@ -46,6 +47,10 @@ class Options:
     clock_hz: int = CLOCK_HZ
     real_time: bool = True
     log: Path | None = None
+    front_end: str = COMPARATOR
+    pattern: bool | None = None
+    gsm: tuple[str, ...] = ()
+    netlist: Path | None = None
 
 
 def default_identity(index: int, baud: int = DEFAULT_BAUD) -> Identity:
@@ -60,6 +65,7 @@ async def run(options: Options, *, as_json: bool) -> None:
         rig = stack.enter_context(_rig(options, tell))
         pty = stack.enter_context(PtyEnd(options.pty))
         ends = Ends(rig.pair, tell)
+        modems = Modems(rig.pair, options.gsm, tell)
         async with AsyncExitStack() as servers:
             places = {"pty": pty.path}
             if options.tcp:
@@ -70,11 +76,15 @@ async def run(options: Options, *, as_json: bool) -> None:
             tell("ready", **places, baud=rig.pair.baud, seals=[_introduction(seal) for seal in rig.seals])
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(ends.serve_pty(pty))
-                await _simulate(rig, ends, tell, SystemClock() if options.real_time else None)
+                tasks.create_task(modems.serve())
+                clock = SystemClock() if options.real_time else None
+                await _simulate(rig, (ends.deliver, modems.deliver), tell, clock)
 
 
-async def _simulate(rig: Rig, ends: Ends, tell: Tell, clock: Clock | None) -> None:
-    """Run the pair, in step with `clock` or as fast as it goes."""
+async def _simulate(
+    rig: Rig, deliveries: Iterable[Callable[[], Awaitable[None]]], tell: Tell, clock: Clock | None
+) -> None:
+    """Run the pair, in step with `clock` or as fast as it goes; `deliveries` carry away what was said."""
     watch = Watch([seal.name for seal in rig.seals], NAMES)
     due = clock.monotonic() if clock else 0.0
     while True:
@@ -82,7 +92,8 @@ async def _simulate(rig: Rig, ends: Ends, tell: Tell, clock: Clock | None) -> No
         # Told first: who hears the bytes cannot be earlier than the chip that said them.
         for what, fields in watch.feed(rig.pair.tap(), rig.pair.now):
             tell(what, **fields)
-        await ends.deliver()
+        for deliver in deliveries:
+            await deliver()
         if clock:
             due = max(due + SLICE, clock.monotonic() - LAG_MAX)
             await asyncio.sleep(max(0.0, due - clock.monotonic()))
@@ -145,7 +156,15 @@ def _rig(options: Options, tell: Tell) -> Iterator[Rig]:
         for seal in seals:
             stack.callback(seal.flash.close)
         baud = _baud(options.baud, seals)
-        library = chip_library(clock_hz=options.clock_hz)
+        if len(options.gsm) > len(seals):
+            raise Failure(f"{len(options.gsm)} --gsm for {len(seals)} seals: give at most one for each")
+        library = chip_library(
+            clock_hz=options.clock_hz,
+            front_end=options.front_end,
+            pattern=options.pattern,
+            gsm=bool(options.gsm),
+            netlist=options.netlist,
+        )
         pair = stack.enter_context(
             Pair(library, chips=len(seals), ends=len(NAMES), clock_hz=options.clock_hz, baud=baud)
         )

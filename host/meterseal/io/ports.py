@@ -13,6 +13,7 @@ import os
 import socket
 import termios
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
@@ -20,7 +21,6 @@ import serial
 
 from meterseal.errors import Failure
 from meterseal.io.endpoint import format_endpoint, parse_endpoint
-from meterseal.trace import Trace
 
 __all__ = ["Line", "Port", "PortLost", "open_port"]
 
@@ -248,7 +248,7 @@ class Line:
     `listen://HOST:PORT` waits for a client instead. Says `connected` and `lost` through `trace`.
     """
 
-    def __init__(self, url: str, *, trace: Trace, baud: int = 2400) -> None:
+    def __init__(self, url: str, *, trace: Callable[..., None], baud: int = 2400) -> None:
         #: The URL; of `listen://` with its true port after `open`.
         self.url = url
         self._baud = baud
