@@ -3,6 +3,7 @@
 //
 //   S n  flash_cs_n = n           X n  exchange n on SPI, answer what came back
 //   P n  {loop_drive, green, red} = n     Q n  answer {loop_drive, loop_cmp}
+//   M n  answer byte n of the ones in loop_fb, out of 8192: it feeds back what the comparator said
 //   E n  answer n                 O n  answer what was heard during the last answer
 module seal_chip (
     input clk, input rst, input loop_cmp, output loop_fb, output reg loop_drive,
@@ -11,7 +12,20 @@ module seal_chip (
     output gsm_txd, input gsm_rxd, output reg led_green, output reg led_red
 );
     localparam BIT = 16;
-    assign loop_fb = 0;
+
+    // First-order converter: a count of 8192 is the full scale of 8192 mV.
+    reg fb = 0;
+    reg [12:0] samples = 0;
+    reg [15:0] ones = 0;
+    reg [15:0] measured = 0;
+    assign loop_fb = fb;
+    always @(posedge clk) begin
+        fb <= loop_cmp;
+        samples <= samples + 1;
+        ones <= samples == 0 ? fb : ones + fb;
+        if (samples == 0) measured <= ones;
+    end
+
     assign gsm_txd = gsm_rxd;
 
     // Receiver: 8E1, samples in the middle of a bit.
@@ -96,6 +110,7 @@ module seal_chip (
                 "X": begin spi_shift <= rx_data; spi_left <= 8; end
                 "P": {loop_drive, led_green, led_red} <= rx_data[2:0];
                 "Q": begin tx_start <= 1; tx_data <= {6'd0, loop_drive, loop_cmp}; end
+                "M": begin tx_start <= 1; tx_data <= rx_data[0] ? measured[15:8] : measured[7:0]; end
                 "E": begin tx_start <= 1; tx_data <= rx_data; end
                 "O": begin tx_start <= 1; tx_data <= own; end
                 default: ;

@@ -26,10 +26,9 @@ EXCHANGE = 6 * 11 / BAUD
 class Puppets:
     """One or more puppet chips, each with a flash file, and a host end that talks to them."""
 
-    def __init__(self, folder: Path, chips: int = 1) -> None:
-        self.pair = Pair(
-            library(PUPPET.read_text()), chips=chips, ends=1, clock_hz=16 * BAUD, baud=BAUD, seed=1
-        )
+    def __init__(self, folder: Path, chips: int = 1, *, baud: int = BAUD, feedback: bool = False) -> None:
+        puppet = library(PUPPET.read_text(), feedback=feedback)
+        self.pair = Pair(puppet, chips=chips, ends=1, clock_hz=16 * baud, baud=baud, seed=1)
         self.pair.open(0)
         self.flashes = []
         for chip in range(chips):
@@ -292,6 +291,23 @@ def test_the_head_stays_where_it_was_put(tmp_path: Path) -> None:
     (tmp_path / "seal.bin.loop").write_text("{}")
     with pytest.raises(Failure, match=r"seal\.bin\.loop does not say"):
         Head.load(flash)
+
+
+def test_a_converter_measures_the_loop(tmp_path: Path) -> None:
+    puppets = Puppets(tmp_path, baud=19200, feedback=True)
+    try:
+        for mv in (0, 170, 1000, 2500, 3333, 4000, 5000, 5500, 8192):
+            puppets.pair.loop(0, Loop(foreign_mv=mv, noise_mv=3))
+            puppets.pair.run(3 * 8192 / puppets.pair.clock_hz)
+            low, high = puppets.tell(("M", 0), ("M", 1))
+            assert abs(low + 256 * high - mv) <= 20
+        # The comparator's offset is as if the loop had it.
+        puppets.pair.loop(0, Loop(foreign_mv=3000, offset_mv=-100))
+        puppets.pair.run(3 * 8192 / puppets.pair.clock_hz)
+        low, high = puppets.tell(("M", 0), ("M", 1))
+        assert abs(low + 256 * high - 2900) <= 20
+    finally:
+        puppets.close()
 
 
 def test_the_gsm_port_carries_bytes_both_ways(puppets: Puppets) -> None:

@@ -18,8 +18,8 @@ class Loop {
   public:
     static constexpr bool feedback = SEAL_LOOP_FEEDBACK;
     static constexpr double supply_mv = 5000, threshold_mv = 2500, full_scale_mv = 8192;
-    // Time constants in seconds: of the loop, and of `loop_fb`.
-    static constexpr double loop_tau = 20e-6, feedback_tau = 100e-6;
+    // Time constants in seconds: of the loop, and of `loop_fb` (22 kOhm, 100 nF).
+    static constexpr double loop_tau = 20e-6, feedback_tau = 2.2e-3;
 
     Loop(double clock_hz, uint64_t seed)
         : follow_(1 - std::exp(-1 / (loop_tau * clock_hz))),
