@@ -114,6 +114,7 @@ class SealChip(wiring.Component):
         bus, loader, log = s.flash.bus, s.identity.flash, s.log.flash
         m.d.comb += [
             s.log.enable.eq(s.identity.ready),
+            s.flash.tick_ms.eq(s.time.tick_ms),
             self.flash_sck.eq(s.flash.sck),
             self.flash_cs_n.eq(s.flash.cs_n),
             self.flash_copi.eq(s.flash.copi),

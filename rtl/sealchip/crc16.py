@@ -1,10 +1,45 @@
-"""CRC-16/IBM-3740 (polynomial 1021h, start FFFFh) over bytes: of the identity and of the event log."""
+"""CRC-16/IBM-3740 (polynomial 1021h, start FFFFh), of identity and event log."""
 
+from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.lib import wiring
 from amaranth.lib.crc.catalog import CRC16_IBM_3740
+from amaranth.lib.wiring import In, Out
 
-__all__ = ["crc16"]
+__all__ = ["SerialCrc", "crc16"]
+
+_POLYNOMIAL = 0x1021
 
 
 def crc16():
     """A processor for `amaranth.lib.crc`, byte by byte, that a user must name as its submodule."""
     return CRC16_IBM_3740(data_width=8).create()
+
+
+class SerialCrc(wiring.Component):
+    """The CRC of a row of bits, high bit of each byte first.
+
+    *Timing:* `clear` begins anew, `valid` takes `i`; `o` and `ok` are of all bits so far, one cycle later.
+
+    Members
+    -------
+    clear, valid, i: see above. o: the CRC's highest bit: when it is taken as `i`, the next one follows.
+    ok: the bits so far end in the CRC of those before.
+
+    Guarantees: `verif/chip/test_flash.py::test_serial_crc`.
+    """
+
+    clear: In(1)
+    valid: In(1)
+    i: In(1)
+    o: Out(1)
+    ok: Out(1)
+
+    def elaborate(self, platform):
+        m = Module()
+        crc = Signal(16, init=0xFFFF)
+        m.d.comb += [self.o.eq(crc[15]), self.ok.eq(crc == 0)]
+        with m.If(self.clear):
+            m.d.sync += crc.eq(crc.init)
+        with m.Elif(self.valid):
+            m.d.sync += crc.eq(Cat(0, crc[:15]) ^ Mux(self.o ^ self.i, _POLYNOMIAL, 0))
+        return m

@@ -128,8 +128,8 @@ class EventLog(wiring.Component):
             self.ready.eq(restored),
             next_slot.eq(slot + 1),
             next_head.eq(head + 1),
+            flash.skip.eq(flash.index == ENTRY.offsets["acked"]),
             writer.index.eq(flash.index),
-            writer.strobe.eq(flash.strobe),
             writer.boot.eq(boot),
             writer.counter.eq(counter + 1),
             writer.event.eq(self.i.payload),
@@ -154,7 +154,7 @@ class EventLog(wiring.Component):
             read("scan")
             with m.State("scan-loaded"):
                 m.d.sync += slot.eq(slot + 1)
-                with m.If(entry.valid & (~some | (entry.counter > counter))):
+                with m.If(flash.sum_ok & (~some | (entry.counter > counter))):
                     m.d.sync += [
                         some.eq(1),
                         boot.eq(entry.boot),
@@ -188,9 +188,9 @@ class EventLog(wiring.Component):
                 m.d.sync += slot.eq(slot - 1)
                 m.next = "walk"
                 # Round the whole ring without a blank slot: the flash is dead.
-                with m.If(entry.blank | (entry.valid & entry.acked) | (slot == head)):
+                with m.If(entry.blank | (flash.sum_ok & entry.acked) | (slot == head)):
                     m.next = "idle"
-                with m.Elif(entry.valid):
+                with m.Elif(flash.sum_ok):
                     m.d.sync += tail.eq(slot)
 
             with m.State("idle"):
@@ -221,9 +221,9 @@ class EventLog(wiring.Component):
 
             read("oldest")
             with m.State("oldest-loaded"):
-                m.d.sync += [self.found.eq(entry.valid), loaded.eq(entry.valid)]
+                m.d.sync += [self.found.eq(flash.sum_ok), loaded.eq(flash.sum_ok)]
                 m.next = "done"
-                with m.If(~entry.valid):  # torn
+                with m.If(~flash.sum_ok):  # torn
                     m.d.sync += [slot.eq(slot + 1), tail.eq(slot + 1)]
                     with m.If(next_slot != head):
                         m.next = "oldest"
@@ -231,9 +231,9 @@ class EventLog(wiring.Component):
             with m.State("nth-loaded"):
                 m.d.sync += slot.eq(slot - 1)
                 m.next = "nth"
-                with m.If(entry.valid):
+                with m.If(flash.sum_ok):
                     m.d.sync += [remaining.eq(remaining - 1), self.found.eq(remaining == 0)]
-                with m.If(entry.blank | (entry.valid & (remaining == 0)) | (slot == head)):
+                with m.If(entry.blank | (flash.sum_ok & (remaining == 0)) | (slot == head)):
                     m.next = "done"
             with m.State("acknowledge"):
                 m.d.comb += [
@@ -252,6 +252,7 @@ class EventLog(wiring.Component):
                     flash.op.eq(FlashOp.PROGRAM),
                     flash.length.eq(ENTRY.offsets["acked"]),
                     flash.i.eq(writer.byte),
+                    flash.sum.eq(flash.index >= ENTRY.offsets["crc"]),
                     flash.start.eq(1),
                 ]
                 with m.If(flash.done):

@@ -1,16 +1,13 @@
-"""One entry of the event log on its way from and to flash: the bytes, their CRC and what they say."""
+"""One entry of the event log on its way from and to flash: the bytes, and what they say."""
 
 from amaranth.hdl import Array, C, Cat, Module, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from .crc16 import crc16
 from .interface import ENTRY, Flags, Kind, StateClass
 
 __all__ = ["EntryReader", "EntryWriter", "LoopEvent"]
-
-_CRC, _ACKED = ENTRY.offsets["crc"], ENTRY.offsets["acked"]
 
 
 class LoopEvent(data.Struct):
@@ -34,7 +31,7 @@ class EntryReader(wiring.Component):
 
     Members
     -------
-    strobe, index, i: bytes of the slot in order. valid: CRC right. blank: all FF. acked: acknowledged.
+    strobe, index, i: bytes of the slot in order. blank: all FF. acked: acknowledged.
     boot, counter, baseline_mv: of the entry. address, byte: read port.
 
     Guarantees: `verif/chip/test_event_log.py`.
@@ -43,7 +40,6 @@ class EntryReader(wiring.Component):
     strobe: In(1)
     index: In(8)
     i: In(8)
-    valid: Out(1)
     blank: Out(1)
     acked: Out(1)
     boot: Out(32)
@@ -56,18 +52,12 @@ class EntryReader(wiring.Component):
         m = Module()
         memory = m.submodules.memory = Memory(shape=8, depth=ENTRY.size, init=[])
         write, read = memory.write_port(), memory.read_port()
-        crc = m.submodules.crc = crc16()
-        covered = self.index < _ACKED
         m.d.comb += [
             write.addr.eq(self.index),
             write.data.eq(self.i),
             write.en.eq(self.strobe),
             read.addr.eq(self.address),
             self.byte.eq(read.data),
-            crc.data.eq(self.i),
-            crc.start.eq(self.strobe & (self.index == 0)),
-            crc.valid.eq(self.strobe & covered),
-            self.valid.eq(crc.match_detected),
         ]
         with m.If(self.strobe):
             m.d.sync += [
@@ -84,14 +74,13 @@ class EntryReader(wiring.Component):
 
 
 class EntryWriter(wiring.Component):
-    """Makes the bytes of a new entry, the CRC included.
+    """Makes the bytes of a new entry, without its CRC.
 
-    *Timing:* `start` holds the time stamp and restarts the CRC; then `byte` follows `index` in the same
-    cycle and `strobe` says that it has been taken.
+    *Timing:* `start` holds the time stamp; then `byte` follows `index` in the same cycle.
 
     Members
     -------
-    start, index, byte, strobe: see above. event, boot, counter, uptime: what the entry shall say.
+    start, index, byte: see above. event, boot, counter, uptime: what the entry shall say.
 
     Guarantees: `verif/chip/test_event_log.py`.
     """
@@ -99,7 +88,6 @@ class EntryWriter(wiring.Component):
     start: In(1)
     index: In(8)
     byte: Out(8)
-    strobe: In(1)
     event: In(LoopEvent)
     boot: In(32)
     counter: In(32)
@@ -107,7 +95,6 @@ class EntryWriter(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        crc = m.submodules.crc = crc16()
         stamp = Signal(32)
         flags = Signal(16)
         booted_before = (self.event.kind == Kind.BOOT) & (self.boot != 1)
@@ -125,15 +112,11 @@ class EntryWriter(wiring.Component):
             "flags": flags,
             "stamp": stamp,
             "baseline_mv": self.event.baseline_mv,
-            "crc": Cat(crc.crc[8:], crc.crc[:8]),
         }
         fields = [(field.width, values[field.name]) for field in ENTRY.fields if field.name in values]
         raw = Cat(Cat(value, C(0, 8 * width))[: 8 * width] for width, value in fields)
         m.d.comb += [
-            self.byte.eq(Array(raw.word_select(n, 8) for n in range(_ACKED))[self.index]),
-            crc.start.eq(self.start),
-            crc.data.eq(self.byte),
-            crc.valid.eq(self.strobe & (self.index < _CRC)),
+            self.byte.eq(Array(raw.word_select(n, 8) for n in range(ENTRY.offsets["crc"]))[self.index]),
         ]
         with m.If(self.start):
             m.d.sync += stamp.eq(self.uptime)

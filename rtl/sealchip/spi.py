@@ -15,7 +15,8 @@ class SpiByte(wiring.Component):
 
     Members
     -------
-    start, i: byte to send. done, o: byte received. sck, copi, cipo: the pins.
+    start, i: byte to send. done, o: byte received. shifts: strobe, in the last cycle of each bit, which was
+    `copi` out and `o[0]` in. sck, copi, cipo: the pins.
 
     Guarantees: `verif/chip/test_flash.py::test_spi_byte`.
     """
@@ -24,6 +25,7 @@ class SpiByte(wiring.Component):
     i: In(8)
     done: Out(1)
     o: Out(8)
+    shifts: Out(1)
     sck: Out(1)
     copi: Out(1)
     cipo: In(1)
@@ -38,6 +40,7 @@ class SpiByte(wiring.Component):
         m.d.comb += [
             self.copi.eq(shift[7]),
             self.o.eq(Cat(sample, shift[:7])),
+            self.shifts.eq(active & half[0]),
             self.done.eq(active & (half == 15)),
         ]
         with m.If(active):

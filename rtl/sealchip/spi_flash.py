@@ -4,8 +4,9 @@ from amaranth.hdl import C, Module, Mux, Signal
 from amaranth.lib import enum, wiring
 from amaranth.lib.wiring import In, Out
 
+from .crc16 import SerialCrc
 from .spi import SpiByte
-from .timing import cycles
+from .timing import at_least
 
 __all__ = ["FlashCommands", "FlashOp", "SpiFlash"]
 
@@ -24,8 +25,12 @@ class FlashOp(enum.Enum, shape=2):
 _COMMAND = {FlashOp.READ: 0x03, FlashOp.PROGRAM: 0x02, FlashOp.ERASE: 0x20}
 _WRITE_ENABLE, _READ_STATUS, _WAKE = 0x06, 0x05, 0xAB
 
-#: Seconds until a flash takes commands after its release from deep power-down; data sheets say 3 to 35 µs.
-_WAKE_TIME = 100e-6
+#: Milliseconds from power-up to the first command; data sheets say up to 10 ms.
+POWER_UP_MS = 10
+#: Milliseconds from the release from deep power-down to the next command; data sheets say 3 to 35 µs.
+_WAKE_MS = 1
+#: Seconds for which a flash must be deselected between two commands.
+DESELECTED = 100e-9
 
 #: The controller's side of one operation; see `SpiFlash`.
 FlashCommands = wiring.Signature(
@@ -39,6 +44,9 @@ FlashCommands = wiring.Signature(
         "o": Out(8),
         "strobe": Out(1),
         "i": In(8),
+        "sum": In(1),
+        "skip": In(1),
+        "sum_ok": Out(1),
     }
 )
 
@@ -51,27 +59,30 @@ class SpiFlash(wiring.Component):
     an FPGA leaves its configuration flash, and waits until it is awake.
 
     *Data:* byte `index` is taken from `i` (programming) two cycles after `index` has changed; `strobe` says
-    that it has been exchanged, with `o` (reading). *Timing:* 18 cycles a byte; after a write the status is
-    polled until the flash is ready.
+    that it has been exchanged, with `o` (reading). While `sum` is high, the bytes of the CRC over all bytes
+    before are programmed in place of `i`. `sum_ok` says that the bytes read end in their CRC, those left out
+    during which `skip` is high; it is right while `done` and until the next `start`.
+    *Timing:* 18 cycles a byte; after a write the status is polled until the flash
+    is ready; between commands the flash is deselected for 100 ns or longer.
 
     Parameters
     ----------
-    clock_hz: frequency of the clock in Hz. power_up: time in seconds that the flash needs after power-up.
+    clock_hz: frequency of the clock in Hz.
 
     Members
     -------
-    bus: operations. sck, cs_n, copi, cipo: the pins.
+    bus: operations. tick_ms: strobe every millisecond. sck, cs_n, copi, cipo: the pins.
 
     Guarantees: `verif/chip/test_flash.py::test_spi_flash`, `test_spi_flash_programs`,
-    `test_spi_flash_erases`; the whole in `verif/chip/test_chip.py`.
+    `test_spi_flash_erases`, `test_every_clock_deselects_for_100_ns`; the whole in `verif/chip/test_chip.py`.
     """
 
-    def __init__(self, clock_hz, power_up=0.010):
-        self._power_up = cycles(clock_hz, power_up)
-        self._wake = cycles(clock_hz, _WAKE_TIME, tolerance=0.05)
+    def __init__(self, clock_hz):
+        self._deselected = at_least(clock_hz, DESELECTED)
         super().__init__(
             {
                 "bus": Out(FlashCommands),
+                "tick_ms": In(1),
                 "sck": Out(1),
                 "cs_n": Out(1, init=1),
                 "copi": Out(1),
@@ -81,27 +92,28 @@ class SpiFlash(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        spi = m.submodules.spi = SpiByte()
+        spi, crc = SpiByte(), SerialCrc()
+        m.submodules += [spi, crc]
         bus = self.bus
-        wait = Signal(range(max(self._power_up, self._wake)), init=self._power_up - 1)
         address_byte = Signal(2, init=2)
-        last = bus.index == bus.length - 1
         # `i` may come from a memory, one cycle behind `index`: a byte starts only when `index` has rested.
-        index = Signal.like(bus.index)
+        rested = Signal()
+        waited = Signal(range(max(POWER_UP_MS + 1, self._deselected)))
+        reads = bus.op == FlashOp.READ
 
-        m.d.comb += [
-            self.sck.eq(spi.sck),
-            self.copi.eq(spi.copi),
-            spi.cipo.eq(self.cipo),
-            bus.o.eq(spi.o),
-        ]
+        def wait(state, length, then, when=1):
+            """State that lasts `length` cycles, of those in which `when` is 1."""
+            with m.State(state), m.If(when):
+                m.d.sync += waited.eq(waited + 1)
+                with m.If(waited == length - 1):
+                    m.d.sync += waited.eq(0)
+                    m.next = then
 
         def byte(state, value, then):
             """State that exchanges one byte with the flash selected; `then` says how to go on."""
             with m.State(state):
-                m.d.sync += self.cs_n.eq(0)
-                m.d.comb += [spi.i.eq(value), spi.start.eq(~self.cs_n & (bus.index == index))]
-                m.d.sync += index.eq(bus.index)
+                m.d.sync += [self.cs_n.eq(0), rested.eq(~spi.done)]
+                m.d.comb += [spi.i.eq(value), spi.start.eq(~self.cs_n & rested)]
                 with m.If(spi.done):
                     then()
 
@@ -118,30 +130,26 @@ class SpiFlash(wiring.Component):
 
             return then
 
-        def after_wake():
-            m.d.sync += wait.eq(self._wake - 1)
-            deselect("waking")()
-
         def after_address():
             m.d.sync += address_byte.eq(address_byte - 1)
             with m.If(address_byte == 0):
                 m.d.sync += address_byte.eq(2)
                 go("data")()
                 with m.If(bus.op == FlashOp.ERASE):
-                    deselect("gap")()
+                    deselect("written")()
 
         def after_data():
             m.d.comb += bus.strobe.eq(1)
             m.d.sync += bus.index.eq(bus.index + 1)
-            with m.If(last):
+            with m.If(bus.index == bus.length - 1):
                 m.d.sync += bus.index.eq(0)
-                deselect("gap")()
-                with m.If(bus.op == FlashOp.READ):
-                    deselect("done")()
+                deselect("written")()
+                with m.If(reads):
+                    deselect("end")()
 
         def after_status():
             with m.If(~spi.o[0]):
-                deselect("done")()
+                deselect("end")()
 
         command = Signal(8)
         with m.Switch(bus.op):
@@ -150,32 +158,38 @@ class SpiFlash(wiring.Component):
                     m.d.comb += command.eq(code)
 
         # A write is three commands: write enable, the write itself, and the status until it is done.
-        with m.FSM(name="state"):
-            with m.State("power-up"):
-                m.d.sync += wait.eq(wait - 1)
-                with m.If(wait == 0):
-                    m.next = "wake"
-            byte("wake", C(_WAKE, 8), after_wake)
-            with m.State("waking"):
-                m.d.sync += wait.eq(wait - 1)
-                with m.If(wait == 0):
-                    m.next = "idle"
+        with m.FSM(name="state") as fsm:
+            # The first tick comes at any time, so one more is waited for.
+            wait("power-up", POWER_UP_MS + 1, "wake", when=self.tick_ms)
+            byte("wake", C(_WAKE, 8), deselect("waking"))
+            wait("waking", _WAKE_MS + 1, "idle", when=self.tick_ms)
             with m.State("idle"):
                 with m.If(bus.start):
                     m.next = "command"
-                    with m.If(bus.op != FlashOp.READ):
+                    with m.If(~reads):
                         m.next = "enable"
             byte("enable", C(_WRITE_ENABLE, 8), deselect("enabled"))
-            with m.State("enabled"):
-                m.next = "command"
+            wait("enabled", self._deselected, "command")
             byte("command", command, go("address"))
             byte("address", bus.address.word_select(address_byte, 8), after_address)
-            byte("data", Mux(bus.op == FlashOp.READ, 0, bus.i), after_data)
-            with m.State("gap"):
-                m.next = "poll"
+            byte("data", Mux(reads, 0, bus.i), after_data)
+            wait("written", self._deselected, "poll")
             byte("poll", C(_READ_STATUS, 8), go("status"))
             byte("status", C(0, 8), after_status)
+            wait("end", self._deselected, "done")
             with m.State("done"):
                 m.d.comb += bus.done.eq(1)
                 m.next = "idle"
+            in_data = fsm.ongoing("data")
+
+        m.d.comb += [
+            self.sck.eq(spi.sck),
+            self.copi.eq(Mux(in_data & bus.sum, crc.o, spi.copi)),
+            spi.cipo.eq(self.cipo),
+            bus.o.eq(spi.o),
+            crc.clear.eq(fsm.ongoing("command")),
+            crc.valid.eq(spi.shifts & in_data & ~bus.skip),
+            bus.sum_ok.eq(crc.ok),
+            crc.i.eq(Mux(reads, spi.o[0], self.copi)),
+        ]
         return m

@@ -1,6 +1,8 @@
 """Time to clock cycles, with the rounding error checked: the one place where seconds meet the clock."""
 
-__all__ = ["bit_cycles", "cycles"]
+from math import ceil
+
+__all__ = ["at_least", "bit_cycles", "cycles"]
 
 
 def cycles(clock_hz, seconds, *, tolerance=0.01):
@@ -23,3 +25,8 @@ def bit_cycles(clock_hz, baud):
     if whole < 8:
         raise ValueError(f"{baud} baud needs at least 8 clock cycles a bit; {clock_hz} Hz gives {whole}")
     return whole
+
+
+def at_least(clock_hz, seconds):
+    """The fewest clock cycles that take `seconds` or longer: for times that may be exceeded at will."""
+    return ceil(clock_hz * seconds)

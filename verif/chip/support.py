@@ -7,6 +7,7 @@ from functools import cached_property
 from amaranth.sim import Simulator
 from hypothesis import Phase, settings
 
+from meterseal.seal.image import crc16
 from sealchip.interface import FLASH_SIZE
 from sealchip.spi_flash import FlashOp
 
@@ -145,27 +146,41 @@ class Flash:
 
     async def _read(self, ctx, bus, address, length):
         ctx.set(bus.strobe, 1)
+        summed = bytearray()
         for index in range(length):
             ctx.set(bus.index, index)
             ctx.set(bus.o, self.content[address + index])
+            if not ctx.get(bus.skip):
+                summed.append(self.content[address + index])
             await ctx.tick()
+        ctx.set(bus.sum_ok, crc16(summed[:-2]).to_bytes(2, "big") == summed[-2:])
         ctx.set(bus.strobe, 0)
         ctx.set(bus.index, 0)
 
     async def _program(self, ctx, bus, address, length):
-        torn = False
+        torn, programmed = False, bytearray()
         for index in range(length):
             ctx.set(bus.index, index)
             await ctx.tick().repeat(2)
             torn = torn or self._is_cut()
             position = address + index
-            self._change(position, self.content[position] & ctx.get(bus.i), torn)
+            programmed.append(self._given(ctx, bus, programmed))
+            self._change(position, self.content[position] & programmed[-1], torn)
             ctx.set(bus.strobe, 1)
             await ctx.tick()
             ctx.set(bus.strobe, 0)
         ctx.set(bus.index, 0)
         if torn:
             raise PowerFailureError
+
+    def _given(self, ctx, bus, before):
+        """The next byte to program, behind those `before`."""
+        if not ctx.get(bus.sum):
+            self._sum = 0
+            return ctx.get(bus.i)
+        self._sum += 1
+        whole = before[: len(before) + 1 - self._sum]
+        return crc16(whole).to_bytes(2, "big")[self._sum - 1]
 
     def _erase(self, address):
         start, torn = address - address % self.sector, self._is_cut()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import count
+from math import ceil
 
 import pytest
 from chip.support import Bench, Flash, examples, simulate
@@ -11,10 +13,11 @@ from hypothesis import strategies as st
 
 from meterseal import bcd
 from meterseal.seal.image import NO_KEY, Identity, crc16, image
+from sealchip.crc16 import SerialCrc
 from sealchip.identity import IdentityLoader
 from sealchip.interface import BAUD_FEATURE, FLASH_IDENTITY_SLOTS, IDENTITY
 from sealchip.spi import SpiByte
-from sealchip.spi_flash import FlashOp, SpiFlash
+from sealchip.spi_flash import DESELECTED, POWER_UP_MS, FlashOp, SpiFlash
 
 # -- SPI
 
@@ -50,10 +53,11 @@ def test_spi_byte(pairs):
 
 # -- Commands on the pins
 
-MICROSECOND = 1  # cycles: the clock of these tests is 1 MHz
-POWER_UP = 30
-#: What a 25-series flash takes to wake up (3 to 35 µs) and to pause, and how often it is polled here.
-WAKE, PAUSE, POLLS = 50 * MICROSECOND, 2, 3
+#: Cycles of a millisecond, few enough for a simulation; of a flash's power-up and release from power-down.
+MILLISECOND = 40
+POWER_UP, WAKE = POWER_UP_MS * MILLISECOND, 35
+#: How often the status is polled here until the flash is ready.
+POLLS = 3
 
 
 #: What it holds.
@@ -63,10 +67,10 @@ CONTENT = bytes(n * 7 & 0xFF for n in range(0x10000))
 class FlashChip:
     """A 25-series flash in SPI mode 0, seen from its pins; what it refuses is a fault of the controller."""
 
-    def __init__(self, pins):
-        self.pins = pins
+    def __init__(self, pins, pause):
+        self.pins, self.pause = pins, pause
         self.content = bytearray(CONTENT)
-        self.selected_at, self.deselected_at = 0, -PAUSE
+        self.selected_at, self.deselected_at = 0, -pause
         self.awake_at = None
         self.enabled = False
         self.polls = self.status = 0
@@ -83,7 +87,7 @@ class FlashChip:
             was_high, sck = sck, ctx.get(pins.sck)
             if selected and not was_selected:
                 assert not sck, "mode 0 begins with the clock low"
-                assert cycle - self.deselected_at >= PAUSE, "selected again too soon"
+                assert cycle - self.deselected_at >= self.pause, "selected again too soon"
                 self.selected_at, bits = cycle, []
                 ctx.set(pins.cipo, 1)
             elif was_selected and not selected:
@@ -140,10 +144,19 @@ class FlashChip:
             assert raw[0] == 0x03, f"unknown command {raw.hex()}"
 
 
-def operate(*operations):
-    """Run (op, address, length, bytes to program) on a flash chip; what was read, and the chip."""
-    dut = SpiFlash(1_000_000, power_up=POWER_UP * 1e-6)
-    chip, results, spent = FlashChip(dut), [], []
+def operate(*operations, clock_hz=1_000_000, pause=2, sum_from=256, skip_from=256):
+    """Run (op, address, length, bytes to program) on a flash chip.
+
+    What was read with `sum_ok`, the cycles, and the chip. The bytes from `sum_from` on are programmed as CRC,
+    those from `skip_from` on left out of it.
+    """
+    dut = SpiFlash(clock_hz)
+    chip, results, spent = FlashChip(dut, pause), [], []
+
+    async def ticks(ctx):
+        for cycle in count(1):
+            ctx.set(dut.tick_ms, cycle % MILLISECOND == 0)
+            await ctx.tick()
 
     async def user(ctx):
         bus = dut.bus
@@ -157,6 +170,8 @@ def operate(*operations):
                 # As from a memory: one cycle behind `index`.
                 ctx.set(bus.i, program[before] if before < len(program) else 0)
                 before = ctx.get(bus.index)
+                ctx.set(bus.sum, before >= sum_from)
+                ctx.set(bus.skip, before >= skip_from)
                 if ctx.get(bus.strobe):
                     indices.append(before)
                     received.append(ctx.get(bus.o))
@@ -165,10 +180,10 @@ def operate(*operations):
             assert indices == ([] if op == FlashOp.ERASE else list(range(length)))
             await ctx.tick()
             ctx.set(bus.start, 0)
-            results.append(bytes(received))
+            results.append((bytes(received), ctx.get(bus.sum_ok)))
             spent.append(cycles)
 
-    simulate(dut, user, background=[chip.run])
+    simulate(dut, user, background=[chip.run, ticks])
     return results, spent, chip
 
 
@@ -176,7 +191,7 @@ def operate(*operations):
 @given(address=st.integers(0, 0xFF00), length=st.integers(1, 30))
 def test_spi_flash(address, length):
     """Reads what the flash holds; the flash is first given its time to power up and to wake up."""
-    [received], _, chip = operate((FlashOp.READ, address, length, b""))
+    [(received, _)], _, chip = operate((FlashOp.READ, address, length, b""))
     assert received == chip.content[address : address + length]
     assert chip.commands == [b"\xab", b"\x03" + address.to_bytes(3, "big") + b"\0" * length]
 
@@ -193,7 +208,7 @@ def test_spi_flash_programs(page, data):
     )
     where = slice(address, address + len(program))
     expected = bytes(old & new for old, new in zip(before[where], program, strict=True))
-    assert results[1] == expected
+    assert results[1][0] == expected
     before[where] = expected
     assert chip.content == before
     status = b"\x05" + b"\0" * (POLLS + 1)
@@ -207,6 +222,62 @@ def test_spi_flash_erases():
     before[0x2000:0x3000] = b"\xff" * 0x1000
     assert chip.content == before
     assert chip.commands[1:] == [b"\x06", b"\x20\x00\x20\x00", b"\x05" + b"\0" * (POLLS + 1)]
+
+
+@examples(10)
+@given(content=st.binary(min_size=1, max_size=30), damage=st.integers(1, 0xFFFF), behind=st.integers(0, 2))
+def test_spi_flash_sums(content, damage, behind):
+    """Programs the CRC behind what was given; reads tell whether it is right, bytes left out or not."""
+    address, whole = 0xFF00, content + crc16(content).to_bytes(2, "big")
+    length = len(whole)
+    erase = (FlashOp.ERASE, address, 1, b"")
+    _, _, chip = operate(erase, (FlashOp.PROGRAM, address, length, content), sum_from=len(content))
+    assert chip.content[address : address + length] == whole
+    wrong = (int.from_bytes(whole[-2:], "big") ^ damage).to_bytes(2, "big")
+    for raw, right in (whole, 1), (content + wrong, 0):
+        programs = (FlashOp.PROGRAM, address, length, raw), (FlashOp.READ, address, length + behind, b"")
+        results, _, _ = operate(erase, *programs, skip_from=length)
+        assert results[-1] == (raw + b"\xff" * behind, right)
+
+
+@pytest.mark.parametrize("clock_hz", [307_200, 12_000_000, 48_000_000])
+def test_every_clock_deselects_for_100_ns(clock_hz):
+    """A flash that refuses to be selected sooner takes every command."""
+    pause = ceil(DESELECTED * clock_hz)
+    operations = (FlashOp.ERASE, 0, 1, b""), (FlashOp.PROGRAM, 0, 1, b"\0"), *[(FlashOp.READ, 0, 1, b"")] * 2
+    results, _, _ = operate(*operations, clock_hz=clock_hz, pause=pause)
+    assert [received for received, _ in results[2:]] == [b"\0"] * 2
+
+
+@examples(20)
+@given(content=st.binary(max_size=12), damage=st.integers(0, 0xFFFF))
+def test_serial_crc(content, damage):
+    """Bits out are those of the reference; `ok` exactly when the right two bytes have come."""
+    dut, expected = SerialCrc(), crc16(content)
+
+    async def shift(ctx, bits):
+        ctx.set(dut.valid, 1)
+        for bit in bits:
+            ctx.set(dut.i, int(bit))
+            await ctx.tick()
+        ctx.set(dut.valid, 0)
+
+    async def testbench(ctx):
+        bits = "".join(f"{byte:08b}" for byte in content)
+        await shift(ctx, bits)
+        given_out = ""
+        for _ in range(16):
+            given_out += str(ctx.get(dut.o))
+            await shift(ctx, given_out[-1])
+        assert int(given_out, 2) == expected
+        assert ctx.get(dut.ok)
+        ctx.set(dut.clear, 1)
+        await ctx.tick()
+        ctx.set(dut.clear, 0)
+        await shift(ctx, f"{bits}{expected ^ damage:016b}")
+        assert ctx.get(dut.ok) == (damage == 0)
+
+    simulate(dut, testbench)
 
 
 def test_spi_flash_takes_18_cycles_a_byte():

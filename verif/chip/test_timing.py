@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from sealchip.interface import BAUD_FEATURE
 from sealchip.timebase import Timebase
-from sealchip.timing import bit_cycles, cycles
+from sealchip.timing import at_least, bit_cycles, cycles
 
 
 @given(clock=st.integers(1, 100_000_000), seconds=st.floats(1e-6, 1.0))
@@ -30,6 +30,11 @@ def test_cycles_tolerance():
     assert cycles(1000, 0.0495, tolerance=0.02) == 50
     with pytest.raises(ValueError, match="cannot round"):
         cycles(1000, 0.0001, tolerance=1.0)
+
+
+def test_at_least():
+    """Never less, and never a whole cycle more."""
+    assert [at_least(hz, 100e-9) for hz in (1, 10_000_000, 10_000_001, 48_000_000)] == [1, 1, 2, 5]
 
 
 @pytest.mark.parametrize("clock", [307_200, 1_000_000, 12_000_000, 48_000_000])

@@ -25,6 +25,7 @@ class Flash:
         m.d.comb += [
             bus.index.eq(index),
             bus.o.eq(AnySeq(8)),
+            bus.sum_ok.eq(AnySeq(1)),
             bus.strobe.eq(bus.start & ~exchanged & AnySeq(1)),
             bus.done.eq(bus.start & exchanged & AnySeq(1)),
             Assert(index < bus.length),
@@ -40,7 +41,7 @@ class Flash:
 
     @property
     def ports(self) -> tuple[Value, ...]:
-        return self.bus.index, self.bus.o, self.bus.strobe, self.bus.done
+        return self.bus.index, self.bus.o, self.bus.strobe, self.bus.done, self.bus.sum_ok
 
     def written(self, m: Module, offset: int, width: int) -> Signal:
         """The last bytes that were programmed from `offset` of an entry on, low byte first."""
@@ -127,7 +128,7 @@ def events_are_written_and_counted(m: Module, sector_slots: int = SECTOR_SLOTS) 
     entry_counter = dut.part("entry").counter
     with m.If(taken):
         m.d.sync += [known.eq(1), boot.eq(written[BOOT]), counter.eq(written[COUNTER])]
-    valid = state.ongoing("scan-loaded") & dut.part("entry").valid
+    valid = state.ongoing("scan-loaded") & bus.sum_ok
     with m.If(valid & AnySeq(1)):
         m.d.sync += [some.eq(1), found.eq(entry_counter)]
     m.d.comb += Assume(~(valid & entry_counter.all()) & ~newest.all())
@@ -192,7 +193,7 @@ def acknowledged_only_on_command(m: Module, sector_slots: int = SECTOR_SLOTS) ->
         dut.signal("slot"),
         dut.signal("loaded"),
     )
-    torn = state.ongoing("oldest-loaded") & ~dut.part("entry").valid
+    torn = state.ongoing("oldest-loaded") & ~bus.sum_ok
     place = (FLASH_LOG_BASE + tail * FLASH_SLOT_BYTES)[:24]
     sector_bytes = sector_slots * FLASH_SLOT_BYTES
     erases = bus.start & (bus.op == FlashOp.ERASE)
