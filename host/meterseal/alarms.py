@@ -11,11 +11,12 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from meterseal.seal.record import EXCURSIONS_MAX, Flags, Kind, StateClass
+from sealchip.interface import VerdictCode
 
 if TYPE_CHECKING:
     from meterseal.store.events import SealEvent
 
-__all__ = ["SEVERITY", "Clear", "Code", "Raise", "Severity", "cleared_by", "judge"]
+__all__ = ["FOUND", "SEVERITY", "Clear", "Code", "Raise", "Severity", "cleared_by", "judge"]
 
 
 class Severity(StrEnum):
@@ -105,6 +106,9 @@ SEVERITY = {
     Code.COVER_OPEN: Severity.CRITICAL,
     Code.RECORD_UNREADABLE: Severity.MAJOR,
 }
+
+#: What a master station finds about a record, as an alarm.
+FOUND = {VerdictCode.AUTH_FAIL: Code.SEAL_AUTH_FAIL, VerdictCode.REPLAY: Code.SEAL_REPLAY}
 
 #: Loop classes that have an alarm of their own.
 _ABNORMAL = {

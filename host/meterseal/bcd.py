@@ -9,7 +9,7 @@ from datetime import datetime
 
 from meterseal.clock import CST
 
-__all__ = ["address", "address_bytes", "bcd", "moment", "moment_bytes", "number"]
+__all__ = ["address", "address_bytes", "bcd", "moment", "moment_bytes", "number", "password_bytes"]
 
 
 def address(raw: bytes) -> str:
@@ -31,6 +31,13 @@ def bcd(value: int, width: int) -> bytes:
     if value < 0 or len(digits) != 2 * width:
         raise ValueError(f"{value} does not fit {width} BCD bytes")
     return bytes.fromhex(digits)[::-1]
+
+
+def password_bytes(digits: str) -> bytes:
+    """P0 P1 P2 of a password of six digits."""
+    if len(digits) != 6 or not (digits.isascii() and digits.isdecimal()):
+        raise ValueError(f"password {digits!r}: give six decimal digits")
+    return bcd(int(digits), 3)
 
 
 def number(raw: bytes) -> int:

@@ -1,4 +1,4 @@
-"""The body that metering hands to marketing: one seal event as CloudEvents 1.0, structured JSON.
+"""The bodies that metering hands to marketing: a seal event or a finding, CloudEvents 1.0 in structured JSON.
 
 Defined here alone; the sender encodes, the receiver decodes. The signed record inside is the event, the
 other fields repeat what it says for readers; a body whose fields contradict its record is refused.
@@ -7,6 +7,7 @@ other fields repeat what it says for readers; a body whose fields contradict its
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -14,20 +15,45 @@ from cloudevents.core.bindings.http import HTTPMessage, from_structured_event, t
 from cloudevents.core.exceptions import BaseCloudEventException
 from cloudevents.core.v1.event import CloudEvent
 
+from meterseal import bcd
+from meterseal.clock import isoformat
 from meterseal.seal.layout import LayoutError
+from meterseal.seal.verdict import RecordVerdict, VerdictCode
 from meterseal.store.events import SealEvent, document
 
-__all__ = ["CONTENT_TYPE", "PATH", "SOURCE", "TYPE", "HandoverError", "decode", "encode", "key"]
+__all__ = [
+    "CONTENT_TYPE",
+    "FINDING_TYPE",
+    "PATH",
+    "SOURCE",
+    "TYPE",
+    "Finding",
+    "HandoverError",
+    "decode",
+    "encode",
+    "encode_finding",
+    "key",
+]
 
 #: Where marketing takes the body, by POST; 2xx means that the event is stored there.
 PATH = "/events"
 CONTENT_TYPE = "application/cloudevents+json"
 SOURCE = "/meterseal/metering"
 TYPE = "meterseal.seal.event.v1"
+FINDING_TYPE = "meterseal.seal.finding.v1"
 
 
 class HandoverError(ValueError):
     """A body that is no seal event; the message says what is wrong with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What metering found about a record, in a sentence of its own."""
+
+    verdict: RecordVerdict
+    detail: str
+    found_at: datetime
 
 
 def key(event: SealEvent) -> str:
@@ -48,21 +74,59 @@ def encode(event: SealEvent) -> bytes:
     return to_structured_event(CloudEvent(attributes, document(event))).body
 
 
-def decode(body: bytes) -> SealEvent:
-    """The event in `body`; its `stored_at` is the sender's. `HandoverError` names what is wrong."""
+def encode_finding(finding: Finding) -> bytes:
+    """The body for one finding."""
+    verdict = finding.verdict
+    attributes = {
+        "id": verdict.key,
+        "source": SOURCE,
+        "type": FINDING_TYPE,
+        "subject": verdict.seal,
+        "time": finding.found_at,
+        "datacontenttype": "application/json",
+    }
+    data = {
+        "seal": verdict.seal,
+        "counter": verdict.counter,
+        "finding": verdict.code.name.lower(),
+        "digest": verdict.digest.hex().upper(),
+        "detail": finding.detail,
+        "found_at": isoformat(finding.found_at),
+    }
+    return to_structured_event(CloudEvent(attributes, data)).body
+
+
+def decode(body: bytes) -> SealEvent | Finding:
+    """The event (its `stored_at` is the sender's) or finding; `HandoverError` names what is wrong."""
     try:
         message = from_structured_event(HTTPMessage({"content-type": CONTENT_TYPE}, body))
         attributes, data = message.get_attributes(), message.get_data()
     except (ValueError, TypeError, AttributeError, BaseCloudEventException) as error:
         raise HandoverError(f"not a CloudEvent in JSON: {error}") from error
-    if attributes.get("type") != TYPE:
-        raise HandoverError(f"type {attributes.get('type')!r}: expected {TYPE!r}")
+    if attributes.get("type") not in (TYPE, FINDING_TYPE):
+        raise HandoverError(f"type {attributes.get('type')!r}: expected {TYPE!r} or {FINDING_TYPE!r}")
     if not isinstance(data, dict):
         raise HandoverError("data: expected a JSON object")
-    event = _event(data)
-    if key(event) != attributes.get("id"):
-        raise HandoverError(f"id {attributes.get('id')!r}: the record inside is {key(event)!r}")
-    return event
+    found = _event(data) if attributes["type"] == TYPE else _finding(data)
+    inside = key(found) if isinstance(found, SealEvent) else found.verdict.key
+    if inside != attributes.get("id"):
+        raise HandoverError(f"id {attributes.get('id')!r}: what is inside is {inside!r}")
+    return found
+
+
+def _finding(data: Mapping[str, Any]) -> Finding:
+    try:
+        verdict = RecordVerdict(
+            bcd.address(bcd.address_bytes(data["seal"])),
+            int(data["counter"]),
+            VerdictCode[data["finding"].upper()],
+            bytes.fromhex(data["digest"]),
+        )
+        return Finding(verdict, str(data["detail"]), _time(data["found_at"]))
+    except KeyError as error:
+        raise HandoverError(f"data: {error} is missing or unknown") from error
+    except (AttributeError, ValueError, TypeError) as error:
+        raise HandoverError(f"data: {error}") from error
 
 
 def _event(data: Mapping[str, Any]) -> SealEvent:

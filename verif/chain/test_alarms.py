@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from meterseal.alarms import SEVERITY, Clear, Code, Raise, judge
 from meterseal.seal.record import NO_FLAGS, Flags, Kind, SealRecord, StateClass
+from meterseal.seal.verdict import RecordVerdict, VerdictCode
 from meterseal.store import alarms, events, ledger
 from meterseal.store.database import Database
 from meterseal.store.events import Outcome, SealEvent
@@ -219,6 +221,107 @@ def test_an_acknowledgement_belongs_to_the_first(database):
         assert [one.acknowledged_by for one in alarms.every(conn)] == ["3021"]
 
 
+def verdict(database, refuted, code=VerdictCode.AUTH_FAIL):
+    with database.transaction() as conn:
+        return ledger.take_verdict(conn, RecordVerdict.on(refuted.record, code), "found", NOW)
+
+
+def codes_of(database):
+    return {(code, counter) for code, counter, _ in active(database)}
+
+
+OPENING = (Code.SEAL_OPEN_UNMATCHED, 2)
+CLOSED, BOOT, OPENED = event(3, Kind.CLOSED, SEALED), event(1, Kind.BOOT, SEALED), event(2, Kind.OPENED, OPEN)
+
+
+def test_a_refuted_closing_brings_the_opening_back(database):
+    enter(database, BOOT, OPENED, CLOSED)
+    done = verdict(database, CLOSED)
+    assert [alarm.code for alarm in done.raised] == [Code.SEAL_AUTH_FAIL, Code.SEAL_OPEN_UNMATCHED]
+    assert codes_of(database) == {OPENING, (Code.SEAL_AUTH_FAIL, 3)}
+    with database.reading() as conn:
+        assert [one.counter for one in events.history(conn, SEAL)] == [2, 1]
+        assert [one.record for one in events.conflicts(conn)] == [CLOSED.record]
+    # Again, and the record too: nothing new.
+    assert verdict(database, CLOSED).raised == []
+    assert [one.outcome for one in enter(database, CLOSED)] == [Outcome.KNOWN]
+    assert codes_of(database) == {OPENING, (Code.SEAL_AUTH_FAIL, 3)}
+    # The seal's own record of that number counts.
+    own = event(3, Kind.CLOSED, SEALED, loop_mv=4000)
+    assert [one.outcome for one in enter(database, own)] == [Outcome.NEW]
+    assert codes_of(database) == {(Code.SEAL_AUTH_FAIL, 3)}
+
+
+def test_the_seals_own_record_that_came_behind_the_forged_one_takes_its_place(database):
+    own = event(3, Kind.OPENED, StateClass.HIGH, loop_mv=5400)
+    enter(database, BOOT, OPENED, CLOSED, own)
+    verdict(database, CLOSED)
+    conflict = (Code.EVIDENCE_CONFLICT, 3)
+    abnormal = {(Code.SEAL_OPEN_UNMATCHED, 3), (Code.SEAL_HIGH, 3)}
+    assert codes_of(database) == {OPENING, *abnormal, conflict, (Code.SEAL_AUTH_FAIL, 3)}
+    with database.reading() as conn:
+        assert events.find(conn, SEAL, 3).record == own.record
+
+
+def test_a_verdict_before_its_record_counts_too(database):
+    enter(database, BOOT, OPENED)
+    verdict(database, CLOSED)
+    assert [one.outcome for one in enter(database, CLOSED)] == [Outcome.KNOWN]
+    assert codes_of(database) == {OPENING, (Code.SEAL_AUTH_FAIL, 3)}
+
+
+def test_a_refuted_opening_shows_the_one_that_it_had_explained(database):
+    """A forged opening made the power-up look explained; the gap that it had filled shows too."""
+    enter(database, event(1, Kind.CLOSED, SEALED), OPENED, event(3, Kind.BOOT, OPEN))
+    assert codes_of(database) == {OPENING}
+    verdict(database, OPENED)
+    shown = {(Code.SEAL_OPEN_UNMATCHED, 3), (Code.SEAL_COUNTER_GAP, 3)}
+    assert codes_of(database) == {OPENING, *shown, (Code.SEAL_AUTH_FAIL, 2)}
+
+
+def test_a_verdict_ends_no_opening(database):
+    enter(database, BOOT, OPENED)
+    verdict(database, OPENED)
+    assert codes_of(database) == {OPENING, (Code.SEAL_AUTH_FAIL, 2)}
+    enter(database, CLOSED)
+    assert OPENING not in codes_of(database)
+
+
+def test_a_forged_number_leaves_no_gap_behind(database):
+    far = event(999, Kind.CLOSED, SEALED)
+    enter(database, BOOT, OPENED, far)
+    assert codes_of(database) == {(Code.SEAL_COUNTER_GAP, 999)}
+    verdict(database, far)
+    assert codes_of(database) == {OPENING, (Code.SEAL_AUTH_FAIL, 999)}
+    enter(database, CLOSED)
+    assert codes_of(database) == {(Code.SEAL_AUTH_FAIL, 999)}
+
+
+def test_a_replay_verdict_leaves_the_event_where_it_is(database):
+    enter(database, BOOT, OPENED, CLOSED)
+    verdict(database, CLOSED, VerdictCode.REPLAY)
+    assert codes_of(database) == {(Code.SEAL_REPLAY, 3)}
+    with database.reading() as conn:
+        assert len(events.history(conn, SEAL)) == 3
+
+
+def received(one, seconds):
+    return replace(one, received_at=one.received_at + timedelta(seconds=seconds))
+
+
+def test_a_report_repeated_behind_a_newer_one_is_a_replay(database):
+    closed, opened = event(1, Kind.CLOSED, SEALED), event(2, Kind.OPENED, OPEN)
+    # The 94H was lost: the newest is repeated. That is no replay, nor is what a terminal hands on twice.
+    enter(database, closed, received(closed, 2), opened, received(opened, 2), closed)
+    assert codes_of(database) == {OPENING}
+    (again,) = enter(database, received(closed, 60))
+    assert [(alarm.code, alarm.detail) for alarm in again.raised] == [
+        (Code.SEAL_REPLAY, "event 1 came again, although event 2 had come before")
+    ]
+    assert codes_of(database) == {OPENING, (Code.SEAL_REPLAY, 1)}
+    assert enter(database, received(closed, 61))[0].raised == []
+
+
 #: Any life of a seal: each event as (kind, state, flags), numbered from 1 in true order.
 LIVES = st.lists(
     st.tuples(
@@ -243,6 +346,36 @@ def shared(tmp_path_factory):
 
 #: Each example has seals of its own in the shared store.
 NUMBERS = itertools.count(1)
+
+
+#: Alarms that a forgery adds by itself.
+OF_FORGERY = {Code.SEAL_AUTH_FAIL, Code.EVIDENCE_CONFLICT, Code.SEAL_REPLAY}
+
+
+@settings(max_examples=100, deadline=None)
+@given(life=LIVES, data=st.data())
+def test_a_forgery_that_was_found_out_hides_nothing(shared, life, data):
+    """Whatever is forged, and whenever: after the verdict every alarm of the true events is active."""
+    kind, state = data.draw(st.sampled_from(Kind)), data.draw(st.sampled_from(StateClass))
+    number = data.draw(st.integers(1, len(life) + 2))
+    at = data.draw(st.integers(0, len(life)))
+    found_at = data.draw(st.integers(at, len(life)))
+    alarmed = []
+    for forges in (False, True):
+        seal = f"{next(NUMBERS):012}"
+        true = [event(n, kind, state, flags=flags, seal=seal) for n, (kind, state, flags) in life]
+        forged = event(number, kind, state, seal=seal, loop_mv=1)
+        enter(shared, *true[:at], *[forged] * forges, *true[at:found_at])
+        if forges:
+            verdict(shared, forged)
+        enter(shared, *true[found_at:])
+        with shared.reading() as conn:
+            assert [one.record for one in reversed(events.history(conn, seal))] == [
+                one.record for one in true
+            ]
+            alarmed.append({(one.code, one.counter) for one in alarms.active(conn, seal)})
+    without, after = alarmed
+    assert without <= {one for one in after if one[0] not in OF_FORGERY}
 
 
 @settings(max_examples=100, deadline=None)

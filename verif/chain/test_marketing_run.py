@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -14,6 +14,7 @@ import pytest
 from meterseal import handover
 from meterseal.clock import CST
 from meterseal.seal.record import Flags, Kind, SealRecord, StateClass
+from meterseal.seal.verdict import RecordVerdict, VerdictCode
 from meterseal.store.events import SealEvent
 
 StartLink = Callable[..., Any]
@@ -98,9 +99,12 @@ class Marketing:
         self.base = "http://" + self.link.wait_for("ready")["http"]
 
     def post(self, *events: SealEvent) -> list[tuple[int, Any]]:
+        return self.post_bodies(map(handover.encode, events))
+
+    def post_bodies(self, bodies: Iterable[bytes]) -> list[tuple[int, Any]]:
         answers = []
         with httpx.Client(base_url=self.base, trust_env=False) as client:
-            for body in map(handover.encode, events):
+            for body in bodies:
                 answer = client.post("/events", content=body, headers={"content-type": handover.CONTENT_TYPE})
                 answers.append((answer.status_code, answer.json()))
         return answers
@@ -154,6 +158,27 @@ TEXTS = [
         "如有疑问请致电95598。记录号EV000003",
     ),
 ]
+
+
+def test_a_finding_is_alarmed_and_told_to_the_staff_once(
+    start_link: StartLink, tmp_path: Path, webhook: Webhook, eventually: Eventually
+) -> None:
+    marketing = Marketing(start_link, tmp_path, "--notify", webhook.url)
+    verdict = RecordVerdict.on(CLOSED.record, VerdictCode.AUTH_FAIL)
+    finding = handover.Finding(verdict, "report by terminal 440106:1: MAC wrong", NOON)
+    marketing.post(BOOT, OPENED)
+    bodies = 2 * [handover.encode_finding(finding)]
+    assert marketing.post_bodies(bodies) == [
+        (200, {"outcome": "new", "number": None}),
+        (200, {"outcome": "known", "number": None}),
+    ]
+    active = marketing.api("alarms?active=true")["alarms"]
+    assert {(alarm["code"], alarm["counter"]) for alarm in active} == {
+        ("SEAL_AUTH_FAIL", 3),
+        ("SEAL_OPEN_UNMATCHED", 2),
+    }
+    eventually(lambda: len(webhook.texts()) == 2)
+    assert webhook.texts()[1] == "封印000000000101:封印记录校验失败。事件计数3"
 
 
 def test_an_opening_reaches_phone_and_staff_with_one_record_number(

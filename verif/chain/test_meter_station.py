@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -23,6 +24,7 @@ from meterseal.meter.device import Meter
 from meterseal.meter.journal import PART
 from meterseal.meter.process import MeterStation
 from meterseal.seal.record import Flags, JournalEntry, Kind, SealRecord, StateClass
+from meterseal.seal.verdict import RecordVerdict, VerdictCode
 from meterseal.store import alarms, diagnostics, events
 from meterseal.store.database import Database
 from meterseal.trace import Trace
@@ -127,6 +129,50 @@ def test_a_repeated_report_is_acknowledged_again_and_stored_once(bench: Bench) -
     bench.report(record(2, Kind.OPENED, StateClass.OPEN, age=7))
     assert [entry.record for entry in bench.journal()] == [OPENED.encode()]
     assert len(bench.lines("event")) == 1
+
+
+def test_a_replayed_report_is_alarmed_and_written_down_once(bench: Bench) -> None:
+    """A newer one was acknowledged before: the seal itself would not say this again."""
+    closed, opened = record(1, Kind.CLOSED, StateClass.SEALED), OPENED
+    for report in (closed, closed, opened, opened, closed, closed):
+        bench.report(report)
+    assert [entry.record for entry in bench.journal()] == [each.encode() for each in (closed, opened, closed)]
+    assert bench.alarms() == {("SEAL_OPEN_UNMATCHED", SEAL, True), ("SEAL_REPLAY", SEAL, True)}
+
+
+def verdict(report: SealRecord, password: bytes = bytes(3)) -> Frame:
+    found = RecordVerdict.on(report.encode(), VerdictCode.AUTH_FAIL).encode()
+    return requests.write(METER, Di.VERDICT, found, password=b"\x02" + password)
+
+
+def test_a_verdict_undoes_a_forged_closing(bench: Bench) -> None:
+    """Alarm, standard records and a closing of the seal's own: as if the forged one had never come."""
+    for report in (BOOT, OPENED, CLOSED):
+        bench.report(report)
+    assert bench.alarms() == {("SEAL_OPEN_UNMATCHED", SEAL, False)}
+    for _ in range(2):
+        assert bench.ask(verdict(CLOSED)) == Frame(METER, 0x94)
+    assert bench.alarms() == {("SEAL_OPEN_UNMATCHED", SEAL, True), ("SEAL_AUTH_FAIL", SEAL, True)}
+    assert [line["code"] for line in bench.lines("alarm") if line["raised"]] == [
+        "SEAL_OPEN_UNMATCHED",
+        "SEAL_AUTH_FAIL",
+        "SEAL_OPEN_UNMATCHED",
+    ]
+    assert CoverRecord.decode(bench.read(COVER + 1)).end is None
+    bench.report(record(3, Kind.CLOSED, StateClass.SEALED, loop_mv=4000))
+    closed_at = bench.clock.now()
+    assert bench.alarms() == {("SEAL_OPEN_UNMATCHED", SEAL, False), ("SEAL_AUTH_FAIL", SEAL, True)}
+    assert CoverRecord.decode(bench.read(COVER + 1)).end == closed_at
+    assert bench.read(COVER) == b"\x01\0\0"
+
+
+def test_a_verdict_needs_the_password_and_a_meaning(bench: Bench) -> None:
+    bench.report(OPENED)
+    before = bench.alarms()
+    assert bench.refusal(verdict(OPENED, b"\1\2\3")) == 0x04
+    for garbled in (b"", bytes(19)):
+        assert bench.refusal(requests.write(METER, Di.VERDICT, garbled, password=b"\x02\0\0\0")) == 0x01
+    assert bench.alarms() == before
 
 
 def test_an_opening_is_mirrored_into_the_standard_items(bench: Bench) -> None:
@@ -372,13 +418,20 @@ HISTORY = [
 def test_any_order_and_repetition_stores_each_event_once(
     noise: list[SealRecord], order: list[SealRecord]
 ) -> None:
+    """Each event once, and once more if it is played again behind a newer one."""
     with TemporaryDirectory() as directory:
         bench = Bench(Path(directory) / "meter.db")
+        known: set[int] = set()
+        replayed: set[int] = set()
         for report in (*noise, *order, *noise):
+            if report.counter in known and report.counter < max(known):
+                replayed.add(report.counter)
+            known.add(report.counter)
             bench.report(report)
         entries = bench.journal()
-        assert [entry.number for entry in entries] == list(range(1, 7))
-        assert {entry.record for entry in entries} == {report.encode() for report in HISTORY}
+        assert [entry.number for entry in entries] == list(range(1, len(entries) + 1))
+        expected = [*HISTORY, *(HISTORY[counter - 1] for counter in replayed)]
+        assert Counter(entry.record for entry in entries) == Counter(map(SealRecord.encode, expected))
         assert bench.read(COVER) == bcd.bcd(2, 3)
         assert all(CoverRecord.decode(bench.read(COVER + n)).end for n in (1, 2))
         bench.database.close()

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from meterseal import handover
 from meterseal.clock import CST
 from meterseal.seal.record import Flags, Kind, SealRecord, StateClass
+from meterseal.seal.verdict import RecordVerdict, VerdictCode
 from meterseal.store.events import SealEvent
 
 NOW = datetime(2026, 11, 22, 5, 5, 0, 123000, tzinfo=UTC)
@@ -76,7 +77,7 @@ def test_decode_undoes_encode(kind, state, loop_mv, flags, counter, meter, at):
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"id": "000000000101-13"}, "the record inside is '000000000101-12'"),
+        ({"id": "000000000101-13"}, "what is inside is '000000000101-12'"),
         ({"type": "other"}, "type 'other'"),
         ({"specversion": "9.9"}, "not a CloudEvent"),
         ({"data": "text"}, "expected a JSON object"),
@@ -97,6 +98,31 @@ def test_a_body_that_contradicts_itself_is_refused(change, reason):
             body[outer][inner] = value
         else:
             body[outer] = value
+    with pytest.raises(handover.HandoverError, match=reason):
+        handover.decode(json.dumps(body).encode())
+
+
+def test_a_finding_round_trip():
+    verdict = RecordVerdict.on(EVENT.record, VerdictCode.REPLAY)
+    finding = handover.Finding(verdict, "it came again", EVENT.occurred_at)
+    body = handover.encode_finding(finding)
+    assert handover.decode(body) == finding
+    document = json.loads(body)
+    assert (document["type"], document["id"]) == (handover.FINDING_TYPE, verdict.key)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "reason"),
+    [
+        ("counter", 13, "what is inside"),
+        ("finding", "guilt", "'GUILT' is missing or unknown"),
+        ("digest", "zz", "data: "),
+    ],
+)
+def test_a_finding_that_makes_no_sense_is_refused(field, value, reason):
+    verdict = RecordVerdict.on(EVENT.record, VerdictCode.AUTH_FAIL)
+    body = json.loads(handover.encode_finding(handover.Finding(verdict, "", EVENT.occurred_at)))
+    body["data"][field] = value
     with pytest.raises(handover.HandoverError, match=reason):
         handover.decode(json.dumps(body).encode())
 

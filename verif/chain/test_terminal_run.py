@@ -21,6 +21,7 @@ from meterseal.clock import SystemClock
 from meterseal.dlt645 import Decoder, Frame, Received, requests
 from meterseal.errors import Failure
 from meterseal.seal.record import Kind, SealRecord, StateClass
+from meterseal.seal.verdict import RecordVerdict, VerdictCode
 from meterseal.terminal.cli import app
 from meterseal.uplink.alarm import CoverAlarm
 from meterseal.uplink.codes import Afn, UplinkDi
@@ -334,6 +335,41 @@ def test_it_answers_its_master_station(
     assert Frame.decode(answer.frame) == Frame(METER, 0xD1, b"\x02")
     silent = RelayRequest(requests.read(OTHER, COVER).encode(), timeout=1).encode()
     assert RelayAnswer.decode(station.ask(Afn.RELAY, 1, UplinkDi.RELAY, silent).content).frame == b""
+
+
+def test_a_verdict_on_its_way_to_the_meter_is_taken_here_too(
+    start_meter: Start, start_terminal: Start, seal: Seal, station: Station, eventually: Start
+) -> None:
+    meter, terminal = start_meter(), start_terminal()
+    seal.report(1)
+    seal.report(2)
+    eventually(lambda: station.seal_counters() == [1, 2])
+    forged = SealRecord(SEAL, 1, 2, Kind.CLOSED, StateClass.SEALED).encode()
+    found = RecordVerdict.on(forged, VerdictCode.AUTH_FAIL).encode()
+    write = requests.write(METER, Di.VERDICT, found, password=b"\x02\0\0\0")
+    for _ in range(2):
+        order = RelayRequest(write.encode(), timeout=2).encode()
+        answer = RelayAnswer.decode(station.ask(Afn.RELAY, 1, UplinkDi.RELAY, order).content)
+        assert Frame.decode(answer.frame) == Frame(METER, 0x94)
+    for link in (meter, terminal):
+        link.wait_for("alarm", code="SEAL_AUTH_FAIL", counter=2, raised=True)
+        link.wait_for("alarm", code="SEAL_OPEN_UNMATCHED", counter=1, raised=True, count=2)
+    garbled = requests.write(METER, Di.VERDICT, bytes(19), password=b"\x02\0\0\0")
+    order = RelayRequest(garbled.encode(), timeout=2).encode()
+    assert station.ask(Afn.RELAY, 1, UplinkDi.RELAY, order).afn == Afn.CONFIRM
+
+
+def test_a_replayed_report_goes_up_once_more(
+    start_meter: Start, start_terminal: Start, seal: Seal, station: Station, eventually: Start
+) -> None:
+    meter, terminal = start_meter(), start_terminal()
+    seal.report(1)
+    seal.report(2)
+    time.sleep(1.1)  # The meter's clock has seconds.
+    seal.report(1)
+    for link in (meter, terminal):
+        link.wait_for("alarm", code="SEAL_REPLAY", counter=1, raised=True)
+    eventually(lambda: station.seal_counters() == [1, 2, 1])
 
 
 def test_what_it_cannot_do_it_denies(start_meter: Start, start_terminal: Start, station: Station) -> None:

@@ -32,10 +32,10 @@ def events_in(receiver: Receiver) -> APIRouter:
 
     @router.post(PATH, openapi_extra=_BODY)
     async def take_event(request: Request) -> Document:
-        """Store one seal event (CloudEvents 1.0, structured JSON); answered once it is durable.
+        """Store one seal event or finding (CloudEvents 1.0, structured JSON); answered once it is durable.
 
-        A repetition is answered like the first time. 415: another content type. 413: too long. 422: no
-        seal event; the body is kept and the reason told.
+        A repetition is answered like the first time. 415: another content type. 413: too long. 422:
+        neither; the body is kept and the reason told.
         """
         content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if content_type != CONTENT_TYPE:
@@ -49,7 +49,8 @@ def events_in(receiver: Receiver) -> APIRouter:
             taken = await receiver.take(body)
         except HandoverError as error:
             raise HTTPException(422, str(error)) from None
-        return {"outcome": taken.outcome.name.lower(), "number": record_number(taken.event)}
+        number = None if taken.event is None else record_number(taken.event)
+        return {"outcome": taken.outcome.name.lower(), "number": number}
 
     return router
 

@@ -10,21 +10,21 @@ from sqlalchemy import Connection
 
 from meterseal import handover
 from meterseal.alarms import Code
-from meterseal.handover import HandoverError
+from meterseal.handover import Finding, HandoverError
 from meterseal.marketing import customers
-from meterseal.marketing.messages import announce
+from meterseal.marketing.messages import announce, announce_finding
 from meterseal.store import alarms, diagnostics, events, ledger
 from meterseal.store.alarms import Alarm
 from meterseal.store.events import Outcome, SealEvent
 
-__all__ = ["Taken", "load_customers", "refuse", "take"]
+__all__ = ["Taken", "load_customers", "refuse", "take", "take_finding"]
 
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """One event as it is stored now, and what it did."""
+    """One event as it is stored now, and what it did; a finding is no event."""
 
-    event: SealEvent
+    event: SealEvent | None
     outcome: Outcome
     raised: list[Alarm]
     cleared: list[Alarm]
@@ -41,10 +41,17 @@ def take(conn: Connection, event: SealEvent, staff: Iterable[str], at: datetime)
     if customer is None:
         diagnostics.count(conn, "unknown_seal", event.seal, at=at, raw=event.record)
         raised += _raise_unknown(conn, event, at)
-    if recorded.outcome is not Outcome.KNOWN:
-        announce(conn, event, raised, customer, staff, at)
+    announce(conn, event, raised, customer, staff, at, new=recorded.outcome is Outcome.NEW)
     stored = events.find(conn, event.seal, event.counter)
     return Taken(stored or event, recorded.outcome, raised, recorded.cleared)
+
+
+def take_finding(conn: Connection, finding: Finding, staff: Iterable[str], at: datetime) -> Taken:
+    """Raise what metering found, and tell the duty staff; a repetition changes nothing."""
+    recorded = ledger.take_verdict(conn, finding.verdict, finding.detail, at)
+    announce_finding(conn, finding.verdict, recorded.raised, staff, at)
+    outcome = Outcome.NEW if recorded.raised else Outcome.KNOWN
+    return Taken(None, outcome, recorded.raised, recorded.cleared)
 
 
 def refuse(conn: Connection, body: bytes, error: HandoverError, at: datetime) -> None:
@@ -67,5 +74,6 @@ def _raise_unknown(conn: Connection, event: SealEvent, at: datetime) -> list[Ala
     """One active alarm a seal is enough: it is about the file, not about the event."""
     if alarms.active(conn, event.seal, Code.UNKNOWN_DEVICE):
         return []
-    alarms.raise_alarm(conn, Code.UNKNOWN_DEVICE, event.seal, event.counter, at, "in no customer's file")
-    return alarms.active(conn, event.seal, Code.UNKNOWN_DEVICE)
+    key = (Code.UNKNOWN_DEVICE, event.seal, event.counter)
+    new = alarms.raise_alarm(conn, *key, at, "in no customer's file")
+    return [new] if new else []

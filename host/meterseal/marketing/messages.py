@@ -21,11 +21,12 @@ from meterseal.clock import CST
 from meterseal.marketing import customers
 from meterseal.marketing.customers import Customer
 from meterseal.seal.record import Flags, Kind, StateClass
+from meterseal.seal.verdict import RecordVerdict
 from meterseal.store import events, outbox
 from meterseal.store.alarms import Alarm
 from meterseal.store.events import SealEvent
 
-__all__ = ["APPRISE", "SMS", "Message", "announce", "record_number", "wording"]
+__all__ = ["APPRISE", "SMS", "Message", "announce", "announce_finding", "record_number", "wording"]
 
 #: Topics of the outbox, one for each channel.
 SMS, APPRISE = "sms", "apprise"
@@ -85,8 +86,10 @@ def announce(
     customer: Customer | None,
     staff: Iterable[str],
     at: datetime,
+    *,
+    new: bool,
 ) -> None:
-    """Queue what the new `event` and the alarms `raised` with it give to say.
+    """Queue what `event`, if it is `new`, and the alarms `raised` with it give to say.
 
     The customer hears of openings, closings and flapping; of a power-up only when it finds the seal opened.
     An event that comes late may show that a later one was an opening: that one is announced then.
@@ -100,7 +103,7 @@ def announce(
             continue
         here = alarms.get(counter, [])
         is_alarming = any(alarm.code in _TOLD_CUSTOMERS for alarm in here)
-        is_closing = counter == event.counter and event.kind is Kind.CLOSED
+        is_closing = new and counter == event.counter and event.kind is Kind.CLOSED
         if customer is not None and (is_alarming or is_closing):
             text = wording(subject, customer)
             _queue_sms(conn, subject, customer, text, at)
@@ -108,6 +111,23 @@ def announce(
         elif here:
             text = _staff_text(subject, here)
             _queue_apprise(conn, subject, customer, staff, catalogue.LANGUAGES[0], text, at)
+
+
+def announce_finding(
+    conn: Connection, verdict: RecordVerdict, raised: list[Alarm], staff: Iterable[str], at: datetime
+) -> None:
+    """Queue for the duty staff what metering found about a record; it is no matter of the customer."""
+    if not raised:
+        return
+    lang = catalogue.LANGUAGES[0]
+    text = catalogue.text(
+        "notify.finding", lang, seal=verdict.seal, alarms=_names(raised), counter=verdict.counter
+    )
+    number = f"{verdict.seal}-{verdict.counter}"
+    title = catalogue.text("notify.title", lang, record=number)
+    for url in staff:
+        message = Message(url, title, text, number, verdict.seal, verdict.counter, None)
+        _put_apprise(conn, message, at)
 
 
 def _text_key(event: SealEvent) -> str:
@@ -120,10 +140,14 @@ def _text_key(event: SealEvent) -> str:
 
 def _staff_text(event: SealEvent, alarms: list[Alarm]) -> str:
     lang = catalogue.LANGUAGES[0]
-    names = [catalogue.text(f"alarm.{alarm.code}", lang) for alarm in alarms]
     return catalogue.text(
-        "notify.staff", lang, seal=event.seal, alarms=";".join(names), record=record_number(event)
+        "notify.staff", lang, seal=event.seal, alarms=_names(alarms), record=record_number(event)
     )
+
+
+def _names(alarms: Iterable[Alarm]) -> str:
+    lang = catalogue.LANGUAGES[0]
+    return ";".join(catalogue.text(f"alarm.{alarm.code}", lang) for alarm in alarms)
 
 
 def _queue_sms(conn: Connection, event: SealEvent, customer: Customer, text: str, at: datetime) -> None:
@@ -142,10 +166,13 @@ def _queue_apprise(
     at: datetime,
 ) -> None:
     for url in urls:
-        message = _message(event, customer, url, lang, text)
-        # A URL may hold a password and be long: a digest stands for it, and for what is said there.
-        digest = sha256(f"{url} {text}".encode()).hexdigest()[:16]
-        outbox.put(conn, APPRISE, f"{event.seal}-{event.counter}-{digest}", message.encode(), at)
+        _put_apprise(conn, _message(event, customer, url, lang, text), at)
+
+
+def _put_apprise(conn: Connection, message: Message, at: datetime) -> None:
+    # A URL may hold a password and be long: a digest stands for it, and for what is said there.
+    digest = sha256(f"{message.to} {message.text}".encode()).hexdigest()[:16]
+    outbox.put(conn, APPRISE, f"{message.seal}-{message.counter}-{digest}", message.encode(), at)
 
 
 def _message(

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
+from sqlalchemy import Connection
+
 from meterseal import handover
 from meterseal.clock import Clock
-from meterseal.handover import HandoverError
+from meterseal.handover import Finding, HandoverError
 from meterseal.marketing.delivery import Queue
-from meterseal.marketing.intake import Taken, refuse, take
-from meterseal.store.events import Outcome
+from meterseal.marketing.intake import Taken, refuse, take, take_finding
+from meterseal.store.events import Outcome, SealEvent
+from meterseal.store.telling import tell_alarms, tell_event
 from meterseal.store.writer import Writer
 from meterseal.trace import Trace
 
@@ -30,22 +33,27 @@ class Receiver:
         self._trace = trace
 
     async def take(self, body: bytes) -> Taken:
-        """Store the event in `body`; returns once it is durable.
+        """Store the event or the finding in `body`; returns once it is durable.
 
-        `HandoverError` when the body is no event; it is kept all the same.
+        `HandoverError` when the body is neither; it is kept all the same.
         """
         now = self._clock.now()
         self._trace("wire", direction="rx", wire="http", bytes=body.decode("utf-8", "backslashreplace"))
         try:
-            event = handover.decode(body)
+            told = handover.decode(body)
         except HandoverError as error:
             await self._keep(body, error, now)
             raise
-        taken = await self._writer.do(lambda conn: take(conn, event, self._staff, now))
+        taken = await self._writer.do(lambda conn: self._enter(conn, told, now))
         for queue in self._queues:
             queue.wake()
         self._tell(taken)
         return taken
+
+    def _enter(self, conn: Connection, told: SealEvent | Finding, now: datetime) -> Taken:
+        if isinstance(told, Finding):
+            return take_finding(conn, told, self._staff, now)
+        return take(conn, told, self._staff, now)
 
     async def _keep(self, body: bytes, error: HandoverError, now: datetime) -> None:
         await self._writer.do(lambda conn: refuse(conn, body, error, now))
@@ -53,15 +61,6 @@ class Receiver:
 
     def _tell(self, taken: Taken) -> None:
         event = taken.event
-        if taken.outcome is Outcome.NEW:
-            self._trace(
-                "event",
-                seal=event.seal,
-                boot=event.boot,
-                counter=event.counter,
-                kind=event.kind.name.lower(),
-                state=event.state.name.lower(),
-            )
-        for alarms, raised in ((taken.raised, True), (taken.cleared, False)):
-            for alarm in alarms:
-                self._trace("alarm", code=alarm.code, seal=alarm.seal, counter=alarm.counter, raised=raised)
+        if event is not None and taken.outcome is Outcome.NEW:
+            tell_event(self._trace, event)
+        tell_alarms(self._trace, taken.raised, taken.cleared)

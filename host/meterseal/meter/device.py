@@ -25,9 +25,11 @@ from meterseal.meter import journal
 from meterseal.meter.clock import BIG_STEP, MeterClock
 from meterseal.meter.energy import energies, energy
 from meterseal.seal.layout import LayoutError, unpack
+from meterseal.seal.verdict import RecordVerdict
 from meterseal.store import alarms, diagnostics, events, ledger
 from meterseal.store.database import Database
 from meterseal.store.events import Outcome, SealEvent
+from meterseal.store.telling import tell_alarms, tell_event
 from meterseal.trace import Trace
 from sealchip.interface import IDENTITY_REPORT, RECORD, Di
 
@@ -94,18 +96,20 @@ class Meter(Handler):
         return content
 
     def write(self, write: Write) -> None:
-        """Take a seal's report, a clock setting, or the end of an active report."""
+        """Take a seal's report, the verdict on one, a clock setting, or the end of an active report."""
         if write.di == Di.REPORT:
             self._report(write.data)
         elif write.di == Di.REPORT_IDENTITY:
             self._identify(write.data)
-        elif write.di not in (DATE, TIME, CLOCK, ACTIVE_REPORT_RESET):
+        elif write.di not in (DATE, TIME, CLOCK, ACTIVE_REPORT_RESET, Di.VERDICT):
             raise Refusal(Err.NO_DATA)
         elif write.password[0] not in LEVELS or write.password[1:] != self._password:
             self.count("wrong_password", self.address, write.password + write.operator)
             raise Refusal(Err.UNAUTHORISED)
         elif write.di == ACTIVE_REPORT_RESET:
             self._reset_report(write.data)
+        elif write.di == Di.VERDICT:
+            self._take_verdict(write.data)
         else:
             self._set_clock(self._asked_time(write), "write", write.operator)
 
@@ -169,53 +173,52 @@ class Meter(Handler):
             if not known:
                 journal.bind(conn, self.address, event.seal)
             recorded = ledger.record(conn, event, system)
-            number = journal.add_entry(conn, self.address, event)
+            replayed = any(alarm.code is Code.SEAL_REPLAY for alarm in recorded.raised)
+            number = journal.add_entry(conn, self.address, event, replayed=replayed)
             self._mirror(conn, event, recorded)
             if known and event.seal not in known:
                 self._stranger(conn, event, recorded, system)
         self._tell(event, recorded, number)
 
+    def _take_verdict(self, raw: bytes) -> None:
+        try:
+            verdict = RecordVerdict.decode(raw)
+        except LayoutError:
+            raise Refusal(Err.OTHER) from None
+        with self._database.transaction() as conn:
+            recorded = ledger.take_verdict(conn, verdict, "found by the master station", self._system.now())
+            self._mirror_openings(conn, verdict.seal, recorded)
+        tell_alarms(self._trace, recorded.raised, recorded.cleared)
+
     def _mirror(self, conn: Connection, event: SealEvent, recorded: ledger.Recorded) -> None:
         """Openings and closings into the standard records of the terminal cover."""
+        self._mirror_openings(conn, event.seal, recorded)
+        if recorded.outcome is Outcome.NEW and event.proves_sealed:
+            journal.close_openings(conn, self.address, event.seal, event.counter, event.occurred_at)
+
+    def _mirror_openings(self, conn: Connection, seal: str, recorded: ledger.Recorded) -> None:
         for alarm in recorded.raised:
             if alarm.code is not Code.SEAL_OPEN_UNMATCHED:
                 continue
-            # Not always `event`: it can show that the one after it was an opening.
-            opened = events.find(conn, event.seal, alarm.counter)
-            closed = events.following(conn, event.seal, alarm.counter, proves_sealed=True)
+            # Not always what was just reported: that can show that the event after it was an opening.
+            opened = events.find(conn, seal, alarm.counter)
+            closed = events.following(conn, seal, alarm.counter, proves_sealed=True)
             if opened is not None:
                 ended_at = None if closed is None else closed.occurred_at
-                journal.open_cover(
-                    conn, self.address, event.seal, opened.counter, opened.occurred_at, ended_at
-                )
-        if recorded.outcome is Outcome.NEW and event.proves_sealed:
-            journal.close_openings(conn, self.address, event.seal, event.counter, event.occurred_at)
+                journal.open_cover(conn, self.address, seal, opened.counter, opened.occurred_at, ended_at)
 
     def _stranger(self, conn: Connection, event: SealEvent, recorded: ledger.Recorded, at: datetime) -> None:
         if alarms.active(conn, event.seal, Code.UNKNOWN_DEVICE):
             return
         detail = f"not one of the seals of meter {self.address}"
-        alarms.raise_alarm(conn, Code.UNKNOWN_DEVICE, event.seal, event.counter, at, detail)
-        recorded.raised += alarms.active(conn, event.seal, Code.UNKNOWN_DEVICE)
+        new = alarms.raise_alarm(conn, Code.UNKNOWN_DEVICE, event.seal, event.counter, at, detail)
+        recorded.raised += [new] if new else []
         diagnostics.count(conn, "unknown_seal", self.address, at=at, raw=event.record)
 
     def _tell(self, event: SealEvent, recorded: ledger.Recorded, number: int | None) -> None:
         if number is not None:
-            self._trace(
-                "event",
-                seal=event.seal,
-                boot=event.boot,
-                counter=event.counter,
-                kind=event.kind.name.lower(),
-                state=event.state.name.lower(),
-                meter=self.address,
-                number=number,
-            )
-        for raised, changed in ((True, recorded.raised), (False, recorded.cleared)):
-            for alarm in changed:
-                self._trace(
-                    "alarm", code=alarm.code.value, seal=alarm.seal, counter=alarm.counter, raised=raised
-                )
+            tell_event(self._trace, event, meter=self.address, number=number)
+        tell_alarms(self._trace, recorded.raised, recorded.cleared)
 
     def _unreadable(self, record: bytes, reason: str) -> None:
         """A record of a layout this meter does not know; refused, so that the seal's red lamp shows it."""
@@ -223,8 +226,7 @@ class Meter(Handler):
         with self._database.transaction() as conn:
             diagnostics.count(conn, "unreadable_record", self.address, at=at, raw=record)
             new = alarms.raise_alarm(conn, Code.RECORD_UNREADABLE, self.address, 0, at, reason)
-        if new:
-            self._trace("alarm", code=Code.RECORD_UNREADABLE.value, seal=self.address, counter=0, raised=True)
+        tell_alarms(self._trace, [new] if new else [], [])
 
     def _identify(self, report: bytes) -> None:
         try:

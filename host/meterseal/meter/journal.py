@@ -84,7 +84,7 @@ _journal = Table(
     Column("record", LargeBinary, nullable=False),
     Column("occurred_at", Moment, nullable=False),
     Column("received_at", Moment, nullable=False),
-    # One entry for each event, and one more for each copy that contradicts it.
+    # One entry for each event, one more for each copy that contradicts it, and one for its replay.
     UniqueConstraint("address", "seal", "counter", "fact"),
 )
 
@@ -157,8 +157,11 @@ def identity(conn: Connection, address: str, seal: str | None) -> bytes | None:
     return found
 
 
-def add_entry(conn: Connection, address: str, event: SealEvent) -> int | None:
-    """Write `event` down once; its journal number, or None when this fact was there before."""
+def add_entry(conn: Connection, address: str, event: SealEvent, *, replayed: bool = False) -> int | None:
+    """Write `event` down once; its journal number, or None when this fact was there before.
+
+    With `replayed` it is written down once more, so that those who read the journal hear of it.
+    """
     highest = func.coalesce(func.max(_journal.c.number), 0)
     number = select(highest + 1).where(_journal.c.address == address).scalar_subquery()
     row = insert(conn, _journal).values(
@@ -166,7 +169,7 @@ def add_entry(conn: Connection, address: str, event: SealEvent) -> int | None:
         number=number,
         seal=event.seal,
         counter=event.counter,
-        fact=event.fact,
+        fact=event.fact + (b"replayed" if replayed else b""),
         record=event.record,
         occurred_at=event.occurred_at,
         received_at=event.received_at,
@@ -206,7 +209,7 @@ def newest_record(conn: Connection, address: str, n: int) -> bytes | None:
 def open_cover(
     conn: Connection, address: str, seal: str, counter: int, started_at: datetime, ended_at: datetime | None
 ) -> None:
-    """Mirror an opening, once; `ended_at` when the closing came before it."""
+    """Mirror an opening, once; `ended_at` when the closing came before it, None when it is (again) open."""
     highest = func.coalesce(func.max(_covers.c.number), 0)
     row = insert(conn, _covers).values(
         address=address,
@@ -216,7 +219,8 @@ def open_cover(
         started_at=started_at,
         ended_at=ended_at,
     )
-    conn.execute(row.on_conflict_do_nothing(index_elements=["address", "seal", "counter"]))
+    key = ["address", "seal", "counter"]
+    conn.execute(row.on_conflict_do_update(index_elements=key, set_={"ended_at": ended_at}))
 
 
 def close_openings(conn: Connection, address: str, seal: str, counter: int, ended_at: datetime) -> None:

@@ -119,9 +119,10 @@ class Settings:
             if _address(meter) not in bound:
                 raise Failure(f"--seal {pair}: there is no --meter {meter}")
             bound[_address(meter)].append(_address(seal))
-        if len(password) != 6 or not (password.isascii() and password.isdecimal()):
-            raise Failure(f"password {password!r}: give six decimal digits")
-        return cls(bound, bcd.bcd(int(password), 3))
+        try:
+            return cls(bound, bcd.password_bytes(password))
+        except ValueError as error:
+            raise Failure(str(error)) from None
 
 
 def _address(text: str) -> str:

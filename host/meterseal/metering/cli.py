@@ -59,6 +59,9 @@ def run(
     cover_tolerance: Annotated[
         float, typer.Option("--cover-tolerance", min=0.0, help="Their times may differ by so much, s.")
     ] = 5.0,
+    meter_password: Annotated[
+        str, typer.Option("--meter-password", metavar="DIGITS", help="Six digits, for writes to meters.")
+    ] = "000000",
     request_timeout: Annotated[
         float, typer.Option("--request-timeout", min=0.1, help="A terminal's time to answer, s.")
     ] = 20.0,
@@ -97,9 +100,19 @@ def run(
             bus_timeout=bus_timeout,
             connections=connections,
             allow_unsigned=allow_unsigned,
+            meter_password=_password(meter_password),
         ),
     )
     asyncio.run(until_signal(serve(options, Trace("metering", as_json=as_json))))
+
+
+def _password(digits: str) -> bytes:
+    from meterseal.bcd import password_bytes
+
+    try:
+        return password_bytes(digits)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--meter-password") from None
 
 
 @app.command()

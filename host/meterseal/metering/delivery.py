@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from meterseal import handover
 from meterseal.clock import Clock
 from meterseal.errors import Failure
-from meterseal.metering.intake import TOPIC
+from meterseal.metering.tables import MARKETING
 from meterseal.store import diagnostics, outbox
 from meterseal.store.database import Database
 from meterseal.store.outbox import Item
@@ -86,7 +86,7 @@ class Delivery:
     def _turn(self) -> list[Item]:
         """What to deliver now: one event a seal, so that a seal's events arrive in their order."""
         with self._database.reading() as conn:
-            items = outbox.due(conn, TOPIC, self._clock.now(), _LOOK)
+            items = outbox.due(conn, MARKETING, self._clock.now(), _LOOK)
         # Of several events of a seal the oldest is written last and stays.
         firsts = {item.key.partition("-")[0]: item for item in reversed(items)}
         oldest_first = sorted(firsts.values(), key=lambda item: item.id)
@@ -94,7 +94,7 @@ class Delivery:
 
     async def _wait(self) -> None:
         with self._database.reading() as conn:
-            at = outbox.next_at(conn, TOPIC)
+            at = outbox.next_at(conn, MARKETING)
         pause = None if at is None else max((at - self._clock.now()).total_seconds(), 0.001)
         try:
             async with asyncio.timeout(pause):

@@ -14,24 +14,25 @@ from sqlalchemy import Connection
 
 from meterseal import handover
 from meterseal.alarms import Code
-from meterseal.metering import bindings, standard_alarms, withheld
-from meterseal.metering.changes import Changes, Told
+from meterseal.metering import bindings, findings, standard_alarms, withheld
+from meterseal.metering.changes import Changes
+from meterseal.metering.findings import Way
 from meterseal.metering.monitor import Monitor, is_cover
 from meterseal.metering.registry import terminal_name
+from meterseal.metering.tables import MARKETING
 from meterseal.metering.verification import Verdict, Verifier
 from meterseal.seal.layout import LayoutError
 from meterseal.seal.record import SealRecord
+from meterseal.seal.verdict import VerdictCode
 from meterseal.store import diagnostics, ledger, outbox
+from meterseal.store.alarms import Alarm
 from meterseal.store.events import Outcome, SealEvent
 from meterseal.uplink.alarm import AlarmError, AlarmHead, AlarmState
 from meterseal.uplink.codes import Afn, UplinkDi
 from meterseal.uplink.frame import Frame
 from meterseal.uplink.user_data import SealReport, UserDataError
 
-__all__ = ["TOPIC", "Intake", "Taken"]
-
-#: Outbox topic of events on their way to marketing.
-TOPIC = "marketing"
+__all__ = ["Intake", "Taken"]
 
 
 @dataclass(slots=True)
@@ -41,8 +42,8 @@ class Taken:
     understood: bool = True
     event: SealEvent | None = None
     outcome: Outcome | None = None
-    raised: list[Told] = field(default_factory=list)
-    cleared: list[Told] = field(default_factory=list)
+    raised: list[Alarm] = field(default_factory=list)
+    cleared: list[Alarm] = field(default_factory=list)
 
 
 class Intake:
@@ -158,16 +159,21 @@ class Intake:
         recorded = ledger.record(changes.conn, event, changes.at)
         changes.note(recorded)
         taken.event, taken.outcome = event, recorded.outcome
+        if recorded.outcome is Outcome.KNOWN and recorded.raised:
+            # Played again: marketing draws that from the copy by itself, as the meter and the terminal did.
+            self._hand_on(changes, event, f"{handover.key(event)}-again")
         if recorded.outcome is Outcome.CONFLICT:
             diagnostics.count(changes.conn, "conflict", event.seal, at=changes.at, raw=event.record)
             self._hand_on(changes, event, f"{handover.key(event)}-{_digest(event)}")
             if verdict is Verdict.VERIFIED:
                 detail = "signed by the seal, and not what it had said under this number"
-                changes.raise_alarm(Code.SEAL_REPLAY, event.seal, event.counter, detail)
+                way = Way(str(event.meter), str(event.terminal), point)
+                findings.issue(changes, VerdictCode.REPLAY, event.record, detail, way)
         if recorded.outcome is Outcome.NEW:
             if point is not None:
-                way = (str(event.meter), str(event.terminal), point)
-                bindings.bind(changes.conn, event.seal, *way, changes.at)
+                bindings.bind(
+                    changes.conn, event.seal, str(event.meter), str(event.terminal), point, changes.at
+                )
             self._monitor.stored(changes, event, online_since)
             self._hand_on(changes, event, handover.key(event))
 
@@ -187,10 +193,11 @@ class Intake:
         )
         said = f"{event.kind.name.lower()}, {event.state.name.lower()}"
         detail = f"report by terminal {event.terminal}: {verdict.reason}; it says {said}; kept, no event"
-        changes.raise_alarm(Code.SEAL_AUTH_FAIL, event.seal, event.counter, detail)
+        way = Way(str(event.meter), str(event.terminal), point)
+        findings.issue(changes, VerdictCode.AUTH_FAIL, event.record, detail, way)
 
     def _hand_on(self, changes: Changes, event: SealEvent, key: str) -> None:
-        outbox.put(changes.conn, TOPIC, key, handover.encode(event), changes.at)
+        outbox.put(changes.conn, MARKETING, key, handover.encode(event), changes.at)
 
     def _standard_alarm(self, changes: Changes, frame: Frame, terminal: str) -> None:
         head = AlarmHead.decode(frame.content)

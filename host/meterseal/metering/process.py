@@ -20,8 +20,9 @@ from meterseal.io.endpoint import bound_to, listening
 from meterseal.io.http import serve_http
 from meterseal.metering import keys
 from meterseal.metering.api import create_app
-from meterseal.metering.changes import Changes, tell
+from meterseal.metering.changes import Changes
 from meterseal.metering.delivery import Delivery
+from meterseal.metering.field import Field
 from meterseal.metering.intake import Intake
 from meterseal.metering.keys import MasterKey
 from meterseal.metering.monitor import Monitor
@@ -33,6 +34,7 @@ from meterseal.metering.tables import PART
 from meterseal.metering.verification import Verifier
 from meterseal.store.database import Database
 from meterseal.store.ownership import sole_owner
+from meterseal.store.telling import tell_alarms
 from meterseal.store.writer import Writer
 from meterseal.trace import Trace
 
@@ -94,9 +96,11 @@ async def _serve(
     writer = Writer(database)
     monitor = Monitor(settings, registry)
     delivery = options.marketing and Delivery(options.marketing, database, writer, trace, clock)
-    wake = delivery.wake if delivery else _nobody_to_wake
     intake = Intake(monitor, verifier)
-    station = Station(settings, intake, writer, trace, clock, wake)
+    woken: list[Callable[[], None]] = [delivery.wake] if delivery else []
+    station = Station(settings, intake, writer, trace, clock, partial(_wake, woken))
+    field_writes = Field(station, database, clock, settings.meter_password)
+    woken.append(field_writes.wake)
     on_demand = OnDemand(station, database, registry, verifier)
     app = create_app(database, station, registry, on_demand, verifier)
     async with asyncio.TaskGroup() as tasks:
@@ -106,6 +110,7 @@ async def _serve(
             station.tell(taken)
         tasks.create_task(_watch(monitor, writer, trace, clock))
         tasks.create_task(serve_http(app, http))
+        tasks.create_task(field_writes.run())
         if delivery:
             tasks.create_task(delivery.run())
         server = await asyncio.start_server(station.serve, sock=uplink)
@@ -131,7 +136,7 @@ async def _watch(monitor: Monitor, writer: Writer, trace: Trace, clock: Clock) -
     rule = monitor.start
     while True:
         changes = await writer.do(partial(look, rule=rule))
-        tell(trace, changes.raised, changes.cleared)
+        tell_alarms(trace, changes.raised, changes.cleared)
         rule = partial(monitor.tick, listening_since=since)
         await asyncio.sleep(_WATCH)
 
@@ -147,8 +152,10 @@ def _room_for(connections: int) -> int:
     return connections
 
 
-def _nobody_to_wake() -> None:
-    """Without marketing events wait in the outbox."""
+def _wake(loops: list[Callable[[], None]]) -> None:
+    """There may be something new to hand on."""
+    for wake in loops:
+        wake()
 
 
 def _first(errors: BaseExceptionGroup[DatabaseError]) -> str:

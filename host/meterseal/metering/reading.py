@@ -16,18 +16,20 @@ from functools import partial
 
 from sqlalchemy import Connection
 
-from meterseal.alarms import Code
 from meterseal.clock import isoformat
 from meterseal.dlt645 import requests
 from meterseal.dlt645.control import Function
 from meterseal.dlt645.frame import Frame, FrameError
-from meterseal.metering import bindings
-from meterseal.metering.changes import Changes, tell
+from meterseal.metering import bindings, findings
+from meterseal.metering.changes import Changes
+from meterseal.metering.findings import Way
+from meterseal.metering.intake import Taken
 from meterseal.metering.registry import Registry
 from meterseal.metering.station import Station
 from meterseal.metering.verification import Verdict, Verifier
 from meterseal.seal.layout import LayoutError
 from meterseal.seal.record import Flags, SealRecord
+from meterseal.seal.verdict import VerdictCode
 from meterseal.store import events
 from meterseal.store.database import Database
 from meterseal.store.events import SealEvent
@@ -162,14 +164,15 @@ class OnDemand:
 
     async def _alarm(self, reading: Reading) -> None:
         if not self._verifier.trusts(reading.verdict):
-            code, why = Code.SEAL_AUTH_FAIL, reading.verdict.reason
+            code, why = VerdictCode.AUTH_FAIL, reading.verdict.reason
         elif reading.verdict is Verdict.VERIFIED and not reading.echoes:
-            code, why = Code.SEAL_REPLAY, f"challenge {_hex(reading.challenge)} is not echoed"
+            code, why = VerdictCode.REPLAY, f"challenge {_hex(reading.challenge)} is not echoed"
         else:
             return
         detail = f"read from the {reading.asked} by terminal {reading.terminal}: {why}"
-        changes = await self._station.writer.do(partial(_raise, code=code, reading=reading, detail=detail))
-        tell(self._station.trace, changes.raised, changes.cleared)
+        way = Way(reading.meter, reading.terminal, self._way(reading.record.seal)[2])
+        work = partial(_issue, code=code, reading=reading, detail=detail, way=way)
+        self._station.tell(await self._station.writer.do(work))
 
     def _way(self, seal: str) -> tuple[str, str, int]:
         with self._database.reading() as conn:
@@ -187,10 +190,10 @@ class OnDemand:
         return stored if stored is not None and stored.fact == record.fact.encode() else None
 
 
-def _raise(conn: Connection, code: Code, reading: Reading, detail: str) -> Changes:
+def _issue(conn: Connection, code: VerdictCode, reading: Reading, detail: str, way: Way) -> Taken:
     changes = Changes(conn, reading.read_at)
-    changes.raise_alarm(code, reading.record.seal, reading.record.counter, detail)
-    return changes
+    findings.issue(changes, code, reading.raw, detail, way)
+    return Taken(raised=changes.raised, cleared=changes.cleared)
 
 
 def _content(afn: int, content: bytes, request: Frame) -> bytes:

@@ -29,6 +29,8 @@ class Settings:
     connections: int = 10_000
     #: A seal whose key is known may send unsigned records: they are believed.
     allow_unsigned: bool = False
+    #: P0 P1 P2 of writes to meters, as on the wire.
+    meter_password: bytes = bytes(3)
 
     @property
     def patience(self) -> float:

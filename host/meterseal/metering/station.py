@@ -10,12 +10,12 @@ from functools import partial
 from typing import cast
 
 from meterseal.clock import Clock
-from meterseal.metering.changes import tell
 from meterseal.metering.intake import Intake, Taken
 from meterseal.metering.registry import terminal_name
 from meterseal.metering.settings import Settings
 from meterseal.store import diagnostics
 from meterseal.store.events import Outcome
+from meterseal.store.telling import tell_alarms, tell_event
 from meterseal.store.writer import StoppedError, Writer
 from meterseal.trace import Trace
 from meterseal.uplink.decoder import Discarded
@@ -53,8 +53,8 @@ class Station:
     """Serves terminals, stores what they report, asks them on demand.
 
     A report is confirmed after its transaction is durable, never before
-    (`test_metering_station.py::test_a_report_is_confirmed_only_after_it_is_stored`). `stored` is called after
-    each new event, to start handing it on.
+    (`test_metering_station.py::test_a_report_is_confirmed_only_after_it_is_stored`). `stored` is called when
+    there may be something new to hand on.
     """
 
     def __init__(
@@ -120,11 +120,10 @@ class Station:
         """Trace what was taken, and start handing it on; once it is durable."""
         event = taken.event
         if event is not None and taken.outcome is Outcome.NEW:
-            facts = {"boot": event.boot, "counter": event.counter, "kind": event.kind.name.lower()}
-            self.trace("event", seal=event.seal, **facts, state=event.state.name.lower())
-        if event is not None and taken.outcome is not Outcome.KNOWN:
+            tell_event(self.trace, event)
+        tell_alarms(self.trace, taken.raised, taken.cleared)
+        if taken.raised or taken.outcome in (Outcome.NEW, Outcome.CONFLICT):
             self.stored()
-        tell(self.trace, taken.raised, taken.cleared)
 
 
 class _Connection:

@@ -6,7 +6,10 @@ from sqlalchemy import MetaData
 
 from meterseal.store.database import Part
 
-__all__ = ["PART", "metadata"]
+__all__ = ["FIELD", "MARKETING", "PART", "metadata"]
+
+#: Outbox topics: what goes up to marketing, and what goes down to terminals and meters.
+MARKETING, FIELD = "marketing", "field"
 
 metadata = MetaData()
 PART = Part("metering", 1, metadata)

@@ -27,7 +27,18 @@ from meterseal.alarms import SEVERITY, Code, Severity
 from meterseal.clock import isoformat
 from meterseal.store.database import Moment, insert, metadata
 
-__all__ = ["Alarm", "acknowledge", "active", "clear", "clear_one", "document", "every", "raise_alarm"]
+__all__ = [
+    "Alarm",
+    "acknowledge",
+    "active",
+    "clear",
+    "clear_one",
+    "document",
+    "ended_by",
+    "every",
+    "raise_alarm",
+    "reactivate",
+]
 
 _alarms = Table(
     "alarms",
@@ -71,25 +82,25 @@ class Alarm:
 
 def raise_alarm(
     conn: Connection, code: Code, seal: str, counter: int, at: datetime, detail: str = ""
-) -> bool:
+) -> Alarm | None:
     """Raise once; a repetition only renews the detail of an alarm that is still active.
 
     An alarm that an earlier event had explained away (`cleared_by` below `counter`) becomes active again.
-    True when the alarm is new or active again.
+    The alarm when it is new or active again, else None.
     """
     row = insert(conn, _alarms).values(
         code=code, severity=SEVERITY[code], seal=seal, counter=counter, raised_at=at, detail=detail[:200]
     )
-    if conn.execute(row.on_conflict_do_nothing()).rowcount:
-        return True
     this = _is(code, seal, counter)
+    if conn.execute(row.on_conflict_do_nothing()).rowcount:
+        return _one(conn, this)
     again = update(_alarms).where(this & (_alarms.c.cleared_by < counter))
     if conn.execute(
         again.values(raised_at=at, cleared_at=None, cleared_by=None, detail=detail[:200])
     ).rowcount:
-        return True
+        return _one(conn, this)
     conn.execute(update(_alarms).where(this & _alarms.c.cleared_at.is_(None)).values(detail=detail[:200]))
-    return False
+    return None
 
 
 def clear(conn: Connection, codes: Iterable[Code], seal: str, at: datetime, by_counter: int) -> list[Alarm]:
@@ -107,7 +118,7 @@ def clear(conn: Connection, codes: Iterable[Code], seal: str, at: datetime, by_c
         "cleared_by": by_counter,
     }
     conn.execute(update(_alarms).where(raised_before & later).values(cleared))
-    return [alarm for alarm in (_get(conn, old.id) for old in newly) if alarm is not None]
+    return [_one(conn, _alarms.c.id == old.id) for old in newly]
 
 
 def clear_one(
@@ -116,9 +127,19 @@ def clear_one(
     """Clear exactly this alarm; None when it is not active."""
     still = _is(code, seal, counter) & _alarms.c.cleared_at.is_(None)
     change = update(_alarms).where(still).values(cleared_at=at, cleared_by=by_counter)
-    if not conn.execute(change).rowcount:
-        return None
-    return next(iter(_many(conn, _is(code, seal, counter))), None)
+    return _one(conn, _is(code, seal, counter)) if conn.execute(change).rowcount else None
+
+
+def ended_by(conn: Connection, seal: str, counter: int) -> list[Alarm]:
+    """Alarms of the seal that its event `counter` ended."""
+    return _many(conn, (_alarms.c.seal == seal) & (_alarms.c.cleared_by == counter))
+
+
+def reactivate(conn: Connection, alarm: Alarm, at: datetime) -> Alarm:
+    """The alarm had not ended after all."""
+    this = _alarms.c.id == alarm.id
+    conn.execute(update(_alarms).where(this).values(raised_at=at, cleared_at=None, cleared_by=None))
+    return _one(conn, this)
 
 
 def acknowledge(conn: Connection, id: int, at: datetime, who: str) -> bool:  # noqa: A002
@@ -172,8 +193,9 @@ def _is(code: Code, seal: str, counter: int) -> ColumnElement[bool]:
     return (_alarms.c.code == code) & (_alarms.c.seal == seal) & (_alarms.c.counter == counter)
 
 
-def _get(conn: Connection, id: int) -> Alarm | None:  # noqa: A002
-    return next(iter(_many(conn, _alarms.c.id == id)), None)
+def _one(conn: Connection, condition: ColumnElement[bool]) -> Alarm:
+    (alarm,) = _many(conn, condition)
+    return alarm
 
 
 def _many(conn: Connection, condition: ColumnElement[bool]) -> list[Alarm]:

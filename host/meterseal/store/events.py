@@ -1,6 +1,7 @@
 """Events as a system knows them: one immutable row for each (seal, counter), whatever is repeated.
 
-A second content under a known (seal, counter) is kept too, in `conflicts`.
+A second content under a known (seal, counter) is kept too, in `conflicts`; so is a record that was found
+not to be the seal's.
 """
 
 from __future__ import annotations
@@ -21,12 +22,14 @@ from sqlalchemy import (
     String,
     Table,
     UniqueConstraint,
+    delete,
     func,
     select,
 )
 
 from meterseal.clock import isoformat
 from meterseal.seal.record import Flags, Kind, SealRecord, StateClass
+from meterseal.store import refuted
 from meterseal.store.database import Moment, insert, metadata
 
 __all__ = [
@@ -44,6 +47,8 @@ __all__ = [
     "previous",
     "said",
     "seals",
+    "take_candidate",
+    "withdraw",
 ]
 
 _events = Table(
@@ -63,8 +68,9 @@ _events = Table(
     Column("occurred_at", Moment, nullable=False, index=True),
     Column("received_at", Moment),
     Column("stored_at", Moment, nullable=False),
-    # No row is ever removed, so ids never come back and `after` can trust them as positions. Without
-    # AUTOINCREMENT a repeated event uses none up: record numbers, made of ids, have no gaps.
+    # Metering and marketing, where ids mean something, never remove a row: their ids never come back and
+    # `after` can trust them as positions. Without AUTOINCREMENT a repeated event uses none up: record
+    # numbers, made of ids, have no gaps.
     UniqueConstraint("seal", "counter"),
 )
 
@@ -163,7 +169,10 @@ class Outcome(Enum):
 
 
 def append(conn: Connection, event: SealEvent, stored_at: datetime) -> Outcome:
-    """Store `event` once. Which of the three it was is decided by the database's uniqueness."""
+    """Store `event` once. Which of the three it was is decided by the database's uniqueness.
+
+    A record that was refuted is kept among the conflicts and counts as known.
+    """
     row = {
         "seal": event.seal,
         "counter": event.counter,
@@ -181,6 +190,9 @@ def append(conn: Connection, event: SealEvent, stored_at: datetime) -> Outcome:
         "loop_mv": event.loop_mv,
         "flags": event.flags,
     }
+    if refuted.is_refuted(conn, event.seal, event.counter, event.record):
+        conn.execute(insert(conn, _conflicts).values(**row, fact=event.fact).on_conflict_do_nothing())
+        return Outcome.KNOWN
     if conn.execute(insert(conn, _events).values(**row, **said).on_conflict_do_nothing()).rowcount:
         return Outcome.NEW
     stored = find(conn, event.seal, event.counter)
@@ -188,6 +200,25 @@ def append(conn: Connection, event: SealEvent, stored_at: datetime) -> Outcome:
         return Outcome.KNOWN
     conn.execute(insert(conn, _conflicts).values(**row, fact=event.fact).on_conflict_do_nothing())
     return Outcome.CONFLICT
+
+
+def withdraw(conn: Connection, event: SealEvent) -> None:
+    """`event` was found not to be the seal's: it is kept among the conflicts, and its place is free."""
+    this = (_events.c.seal == event.seal) & (_events.c.counter == event.counter)
+    row = conn.execute(select(_events).where(this)).one()._mapping
+    kept = {name: row[name] for name in row if name in _conflicts.c and name != "id"}
+    conn.execute(insert(conn, _conflicts).values(**kept, fact=event.fact).on_conflict_do_nothing())
+    conn.execute(delete(_events).where(this))
+
+
+def take_candidate(conn: Connection, seal: str, counter: int) -> SealEvent | None:
+    """Take the oldest copy out of the conflicts that was not refuted; None when there is none."""
+    here = (_conflicts.c.seal == seal) & (_conflicts.c.counter == counter)
+    for copy in _many(conn, select(_conflicts).where(here).order_by(_conflicts.c.id)):
+        if not refuted.is_refuted(conn, seal, counter, copy.record):
+            conn.execute(delete(_conflicts).where(_conflicts.c.id == copy.id))
+            return copy
+    return None
 
 
 def find(conn: Connection, seal: str, counter: int) -> SealEvent | None:

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from meterseal import bcd
 from meterseal.clock import Clock
 from meterseal.dlt645 import requests
+from meterseal.dlt645.control import Function
 from meterseal.dlt645.frame import Frame as MeterFrame
 from meterseal.dlt645.frame import FrameError as MeterFrameError
-from meterseal.terminal.book import Book
+from meterseal.dlt645.requests import Write
+from meterseal.seal.layout import LayoutError
+from meterseal.seal.verdict import RecordVerdict
+from meterseal.terminal.book import Book, News
 from meterseal.terminal.bus import Bus
 from meterseal.terminal.poll import RefusedError, SilentError
 from meterseal.uplink.codes import Afn, UplinkDi, WriteError
 from meterseal.uplink.frame import Frame
 from meterseal.uplink.relay import RelayAnswer, RelayError, RelayRequest
+from sealchip.interface import Di
 
 __all__ = ["Answers", "DeniedError"]
 
@@ -30,14 +35,23 @@ class Answers:
     """Answers requests; `meters` are the addresses by measured point.
 
     Reading carries one identifier a frame. AFN 0C with an identifier of DL/T 645 on a measured point is read
-    from the meter, and what stands behind the identifier goes to the meter too.
+    from the meter, and what stands behind the identifier goes to the meter too. A verdict that is passed on
+    to a meter is taken here as well.
     """
 
-    def __init__(self, bus: Bus, book: Book, clock: Clock, meters: Mapping[int, str]) -> None:
+    def __init__(
+        self,
+        bus: Bus,
+        book: Book,
+        clock: Clock,
+        meters: Mapping[int, str],
+        tell: Callable[[str, News], None],
+    ) -> None:
         self._bus = bus
         self._book = book
         self._clock = clock
         self._meters = meters
+        self._tell = tell
 
     async def answer(self, request: Frame) -> bytes:
         """The content of the answer; raises `DeniedError`."""
@@ -70,7 +84,10 @@ class Answers:
     async def _relay(self, content: bytes) -> bytes:
         try:
             order = RelayRequest.decode(content)
-            answer = await self._bus.relay(MeterFrame.decode(order.frame), order.timeout)
+            request = MeterFrame.decode(order.frame)
+            if (verdict := _verdict(request)) is not None:
+                self._tell(request.address, self._book.take_verdict(verdict))
+            answer = await self._bus.relay(request, order.timeout)
         except (RelayError, MeterFrameError) as error:
             raise DeniedError(str(error)) from None
         return RelayAnswer(b"" if answer is None else answer.encode(preamble=0)).encode()
@@ -80,3 +97,13 @@ class Answers:
             return await self._bus.ask(requests.read(meter, di, parameters))
         except (SilentError, RefusedError) as error:
             raise DeniedError(str(error)) from None
+
+
+def _verdict(request: MeterFrame) -> RecordVerdict | None:
+    """The verdict on a record that the master station sends to the meter, where it is one."""
+    if request.control != Function.WRITE or request.di != Di.VERDICT:
+        return None
+    try:
+        return RecordVerdict.decode(Write.parse(request).data)
+    except (LayoutError, MeterFrameError) as error:
+        raise DeniedError(str(error)) from None

@@ -18,6 +18,7 @@ from meterseal.clock import Clock
 from meterseal.dlt645.cover import CoverRecord
 from meterseal.seal.layout import LayoutError
 from meterseal.seal.record import JournalEntry
+from meterseal.seal.verdict import RecordVerdict
 from meterseal.store import alarms, diagnostics, ledger, outbox
 from meterseal.store.alarms import Alarm
 from meterseal.store.database import Database, Part, insert
@@ -115,6 +116,12 @@ class Book:
                 _move(conn, meter, opened=1)
         return news
 
+    def take_verdict(self, verdict: RecordVerdict) -> News:
+        """Take what the master station found about a record."""
+        with self._database.transaction() as conn:
+            done = ledger.take_verdict(conn, verdict, "found by the master station", self._clock.now())
+        return News(raised=done.raised, cleared=done.cleared)
+
     def store_openings(self, meter: str, count: int, records: list[bytes], *, explained: bool) -> News:
         """Take the records of the newest openings, oldest first, the last one being number `count`.
 
@@ -211,7 +218,10 @@ class Book:
         )
         recorded = ledger.record(conn, event, at)
         new = event if recorded.outcome is Outcome.NEW else None
-        return News(new, recorded.raised, recorded.cleared), event.fact
+        # A replay has the fact of the event that it repeats, and goes up all the same.
+        replayed = any(alarm.code is Code.SEAL_REPLAY for alarm in recorded.raised)
+        key = event.fact + (b"replayed" if replayed else b"")
+        return News(new, recorded.raised, recorded.cleared), key
 
     def _unreadable(
         self, conn: Connection, meter: str, entry: JournalEntry, reason: str, at: datetime
@@ -254,6 +264,5 @@ def _begin(conn: Connection, code: Code, subject: str, detail: str, at: datetime
 def _raise(
     conn: Connection, code: Code, subject: str, counter: int, detail: str, at: datetime
 ) -> list[Alarm]:
-    if not alarms.raise_alarm(conn, code, subject, counter, at, detail):
-        return []
-    return [alarm for alarm in alarms.every(conn, subject, counter) if alarm.code is code]
+    new = alarms.raise_alarm(conn, code, subject, counter, at, detail)
+    return [new] if new else []

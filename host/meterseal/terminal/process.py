@@ -13,6 +13,7 @@ from meterseal.errors import Failure
 from meterseal.io.endpoint import parse_endpoint
 from meterseal.io.ports import Line
 from meterseal.store.database import Database
+from meterseal.store.telling import tell_alarms, tell_event
 from meterseal.terminal.answers import Answers
 from meterseal.terminal.book import PART, Book, News
 from meterseal.terminal.bus import Bus
@@ -97,7 +98,7 @@ class Terminal:
         self._schedule = Schedule(settings.points, period=settings.poll)
         link = TerminalLink(settings.address, heartbeat=settings.heartbeat, timeout=settings.confirm_timeout)
         meters = {point: meter for meter, point in settings.points.items()}
-        answers = Answers(self._bus, self._book, clock, meters)
+        answers = Answers(self._bus, self._book, clock, meters, self._tell)
         self._uplink = Uplink(settings.station, link, self._book, answers, clock=clock, trace=trace)
 
     async def run(self) -> None:
@@ -141,21 +142,9 @@ class Terminal:
 
     def _tell(self, meter: str, news: News) -> None:
         self._uplink.wake()
-        event = news.event
-        if event is not None:
-            self._trace(
-                "event",
-                seal=event.seal,
-                boot=event.boot,
-                counter=event.counter,
-                kind=event.kind.name.lower(),
-                state=event.state.name.lower(),
-                meter=meter,
-            )
-        for raised, changed in ((True, news.raised), (False, news.cleared)):
-            for alarm in changed:
-                said = {"code": alarm.code.value, "seal": alarm.seal, "counter": alarm.counter}
-                self._trace("alarm", **said, raised=raised, detail=alarm.detail)
+        if news.event is not None:
+            tell_event(self._trace, news.event, meter=meter)
+        tell_alarms(self._trace, news.raised, news.cleared)
 
 
 async def run(settings: Settings, store: Path, trace: Trace) -> None:

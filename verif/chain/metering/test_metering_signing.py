@@ -12,11 +12,14 @@ import httpx
 import pytest
 from typer.testing import CliRunner
 
+from meterseal import handover
 from meterseal.dlt645.frame import Frame
+from meterseal.dlt645.requests import Write
 from meterseal.errors import Failure
 from meterseal.metering import withheld
 from meterseal.metering.cli import app
 from meterseal.seal.record import Kind, StateClass
+from meterseal.seal.verdict import RecordVerdict, VerdictCode
 from meterseal.store import alarms, events, outbox
 from meterseal.uplink.relay import RelayAnswer, RelayRequest
 from sealchip.interface import Di, Flags
@@ -85,7 +88,7 @@ def test_a_forged_closing_clears_nothing(metering, connect, make, key):
     metering.link.wait_for("alarm", code="SEAL_AUTH_FAIL", seal=make.seal, counter=2, raised=True)
     assert metering.counters == [(make.seal, 1)]
     assert [one.report for one in metering.read(withheld.waiting)] == [forged]
-    assert metering.read(outbox.pending) == 1
+    assert metering.read(lambda conn: outbox.pending(conn, "field")) == 1
     (detail,) = [one.detail for one in metering.read(alarms.active) if one.code == "SEAL_AUTH_FAIL"]
     assert "terminal 440106:1" in detail
     assert ("not signed" in detail) == (key is None)
@@ -134,6 +137,70 @@ def test_a_corrected_key_brings_back_what_was_withheld(start_metering, files, co
     assert metering.counters == [(make.seal, 1)]
     assert metering.active == {("SEAL_OPEN_UNMATCHED", make.seal), ("SEAL_AUTH_FAIL", make.seal)}
     assert [one.counter for one in metering.read(withheld.waiting)] == [2]
+
+
+# Told to everybody
+
+
+class Meter:
+    """A meter behind a terminal that takes verdicts, in its own time."""
+
+    def __init__(self, answers):
+        self.answers = answers
+        self.taken = []
+
+    def __call__(self, frame):
+        request = Frame.decode(RelayRequest.decode(frame.content).frame)
+        write = Write.parse(request)
+        assert (write.di, write.password) == (Di.VERDICT, bytes.fromhex("02563412"))
+        self.taken.append(RecordVerdict.decode(write.data))
+        return self.answers(frame, request)
+
+
+def acknowledge(frame, request):
+    return frame.answer(RelayAnswer(Frame(request.address, 0x94).encode(preamble=0)).encode()).encode()
+
+
+def refuse(frame, request):
+    return frame.answer(RelayAnswer(Frame(request.address, 0xD4, b"\4").encode(preamble=0)).encode()).encode()
+
+
+def deny(frame, request):
+    return frame.confirmation(ok=False).encode()
+
+
+def test_a_verdict_is_repeated_until_the_meter_has_it(start_metering, files, connect, make, eventually):
+    """Denied by the terminal, refused by the meter, taken: each forged record once, and once to marketing."""
+    metering = start_metering("--master-key", files / "master", "--meter-password", "123456")
+    terminal = connect(metering).login()
+    todo = [deny, refuse, acknowledge]
+    terminal.bus = Meter(lambda frame, request: todo.pop(0)(frame, request))
+    for _ in range(2):
+        assert terminal.report(make.closed(2, key=OTHER_KEY), point=3) is True
+
+    def served():
+        terminal.step(0.01)
+        return metering.read(lambda conn: outbox.pending(conn, "field")) == 0
+
+    eventually(served)
+    forged = make.record(2, Kind.CLOSED, key=OTHER_KEY)
+    assert terminal.bus.taken == 3 * [RecordVerdict.on(forged, VerdictCode.AUTH_FAIL)]
+    (told,) = [item for item in metering.read(outbox.history) if item.topic == "marketing"]
+    finding = handover.decode(told.body)
+    assert finding.verdict == terminal.bus.taken[0]
+    assert "MAC wrong under the seal's key" in finding.detail
+
+
+def test_a_replayed_report_is_handed_on_once(metering, connect, make, ago):
+    terminal = connect(metering).login()
+    assert terminal.report(make.closed(1, key=KEY, at=ago(60))) is True
+    assert terminal.report(make.opened(2, key=KEY, at=ago(40))) is True
+    for _ in range(2):
+        assert terminal.report(make.closed(1, key=KEY, at=ago(20))) is True
+    assert metering.active == {("SEAL_OPEN_UNMATCHED", make.seal), ("SEAL_REPLAY", make.seal)}
+    told = [handover.decode(item.body) for item in reversed(metering.read(outbox.history))]
+    assert [event.counter for event in told] == [1, 2, 1]
+    assert told[2].received_at > told[1].received_at
 
 
 # On demand

@@ -1,0 +1,93 @@
+"""Hands findings down: out of the durable outbox, through the terminals, until the meters have them."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from functools import partial
+
+from meterseal.clock import Clock
+from meterseal.dlt645 import requests
+from meterseal.dlt645.frame import Frame, FrameError
+from meterseal.metering.findings import Order
+from meterseal.metering.station import OfflineError, Station, UnansweredError
+from meterseal.metering.tables import FIELD
+from meterseal.store import outbox
+from meterseal.store.database import Database
+from meterseal.store.outbox import Item
+from meterseal.uplink.codes import Afn, UplinkDi
+from meterseal.uplink.frame import point_da
+from meterseal.uplink.relay import RelayAnswer, RelayError, RelayRequest
+from sealchip.interface import Di
+
+__all__ = ["Field"]
+
+#: Seconds until the next attempt, doubled up to the longest.
+_PAUSE, _PAUSE_MAX = 1.0, 600.0
+#: Longest wait until the outbox is looked at again.
+_LOOK_AGAIN = 5.0
+#: Password level of the writes.
+_LEVEL = b"\x02"
+
+
+class Field:
+    """One loop that empties the outbox towards the field, one write after the other.
+
+    A write is done once its meter has acknowledged it. A meter that refuses or is away is asked again, with
+    pauses that grow to ten minutes (`test_a_verdict_is_repeated_until_the_meter_has_it`).
+    """
+
+    def __init__(self, station: Station, database: Database, clock: Clock, password: bytes) -> None:
+        self._station = station
+        self._database = database
+        self._clock = clock
+        self._password = password
+        self._changed = asyncio.Event()
+
+    def wake(self) -> None:
+        """Something was queued."""
+        self._changed.set()
+
+    async def run(self) -> None:
+        """Deliver until cancelled."""
+        while True:
+            self._changed.clear()
+            with self._database.reading() as conn:
+                items = outbox.due(conn, FIELD, self._clock.now())
+            for item in items:
+                await self._deliver(item)
+            if not items:
+                await self._wait()
+
+    async def _wait(self) -> None:
+        try:
+            async with asyncio.timeout(_LOOK_AGAIN):
+                await self._changed.wait()
+        except TimeoutError:
+            return
+
+    async def _deliver(self, item: Item) -> None:
+        try:
+            await self._write(Order.decode(item.body))
+        except (OfflineError, UnansweredError, RelayError, FrameError) as error:
+            pause = min(_PAUSE * 2.0 ** min(item.attempts, 30), _PAUSE_MAX)
+            again = self._clock.now() + timedelta(seconds=pause)
+            await self._station.writer.do(
+                partial(outbox.failed, id=item.id, not_before=again, error=str(error))
+            )
+        else:
+            await self._station.writer.do(partial(outbox.done, id=item.id, at=self._clock.now()))
+
+    async def _write(self, order: Order) -> None:
+        verdict = bytes.fromhex(order.verdict)
+        write = requests.write(order.meter, Di.VERDICT, verdict, password=_LEVEL + self._password)
+        relay = RelayRequest(write.encode(), timeout=self._station.settings.bus_timeout)
+        da = point_da(order.point)
+        answer = await self._station.ask(order.terminal, Afn.RELAY, da, UplinkDi.RELAY, relay.encode())
+        if answer.afn == Afn.CONFIRM:
+            raise RelayError("the terminal refuses to pass the verdict on")
+        raw = RelayAnswer.decode(answer.content).frame
+        if not raw:
+            raise RelayError(f"meter {order.meter} does not answer")
+        if Frame.decode(raw).refused:
+            raise RelayError(f"{raw.hex(' ').upper()}: meter {order.meter} refuses the verdict")
