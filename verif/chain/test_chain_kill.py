@@ -27,16 +27,15 @@ async def _run(folder: Path, link: str, moments: tuple[float, ...]) -> Observati
         await chain.start()
         stage = Stage.of(chain, lambda _: None)
         await stage.expect("boot")
-        done: Counter[str] = Counter()
         for n, moment in enumerate(moments):
             do, kind = ("open", "opened") if n % 2 else ("close", "closed")
             await stage.act(do)
             await asyncio.sleep(moment)
             await chain.kill(link)
             await chain.start_link(link)
-            done[kind] += 1
-            await stage.expect(kind, done[kind])
-        await stage.expect("boot", 1 + (len(moments) if link == "chip" else 0))
+            await stage.expect(kind)
+            if link == "chip":
+                await stage.expect("boot")
         # Time for a second copy of anything to show itself.
         await asyncio.sleep(1.0)
         chain.check()

@@ -11,10 +11,6 @@ import httpx
 from meterseal.demo.chain import Chain
 from meterseal.demo.plan import Plan, make_plan
 from meterseal.demo.scenario import Stage
-from meterseal.dlt645 import requests
-from meterseal.seal.record import Kind, SealRecord, StateClass
-from meterseal.seal.signing import sign
-from sealchip.interface import Di, Flags
 
 
 def test_a_forged_closing_on_the_pair(tmp_path: Path) -> None:
@@ -30,11 +26,10 @@ async def _forge(plan: Plan) -> None:
         await stage.expect("boot")
         await stage.act("close")
         await stage.expect("closed")
-        await stage.act("open")
-        await stage.expect("opened")
-
-        closing = SealRecord(site.seal, 1, 4, Kind.CLOSED, StateClass.SEALED, flags=Flags.EXCURSIONS)
-        await _say(plan, requests.write(site.meter, Di.REPORT, sign(bytes(16), closing).encode()).encode())
+        async with stage.forger:
+            await stage.act("open")
+            await stage.expect("opened")
+            await stage.forger.forge_closing(site.seal, site.meter)
         await _alarms(http, plan, {"SEAL_OPEN_UNMATCHED", "SEAL_AUTH_FAIL"})
 
         answer = await http.post(f"{plan.metering_url}/api/seals/{site.seal}/read", params={"challenge": 1})
@@ -48,18 +43,6 @@ async def _forge(plan: Plan) -> None:
             (n, "verified") for n in (4, 3, 2, 1)
         ]
         chain.check()
-
-
-async def _say(plan: Plan, raw: bytes) -> None:
-    """Put bytes on the pair, as one more host end."""
-    arguments = plan.commands["chip"]
-    host, port = arguments[arguments.index("--tcp") + 1].rsplit(":", 1)
-    _, writer = await asyncio.open_connection(host, int(port))
-    writer.write(raw)
-    await writer.drain()
-    await asyncio.sleep(0.5)
-    writer.close()
-    await writer.wait_closed()
 
 
 async def _alarms(http: httpx.AsyncClient, plan: Plan, codes: set[str]) -> None:

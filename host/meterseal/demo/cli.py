@@ -23,8 +23,13 @@ def demo(
         bool, typer.Option("--json", help="Nothing but one JSON document at the end.")
     ] = False,
     scenario: Annotated[
-        str, typer.Option("--scenario", help="standard, or bounce: contacts that bounce.")
-    ] = ("standard"),
+        str,
+        typer.Option(
+            "--scenario",
+            help="standard; bounce: contacts that bounce; jumper, foreign, forged, replayed, power-cut: an "
+            "attack; attacks: all of them.",
+        ),
+    ] = "standard",
     folder: Annotated[
         Path | None, typer.Option("--keep", metavar="FOLDER", help="Keep stores and flash images there.")
     ] = None,

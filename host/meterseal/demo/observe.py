@@ -20,7 +20,7 @@ from meterseal.store import alarms, events
 from meterseal.store.database import Database
 from meterseal.store.events import SealEvent
 
-__all__ = ["SYSTEMS", "Observation", "Seen", "observe"]
+__all__ = ["SYSTEMS", "Attack", "Observation", "Seen", "observe"]
 
 #: The systems that alarm.
 SYSTEMS = ("meter", "terminal", "metering", "marketing")
@@ -57,6 +57,15 @@ class Observation:
     events: dict[tuple[str, int], Seen] = field(default_factory=dict)
     alarms: dict[str, list[dict[str, object]]] = field(default_factory=dict)
     messages: list[dict[str, object]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Attack:
+    """One attack on one seal, and by system the alarms that it raised."""
+
+    attack: str
+    seal: str
+    named: dict[str, list[dict[str, object]]]
 
 
 def observe(plan: Plan) -> Observation:

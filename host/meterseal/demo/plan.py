@@ -58,6 +58,8 @@ class Plan:
     folder: Path
     sites: tuple[Site, ...]
     baud: int
+    #: The pair over TCP, and the simulated chip's control port.
+    bus: tuple[str, int]
     control: tuple[str, int]
     metering_url: str
     marketing_url: str
@@ -101,6 +103,7 @@ def make_plan(folder: Path, *, seals: int = 1, baud: int = 2400) -> Plan:
         folder,
         sites,
         baud,
+        (_HOST, bus),
         (_HOST, control),
         f"http://{_HOST}:{metering}",
         f"http://{_HOST}:{marketing}",

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
-from meterseal.demo.observe import SYSTEMS, Observation
+from meterseal.demo.observe import SYSTEMS, Attack, Observation
 from meterseal.demo.plan import LINKS
 
 __all__ = ["document", "summary"]
 
 
-def document(seen: Observation, lamps: dict[str, dict[str, bool]]) -> dict[str, Any]:
-    """Events with their hops, alarms by system, lamps by seal, messages on the phones."""
+def document(
+    seen: Observation, lamps: dict[str, dict[str, bool]], attacks: Sequence[Attack] = ()
+) -> dict[str, Any]:
+    """Events with their hops, alarms by system, lamps by seal, messages on the phones, attacks."""
     ordered = sorted(seen.events.values(), key=lambda event: (event.seal, event.counter))
     return {
         "events": [event.document() for event in ordered],
         "alarms": {system: seen.alarms[system] for system in SYSTEMS},
         "lamps": lamps,
         "messages": seen.messages,
+        "attacks": [asdict(attack) for attack in attacks],
     }
 
 
@@ -43,7 +48,31 @@ def summary(report: dict[str, Any]) -> str:
         f"  {_clock(message['received_at'])} {message['number']}: {message['text']}"
         for message in report["messages"]
     ]
-    return "\n".join(lines)
+    return "\n".join([*lines, *_attacks(report["attacks"])])
+
+
+def _attacks(attacks: list[dict[str, Any]]) -> list[str]:
+    """A row for each attack, a column for each system with the alarms and events by which it named it."""
+    rows = [("attack", *SYSTEMS)]
+    details = []
+    for attack in attacks:
+        cells = [
+            " ".join(f"{alarm['code']} ({alarm['counter']})" for alarm in attack["named"][system])
+            for system in SYSTEMS
+        ]
+        rows.append((attack["attack"], *cells))
+        details += [
+            f"  {attack['attack']}: seal {attack['seal']}, {alarm['code']}: {alarm['detail']}"
+            for alarm in attack["named"]["metering"]
+        ]
+    if not attacks:
+        return []
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    table = [
+        "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
+    return ["Attacks, and how each system named them (event):", *table, *details]
 
 
 def _clock(time: str | None) -> str:

@@ -43,7 +43,9 @@ async def play(
             display.say(f"all six links are up; scenario {scenario}")
             looking = asyncio.create_task(_look(plan, display))
             try:
-                await SCENARIOS[scenario](Stage.of(chain, display.say))
+                stage = Stage.of(chain, display.say)
+                async with stage.forger:
+                    await SCENARIOS[scenario](stage)
                 if linger:
                     display.say(
                         f"running for {linger:g} s more: control port {plan.control[0]}:{plan.control[1]}, "
@@ -52,7 +54,7 @@ async def play(
                     await asyncio.sleep(linger)
                 seen = observe(plan)
                 display.update(seen)
-                return document(seen, await lamps(plan))
+                return document(seen, await lamps(plan), stage.attacks)
             finally:
                 looking.cancel()
 

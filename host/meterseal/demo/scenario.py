@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 
+from meterseal.alarms import Code
 from meterseal.clock import Clock, SystemClock
 from meterseal.demo.chain import Chain
 from meterseal.demo.control import command
-from meterseal.demo.observe import Observation, Seen, observe
+from meterseal.demo.forger import Forger
+from meterseal.demo.observe import SYSTEMS, Attack, Observation, Seen, observe
 from meterseal.demo.plan import LINKS
 from meterseal.errors import Failure
+from meterseal.seal.record import Kind
 
 __all__ = ["SCENARIOS", "Stage"]
 
@@ -22,47 +26,111 @@ _LOOK_EVERY = 0.2
 _BITS_PER_EVENT = 12_000
 #: Time for everything else: a poll of the terminal, retries of the uplink, a message by the modem.
 _GRACE = 40.0
+#: A voltage from outside that a sealed loop might have.
+_FOREIGN_MV = 4000
+
+#: One alarm as a store has it: system, code, seal, when raised.
+_Alarm = tuple[str, object, object, object]
 
 
 @dataclass(slots=True)
 class Stage:
-    """The running chain, and the two things that a scenario does with it: act and expect."""
+    """The running chain, somebody else on its pair, and what a scenario does with them: act and expect."""
 
     chain: Chain
+    forger: Forger
     tell: Callable[[str], None]
     clock: Clock
+    attacks: list[Attack] = field(default_factory=list)
+    #: By kind, how many events of each seal have been waited for.
+    _expected: dict[str, int] = field(default_factory=dict)
 
     @classmethod
     def of(cls, chain: Chain, tell: Callable[[str], None]) -> Stage:
-        """On the machine's own clock."""
-        return cls(chain, tell, SystemClock())
+        """On the machine's own clock; the forger still has to be entered."""
+        clock = SystemClock()
+        return cls(chain, Forger(chain.plan.bus, chain.plan.baud, clock), tell, clock)
 
     async def act(self, do: str, **values: object) -> None:
         """Do the same to every seal, one right after the other."""
         for site in self.chain.plan.sites:
-            self.tell(f"{do} seal {site.seal}")
+            told = " ".join(f"{name}={value}" for name, value in values.items())
+            self.tell(f"{do} seal {site.seal} {told}".rstrip())
             await command(self.chain.plan.control, do=do, seal=site.seal, **values)
 
-    async def expect(self, kind: str, count: int = 1) -> Observation:
-        """Wait until `count` events of `kind` of every seal have passed every link.
+    async def expect(self, kind: str) -> None:
+        """Wait until one more event of `kind` of every seal has passed every link.
 
         `Failure` names the first link that has not got one in time.
         """
-        plan = self.chain.plan
+        count = self._expected[kind] = self._expected.get(kind, 0) + 1
         last = LINKS if kind in TOLD else LINKS[:-1]
-        bits = _BITS_PER_EVENT * len(plan.sites)
-        deadline = self.clock.monotonic() + _GRACE + bits / plan.baud
+        await self._until(
+            lambda seen: next(
+                filter(None, (_lack(seen, site.seal, kind, count, last) for site in self.chain.plan.sites)),
+                None,
+            )
+        )
+
+    @asynccontextmanager
+    async def attack(self, name: str, *codes: Code, still: Code | None = None) -> AsyncIterator[None]:
+        """What is done inside must be named by a new alarm of each of `codes` at each of the four systems.
+
+        `still` must be active at all of them afterwards. `Failure` names the first system that lacks one.
+        """
+        plan = self.chain.plan
+        before = {_key(system, alarm) for system, alarm in _alarms(observe(plan))}
+        self.tell(f"attack: {name}")
+        yield
+        seen = await self._until(lambda seen: self._unnamed(name, seen, before, codes, still))
+        new = [(system, alarm) for system, alarm in _alarms(seen) if _key(system, alarm) not in before]
+        for site in plan.sites:
+            named = {
+                system: [
+                    {part: alarm[part] for part in ("code", "counter", "detail")}
+                    for of, alarm in new
+                    if of == system and alarm["seal"] == site.seal and alarm["code"] in codes
+                ]
+                for system in SYSTEMS
+            }
+            self.attacks.append(Attack(name, site.seal, named))
+
+    def _unnamed(
+        self, name: str, seen: Observation, before: set[_Alarm], codes: tuple[Code, ...], still: Code | None
+    ) -> str | None:
+        raised = {_key(system, alarm) for system, alarm in _alarms(seen)} - before
+        here = {(system, code, seal) for system, code, seal, _ in raised}
+        active = {(system, one["code"], one["seal"]) for system, one in _alarms(seen) if one["active"]}
+        for site in self.chain.plan.sites:
+            for system in SYSTEMS:
+                for code in codes:
+                    if (system, code, site.seal) not in here:
+                        return f"{system}: raised no {code} for seal {site.seal} after {name}"
+                if still is not None and (system, still, site.seal) not in active:
+                    return f"{system}: {still} of seal {site.seal} is not active after {name}"
+        return None
+
+    async def _until(self, lack: Callable[[Observation], str | None]) -> Observation:
+        """What is seen once nothing is lacking; `Failure` with what still is when the time is over."""
+        plan = self.chain.plan
+        deadline = self.clock.monotonic() + _GRACE + _BITS_PER_EVENT * len(plan.sites) / plan.baud
         while True:
             seen = observe(plan)
-            missing = [
-                lack for site in plan.sites if (lack := _lack(seen, site.seal, kind, count, last)) is not None
-            ]
-            if not missing:
+            missing = lack(seen)
+            if missing is None:
                 return seen
             self.chain.check()
             if self.clock.monotonic() > deadline:
-                raise Failure(missing[0])
+                raise Failure(missing)
             await asyncio.sleep(_LOOK_EVERY)
+
+
+def _alarms(seen: Observation) -> list[tuple[str, dict[str, object]]]:
+    return [(system, alarm) for system in SYSTEMS for alarm in seen.alarms[system]]
+
+
+def _key(system: str, alarm: dict[str, object]) -> _Alarm:
+    return (system, alarm["code"], alarm["seal"], alarm["raised_at"])
 
 
 def _lack(seen: Observation, seal: str, kind: str, count: int, links: tuple[str, ...]) -> str | None:
@@ -84,27 +152,110 @@ def _stuck(event: Seen, links: tuple[str, ...]) -> str | None:
     return None
 
 
-async def _standard(stage: Stage) -> None:
-    """Power up, close, open, close: each step waits until everybody knows of the one before."""
+async def _sealed(stage: Stage) -> None:
+    """Power up and close: where every scenario begins."""
     await stage.expect("boot")
     await stage.act("close")
     await stage.expect("closed")
-    await stage.act("open")
-    await stage.expect("opened")
-    await stage.act("close")
-    await stage.expect("closed", 2)
+
+
+async def _standard(stage: Stage) -> None:
+    """Power up, close, open, close: each step waits until everybody knows of the one before."""
+    await _sealed(stage)
+    await _open(stage)
+    await _close(stage)
 
 
 async def _bounce(stage: Stage) -> None:
     """The standard scenario with a contact that bounces at every movement."""
     await stage.expect("boot")
-    await stage.act("bounce", ms=15, edges=9, end="closed")
-    await stage.expect("closed")
-    await stage.act("bounce", ms=15, edges=9, end="open")
+    for end, kind in (("closed", "closed"), ("open", "opened"), ("closed", "closed")):
+        await stage.act("bounce", ms=15, edges=9, end=end)
+        await stage.expect(kind)
+
+
+async def _open(stage: Stage) -> None:
+    await stage.act("open")
     await stage.expect("opened")
-    await stage.act("bounce", ms=15, edges=9, end="closed")
-    await stage.expect("closed", 2)
 
 
-#: Scenarios by name; the docstring's first line is what `--help` and the display say.
-SCENARIOS: dict[str, Callable[[Stage], Awaitable[None]]] = {"standard": _standard, "bounce": _bounce}
+async def _close(stage: Stage) -> None:
+    await stage.act("close")
+    await stage.expect("closed")
+
+
+async def _jumper(stage: Stage) -> None:
+    """A wire across the plates of a sealed seal, past the resistor in its head."""
+    async with stage.attack("jumper", Code.SEAL_HIGH):
+        await stage.act("jumper", on=True)
+    await stage.expect("opened")
+    await stage.act("jumper", on=False)
+    await stage.expect("closed")
+
+
+async def _foreign(stage: Stage) -> None:
+    """A voltage from outside that looks like a sealed loop, while the seal is opened."""
+    async with stage.attack("foreign voltage", Code.SEAL_MISMATCH):
+        await stage.act("loop_mv", mv=_FOREIGN_MV)
+    await stage.expect("opened")
+    await stage.act("loop_mv", mv=None)
+    await stage.expect("closed")
+
+
+async def _replayed(stage: Stage) -> None:
+    """The seal is open, and its last report of a closing is played again."""
+    async with stage.attack("replayed record", Code.SEAL_REPLAY, still=Code.SEAL_OPEN_UNMATCHED):
+        for site in stage.chain.plan.sites:
+            await stage.forger.replay(site.seal, site.meter, Kind.CLOSED)
+
+
+async def _forged(stage: Stage) -> None:
+    """The seal is open, and somebody reports a closing in its name."""
+    async with stage.attack("forged record", Code.SEAL_AUTH_FAIL, still=Code.SEAL_OPEN_UNMATCHED):
+        for site in stage.chain.plan.sites:
+            await stage.forger.forge_closing(site.seal, site.meter)
+
+
+async def _power_cut(stage: Stage) -> None:
+    """The seal is opened while it has no power."""
+    async with stage.attack("power cut", Code.SEAL_UNOBSERVED, Code.SEAL_OPEN_UNMATCHED):
+        await stage.act("power", on=False)
+        await stage.act("open")
+        await stage.act("power", on=True)
+    await stage.expect("boot")
+    await _close(stage)
+
+
+async def _on_the_loop(stage: Stage, attack: Callable[[Stage], Awaitable[None]]) -> None:
+    await _sealed(stage)
+    await attack(stage)
+
+
+async def _on_the_pair(stage: Stage, *attacks: Callable[[Stage], Awaitable[None]]) -> None:
+    """Attacks that want to hide an opening."""
+    await _sealed(stage)
+    await _open(stage)
+    for attack in attacks:
+        await attack(stage)
+    await _close(stage)
+
+
+async def _all(stage: Stage) -> None:
+    """The standard scenario with a replayed and a forged closing in it, then the loop and the power."""
+    await _on_the_pair(stage, _replayed, _forged)
+    await _jumper(stage)
+    await _foreign(stage)
+    await _power_cut(stage)
+
+
+#: Scenarios by name.
+SCENARIOS: dict[str, Callable[[Stage], Awaitable[None]]] = {
+    "standard": _standard,
+    "bounce": _bounce,
+    "jumper": lambda stage: _on_the_loop(stage, _jumper),
+    "foreign": lambda stage: _on_the_loop(stage, _foreign),
+    "replayed": lambda stage: _on_the_pair(stage, _replayed),
+    "forged": lambda stage: _on_the_pair(stage, _forged),
+    "power-cut": lambda stage: _on_the_loop(stage, _power_cut),
+    "attacks": _all,
+}
