@@ -12,6 +12,7 @@ from .diagnostics import DiagnosticsSource
 from .event_log import EventLog, LogCommand
 from .framer import Framer
 from .front_end import ComparatorFrontEnd
+from .gsm import GsmNotifier
 from .identity import IdentityLoader
 from .interface import BAUD_FEATURE
 from .lamps import Lamps
@@ -39,14 +40,15 @@ class SealChip(wiring.Component):
     ----------
     clock_hz: frequency of the clock in Hz, 307 200 to 48 000 000.
     baud: baud rate while the identity names none. flash_base: where the seal's part of the flash begins.
+    gsm: with the sequencer for a GSM module; without it the module's pins are idle.
 
     Members: the pins of `docs/architecture.md`. `rs485_ro`, `loop_cmp` and `flash_cipo` may be asynchronous.
 
     Guarantees: `verif/chip/test_chip.py`.
     """
 
-    def __init__(self, clock_hz, baud=2400, flash_base=0):
-        self._clock_hz, self._baud, self._flash_base = clock_hz, baud, flash_base
+    def __init__(self, clock_hz, baud=2400, flash_base=0, *, gsm=False):
+        self._clock_hz, self._baud, self._flash_base, self._gsm = clock_hz, baud, flash_base, gsm
         self._divisors = [bit_cycles(clock_hz, rate) for rate in BAUD_FEATURE.values()]
         super().__init__(
             {
@@ -97,6 +99,9 @@ class SealChip(wiring.Component):
             self._light,
         ):
             connect(m, m.submodules)
+        if self._gsm:
+            m.submodules.gsm = GsmNotifier(self._clock_hz)
+            self._tell_the_customer(m, m.submodules)
         return m
 
     def _sense(self, m, s):
@@ -256,4 +261,22 @@ class SealChip(wiring.Component):
             s.lamps.failed.eq(s.reporter.failed),
             self.led_green.eq(s.lamps.green),
             self.led_red.eq(s.lamps.red),
+        ]
+
+    def _tell_the_customer(self, m, s):
+        """The clock's one read port is the diagnostics' while they are sent."""
+        facts, busy = s.gsm.facts, s.clock.hold
+        m.d.comb += [
+            facts.valid.eq(s.log.i.valid & s.log.i.ready & s.identity.valid),
+            facts.kind.eq(s.log.i.payload.kind),
+            facts.state.eq(s.log.i.payload.state),
+            facts.tick_s.eq(s.time.tick_s),
+            s.identity.gsm_address.eq(facts.identity_address),
+            facts.identity_byte.eq(s.identity.gsm_data),
+            s.clock.index.eq(Mux(busy, s.diagnostics.clock_index, facts.clock_index)),
+            facts.clock_byte.eq(s.clock.byte),
+            facts.clock_valid.eq(s.clock.valid),
+            facts.clock_free.eq(s.clock.idle & ~busy),
+            self.gsm_txd.eq(s.gsm.txd),
+            s.gsm.rxd.eq(self.gsm_rxd),
         ]

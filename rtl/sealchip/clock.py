@@ -28,7 +28,7 @@ class CalendarClock(wiring.Component):
     Members
     -------
     tick_s: one-cycle strobe every second. set, source_index, source: see above. valid: the clock is set.
-    hold, index, byte: see above.
+    hold, index, byte: see above. idle: no pass is under way.
 
     Guarantees: `verif/chip/test_clock.py::test_every_second_is_that_of_the_calendar`,
     `test_what_is_no_time_is_refused`, `test_unset_until_set`, `test_no_second_is_lost`.
@@ -42,6 +42,7 @@ class CalendarClock(wiring.Component):
     hold: In(1)
     index: In(3)
     byte: Out(8)
+    idle: Out(1)
 
     def elaborate(self, platform):
         m = Module()
@@ -79,6 +80,7 @@ class CalendarClock(wiring.Component):
 
         with m.FSM(name="state"):
             with m.State("idle"):
+                m.d.comb += self.idle.eq(1)
                 m.d.comb += read.addr.eq(Cat(self.index, bank, ~self.valid))
                 m.d.sync += [step.eq(0), carry.eq(1), wrong.eq(0), setting.eq(asked)]
                 with m.If(asked):

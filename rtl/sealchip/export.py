@@ -21,9 +21,7 @@ def verilog(clock_hz=12_000_000, baud=2400, front_end="comparator", *, gsm=False
     """
     if front_end not in FRONT_ENDS:
         raise ValueError(f"front end {front_end!r}: this chip has {', '.join(FRONT_ENDS)}")
-    if gsm:
-        raise ValueError("this chip has no GSM sequencer: export it without")
-    text = _yosys(rtlil.convert(SealChip(clock_hz, baud), name=name))
+    text = _yosys(rtlil.convert(SealChip(clock_hz, baud, gsm=gsm), name=name))
     # Source references without the place where the package happens to be installed.
     return text.replace(f"{Path(__file__).parent.parent}/", "")
 

@@ -35,7 +35,8 @@ class IdentityLoader(wiring.Component):
     flash: the flash, used only until `ready`.
     ready, valid: see above. baud: index of the baud rate in `BAUD_FEATURE`, slowest first.
     seed: made of the bytes of the seal's address, differs between seals. has_key: the key is not all zero.
-    address, data: read port without the key. secret_address, secret_data: read port for signing.
+    address, data; gsm_address, gsm_data: read ports without the key. secret_address, secret_data: read port
+    for signing.
 
     Guarantees: `verif/chip/test_flash.py::test_identity_from_the_first_slot`,
     `test_identity_from_the_second_slot`, `test_no_identity`, `test_baud_words`, `test_seeds_differ`,
@@ -56,6 +57,8 @@ class IdentityLoader(wiring.Component):
                 "has_key": Out(1),
                 "address": In(range(IDENTITY.size)),
                 "data": Out(8),
+                "gsm_address": In(range(IDENTITY.size)),
+                "gsm_data": Out(8),
                 "secret_address": In(range(IDENTITY.size)),
                 "secret_data": Out(8),
             }
@@ -66,7 +69,7 @@ class IdentityLoader(wiring.Component):
         flash = self.flash
         memory = m.submodules.memory = Memory(shape=8, depth=IDENTITY.size, init=[])
         secret = m.submodules.secret = Memory(shape=8, depth=IDENTITY.size, init=[])
-        write, read = memory.write_port(), memory.read_port()
+        write, read, read_gsm = memory.write_port(), memory.read_port(), memory.read_port()
         write_secret, read_secret = secret.write_port(), secret.read_port()
         start, end = IDENTITY.slice("key").start, IDENTITY.slice("key").stop
         of_key = (flash.index >= start) & (flash.index < end)
@@ -90,6 +93,9 @@ class IdentityLoader(wiring.Component):
             read_secret.en.eq(~write.en),
             read.addr.eq(self.address),
             self.data.eq(read.data),
+            read_gsm.en.eq(~write.en),
+            read_gsm.addr.eq(self.gsm_address),
+            self.gsm_data.eq(read_gsm.data),
             write_secret.addr.eq(flash.index),
             write_secret.data.eq(flash.o),
             write_secret.en.eq(flash.strobe),

@@ -86,18 +86,21 @@ def wave(data, divisor, *, parity=0, stop=1):
     return [bits[int(cycle / divisor)] for cycle in range(round(len(bits) * divisor))]
 
 
-def characters(levels, divisor):
-    """Bytes on a line given cycle by cycle, and the cycle in which each begins; refuses anything not 8E1."""
+def characters(levels, divisor, *, parity=0):
+    """Bytes on a line given cycle by cycle, and the cycle in which each begins; refuses anything not 8E1, or
+    not 8N1 where `parity` is None.
+    """
     found, cycle = [], 0
+    length = divisor * (10 if parity is None else 11)
     while cycle < len(levels):
         if levels[cycle]:
             cycle += 1
             continue
-        bits = levels[cycle : cycle + 11 * divisor]
+        bits = levels[cycle : cycle + length]
         byte = sum(bits[divisor * (1 + n)] << n for n in range(8))
-        assert bits == wave([byte], divisor), f"not 8E1 from cycle {cycle} on"
+        assert bits == wave([byte], divisor, parity=parity), f"no character from cycle {cycle} on"
         found.append((cycle, byte))
-        cycle += 11 * divisor
+        cycle += length
     return found
 
 

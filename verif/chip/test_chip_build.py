@@ -62,8 +62,15 @@ def test_the_exported_chip_has_the_fixed_pins(tmp_path: Path) -> None:
     assert sorted(top[1].replace(",", " ").split()) == sorted(PINS)
 
 
+def test_the_gsm_sequencer_is_left_out_on_request(tmp_path: Path) -> None:
+    for argument, modules in (("--gsm", 1), ("--no-gsm", 0)):
+        assert chip_verilog("-o", tmp_path / "chip.v", argument).returncode == 0
+        text = (tmp_path / "chip.v").read_text()
+        assert len(re.findall(r"^module \\seal_chip\.gsm ", text, re.MULTILINE)) == modules
+
+
 def test_parts_that_the_chip_does_not_have(tmp_path: Path) -> None:
-    for arguments in (["--front-end", "sigma-delta"], ["--gsm"], ["--clock-hz", "1000"]):
+    for arguments in (["--front-end", "sigma-delta"], ["--clock-hz", "1000"]):
         ended = chip_verilog("-o", tmp_path / "chip.v", *arguments)
         assert ended.returncode == 1
         assert ended.stderr.startswith("meterseal: the chip cannot be made so: ")

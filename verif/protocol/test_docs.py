@@ -40,7 +40,7 @@ from meterseal.uplink import relay, user_data
 from meterseal.uplink.codes import Afn, UplinkDi
 from meterseal.uplink.frame import DIR_UP, PRM, Frame, TerminalAddress, point_da
 from meterseal.uplink.terminal import TerminalLink
-from sealchip import bus_access, interface, reporter, slave
+from sealchip import bus_access, gsm_text, interface, reporter, slave
 from sealchip.chip import SealChip
 from sealchip.interface import PROVISIONING, Di, Layout
 
@@ -174,6 +174,25 @@ def chip_times() -> str:
         ("response delay Td as a slave", f"{slave.TD_MS} ms"),
     ]
     return table(("what", "time"), rows)
+
+
+def chip_messages() -> str:
+    rows = [
+        (
+            it.kind.name.lower().replace("_", " "),
+            it.state.name.lower() if it.state else "any other",
+            it.zh,
+            it.en,
+        )
+        for it in gsm_text.PHRASES
+    ]
+    time = "2026-11-22 13:05"
+    opened = gsm_text.PHRASES[0].zh
+    examples = [
+        gsm_text.message("000000000101", opened, time=time),
+        gsm_text.message("000000000101", opened, time=None, age=7, lost=2),
+    ]
+    return table(("kind", "state", "中文", "English"), rows) + "\n" + code_block("\n".join(examples))
 
 
 def manners() -> str:
@@ -314,6 +333,7 @@ GENERATED: dict[str, Callable[[], str]] = {
     "relay": relay_table,
     "chip times": chip_times,
     "theorems": theorems.table,
+    "chip messages": chip_messages,
     "manners": manners,
     "uplink times": uplink_times,
     "alarms": alarm_table,

@@ -35,16 +35,13 @@ def verilog(
     clock_hz: Annotated[int, typer.Option(min=1, help="Frequency of the chip's clock.")] = 12_000_000,
     baud: Annotated[int, typer.Option(min=1, help="Rate until the identity has been read.")] = 2400,
     front_end: Annotated[FrontEnd, typer.Option(help="How the loop is sensed.")] = FrontEnd.COMPARATOR,
-    gsm: Annotated[
-        bool | None, typer.Option("--gsm/--no-gsm", help="With the sequencer for a GSM module.")
-    ] = None,
+    gsm: Annotated[bool, typer.Option("--gsm/--no-gsm", help="With the sequencer for a GSM module.")] = True,
 ) -> None:
     """Export the chip: module `seal_chip`."""
     from meterseal.chip.build import export
     from meterseal.errors import Failure
 
-    parts = {} if gsm is None else {"gsm": gsm}
-    text = export(clock_hz=clock_hz, baud=baud, front_end=front_end.value, **parts)
+    text = export(clock_hz=clock_hz, baud=baud, front_end=front_end.value, gsm=gsm)
     try:
         output.write_text(text)
     except OSError as error:

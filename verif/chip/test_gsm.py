@@ -1,0 +1,250 @@
+"""The GSM dialogue against a module that misbehaves: whole messages or none, and never the end of it."""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+
+import pytest
+from amaranth.hdl import Array, Signal
+from amaranth.hdl import Module as Hdl
+from amaranth.lib import wiring
+from amaranth.lib.memory import Memory
+from chip.gsm_module import Manner, Module, Received
+from chip.support import Bench, characters, examples, simulate, wave
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from sealchip.gsm import GsmNotifier
+from sealchip.gsm_dialogue import GsmDialogue
+from sealchip.gsm_text import PHRASES, message
+from sealchip.interface import IDENTITY, Kind, StateClass
+
+SEAL, PHONE = "000000000101", "+8613800138000"
+#: Clock of eight cycles a bit.
+CLOCK_HZ, BIT = 76_800, 8
+STATES = {1: "开启", 2: "回路电压偏低", 4: "回路电压偏高", 5: "回路响应不符"}
+#: ss mm hh DD MM YY.
+CLOCK, TIME = (0x59, 0x05, 0x13, 0x22, 0x11, 0x26), "2026-11-22 13:05"
+
+
+class Surroundings(wiring.Component):
+    """The dialogue with an identity and a clock."""
+
+    def __init__(self):
+        super().__init__({})
+        self.dialogue = GsmDialogue()
+        self.clock = Signal(48)
+        self.identity = Memory(shape=8, depth=IDENTITY.size, init=[])
+
+    def elaborate(self, platform):
+        m = Hdl()
+        m.submodules.dialogue = self.dialogue
+        m.submodules.identity = self.identity
+        facts, read = self.dialogue.facts, self.identity.read_port()
+        m.d.comb += [read.addr.eq(facts.identity_address), facts.identity_byte.eq(read.data)]
+        m.d.sync += facts.clock_byte.eq(
+            Array(self.clock.word_select(n, 8) for n in range(6))[facts.clock_index]
+        )
+        return m
+
+
+BENCH = Bench(Surroundings)
+#: Cycles between two characters of the module, and of a second while anything is said. What takes longer is
+#: silence, and goes by faster.
+CHARACTER, SECOND, QUIET = 5, 2000, 60
+
+
+#: Seconds without a word after which nothing more comes: longer than every pause of the script.
+IDLE = 190
+
+
+class Day:
+    """One run, until all is quiet: events at their seconds, what the module heard, what the phone showed.
+
+    `at_last` is one event more, when all is quiet for the first time; from then on the module behaves.
+    """
+
+    def __init__(self, module, events, *, at_last=None, phone=PHONE, clock=CLOCK):
+        self.module, self.events, self.at_last = module, deque(events), at_last
+        self.phone, self.clock = phone, clock
+        #: Second of each message on the phone.
+        self.times = []
+
+    def run(self):
+        BENCH.run(self._testbench)
+        return self.module.messages
+
+    async def _testbench(self, ctx):
+        dut = BENCH.dut
+        facts, module = dut.dialogue.facts, self.module
+        identity = bytearray(IDENTITY.size)
+        identity[IDENTITY.slice("seal")] = bytes.fromhex(SEAL)[::-1]
+        identity[IDENTITY.slice("phone")] = self.phone.encode().ljust(16, b"\0")
+        for address, byte in enumerate(identity):
+            ctx.set(dut.identity.data[address], byte)
+        ctx.set(facts.clock_valid, self.clock is not None)
+        ctx.set(facts.clock_free, 1)
+        ctx.set(dut.clock, int.from_bytes(bytes(self.clock or b"\xff" * 6), "little"))
+        ctx.set(dut.dialogue.o.ready, 1)
+        o = dut.dialogue.o
+        now, of_second, quiet, heard = 0, 0, 0, 0
+        while self.events or now - heard < IDLE or self._begin_anew(now):
+            if self.events and self.events[0][0] <= now and of_second == 0:
+                _, kind, state = self.events.popleft()
+                ctx.set(facts.kind, kind)
+                ctx.set(facts.state, state)
+                ctx.set(facts.valid, 1)
+                quiet, heard = 0, now
+            if module.output and of_second % CHARACTER == 0:
+                ctx.set(dut.dialogue.data, module.output.pop(0))
+                ctx.set(dut.dialogue.valid, 1)
+                quiet = 0
+            of_second += 1
+            if of_second >= (SECOND if quiet < QUIET else 0):
+                ctx.set(facts.tick_s, 1)
+                now, of_second = now + 1, 0
+            _, _, valid, payload = await ctx.tick().sample(o.valid, o.payload)
+            quiet += 1
+            for strobe in (facts.valid, dut.dialogue.valid, facts.tick_s):
+                ctx.set(strobe, 0)
+            if valid:
+                quiet, heard, count = 0, now, len(module.messages)
+                module.receive(payload)
+                self.times += [now] * (len(module.messages) - count)
+
+    def _begin_anew(self, now):
+        event, self.at_last = self.at_last, None
+        if event:
+            self.module.manners.clear()
+            self.events.append((now, *event))
+        return event
+
+
+def opened(at=1):
+    return at, Kind.OPENED, StateClass.OPEN
+
+
+def test_a_message_arrives():
+    day = Day(Module(), [opened()])
+    assert day.run() == [Received(PHONE, f"【封印】{SEAL} 于{TIME} 开启")]
+    assert day.module.heard[:-1] == [
+        *("AT", "ATE0", "AT+CMGF=1", 'AT+CSCS="UCS2"', "AT+CSMP=17,167,0,8", "AT+CREG?"),
+        'AT+CMGS="' + PHONE.encode("utf-16-be").hex().upper() + '"',
+    ]
+
+
+@pytest.mark.parametrize("phrase", PHRASES, ids=lambda it: it.en)
+def test_every_phrase(phrase):
+    state = StateClass.OPEN if phrase.state is None else phrase.state
+    day = Day(Module(), [(1, phrase.kind, state)])
+    assert [it.text for it in day.run()] == [message(SEAL, phrase.zh, time=TIME)]
+
+
+@pytest.mark.parametrize("kind", [Kind.LOCKED_OUT, Kind.PROVISIONED, Kind.BOOT])
+def test_what_is_not_told(kind):
+    day = Day(Module(), [(1, kind, StateClass.SEALED)])
+    assert day.run() == []
+    assert day.module.heard == []
+
+
+def test_no_phone_no_message():
+    """Nothing is even said to the module, and nothing counts as lost later."""
+    day = Day(Module(), [opened(at) for at in range(1, 12)], phone="")
+    assert day.run() == []
+    assert day.module.heard == []
+
+
+def test_without_a_clock_the_age_is_told():
+    """Not registered for a while: the event is some minutes old when it is told."""
+    day = Day(Module(unregistered=5), [opened()], clock=None)
+    [received] = day.run()
+    minutes = [day.times[0] // 60 - n for n in (0, 1)]
+    assert received.text in [message(SEAL, "开启", time=None, age=age) for age in minutes]
+    assert day.times[0] > 100
+
+
+def test_silence_ends_in_giving_up():
+    """Eight attempts, then the next event; the message that arrives says how many are missing."""
+    silent = [Manner.DEAF] * 8
+    day = Day(Module(silent), [opened(), (2, Kind.CLOSED, StateClass.SEALED)])
+    assert [it.text for it in day.run()] == [message(SEAL, "闭合", time=TIME, lost=1)]
+
+
+def test_the_newest_are_kept():
+    """One is under way while six more come: the oldest two that wait are dropped and counted."""
+    kinds = [(at, Kind.OPENED, state) for at, state in enumerate((1, 2, 4, 5, 1, 2, 4), start=2)]
+    day = Day(Module([Manner.DEAF]), kinds)
+    expected = [message(SEAL, STATES[state], time=TIME) for state in (1, 5, 1, 2, 4)]
+    expected[0] = message(SEAL, "开启", time=TIME, lost=2)
+    assert [it.text for it in day.run()] == expected
+
+
+@examples(15)
+@given(
+    manners=st.lists(st.sampled_from(Manner), max_size=30),
+    events=st.lists(st.tuples(st.integers(0, 60), st.sampled_from([*STATES])), min_size=1, max_size=7),
+    unregistered=st.integers(0, 2),
+    echoes=st.booleans(),
+)
+# The answer to the text gets lost, for ever: sent eight times, given up, and the next one arrives.
+@example(manners=[*[Manner.WELL] * 7, Manner.SILENT] * 8, events=[(0, 1)], unregistered=0, echoes=False)
+def test_any_module(manners, events, unregistered, echoes):
+    """Whatever the module does: each message on the phone is exactly an event's, they come in order, who is
+    missing is counted, and once the module behaves the next event arrives.
+    """
+    events = sorted(events)
+    module = Module(manners, unregistered, echoes)
+    day = Day(
+        module,
+        [(at, Kind.OPENED, state) for at, state in events],
+        at_last=(Kind.CLOSED, StateClass.SEALED),
+    )
+    *received, last = day.run()
+    lost = [re.search(r",另有([1-9])条短信未送达$", it.text) for it in [*received, last]]
+    lost = [int(it[1]) if it else 0 for it in lost]
+    told = [next(zh for zh in [*STATES.values(), "闭合"] if f" {zh}" in it.text) for it in [*received, last]]
+    assert [*received, last] == [
+        Received(PHONE, message(SEAL, zh, time=TIME, lost=number))
+        for zh, number in zip(told, lost, strict=True)
+    ]
+    assert told.pop() == "闭合"
+    arrived = in_order([STATES[state] for _, state in events], told)
+    assert len(events) - arrived <= sum(lost)
+
+
+def in_order(events, told):
+    """How many of the events `told` has, each one or more times, in their order; refuses any other."""
+    arrived, place = 0, 0
+    for n, phrase in enumerate(told):
+        if n and phrase == told[n - 1] and phrase not in events[place:]:
+            continue
+        place = events.index(phrase, place) + 1
+        arrived += 1
+    return arrived
+
+
+def test_on_the_wire():
+    """Characters are 8N1 at 9600 baud both ways: the first command is whole, its answer brings the second."""
+    dut, levels, answer = GsmNotifier(CLOCK_HZ), [], []
+
+    async def testbench(ctx):
+        ctx.set(dut.facts.identity_byte, ord("1"))  # whatever is asked: there is a phone
+        ctx.set(dut.facts.clock_free, 1)
+        ctx.set(dut.facts.kind, Kind.CLOSED)
+        ctx.set(dut.facts.valid, 1)
+        for cycle in range(2100):
+            ctx.set(dut.facts.tick_s, cycle % 400 == 399)
+            ctx.set(dut.rxd, answer.pop(0) if answer else 1)
+            levels.append(ctx.get(dut.txd))
+            await ctx.tick()
+            ctx.set(dut.facts.valid, 0)
+            if cycle == 900:
+                assert said() == b"\x1b\rAT\r"
+                answer.extend(wave(b"\r\nOK\r\n", BIT, parity=None))
+        assert said() == b"\x1b\rAT\rATE0\r"
+
+    def said():
+        return bytes(byte for _, byte in characters(levels, BIT, parity=None))
+
+    simulate(dut, testbench)

@@ -1,0 +1,305 @@
+"""The parts of the GSM dialogue: what a module says, and the events that wait."""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+
+from amaranth.hdl import Module as Hdl
+from amaranth.hdl import Mux, Signal
+from amaranth.lib import wiring
+from chip.support import Bench, examples
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sealchip.gsm_answers import AnswerReader
+from sealchip.gsm_queue import DEPTH, GsmQueue
+from sealchip.gsm_script import ATTEMPTS, FAILED, SCRIPT, Order, Slot, Token
+from sealchip.gsm_text import AGE_MAX, CHARACTERS_MAX, LOST_MAX, PHRASES, message
+from sealchip.interface import Kind, StateClass
+
+# -- Answers
+
+
+ANSWERS = Bench(AnswerReader)
+NUMBER = "[^OKERCMGS+:, >]"
+LINES = {
+    "OK": Token.OK,
+    r"ERROR|\+CM[SE] ERROR:.*": Token.ERROR,
+    r"\+CMGS:.*": Token.SENT,
+    rf"\+CREG: *{NUMBER}, *[15](,.*)?": Token.REGISTERED,
+}
+SAID = st.sampled_from(
+    (
+        *(
+            "OK",
+            "ERROR",
+            "+CMS ERROR: 500",
+            "+CME ERROR: SIM failure",
+            "+CMGS: 17",
+            "+CREG: 0,1",
+            "+CREG:2, 5",
+        ),
+        *(
+            '+CREG: 1,1,"00C3"',
+            "+CREG: 1",
+            "+CREG: 0,2",
+            "+CREG: 0,10",
+            '+CREG: 5,"00C3","7D42"',
+            "RING",
+            "> ",
+        ),
+        *("ATE0", "AT+CMGS=", "O", "+CM", "ERROR: 1", "+CMS ERROR", "+CMTI: 1,1", "OK "),
+    )
+)
+NOISE = st.text(st.sampled_from("\r\nOKERCMGS+:, >150\x00\xff"), max_size=6)
+
+
+def reference(characters):
+    """What is said, told by regular expressions."""
+    said, line = [], ""
+    for character in characters:
+        if character in "\r\n":
+            said += [token for pattern, token in LINES.items() if re.fullmatch(pattern, line)]
+            line = ""
+        elif character == ">" and not line:
+            said.append(Token.PROMPT)
+        else:
+            line += character
+    return said
+
+
+def read(characters):
+    dut, said = ANSWERS.dut, []
+
+    async def testbench(ctx):
+        for character in characters:
+            ctx.set(dut.data, ord(character or "\0"))
+            ctx.set(dut.error, character is None)
+            ctx.set(dut.valid, 1)
+            for _ in range(4):
+                await ctx.tick()
+                ctx.set(dut.valid, 0)
+                if (token := Token(ctx.get(dut.token))) is not Token.NONE:
+                    said.append(token)
+
+    ANSWERS.run(testbench)
+    return said
+
+
+@examples(60)
+@given(st.lists(st.one_of(SAID, NOISE), max_size=6), st.sampled_from(["\r\n", "\r", "\n"]))
+def test_answers_like_the_reference(lines, end):
+    text = end + end.join(lines) + end
+    assert read(text) == reference(text)
+
+
+@examples(20)
+@given(SAID, st.integers(0, 30))
+def test_a_character_received_badly_makes_a_foreign_line(line, place):
+    """Whatever it was; the next line is read well."""
+    characters = [*line]
+    characters.insert(place % len(characters), None)
+    said = read([*characters, "\r", *"OK\r"])
+    assert said[-1] == Token.OK
+    assert said[:-1] in ([], [Token.PROMPT])
+
+
+# -- Script
+
+
+def test_every_message_fits_one_sms():
+    longest = [message("000000000101", it.zh, time="2026-11-22 13:05", lost=LOST_MAX) for it in PHRASES]
+    assert max(map(len, longest)) <= CHARACTERS_MAX
+    assert all(ord(character) < 0xC000 for text in longest for character in text)
+
+
+def test_ages_stay_below_a_hundred_minutes():
+    """The worst case: all that wait are given up one after another, each attempt failing at its last step."""
+    waits = [word for word in SCRIPT if word >> 12 == 0xC | Order.WAIT]
+    seconds = [word & 0xFF for word in waits]
+    pauses = [word & 0xFF for word in SCRIPT[FAILED:] if word >> 12 == 0xC | Order.WAIT]
+    assert len(pauses) == ATTEMPTS - 1
+    one = ATTEMPTS * (sum(seconds) - sum(pauses)) + sum(pauses)
+    assert (DEPTH + 1) * one <= AGE_MAX * 60
+
+
+# -- Queue
+
+
+class Watched(wiring.Component):
+    """The queue with a clock whose bytes are all `time`, and mean nothing while it is not free."""
+
+    def __init__(self):
+        super().__init__({})
+        self.queue = GsmQueue()
+        self.time = Signal(8)
+
+    def elaborate(self, platform):
+        m = Hdl()
+        m.submodules.queue = queue = self.queue
+        m.d.sync += queue.clock_byte.eq(Mux(queue.clock_free, self.time, 0xEE))
+        return m
+
+
+QUEUE = Bench(Watched)
+TOLD = st.sampled_from([Kind.OPENED, Kind.CLOSED, Kind.FLAPPING, Kind.SEALING_REFUSED])
+EVENT = st.tuples(st.just("event"), TOLD, st.sampled_from([1, 2, 4, 5]))
+STEPS = st.lists(
+    st.one_of(
+        EVENT, st.sampled_from([("take",), ("minute",), ("done",), ("gave_up",), ("hold",), ("release",)])
+    ),
+    max_size=25,
+)
+
+
+class Reference:
+    """What the queue does, one step at a time."""
+
+    def __init__(self):
+        self.waiting, self.late, self.lost, self.told, self.held = deque(), None, 0, 0, False
+
+    def event(self, time, kind, state):
+        number = state if kind == Kind.OPENED else 8 | kind
+        if self.held:
+            self.lost += self.late is not None
+            self.late = number
+        else:
+            self._append(number, time)
+
+    def _append(self, number, time):
+        if len(self.waiting) == DEPTH:
+            self.waiting.popleft()
+            self.lost += 1
+        self.waiting.append([number, time, 0])
+
+    def release(self, time):
+        self.held = False
+        if self.late is not None:
+            self._append(self.late, time)
+            self.late = None
+
+
+@examples(30)
+@given(STEPS, st.booleans())
+def test_queue_like_the_reference(steps, is_set):
+    """Events come out in order with their time and age; the newest stay; what is lost is counted."""
+    dut, model = QUEUE.dut, Reference()
+    queue, current = dut.queue, dut.queue.current
+
+    async def settle(ctx, *strobes):
+        """Time for whatever is to be done; the clock is steady half of the time only."""
+        for cycle in range(90):
+            ctx.set(queue.clock_free, cycle % 40 < 25)
+            await ctx.tick()
+            for strobe in strobes:
+                ctx.set(strobe, 0)
+
+    async def strobe(ctx, signal):
+        ctx.set(signal, 1)
+        await settle(ctx, signal)
+
+    async def event_is(ctx, number, time, age):
+        expected = [number | is_set << 7, *[time] * 5, int(str(min(age, AGE_MAX)), 16)]
+        for slot, byte in zip(Slot, expected, strict=True):
+            ctx.set(current.address, slot)
+            await ctx.tick()
+            assert ctx.get(current.byte) == byte, slot
+
+    async def testbench(ctx):
+        ctx.set(queue.clock_valid, is_set)
+        taken = None
+        for time, (what, *arguments) in enumerate(steps):
+            ctx.set(dut.time, time)
+            if what == "event":
+                ctx.set(queue.kind, arguments[0])
+                ctx.set(queue.state, arguments[1])
+                await strobe(ctx, queue.valid)
+                model.event(time, *arguments)
+            elif what == "minute" and not model.held:
+                for _ in range(60):
+                    ctx.set(queue.tick_s, 1)
+                    await ctx.tick()
+                ctx.set(queue.tick_s, 0)
+                await settle(ctx)
+                for entry in [*model.waiting, *([taken] if taken else [])]:
+                    entry[2] += 1
+            elif what == "take" and model.waiting and not model.held:
+                ctx.set(current.take, 1)
+                await ctx.tick().until(current.taken)
+                ctx.set(current.take, 0)
+                taken = model.waiting.popleft()
+                await settle(ctx)
+                await event_is(ctx, *taken)
+            elif what == "done":
+                await strobe(ctx, current.done)
+                model.lost, model.told = min(model.lost, LOST_MAX) - model.told, 0
+            elif what == "gave_up":
+                await strobe(ctx, current.gave_up)
+                model.lost += 1
+            elif what == "hold":
+                ctx.set(current.hold, 1)
+                model.held = True
+                await strobe(ctx, current.tell)
+                model.told = min(model.lost, LOST_MAX)
+                assert ctx.get(current.lost) == model.told
+            elif what == "release":
+                ctx.set(current.hold, 0)
+                await settle(ctx)
+                model.release(time)
+
+    QUEUE.run(testbench)
+
+
+def test_ages():
+    """Minutes in two decimal digits, 99 at most."""
+    dut = QUEUE.dut
+    queue, seen = dut.queue, []
+
+    async def testbench(ctx):
+        ctx.set(queue.clock_free, 1)
+        ctx.set(queue.kind, Kind.CLOSED)
+        ctx.set(queue.valid, 1)
+        await ctx.tick()
+        ctx.set(queue.valid, 0)
+        ctx.set(queue.current.take, 1)
+        await ctx.tick().until(queue.current.taken)
+        ctx.set(queue.current.take, 0)
+        ctx.set(queue.current.address, Slot.AGE)
+        for _ in range(102):
+            await ctx.tick().repeat(20)
+            seen.append(f"{ctx.get(queue.current.byte):02x}")
+            ctx.set(queue.tick_s, 1)
+            await ctx.tick().repeat(60)
+            ctx.set(queue.tick_s, 0)
+
+    QUEUE.run(testbench)
+    assert seen == [f"{min(minute, AGE_MAX):02}" for minute in range(102)]
+
+
+def test_what_is_told_and_what_is_not():
+    """Every pair of kind and state: whether an event waits."""
+    dut = QUEUE.dut
+    queue, told = dut.queue, set()
+
+    async def testbench(ctx):
+        ctx.set(queue.clock_free, 1)
+        for kind in Kind:
+            for state in StateClass:
+                ctx.set(queue.kind, kind)
+                ctx.set(queue.state, state)
+                ctx.set(queue.valid, 1)
+                await ctx.tick()
+                ctx.set(queue.valid, 0)
+                ctx.set(queue.current.take, 1)
+                for _ in range(60):
+                    if ctx.get(queue.current.taken):
+                        told.add((kind, state))
+                        ctx.set(queue.current.take, 0)
+                    await ctx.tick()
+
+    QUEUE.run(testbench)
+    kinds = {Kind.OPENED, Kind.CLOSED, Kind.FLAPPING, Kind.SEALING_REFUSED}
+    assert told == {(kind, state) for kind in kinds for state in StateClass} | {
+        (Kind.BOOT, state) for state in StateClass if state != StateClass.SEALED
+    }
