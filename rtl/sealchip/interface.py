@@ -219,7 +219,7 @@ VERDICT = Layout(
     Field("seal", 6, "seal address in the record, BCD, low byte first"),
     Field("counter", 4, "event counter in the record"),
     Field("code", 1, "1 = MAC not the seal's, 2 = played again"),
-    Field("digest", 8, "which record: first bytes of SHA-256 over what copies of one event have in common"),
+    Field("digest", 8, "which record: first bytes of SHA-256 over its 38 bytes"),
 )
 
 #: Identity record in flash, two slots; the chip takes the first whose CRC is right.

@@ -263,6 +263,16 @@ def test_the_seals_own_record_that_came_behind_the_forged_one_takes_its_place(da
         assert events.find(conn, SEAL, 3).record == own.record
 
 
+def test_the_seals_own_record_counts_though_the_forged_one_said_the_same(database):
+    enter(database, BOOT, OPENED, replace(CLOSED, record=CLOSED.record[:-8] + b"forgery!"))
+    with database.transaction() as conn:
+        forged = events.find(conn, SEAL, 3)
+    verdict(database, forged)
+    assert codes_of(database) == {OPENING, (Code.SEAL_AUTH_FAIL, 3)}
+    assert [one.outcome for one in enter(database, CLOSED)] == [Outcome.NEW]
+    assert codes_of(database) == {(Code.SEAL_AUTH_FAIL, 3)}
+
+
 def test_a_verdict_before_its_record_counts_too(database):
     enter(database, BOOT, OPENED)
     verdict(database, CLOSED)

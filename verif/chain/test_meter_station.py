@@ -166,6 +166,20 @@ def test_a_verdict_undoes_a_forged_closing(bench: Bench) -> None:
     assert bench.read(COVER) == b"\x01\0\0"
 
 
+def test_every_forged_copy_goes_up_and_is_undone_again(bench: Bench) -> None:
+    """Whoever forges the same closing with another MAC each time closes nothing for good."""
+    bench.report(OPENED)
+    forged = [record(3, Kind.CLOSED, StateClass.SEALED, mac=bytes([n]) * 8) for n in range(1, 5)]
+    for each in forged:
+        bench.report(each)
+        bench.ask(verdict(each))
+        assert ("SEAL_OPEN_UNMATCHED", SEAL, True) in bench.alarms()
+    assert [entry.record for entry in bench.journal()] == [one.encode() for one in (OPENED, *forged)]
+    bench.report(CLOSED)
+    assert bench.journal()[-1].record == CLOSED.encode()
+    assert ("SEAL_OPEN_UNMATCHED", SEAL, False) in bench.alarms()
+
+
 def test_a_verdict_needs_the_password_and_a_meaning(bench: Bench) -> None:
     bench.report(OPENED)
     before = bench.alarms()

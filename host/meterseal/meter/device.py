@@ -173,8 +173,7 @@ class Meter(Handler):
             if not known:
                 journal.bind(conn, self.address, event.seal)
             recorded = ledger.record(conn, event, system)
-            replayed = any(alarm.code is Code.SEAL_REPLAY for alarm in recorded.raised)
-            number = journal.add_entry(conn, self.address, event, replayed=replayed)
+            number = journal.add_entry(conn, self.address, event, _again(event, recorded))
             self._mirror(conn, event, recorded)
             if known and event.seal not in known:
                 self._stranger(conn, event, recorded, system)
@@ -267,3 +266,11 @@ class Meter(Handler):
                 diagnostics.count(conn, "clock_step", f"{self.address} by {by}", at=system, raw=operator)
         self._clock = corrected
         self._trace("clock", meter=self.address, step_s=step / timedelta(seconds=1), by=by)
+
+
+def _again(event: SealEvent, recorded: ledger.Recorded) -> bytes:
+    """Why the journal should have the event even if it has one of the same fact."""
+    if recorded.outcome is Outcome.NEW:
+        # That one was refuted, and this record says the same.
+        return event.record
+    return b"replayed" if any(alarm.code is Code.SEAL_REPLAY for alarm in recorded.raised) else b""

@@ -84,7 +84,7 @@ _journal = Table(
     Column("record", LargeBinary, nullable=False),
     Column("occurred_at", Moment, nullable=False),
     Column("received_at", Moment, nullable=False),
-    # One entry for each event, one more for each copy that contradicts it, and one for its replay.
+    # One entry for each event, and one more for each copy that contradicts it; see `add_entry`.
     UniqueConstraint("address", "seal", "counter", "fact"),
 )
 
@@ -157,11 +157,17 @@ def identity(conn: Connection, address: str, seal: str | None) -> bytes | None:
     return found
 
 
-def add_entry(conn: Connection, address: str, event: SealEvent, *, replayed: bool = False) -> int | None:
+def add_entry(conn: Connection, address: str, event: SealEvent, again: bytes = b"") -> int | None:
     """Write `event` down once; its journal number, or None when this fact was there before.
 
-    With `replayed` it is written down once more, so that those who read the journal hear of it.
+    A fact that was there before is written down once more for each other `again`, so that those who read
+    the journal hear of it.
     """
+    number = _add_entry(conn, address, event, event.fact)
+    return _add_entry(conn, address, event, event.fact + again) if number is None and again else number
+
+
+def _add_entry(conn: Connection, address: str, event: SealEvent, fact: bytes) -> int | None:
     highest = func.coalesce(func.max(_journal.c.number), 0)
     number = select(highest + 1).where(_journal.c.address == address).scalar_subquery()
     row = insert(conn, _journal).values(
@@ -169,7 +175,7 @@ def add_entry(conn: Connection, address: str, event: SealEvent, *, replayed: boo
         number=number,
         seal=event.seal,
         counter=event.counter,
-        fact=event.fact + (b"replayed" if replayed else b""),
+        fact=fact,
         record=event.record,
         occurred_at=event.occurred_at,
         received_at=event.received_at,

@@ -218,9 +218,9 @@ class Book:
         )
         recorded = ledger.record(conn, event, at)
         new = event if recorded.outcome is Outcome.NEW else None
-        # A replay has the fact of the event that it repeats, and goes up all the same.
+        # A replay has the bytes of the report that it repeats, and goes up all the same.
         replayed = any(alarm.code is Code.SEAL_REPLAY for alarm in recorded.raised)
-        key = event.fact + (b"replayed" if replayed else b"")
+        key = event.record + (b"replayed" if replayed else b"")
         return News(new, recorded.raised, recorded.cleared), key
 
     def _unreadable(
