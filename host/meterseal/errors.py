@@ -5,5 +5,5 @@ from __future__ import annotations
 __all__ = ["Failure"]
 
 
-class Failure(Exception):  # noqa: N818 - it is a verdict for the user, not a programming error
+class Failure(Exception):
     """What went wrong and what to do, in one clear sentence; the command ends with exit code 1."""

@@ -45,7 +45,7 @@ _BROADCAST = frozenset({Function.BROADCAST_TIME, Function.FREEZE})
 _NO_REFUSAL = frozenset({Function.BROADCAST_TIME, Function.READ_ADDRESS, Function.WRITE_ADDRESS})
 
 
-class Refusal(Exception):  # noqa: N818 - the protocol's word; it is an answer, not a failure
+class Refusal(Exception):
     """Raised by a handler: the request is answered with this ERR byte. `what` says to people what it was."""
 
     def __init__(self, err: Err, what: str = "") -> None:

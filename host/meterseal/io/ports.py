@@ -31,7 +31,7 @@ CHUNK = 4096
 WRITE_TIMEOUT = 2.0
 
 
-class PortLost(Exception):  # noqa: N818 - an event of the line rather than an error
+class PortLost(Exception):
     """The port went away; open it again."""
 
 

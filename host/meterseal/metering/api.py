@@ -54,10 +54,10 @@ def create_app(
 
     @app.get("/api/alarms")
     def list_alarms(seal: str | None = None, active: bool = False, limit: _Limit = 100) -> dict[str, Any]:
-        """Alarms, the oldest first; `active` leaves out the cleared ones."""
+        """Alarms, the newest first; `active` leaves out the cleared ones."""
         with database.reading() as conn:
             found = alarms.active(conn, seal) if active else alarms.every(conn, seal, limit=limit)
-            return {"alarms": [alarms.document(alarm) for alarm in found]}
+            return {"alarms": [alarms.document(alarm) for alarm in found[::-1][:limit]]}
 
     @app.get("/api/terminals")
     def list_terminals() -> dict[str, Any]:

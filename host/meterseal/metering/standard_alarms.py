@@ -108,7 +108,7 @@ def near(
     return _many(conn, _here(terminal, point) & about & _alarms.c.seal.is_(None))
 
 
-def get(conn: Connection, id: int) -> StandardAlarm:  # noqa: A002 - the column's name
+def get(conn: Connection, id: int) -> StandardAlarm:
     """The alarm with this id."""
     return _many(conn, _alarms.c.id == id)[0]
 
@@ -118,12 +118,12 @@ def waiting(conn: Connection, received_before: datetime) -> list[StandardAlarm]:
     return _many(conn, _alarms.c.settled_at.is_(None) & (_alarms.c.received_at <= received_before))
 
 
-def settle(conn: Connection, id: int, at: datetime) -> None:  # noqa: A002 - the column's name
+def settle(conn: Connection, id: int, at: datetime) -> None:
     """Nothing explains the alarm: it was raised by itself."""
     conn.execute(update(_alarms).where(_alarms.c.id == id).values(settled_at=at))
 
 
-def explain(conn: Connection, id: int, seal: str, counter: int, at: datetime) -> None:  # noqa: A002
+def explain(conn: Connection, id: int, seal: str, counter: int, at: datetime) -> None:
     """This event of a seal explains the alarm."""
     found = {"settled_at": at, "seal": seal, "counter": counter}
     conn.execute(update(_alarms).where(_alarms.c.id == id).values(found))

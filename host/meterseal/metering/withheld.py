@@ -89,6 +89,6 @@ def waiting(conn: Connection) -> list[Withheld]:
     return [Withheld(**row._mapping) for row in rows]
 
 
-def taken(conn: Connection, id: int, at: datetime) -> None:  # noqa: A002 - the column's name
+def taken(conn: Connection, id: int, at: datetime) -> None:
     """The report is proved now, and its record an event."""
     conn.execute(update(_withheld).where(_withheld.c.id == id).values(taken_at=at))

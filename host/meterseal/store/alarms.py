@@ -142,7 +142,7 @@ def reactivate(conn: Connection, alarm: Alarm, at: datetime) -> Alarm:
     return _one(conn, this)
 
 
-def acknowledge(conn: Connection, id: int, at: datetime, who: str) -> bool:  # noqa: A002
+def acknowledge(conn: Connection, id: int, at: datetime, who: str) -> bool:
     """Note who has seen the alarm first; False when somebody had before, or there is no such alarm."""
     first = (_alarms.c.id == id) & _alarms.c.acknowledged_at.is_(None)
     change = update(_alarms).where(first).values(acknowledged_at=at, acknowledged_by=who)

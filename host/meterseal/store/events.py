@@ -125,7 +125,7 @@ class SealEvent:
         received_at: datetime | None = None,
         terminal: str | None = None,
         stored_at: datetime | None = None,
-        id: int | None = None,  # noqa: A002 - the column's name
+        id: int | None = None,
     ) -> SealEvent:
         """The event that a 38-byte seal record tells; `LayoutError` when the record cannot be read."""
         said = SealRecord.decode(record)
@@ -245,7 +245,7 @@ def newest(conn: Connection, seal: str, n: int = 0) -> SealEvent | None:
     return _one(conn, _of(seal).order_by(_events.c.counter.desc()).offset(n).limit(1))
 
 
-def after(conn: Connection, id: int, limit: int = 100) -> list[SealEvent]:  # noqa: A002
+def after(conn: Connection, id: int, limit: int = 100) -> list[SealEvent]:
     """Events stored after the one with `id`, in the order of storing."""
     return _many(conn, select(_events).where(_events.c.id > id).order_by(_events.c.id).limit(limit))
 

@@ -82,12 +82,12 @@ def next_at(conn: Connection, topic: str) -> datetime | None:
     return earliest
 
 
-def done(conn: Connection, id: int, at: datetime) -> None:  # noqa: A002
+def done(conn: Connection, id: int, at: datetime) -> None:
     """Delivered."""
     conn.execute(update(_outbox).where((_outbox.c.id == id) & _open).values(done_at=at, last_error=None))
 
 
-def failed(conn: Connection, id: int, not_before: datetime, error: str) -> None:  # noqa: A002
+def failed(conn: Connection, id: int, not_before: datetime, error: str) -> None:
     """Not delivered this time; to be tried again from `not_before` on."""
     change = {"attempts": _outbox.c.attempts + 1, "not_before": not_before, "last_error": error[:200]}
     conn.execute(update(_outbox).where((_outbox.c.id == id) & _open).values(change))

@@ -65,7 +65,7 @@ class Message:
         return bytes([self.afn]) + self.da + self.di.to_bytes(4, "little") + self.content
 
     @classmethod
-    def decode(cls, raw: bytes, id: int) -> Message:  # noqa: A002 - the outbox's word
+    def decode(cls, raw: bytes, id: int) -> Message:
         """The message in the outbox."""
         return cls(raw[0], raw[1:3], int.from_bytes(raw[3:7], "little"), raw[7:], id)
 
@@ -186,20 +186,20 @@ class Book:
         messages = (Message.decode(item.body, item.id) for item in items)
         return [message for message in messages if message.afn == Afn.ALARM]
 
-    def delivered(self, id: int) -> None:  # noqa: A002
+    def delivered(self, id: int) -> None:
         """The master station has stored the message."""
         with self._database.transaction() as conn:
             outbox.done(conn, id, self._clock.now())
 
-    def unconfirmed(self, id: int) -> None:  # noqa: A002
+    def unconfirmed(self, id: int) -> None:
         """Nobody confirmed the message: it may go up again at once."""
         self._failed(id, timedelta(), "not confirmed")
 
-    def refused(self, id: int) -> None:  # noqa: A002
+    def refused(self, id: int) -> None:
         """The master station denied the message: it is kept, and offered again much later."""
         self._failed(id, REFUSED_PAUSE, "denied by the master station")
 
-    def _failed(self, id: int, pause: timedelta, reason: str) -> None:  # noqa: A002
+    def _failed(self, id: int, pause: timedelta, reason: str) -> None:
         with self._database.transaction() as conn:
             outbox.failed(conn, id, self._clock.now() + pause, reason)
 

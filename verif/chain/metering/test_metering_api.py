@@ -92,6 +92,11 @@ def test_lists(metering, connect, make):
     assert [one["counter"] for one in get(metering, "/api/events?after=1")["events"]] == [2]
     assert get(metering, "/api/events?seal=000000000999") == {"events": []}
     assert httpx.get(f"{metering.http}/api/events?seal=x").status_code == 422
+    for query in ("", "?active=true"):
+        told = get(metering, f"/api/alarms{query}")["alarms"]
+        assert len(told) == 2
+        assert [alarm["id"] for alarm in told] == sorted((alarm["id"] for alarm in told), reverse=True)
+        assert get(metering, f"/api/alarms{query or '?'}&limit=1")["alarms"] == told[:1]
     active = get(metering, f"/api/alarms?active=true&seal={make.seal}")["alarms"]
     assert [(one["code"], one["severity"], one["active"]) for one in active] == [
         ("SEAL_OPEN_UNMATCHED", "critical", True)
