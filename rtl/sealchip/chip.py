@@ -9,6 +9,7 @@ from .bus_access import BusAccess
 from .clock import CalendarClock
 from .deframer import Deframer
 from .diagnostics import DiagnosticsSource
+from .driver_watchdog import DriverWatchdog
 from .event_log import EventLog, LogCommand
 from .framer import Framer
 from .front_end import ComparatorFrontEnd
@@ -44,7 +45,8 @@ class SealChip(wiring.Component):
 
     Members: the pins of `docs/architecture.md`. `rs485_ro`, `loop_cmp` and `flash_cipo` may be asynchronous.
 
-    Guarantees: `verif/chip/test_chip.py`.
+    Guarantees: `verif/chip/test_chip_report.py`, `verif/chip/test_chip_power.py`,
+    `verif/chip/test_chip_slave.py`, `verif/chip/test_chip_bus.py`, `verif/chip/test_chip_signing.py`.
     """
 
     def __init__(self, clock_hz, baud=2400, flash_base=0, *, gsm=False):
@@ -78,6 +80,7 @@ class SealChip(wiring.Component):
         m.submodules.identity = IdentityLoader(self._baud, self._flash_base)
         m.submodules.log = EventLog(self._flash_base)
         m.submodules.pair = Transceiver(max(self._divisors))
+        m.submodules.watchdog = DriverWatchdog()
         m.submodules.deframer = Deframer()
         m.submodules.access = BusAccess()
         m.submodules.signer = Signer()
@@ -145,7 +148,11 @@ class SealChip(wiring.Component):
             s.pair.divisor.eq(Array(self._divisors)[s.identity.baud]),
             s.pair.ro.eq(ro),
             self.rs485_di.eq(s.pair.di),
-            self.rs485_de.eq(s.pair.de),
+            s.watchdog.rate.eq(s.identity.baud),
+            s.watchdog.tick_ms.eq(s.time.tick_ms),
+            s.watchdog.wanted.eq(s.pair.de),
+            s.watchdog.busy.eq(s.framer.busy),
+            self.rs485_de.eq(s.watchdog.de),
             s.deframer.valid.eq(s.pair.valid),
             s.deframer.data.eq(s.pair.data),
             s.deframer.error.eq(s.pair.error),
@@ -158,8 +165,9 @@ class SealChip(wiring.Component):
             s.access.head.eq(s.deframer.head),
             s.access.sent.eq(s.pair.done),
             s.access.expects.eq(~s.slave.busy),
+            s.access.broken.eq(s.pair.broken),
             s.access.draw.eq(s.reporter.draw),
-            s.framer.abort.eq(s.pair.collision),
+            s.framer.abort.eq(s.pair.broken | s.watchdog.expired),
         ]
 
     def _share_identity(self, m, s):
@@ -230,12 +238,14 @@ class SealChip(wiring.Component):
         enable = s.identity.valid & s.log.ready
         m.d.comb += [
             s.slave.enable.eq(enable),
-            s.slave.frame.eq(s.deframer.frame),
+            # What is on the wire while the reporter speaks is nobody's request.
+            s.slave.frame.eq(s.deframer.frame & ~s.reporter.speaking),
             s.slave.head.eq(s.deframer.head),
             s.slave.quiet_ms.eq(s.access.quiet_ms),
-            s.slave.sent.eq(s.pair.done | s.pair.collision),
+            s.slave.sent.eq(s.pair.done | s.pair.broken),
             s.reporter.enable.eq(enable),
             s.reporter.pending.eq(s.log.pending),
+            s.reporter.offered.eq(s.log.i.valid),
             s.reporter.arrived.eq(s.log.i.valid & s.log.i.ready),
             s.reporter.frame.eq(s.deframer.frame),
             s.reporter.head.eq(s.deframer.head),
@@ -243,7 +253,8 @@ class SealChip(wiring.Component):
             s.reporter.free.eq(s.access.free),
             s.reporter.slave_busy.eq(s.slave.busy),
             s.reporter.sent.eq(s.pair.done),
-            s.reporter.collided.eq(s.pair.collision),
+            s.reporter.broken.eq(s.pair.broken),
+            s.framer.wait.eq(s.reporter.unready & s.reporter.speaking),
             s.framer.start.eq(s.slave.send | s.reporter.send),
             s.framer.message.eq(Mux(s.slave.busy, s.slave.message, s.reporter.message)),
             s.framer.function.eq(s.deframer.head.control),
@@ -258,7 +269,7 @@ class SealChip(wiring.Component):
             s.lamps.state.eq(s.loop.state),
             s.lamps.exchanged.eq(s.reporter.exchanged),
             s.lamps.pending.eq(s.loop.unlogged | s.log.pending),
-            s.lamps.failed.eq(s.reporter.failed),
+            s.lamps.failed.eq(s.reporter.failed | s.access.stuck),
             self.led_green.eq(s.lamps.green),
             self.led_red.eq(s.lamps.red),
         ]

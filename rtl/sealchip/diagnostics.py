@@ -22,7 +22,7 @@ class DiagnosticsSource(wiring.Component):
     clock_index, clock: byte of the calendar clock, one cycle later.
 
     Guarantees: `verif/chip/test_diagnostics.py::test_values_of_the_start`,
-    `test_least_and_greatest_since_power_up`; the whole in `verif/chip/test_chip.py::test_reads`.
+    `test_least_and_greatest_since_power_up`; the whole in `verif/chip/test_chip_slave.py::test_reads`.
     """
 
     start: In(1)

@@ -19,13 +19,13 @@ class Framer(wiring.Component):
     """Sends one message as a frame: preamble, head, scrambled data, checksum, end.
 
     *Timing:* `start` is a strobe while `busy` is 0; `message`, `function`, `di` and `error` must hold. Bytes
-    come at most 2 cycles after the last was taken, less than a bit, so the frame has no gaps.
+    come at most 2 cycles after the last was taken, less than a bit, so the frame has no gaps but for `wait`.
     *Errors:* `abort` drops the rest of the frame.
 
     Members
     -------
     start, message, busy: see above. function, di: of the request that is answered. error: ERR byte.
-    abort: collision. o: to the transceiver.
+    wait: the bytes of the body are not there yet. abort: the frame is given up. o: to the transceiver.
     index, record, diagnostics: body bytes by index, valid in the cycle after it changes.
     address, byte: the identity's read port.
 
@@ -39,6 +39,7 @@ class Framer(wiring.Component):
     function: In(5)
     di: In(32)
     error: In(8)
+    wait: In(1)
     abort: In(1)
     o: Out(stream.Signature(FrameByte))
     index: Out(6)
@@ -73,10 +74,10 @@ class Framer(wiring.Component):
         advance = Signal()
         plain = Signal(8)  # the byte before scrambling
         content = Signal(8)
-        scrambled = Signal()
+        scrambled, in_body = Signal(), Signal()
         whose = Mux(to_meter, IDENTITY.offsets["meter"], IDENTITY.offsets["seal"])
         m.d.comb += [
-            self.o.valid.eq(self.busy & fetched),
+            self.o.valid.eq(self.busy & fetched & ~(in_body & self.wait)),
             self.o.payload.data.eq(Mux(scrambled, plain + SCRAMBLE, plain)),
             advance.eq(self.o.valid & self.o.ready),
             self.address.eq(whose + self.index),
@@ -142,7 +143,7 @@ class Framer(wiring.Component):
                 scrambled.eq(fsm.ongoing("di") | fsm.ongoing("authority") | fsm.ongoing("body")),
                 self.o.payload.last.eq(fsm.ongoing("end")),
             ]
-            in_body = fsm.ongoing("body")
+            m.d.comb += in_body.eq(fsm.ongoing("body"))
 
         with m.If(in_body):
             m.d.comb += self.address.eq(offset + self.index)

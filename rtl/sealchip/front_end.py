@@ -24,7 +24,7 @@ class ComparatorFrontEnd(wiring.Component):
     cmp: the comparator's pin, asynchronous. drive: voltage on the first electrode plate, always on.
     class_: class of the present measurement. millivolts: `LOOP_NOT_MEASURED`.
 
-    Guarantees: `verif/chip/test_chip.py::test_opening_and_closing_are_reported`.
+    Guarantees: `verif/chip/test_chip_report.py::test_opening_and_closing_are_reported`.
     """
 
     cmp: In(1)

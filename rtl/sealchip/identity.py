@@ -41,7 +41,7 @@ class IdentityLoader(wiring.Component):
     Guarantees: `verif/chip/test_flash.py::test_identity_from_the_first_slot`,
     `test_identity_from_the_second_slot`, `test_no_identity`, `test_baud_words`, `test_seeds_differ`,
     `test_the_key_is_behind_its_own_port_alone`;
-    the lamp in `verif/chip/test_chip.py::test_unreadable_identity_is_red`.
+    the lamp in `verif/chip/test_chip_power.py::test_unreadable_identity_is_red`.
     """
 
     def __init__(self, default_baud, flash_base=0):

@@ -33,7 +33,7 @@ class LoopMonitor(wiring.Component):
     unlogged: a change of `state`, from its very first cycle on, has not been taken from `o` yet.
 
     Guarantees: `verif/chip/test_loop.py::test_loop_monitor`, `test_nothing_is_lost_while_the_log_is_stalled`,
-    `test_a_full_queue_tells_the_state_as_it_is_then`; the whole in `verif/chip/test_chip.py`; proofs:
+    `test_a_full_queue_tells_the_state_as_it_is_then`; the whole in `verif/chip/test_chip_report.py`; proofs:
     `verif/formal/loop.py::every_change_is_one_event`, `verif/formal/loop.py::no_change_is_forgotten`,
     `verif/formal/loop.py::events_wait_until_taken`.
     """

@@ -60,7 +60,8 @@ class RecordSource(wiring.Component):
     wants_identity says when.
 
     Guarantees: `verif/chip/test_signer.py::test_records_like_the_reference`, `test_age_of_a_record`; the
-    whole in `verif/chip/test_chip.py::test_age`, `test_event_from_before_power_loss`.
+    whole in `verif/chip/test_chip_report.py::test_age`,
+    `verif/chip/test_chip_power.py::test_event_from_before_power_loss`.
     """
 
     start: In(1)

@@ -27,68 +27,102 @@ class Reporter(wiring.Component):
     record that waits for the pair is fetched again every second. A new event ends a back-off: the meter
     hears of it at once.
 
-    *Guarantee:* an entry is acknowledged in the log only by a normal answer (94H, no data) of exactly the
-    meter's address, after a report that was sent whole, before anything else was heard.
+    *Timing:* where the pair is free and nothing else waits, the frame of a new event begins while the log
+    still writes it: the record is wanted only 26 characters later. When it is not there by then the frame
+    ends there and is sent anew, once, as any other.
+
+    *Guarantees:* an entry is acknowledged in the log only by a normal answer (94H, no data) of exactly the
+    meter's address, after a report that was sent whole, before anything else was heard; and a report of a
+    record is sent whole only with the record that the log gave for that entry.
 
     Members
     -------
-    enable: identity valid, log restored. pending: there are unacknowledged events. arrived: strobe, a new
-    event was logged. frame, head, tick_ms, free: the pair. draw: new slot.
-    slave_busy: the slave holds log and framer. log_*: the log; what it has found is a record ready to send.
-    send, message: to the framer.
-    sent, collided: how the frame ended. exchanged: a report was acknowledged in this power-up.
-    failed: the last report was not acknowledged in time.
+    enable: identity valid, log restored. offered: an event waits for the log, or is being written.
+    arrived: strobe, an event was logged. pending: there are unacknowledged events.
+    frame, head, tick_ms, free: the pair. draw: new slot.
+    slave_busy: the slave holds log and framer. speaking: the framer is the reporter's, the slave must not
+    begin. log_*: the log; what it has found is a record ready to send.
+    send, message: to the framer. unready: the record is not there yet.
+    sent, broken: how the frame ended. exchanged: a report was acknowledged in this power-up.
+    failed: the last report was not acknowledged in time. baud_fallback: strobe, not even at the longest
+    back-off: what has been changed about the pair since power-up may be why.
 
-    Delivery in tests: `verif/chip/test_chip.py::test_report_until_acknowledged`, `test_many_seals`;
-    proof of the guarantee: `verif/formal/bus.py::acknowledged_only_what_arrived`.
+    Delivery in tests: `verif/chip/test_chip_report.py::test_report_until_acknowledged`,
+    `verif/chip/test_chip_bus.py::test_many_seals`; proofs:
+    `verif/formal/bus.py::acknowledged_only_what_arrived`, `verif/formal/bus.py::one_speaker_in_the_chip`.
     """
 
     enable: In(1)
-    pending: In(1)
+    offered: In(1)
     arrived: In(1)
+    pending: In(1)
     frame: In(1)
     head: In(FrameHead)
     tick_ms: In(1)
     free: In(1)
     draw: Out(1)
     slave_busy: In(1)
+    speaking: Out(1)
     log_start: Out(1)
     log_command: Out(LogCommand)
     log_done: In(1)
     log_found: In(1)
     send: Out(1)
     message: Out(Message)
+    unready: Out(1)
     sent: In(1)
-    collided: In(1)
+    broken: In(1)
     exchanged: Out(1)
     failed: Out(1)
+    baud_fallback: Out(1)
 
     def elaborate(self, platform):
         m = Module()
         introduced = Signal()  # the meter knows the seal's asset number
         attempts = Signal(range(BACKOFF_STEPS + 1))
         wait = Signal(range(BACKOFF_MS << BACKOFF_STEPS))
+        held = Signal()  # the record of the oldest entry is ready to send
+        tried = Signal()  # a frame has begun ahead of the event that is offered
         introducing = self.message == Message.REPORT_IDENTITY
         acknowledged = (
             self.frame & self.head.meter & (self.head.control == ACKNOWLEDGED) & (self.head.length == 0)
         )
+        m.d.comb += self.unready.eq(~held & ~introducing)
 
         with m.If(self.tick_ms & (wait != 0)):
             m.d.sync += wait.eq(wait - 1)
+        with m.If(self.arrived):
+            m.d.sync += tried.eq(0)
 
-        with m.FSM(name="state"):
+        def fetch():
+            m.d.comb += [self.log_start.eq(1), self.log_command.eq(LogCommand.FETCH_OLDEST)]
+            with m.If(self.log_done):
+                m.d.sync += held.eq(self.log_found)
+
+        with m.FSM(name="state") as fsm:
+            m.d.comb += self.speaking.eq(
+                fsm.ongoing("send") | fsm.ongoing("sending") | fsm.ongoing("fetch for it")
+            )
+            # What the first slot is drawn from is known only with the identity.
+            with m.State("off"):
+                m.d.comb += self.draw.eq(self.enable)
+                with m.If(self.enable):
+                    m.next = "idle"
             with m.State("idle"):
-                m.d.comb += self.draw.eq(1)
-                m.d.sync += wait.eq(FRESH_MS)
+                m.d.sync += [wait.eq(FRESH_MS), held.eq(0)]
                 with m.If(self.enable & ~self.slave_busy):
                     with m.If(self.pending):
                         m.d.sync += self.message.eq(Message.REPORT_RECORD)
                         m.next = "fetch"
+                    with m.Elif(self.offered & ~tried):
+                        with m.If(self.free):
+                            m.d.sync += [self.message.eq(Message.REPORT_RECORD), tried.eq(1)]
+                            m.next = "send"
                     with m.Elif(self.exchanged & ~introduced):
                         m.d.sync += self.message.eq(Message.REPORT_IDENTITY)
                         m.next = "contend"
             with m.State("fetch"):
-                m.d.comb += [self.log_start.eq(1), self.log_command.eq(LogCommand.FETCH_OLDEST)]
+                fetch()
                 with m.If(self.log_done):
                     m.next = "idle"
                     with m.If(self.log_found):
@@ -103,25 +137,39 @@ class Reporter(wiring.Component):
                 m.d.comb += self.send.eq(1)
                 m.next = "sending"
             with m.State("sending"):
-                with m.If(self.collided):
-                    m.next = "collided"
+                with m.If(self.broken):
+                    m.d.comb += self.draw.eq(1)
+                    m.next = "contend"
+                    with m.If(self.unready):
+                        m.next = "idle"
                 with m.Elif(self.sent):
                     m.d.sync += wait.eq(ANSWER_MS)
                     m.next = "await"
-            with m.State("collided"):
-                m.d.comb += self.draw.eq(1)
-                m.next = "contend"
+                with m.Elif(self.unready & self.pending):
+                    m.next = "fetch for it"
+            # Nothing but the event for which the frame has begun can be the oldest.
+            with m.State("fetch for it"):
+                fetch()
+                with m.If(self.broken):
+                    m.d.comb += self.draw.eq(1)
+                    m.next = "fetch"
+                with m.Elif(self.log_done):
+                    m.next = "sending"
             with m.State("await"):
                 with m.If(acknowledged):
+                    m.d.comb += self.draw.eq(1)
                     m.d.sync += [self.failed.eq(0), attempts.eq(0), self.exchanged.eq(1)]
                     m.next = "acknowledge"
                     with m.If(introducing):
                         m.d.sync += introduced.eq(1)
                         m.next = "idle"
                 with m.Elif(self.frame | (wait == 0)):
+                    m.d.comb += self.draw.eq(1)
                     m.d.sync += [self.failed.eq(1), wait.eq(BACKOFF_MS << attempts)]
                     with m.If(attempts != BACKOFF_STEPS):
                         m.d.sync += attempts.eq(attempts + 1)
+                    with m.Else():
+                        m.d.comb += self.baud_fallback.eq(1)
                     m.next = "back-off"
             with m.State("acknowledge"):
                 m.d.comb += [self.log_start.eq(1), self.log_command.eq(LogCommand.ACKNOWLEDGE)]

@@ -38,7 +38,8 @@ class Slave(wiring.Component):
     busy: answering. log_*: the log, held from `busy` on. send, message, error: to the framer.
     sent: the framer's frame is out (or given up). challenged, challenge: a challenge came, and the last one.
 
-    Guarantees: `verif/chip/test_chip.py::test_reads`, `test_silence`, `test_challenge`.
+    Guarantees: `verif/chip/test_chip_slave.py::test_reads`, `test_silence`,
+    `verif/chip/test_chip_signing.py::test_challenge`.
     """
 
     enable: In(1)

@@ -74,7 +74,8 @@ class SpiFlash(wiring.Component):
     bus: operations. tick_ms: strobe every millisecond. sck, cs_n, copi, cipo: the pins.
 
     Guarantees: `verif/chip/test_flash.py::test_spi_flash`, `test_spi_flash_programs`,
-    `test_spi_flash_erases`, `test_every_clock_deselects_for_100_ns`; the whole in `verif/chip/test_chip.py`.
+    `test_spi_flash_erases`, `test_every_clock_deselects_for_100_ns`;
+    the whole in `verif/chip/test_chip_power.py`.
     """
 
     def __init__(self, clock_hz):

@@ -20,12 +20,12 @@ class FrameByte(data.Struct):
 class Transceiver(wiring.Component):
     """Sends whole frames with the driver enabled, receives everything else.
 
-    *Timing:* the driver is enabled one bit before the first start bit and released at the end of the last
-    stop bit. Bytes of one frame must be offered without a gap longer than the frame's end: the driver
-    stays on, line idle, until `last` has been sent.
-    *Errors:* while sending, the pair is compared with what is sent in the middle of each bit; where they
-    differ somebody else drives too: `collision` strobes, the driver is released in the next cycle and the
-    rest of the frame must be withdrawn by the sender. Received characters are muted while sending.
+    *Timing:* the driver is enabled half a bit before the first start bit and released at the end of the last
+    stop bit. Each byte of a frame must be offered by the end of the one before.
+    *Errors:* a frame is given up, `broken` strobes, the driver is released in the next cycle and the rest of
+    the frame must be withdrawn by the sender: when the pair, compared with what is sent in the middle of
+    each bit, differs, as somebody else drives too; and when there is no next byte. Received characters are
+    muted while sending.
 
     Parameters
     ----------
@@ -35,10 +35,11 @@ class Transceiver(wiring.Component):
     -------
     i: bytes of frames to send. divisor: clock cycles of one bit.
     ro: receiver output, synchronised. di, de: driver input and enable.
-    valid, data, error: received characters. collision: see above. done: strobe, a frame was sent whole.
+    valid, data, error: received characters. broken: see above. done: strobe, a frame was sent whole.
 
     Guarantees: `verif/chip/test_uart.py::test_transceiver`, `test_collision_releases_the_driver`,
-    `test_receives_right_after_sending`, `test_nothing_is_heard_while_driving`; proofs:
+    `test_a_frame_without_its_next_byte_is_given_up`, `test_receives_right_after_sending`,
+    `test_nothing_is_heard_while_driving`; proofs:
     `verif/formal/transceiver.py::driver_is_on_for_each_frame_exactly`,
     `verif/formal/transceiver.py::never_drives_after_a_collision`,
     `verif/formal/transceiver.py::only_others_are_heard`.
@@ -56,7 +57,7 @@ class Transceiver(wiring.Component):
                 "valid": Out(1),
                 "data": Out(8),
                 "error": Out(1),
-                "collision": Out(1),
+                "broken": Out(1),
                 "done": Out(1),
             }
         )
@@ -69,27 +70,28 @@ class Transceiver(wiring.Component):
         # A character that began while the driver was on is not the others': it stays muted to its end.
         muted = Signal()
         clash = tx.sample & (self.ro != tx.o)
+        missing = tx.i.ready & ~self.i.valid
 
         m.d.comb += [
             tx.divisor.eq(self.divisor),
             rx.divisor.eq(self.divisor),
-            rx.i.eq(self.ro | self.de),
+            rx.i.eq(self.ro),
             self.di.eq(tx.o),
             self.valid.eq(rx.valid & ~muted & ~self.de),
             self.data.eq(rx.data),
             self.error.eq(rx.error),
             tx.i.payload.eq(self.i.payload.data),
-            tx.abort.eq(self.collision),
+            tx.abort.eq(self.broken),
         ]
         with m.If(self.de):
-            m.d.sync += muted.eq(rx.busy)
+            m.d.sync += muted.eq(rx.busy | ~self.ro)
         with m.Elif(~rx.busy):
             m.d.sync += muted.eq(0)
 
         with m.FSM(name="driver") as fsm:
             m.d.comb += self.de.eq(~fsm.ongoing("off"))
             with m.State("off"):
-                m.d.sync += lead.eq(self.divisor)
+                m.d.sync += lead.eq(self.divisor >> 1)
                 with m.If(self.i.valid):
                     m.next = "lead"
             with m.State("lead"):
@@ -100,14 +102,14 @@ class Transceiver(wiring.Component):
                 m.d.comb += [
                     tx.i.valid.eq(self.i.valid),
                     self.i.ready.eq(tx.i.ready),
-                    self.collision.eq(clash),
+                    self.broken.eq(clash | missing),
                 ]
                 with m.If(self.i.valid & self.i.ready & self.i.payload.last):
                     m.next = "tail"
-                with m.If(clash):
+                with m.If(self.broken):
                     m.next = "off"
             with m.State("tail"):
-                m.d.comb += self.collision.eq(clash)
+                m.d.comb += self.broken.eq(clash)
                 with m.If(clash):
                     m.next = "off"
                 # The cycle that would take another byte is the last one of the stop bit.

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from sealchip.bus_access import BusAccess
 
 #: ms, as DL/T 645-2007 has it: a slave answers within 500 ms; here with a margin.
-ANSWER, LEAST_GAP, SLOT, SLOTS = 520, 4, 4, 32
+ANSWER, LEAST_GAP, AFTER_CRASH, SLOT, SLOTS = 520, 4, 20, 2, 32
 LATEST = LEAST_GAP + (SLOTS - 1) * SLOT
+STUCK = 64
 
 REQUESTS = {"read": (0x11, 0), "write": (0x14, 0), "read address": (0x13, 0), "nobody's time": (0x08, 0)}
 ENDINGS = {"answer": (0x91, 0), "acknowledgement": (0x94, 0), "refusal": (0xD1, 0), "broadcast": (0x08, 1)}
@@ -48,9 +49,24 @@ async def speak(ctx, dut, expects):
     ctx.set(dut.de, 0)
 
 
+async def give_up(ctx, dut, *, low=3):
+    """An own frame that ends in a collision, the line still low for some cycles."""
+    ctx.set(dut.de, 1)
+    ctx.set(dut.ro, 0)
+    await ctx.tick().repeat(3)
+    ctx.set(dut.broken, 1)
+    await ctx.tick()
+    ctx.set(dut.broken, 0)
+    ctx.set(dut.de, 0)
+    await ctx.tick().repeat(low)
+    ctx.set(dut.ro, 1)
+
+
 async def draw(ctx, dut, cycles=1):
-    ctx.set(dut.draw, 1)
+    """Draw once, after some cycles."""
     await ctx.tick().repeat(cycles)
+    ctx.set(dut.draw, 1)
+    await ctx.tick()
     ctx.set(dut.draw, 0)
 
 
@@ -68,7 +84,10 @@ async def wait(ctx, dut):
 
 @pytest.mark.parametrize("before", ["reset", "noise", "own report", *REQUESTS])
 def test_silent_while_an_answer_is_due(before):
-    """A request heard, an own report sent, anything not understood: no word for 520 ms and the slot."""
+    """A request heard, an own report sent, anything not understood: no word for 520 ms and the slot.
+
+    The slot runs down only while the pair is free, and is not needed again.
+    """
 
     async def testbench(ctx):
         dut = ACCESS.dut
@@ -84,9 +103,9 @@ def test_silent_while_an_answer_is_due(before):
             await ctx.tick()
             ctx.set(dut.ro, 1)
         silence = await wait(ctx, dut)
-        assert ANSWER + LEAST_GAP <= silence <= ANSWER + LATEST
+        assert ANSWER <= silence <= ANSWER + LATEST - LEAST_GAP
         await hear(ctx, dut, 0x91, 0)
-        assert await wait(ctx, dut) == silence - ANSWER, "the slot stays until a new one is drawn"
+        assert await wait(ctx, dut) == LEAST_GAP, "the slot has run down"
 
     ACCESS.run(testbench)
 
@@ -123,7 +142,82 @@ def test_any_level_restarts_the_silence(quiet, own):
             await ctx.tick()
             ctx.set(dut.de if own else dut.ro, not own)
         first = await wait(ctx, dut)
-        assert (first >= ANSWER + LEAST_GAP) == bool(quiet)
+        assert (first >= ANSWER) == bool(quiet)
+
+    ACCESS.run(testbench)
+
+
+@examples(10)
+@given(drawn=st.integers(1, 300), gaps=st.lists(st.integers(0, 40), max_size=4))
+def test_a_slot_is_counted_down_over_several_gaps(drawn, gaps):
+    """Who was not first goes on where it was: all gaps together are the slot."""
+
+    async def testbench(ctx):
+        dut = ACCESS.dut
+        await draw(ctx, dut, drawn)
+        slot = 0
+        for gap in gaps:
+            await hear(ctx, dut, 0x91, 0)
+            ctx.set(dut.tick_ms, 1)
+            for _ in range(LEAST_GAP + gap):
+                if ctx.get(dut.free):
+                    return
+                await ctx.tick()
+            ctx.set(dut.tick_ms, 0)
+            slot += gap
+        await hear(ctx, dut, 0x91, 0)
+        slot += await wait(ctx, dut) - LEAST_GAP
+        assert slot <= (SLOTS - 1) * SLOT
+        assert slot % SLOT == 0
+
+    ACCESS.run(testbench)
+
+
+@pytest.mark.parametrize("another", [False, True], ids=["alone", "not alone"])
+def test_quick_after_a_collision(another):
+    """Both have stopped: nobody can have understood anything. Somebody goes on: an answer may be due."""
+
+    async def testbench(ctx):
+        dut = ACCESS.dut
+        await give_up(ctx, dut)
+        ctx.set(dut.tick_ms, 1)
+        await ctx.tick().repeat(AFTER_CRASH - 5)
+        assert not ctx.get(dut.free)
+        if another:
+            ctx.set(dut.ro, 0)
+            await ctx.tick()
+            ctx.set(dut.ro, 1)
+        assert await wait(ctx, dut) == (ANSWER if another else AFTER_CRASH)
+
+    ACCESS.run(testbench)
+
+
+def test_not_free_in_the_cycle_of_a_frame():
+    """The slave may just take it for a request."""
+
+    async def testbench(ctx):
+        dut = ACCESS.dut
+        await wait(ctx, dut)
+        ctx.set(dut.frame, 1)
+        assert not ctx.get(dut.free)
+
+    ACCESS.run(testbench)
+
+
+def test_a_stuck_line_is_told():
+    """Low for longer than any character; over when it is high again."""
+
+    async def testbench(ctx):
+        dut = ACCESS.dut
+        ctx.set(dut.tick_ms, 1)
+        ctx.set(dut.ro, 0)
+        for low in range(STUCK + 50):
+            assert ctx.get(dut.stuck) == (low >= STUCK)
+            assert not ctx.get(dut.free)
+            await ctx.tick()
+        ctx.set(dut.ro, 1)
+        await ctx.tick()
+        assert not ctx.get(dut.stuck)
 
     ACCESS.run(testbench)
 
@@ -175,15 +269,16 @@ class Seals(wiring.Component):
 def test_slots_differ_with_the_seed():
     """Seals that power up in the same cycle and draw in the same cycles seldom draw the same slot.
 
-    The reporter draws in every cycle in which it is idle, so draws come in runs of any length.
+    Each draws whenever it has sent or given up a frame: draws come after any time.
     """
     dut, chance = Seals([0x0101, 0x0102, 0x0103, 0x0F00, 0x1234, 0xFFFF]), random.Random(1)
     slots = [[] for _ in dut.seals]
 
     async def testbench(ctx):
         for _ in range(60):
-            ctx.set(dut.draw, 1)
             await ctx.tick().repeat(chance.choice([1, 1, 2, 5, chance.randrange(1, 200)]))
+            ctx.set(dut.draw, 1)
+            await ctx.tick()
             ctx.set(dut.draw, 0)
             ctx.set(dut.ro, 0)
             await ctx.tick()

@@ -1,61 +1,95 @@
 """Theorems about speaking on the pair: never into others' talk, and acknowledged only what has arrived."""
 
+from amaranth.asserts import AnyConst, AnySeq
 from amaranth.hdl import Assert, Assume, Cover, Module, Mux, Signal, Value
-from formal.theorem import Subject, past, theorem
+from formal.theorem import Subject, past, theorem, unchanged
 
-from sealchip.bus_access import GAP_MS, SILENCE_MS, SLOT_BITS, SLOT_MS, BusAccess
+from sealchip.bus_access import CRASH_MS, GAP_MS, SILENCE_MS, SLOT_BITS, SLOT_MS, STUCK_MS, BusAccess
 from sealchip.event_log import LogCommand
 from sealchip.messages import Message
 from sealchip.reporter import ACKNOWLEDGED, Reporter
+from sealchip.slave import Slave
 
-LONGEST_BACKOFF_MS = GAP_MS + SLOT_MS * ((1 << SLOT_BITS) - 1)
+LONGEST_BACKOFF_MS = SLOT_MS * ((1 << SLOT_BITS) - 1)
 
 
 @theorem(k=1, reach=526, parameters="anything on the pair, ticks at any time, any seed", long=True)
 def free_only_when_nobody_else_speaks(m: Module) -> list[Value]:
-    """`free` only while the line is high, the own driver is off, and both have been so for 4 ticks; and for
-    520 more, unless the last thing heard was the end of an answer or a broadcast, or the last thing done was
-    to send a frame that wants no answer. After 648 ticks of silence it is always free.
+    """`free` only while the line is high, the own driver is off and no frame has just ended, and line and
+    driver have been so for 520 ticks; or for 4, where the last thing heard was the end of an answer or a
+    broadcast, or the last thing done was to send a frame that wants no answer; or for 20, where the last
+    thing done was to give a frame up, and the line has not fallen since. After 582 ticks of silence without
+    a new draw it is always free. `stuck` exactly when the line has been low for 64 ticks.
     """
     access = BusAccess()
     dut = Subject(m, access)
     activity = ~access.ro | access.de
 
-    # Reference: ticks since the last activity, and whether the talk before it had come to its end.
-    quiet = Signal(range(1 << len(access.quiet_ms)))
-    settled = Signal()
+    # Reference: ticks since the last activity and the last draw, and how the talk before it has ended.
+    quiet, drawn, low = Signal(range(1 << len(access.quiet_ms))), Signal(range(1024)), Signal(range(65))
+    settled, broken = Signal(), Signal()
     with m.If(activity):
-        m.d.sync += [quiet.eq(0), settled.eq(0)]
+        m.d.sync += quiet.eq(0)
     with m.Elif(access.tick_ms & ~quiet.all()):
         m.d.sync += quiet.eq(quiet + 1)
+    with m.If(activity | access.draw | access.frame):
+        m.d.sync += drawn.eq(0)
+    with m.Elif(access.tick_ms & (drawn != SILENCE_MS + LONGEST_BACKOFF_MS)):
+        m.d.sync += drawn.eq(drawn + 1)
+    with m.If(access.ro):
+        m.d.sync += low.eq(0)
+    with m.Elif(access.tick_ms & (low != STUCK_MS)):
+        m.d.sync += low.eq(low + 1)
+    falls = ~access.ro & past(m, access.ro, init=1)
+    with m.If(access.de | falls):
+        m.d.sync += [settled.eq(0), broken.eq(0)]
     with m.If(access.frame):
-        m.d.sync += settled.eq(access.head.control[7] | access.head.broadcast)
+        m.d.sync += [settled.eq(access.head.control[7] | access.head.broadcast), broken.eq(0)]
     with m.If(access.sent):
-        m.d.sync += settled.eq(~access.expects)
+        m.d.sync += [settled.eq(~access.expects), broken.eq(0)]
+    with m.If(access.broken):
+        m.d.sync += [settled.eq(0), broken.eq(1)]
+    least = Mux(settled, GAP_MS, Mux(broken, CRASH_MS, SILENCE_MS))
+    waited = drawn == SILENCE_MS + LONGEST_BACKOFF_MS
 
     m.d.comb += [
-        Assert(~access.free | ~activity),
-        Assert(~access.free | (quiet >= Mux(settled, GAP_MS, GAP_MS + SILENCE_MS))),
-        Assert(access.free | activity | (quiet < SILENCE_MS + LONGEST_BACKOFF_MS)),
+        Assert(~access.free | (~activity & ~access.frame)),
+        Assert(~access.free | (quiet >= least)),
+        Assert(access.free | ~waited | activity | access.frame),
         Assert(access.silence == (quiet >= SILENCE_MS)),
         Assert(access.quiet_ms == quiet),
-        # Invariant
-        Assert(dut.signal("due") == ~settled),
+        Assert(access.stuck == (low == STUCK_MS)),
+        # Invariants
+        Assert(quiet >= drawn),
+        Assert((dut.signal("low_ms") == low) & (low <= STUCK_MS)),
+        Assert(dut.signal("slot_ms") <= LONGEST_BACKOFF_MS),
+        Assert((drawn <= SILENCE_MS) | (dut.signal("slot_ms") <= SILENCE_MS + LONGEST_BACKOFF_MS - drawn)),
+        Assert(dut.signal("due") == (~settled & ~broken)),
+        Assert(~broken | dut.signal("crashed")),
+        Assert(dut.signal("high") == past(m, access.ro, init=1)),
         Cover(access.free & settled),
-        Cover(access.free & ~settled),
+        Cover(access.free & ~settled & ~broken),
+        Cover(access.free & broken),
+        Cover(access.stuck),
     ]
-    return [access.ro & ~access.de & access.tick_ms, ~access.sent & ~access.draw & (access.seed == 0)]
+    return [
+        *(access.tick_ms, ~access.sent & ~access.draw & (access.seed == 0), access.ro == AnyConst(1)),
+        (~access.frame & ~access.broken) | (access.quiet_ms < 5),
+        ~access.de & (access.head.control == 0x91),
+    ]
 
 
 @theorem(
     k=1,
-    reach=20,
-    parameters="any log, slave and pair; the slave is not busy while a report is on the wire",
+    reach=24,
+    parameters="any log and pair; while the reporter speaks the slave is not busy, and what is not ready is "
+    "not sent whole, as `one_speaker_in_the_chip` says",
 )
 def acknowledged_only_what_arrived(m: Module) -> list[Value]:
     """The log is told to acknowledge only after a report was sent whole and 94H without data from the meter
-    was the first frame heard since; and a record is sent only while its entry, found by FETCH_OLDEST, is what
-    the log holds, and right after a `free`. `exchanged` rises only with such a 94H.
+    was the first frame heard since; and a record is sent whole only while its entry, found by FETCH_OLDEST,
+    is what the log holds. A frame begins only right after a `free`. A command to the log holds until done.
+    `exchanged` rises only with such a 94H.
     """
     reporter = Reporter()
     dut = Subject(m, reporter)
@@ -72,7 +106,7 @@ def acknowledged_only_what_arrived(m: Module) -> list[Value]:
         m.d.sync += held.eq(reporter.log_found)
     with m.If(reporter.send):
         m.d.sync += [on_wire.eq(1), arrived.eq(0), earned.eq(0)]
-    with m.Elif(on_wire & reporter.collided):
+    with m.Elif(on_wire & reporter.broken):
         m.d.sync += on_wire.eq(0)
     with m.Elif(on_wire & reporter.sent):
         m.d.sync += [on_wire.eq(0), arrived.eq(1)]
@@ -80,31 +114,101 @@ def acknowledged_only_what_arrived(m: Module) -> list[Value]:
         m.d.sync += [arrived.eq(0), earned.eq(answer & sends_record), exchanged.eq(exchanged | answer)]
     with m.Elif(acknowledges & reporter.log_done):
         m.d.sync += earned.eq(0)
-    m.d.comb += Assume(~(reporter.send | on_wire) | ~reporter.slave_busy)
+    m.d.comb += [
+        Assume(~reporter.speaking | ~reporter.slave_busy),
+        Assume(~reporter.sent | ~(reporter.speaking & reporter.unready)),
+    ]
 
+    goes_on = past(m, reporter.log_start & ~reporter.log_done)
+    whole = on_wire & reporter.sent & ~reporter.broken
     m.d.comb += [
         Assert(~acknowledges | earned),
-        Assert(~reporter.send | ~sends_record | held),
+        Assert(~whole | ~sends_record | held),
         Assert(~reporter.send | past(m, reporter.free & ~reporter.slave_busy)),
         Assert(~reporter.exchanged | exchanged),
+        Assert(~goes_on | (reporter.log_start & unchanged(m, reporter.log_command))),
+        Assert(reporter.speaking == (reporter.send | on_wire)),
     ]
 
     # Invariants: what the states of the reporter mean.
-    state = dut.fsm()
-    with m.If(state.ongoing("contend") | state.ongoing("collided") | state.ongoing("send") | on_wire):
-        m.d.comb += Assert(~sends_record | held)
+    state, ready = dut.fsm(), dut.signal("held")
+    waiting = state.ongoing("idle") | state.ongoing("contend") | state.ongoing("fetch")
+    with m.If(state.ongoing("contend") | reporter.speaking):
+        m.d.comb += Assert(~(sends_record & ready) | held)
     m.d.comb += [
-        Assert(~state.ongoing("collided") | ~past(m, reporter.slave_busy)),
-        Assert(on_wire == state.ongoing("sending")),
+        Assert(~state.ongoing("contend") | ready | ~sends_record),
+        Assert(on_wire == (state.ongoing("sending") | state.ongoing("fetch for it"))),
         Assert(on_wire + arrived + earned <= 1),
         Assert(sends_record | (reporter.message == Message.REPORT_IDENTITY)),
         Assert(~state.ongoing("await") | arrived),
         Assert(~state.ongoing("acknowledge") | (earned & sends_record)),
-        Assert(~state.ongoing("fetch") | sends_record),
+        Assert(~(state.ongoing("fetch") | state.ongoing("fetch for it")) | sends_record),
+        Assert(~state.ongoing("fetch for it") | reporter.unready),
         Cover(acknowledges & reporter.log_done),
-        Cover(reporter.send & ~sends_record & reporter.exchanged),
+        Cover(whole & ~sends_record & reporter.exchanged),
+        Cover(whole & sends_record & ~past(m, waiting) & dut.signal("tried")),
     ]
     return []
 
 
 STAGES = ("held", "on_wire", "arrived", "earned", "exchanged")
+
+
+@theorem(
+    k=1,
+    reach=20,
+    parameters="any frames, any log; any framer that sends nothing of a body while told to wait, as "
+    "`frames_are_whole` says; a pair that takes and breaks off what it will",
+)
+def one_speaker_in_the_chip(m: Module) -> list[Value]:
+    """Of slave, reporter and framer, connected as in the chip: while the reporter speaks the slave is not
+    busy; a frame is begun only when nothing is on its way; what is sent stays the same message until it has
+    ended; and the report of a record that is not ready never ends whole.
+    """
+    reporter, slave = Reporter(), Slave()
+    # The framer with the pair: its body is behind some bytes, and some behind that the frame has ended.
+    busy, behind_body, message = Signal(), Signal(), Signal(Message)
+    frame, broken, done = AnySeq(1), Signal(), Signal()
+    start, wait = slave.send | reporter.send, reporter.unready & reporter.speaking
+    with m.If(start):
+        m.d.sync += [busy.eq(1), behind_body.eq(0)]
+    with m.Elif(broken | done):
+        m.d.sync += busy.eq(0)
+    with m.Elif(busy & ~wait & AnySeq(1)):
+        m.d.sync += behind_body.eq(1)
+    m.d.comb += [
+        broken.eq(busy & AnySeq(1)),
+        done.eq(busy & behind_body & ~broken & AnySeq(1)),
+        message.eq(Mux(slave.busy, slave.message, reporter.message)),
+    ]
+
+    own = (reporter.frame, reporter.slave_busy, reporter.free, reporter.sent, reporter.broken)
+    dut = Subject(m, reporter, "reporter", driven=own)
+    replies = Subject(m, slave, "slave", driven=(slave.frame, slave.sent))
+    m.d.comb += [
+        reporter.frame.eq(frame),
+        reporter.slave_busy.eq(slave.busy),
+        reporter.free.eq(~frame & AnySeq(1)),
+        reporter.sent.eq(done),
+        reporter.broken.eq(broken),
+        slave.frame.eq(frame & ~reporter.speaking),
+        slave.sent.eq(done | broken),
+    ]
+    m.d.comb += [
+        Assert(~reporter.speaking | ~slave.busy),
+        Assert(~start | ~busy),
+        Assert(~(busy & past(m, busy)) | unchanged(m, message)),
+        Assert(~(done & reporter.speaking) | ~reporter.unready),
+    ]
+
+    # Invariants
+    state = dut.fsm()
+    on_wire = state.ongoing("sending") | state.ongoing("fetch for it")
+    m.d.comb += [
+        Assert(busy == (on_wire | replies.fsm().ongoing("sending"))),
+        Assert(~(busy & behind_body & reporter.speaking) | ~reporter.unready),
+        Assert(~state.ongoing("fetch for it") | reporter.unready),
+        Cover(done & reporter.speaking),
+        Cover(done & slave.busy),
+    ]
+    return []

@@ -17,12 +17,13 @@ LONGEST = PREAMBLE + HEAD + max(shape.length for shape in MESSAGES.values()) + 2
 @theorem(
     k=1,
     reach=80,
-    parameters="every message, any content; message and request rest while it is sent",
+    parameters="every message, any content, any `wait`; message and request rest while it is sent",
 )
 def frames_are_whole(m: Module) -> list[Value]:
     """From `start` on: four bytes FE, 68h, six bytes, 68h, C, the L of the message, as many bytes, the sum
     from the first 68h on, 16h, which alone is `last`; each byte offered from the second cycle after the one
-    before was taken on, until it is taken. After `abort` nothing more of the frame is offered.
+    before was taken on, until it is taken; of the body none while `wait`, which alone holds it. After
+    `abort` nothing more of the frame is offered.
     """
     framer = Framer()
     dut = Subject(m, framer)
@@ -57,14 +58,17 @@ def frames_are_whole(m: Module) -> list[Value]:
         (total, due == checksum),
         (0x16, due == end),
     ]
+    body = PREAMBLE + HEAD + of_shape(lambda shape: shape.length - shape.size)
+    waits = framer.wait & (due >= body) & (due < checksum)
     held = past(m, framer.o.valid & ~framer.o.ready & ~framer.abort)
     m.d.comb += [
         Assert(framer.busy == sending),
         Assert(~framer.o.valid | sending),
         *(Assert(~(framer.o.valid & place) | (data == value)) for value, place in fixed),
         Assert(~framer.o.valid | (framer.o.payload.last == (due == end))),
-        Assert(~held | framer.o.valid),
-        Assert(~sending | framer.o.valid | past(m, taken | ~framer.busy)),
+        Assert(~held | framer.o.valid | waits),
+        Assert(~(framer.o.valid & waits)),
+        Assert(~sending | framer.o.valid | waits | past(m, taken | ~framer.busy)),
     ]
 
     # Invariants: the state and `index` follow from the byte that is due.

@@ -1,9 +1,12 @@
-"""Theorems about the driver: on for each frame exactly, off after a collision, deaf to itself."""
+"""Theorems about the driver: on for each frame exactly, off when a frame is given up, deaf to itself."""
 
+from amaranth.asserts import AnyConst
 from amaranth.hdl import Assert, Assume, Cat, Cover, Module, Mux, Signal, Value
 from formal.theorem import Subject, past, theorem
 from formal.uart import CHARACTER_BITS, DIVISOR_MAX, IDLE, character
 
+from sealchip.driver_watchdog import LIMIT_MS, DriverWatchdog
+from sealchip.interface import BAUD_FEATURE
 from sealchip.transceiver import Transceiver
 
 
@@ -11,15 +14,16 @@ def assume_divisor(m: Module, pair: Transceiver) -> None:
     """Any divisor of a real chip; it rests while a character or a frame is under way."""
     m.d.comb += [
         Assume((pair.divisor >= 8) & (pair.divisor <= DIVISOR_MAX)),
-        Assume(pair.divisor == past(m, pair.divisor, init=8)),
+        Assume(pair.divisor == AnyConst(len(pair.divisor))),
     ]
 
 
 @theorem(k=1, reach=101, parameters="any constant divisor from 8 to 80 000, anything on the pair")
 def driver_is_on_for_each_frame_exactly(m: Module) -> list[Value]:
-    """The driver is on from the cycle after a frame is offered: `divisor` cycles of idle line, then the
-    characters of its bytes as they are offered, to the end of the last one's stop bit, which `done` marks;
-    or to a collision, that is a bit that differs on the pair in its middle. Then it is off, the line idle.
+    """The driver is on from the cycle after a frame is offered: half a bit of idle line, then the characters
+    of its bytes without a gap, to the end of the last one's stop bit, which `done` marks; or to a bit that
+    differs on the pair in its middle, or the cycle in which no next byte is offered, which `broken` marks.
+    Then it is off, the line idle.
     """
     pair = Transceiver(DIVISOR_MAX)
     dut = Subject(m, pair)
@@ -33,11 +37,13 @@ def driver_is_on_for_each_frame_exactly(m: Module) -> list[Value]:
     bit_ends = cycle == pair.divisor - 1
     character_ends = sending & bit_ends & (bit == CHARACTER_BITS - 1)
     level = Mux(sending, bits.bit_select(bit, 1), 1)
-    clash = sending & (cycle == pair.divisor >> 1) & (pair.ro != level)
-    ready = on & (led == pair.divisor) & ~last & (~sending | character_ends)
+    lead = pair.divisor >> 1
+    clash = sending & (cycle == lead) & (pair.ro != level)
+    ready = on & (led == lead) & ~last & (~sending | character_ends)
+    broken = clash | (ready & ~pair.i.valid)
     with m.If(~on):
         m.d.sync += [on.eq(pair.i.valid), led.eq(0), last.eq(0)]
-    with m.Elif(led != pair.divisor):
+    with m.Elif(led != lead):
         m.d.sync += led.eq(led + 1)
     with m.If(sending):
         m.d.sync += cycle.eq(cycle + 1)
@@ -48,7 +54,7 @@ def driver_is_on_for_each_frame_exactly(m: Module) -> list[Value]:
     with m.If(pair.i.valid & ready):
         m.d.sync += [sending.eq(1), bit.eq(0), cycle.eq(0)]
         m.d.sync += [bits.eq(character(pair.i.payload.data)), last.eq(pair.i.payload.last)]
-    with m.If(clash):
+    with m.If(broken):
         m.d.sync += [on.eq(0), sending.eq(0)]
 
     m.d.comb += [
@@ -56,7 +62,7 @@ def driver_is_on_for_each_frame_exactly(m: Module) -> list[Value]:
         Assert(pair.di == level),
         Assert(pair.i.ready == ready),
         Assert(pair.done == (character_ends & last & ~clash)),
-        Assert(pair.collision == clash),
+        Assert(pair.broken == broken),
     ]
 
     # Invariants: the state machine and the transmitter's registers follow from the reference.
@@ -64,15 +70,15 @@ def driver_is_on_for_each_frame_exactly(m: Module) -> list[Value]:
     ahead = Cat(dut.signal("o", "tx"), dut.signal("shift", "tx"))
     m.d.comb += [
         Assert(driver.ongoing("off") == ~on),
-        Assert(driver.ongoing("lead") == (on & (led != pair.divisor))),
+        Assert(driver.ongoing("lead") == (on & (led != lead))),
         Assert(driver.ongoing("tail") == (on & last)),
         Assert(on | ~sending),
         Assert(~last | ~on | sending),
     ]
     with m.If(on):
-        m.d.comb += Assert(led <= pair.divisor)
+        m.d.comb += Assert(led <= lead)
     with m.If(driver.ongoing("lead")):
-        m.d.comb += [Assert(dut.signal("lead") == pair.divisor - led), Assert(~sending & ~last)]
+        m.d.comb += [Assert(dut.signal("lead") == lead - led), Assert(~sending & ~last)]
     m.d.comb += Assert(dut.signal("left", "tx") == Mux(sending, CHARACTER_BITS - bit, 0))
     with m.If(sending):
         m.d.comb += [
@@ -84,40 +90,46 @@ def driver_is_on_for_each_frame_exactly(m: Module) -> list[Value]:
     with m.Else():
         m.d.comb += Assert(dut.signal("o", "tx"))
 
-    m.d.comb += [Cover(pair.done), Cover(pair.collision)]
+    m.d.comb += [Cover(pair.done), Cover(clash), Cover(ready & ~pair.i.valid)]
     payload = pair.i.payload
     return [
         pair.divisor == 8,
-        pair.i.valid & payload.last & (payload.data == 0x16),
+        (pair.i.valid == (payload.last | ~sending)) & (payload.data == 0x16),
         (pair.ro == level) | (bit == 5),
     ]
 
 
 @theorem(k=1, reach=40, parameters="any divisor in any cycle, anything on the pair")
 def never_drives_after_a_collision(m: Module) -> list[Value]:
-    """In the cycle after a collision the driver is off and the line idle, and both stay so until a frame is
-    offered again.
+    """In the cycle after a frame was given up the driver is off and the line idle, and both stay so until a
+    frame is offered again.
     """
     pair = Transceiver(DIVISOR_MAX)
     dut = Subject(m, pair)
-    collided = Signal()
-    with m.If(pair.collision):
-        m.d.sync += collided.eq(1)
+    broken = Signal()
+    with m.If(pair.broken):
+        m.d.sync += broken.eq(1)
     with m.Elif(pair.i.valid):
-        m.d.sync += collided.eq(0)
+        m.d.sync += broken.eq(0)
     left, ahead = dut.signal("left", "tx"), Cat(dut.signal("o", "tx"), dut.signal("shift", "tx"))
     m.d.comb += [
-        Assert(~collided | (~pair.de & pair.di)),
+        Assert(~broken | (~pair.de & pair.di)),
         # Behind the bits of a character there are only ones.
         Assert(left <= CHARACTER_BITS),
         Assert(Mux(left == 0, ahead[0], ahead >> left == IDLE >> left)),
-        Assert(~collided | (left == 0)),
-        Cover(past(m, collided) & collided),
+        Assert(~broken | (left == 0)),
+        Cover(past(m, broken) & broken),
     ]
     return [pair.divisor == 8]
 
 
-@theorem(k=1, reach=88, parameters="any constant divisor from 8 to 80 000, anything on the pair", long=True)
+@theorem(
+    k=1,
+    reach=88,
+    parameters="any constant divisor from 8 to 80 000, anything on the pair",
+    long=True,
+    timeout=300,
+)
 def only_others_are_heard(m: Module) -> list[Value]:
     """A received character is told only when the driver has been off since its start bit's falling edge: half
     a bit and ten bits ago.
@@ -149,3 +161,44 @@ def only_others_are_heard(m: Module) -> list[Value]:
 
     m.d.comb += Cover(pair.valid & ~pair.error)
     return [pair.divisor == 8, ~pair.i.valid, pair.ro == ((since == 0) | (since > 80))]
+
+
+@theorem(
+    k=1,
+    reach=90,
+    parameters="any divisor in any cycle, anything on the pair, any stream of bytes, ticks at any time",
+)
+def driver_on_time_is_bounded(m: Module) -> list[Value]:
+    """Whatever the transceiver is given to send: the pin is high for no longer than 1280 ticks at 600 baud,
+    half of them at each next rate; and after that not before there has been nothing to send.
+    """
+    pair, watchdog = Transceiver(DIVISOR_MAX), DriverWatchdog()
+    Subject(m, pair, "pair")
+    dut = Subject(m, watchdog, "watchdog", driven=(watchdog.wanted, watchdog.busy))
+    m.d.comb += [
+        watchdog.wanted.eq(pair.de),
+        watchdog.busy.eq(pair.i.valid),
+        Assume(watchdog.rate < len(BAUD_FEATURE)),
+        Assume(watchdog.rate == AnyConst(len(watchdog.rate))),
+    ]
+
+    # Reference: ticks during which the pin has been high, and whether that was too long.
+    on_ms, over = Signal(range(LIMIT_MS + 2)), Signal()
+    limit = (LIMIT_MS >> watchdog.rate)[: len(on_ms)]
+    with m.If(~watchdog.de):
+        m.d.sync += on_ms.eq(0)
+    with m.Elif(watchdog.tick_ms):
+        m.d.sync += on_ms.eq(on_ms + 1)
+    with m.If(~pair.de & ~pair.i.valid):
+        m.d.sync += over.eq(0)
+    with m.Elif(watchdog.expired):
+        m.d.sync += over.eq(1)
+    m.d.comb += [
+        Assert(~watchdog.de | (pair.de & (on_ms < limit) & ~over)),
+        Assert(~watchdog.wanted | watchdog.de | watchdog.expired),
+        # Invariants
+        Assert(~over | watchdog.expired),
+        Assert(~watchdog.de | (on_ms << watchdog.rate <= dut.signal("worn"))),
+        Cover(over & past(m, watchdog.tick_ms)),
+    ]
+    return [pair.divisor == 8, pair.ro == pair.di, watchdog.tick_ms & (watchdog.rate == 5)]

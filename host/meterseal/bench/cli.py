@@ -10,17 +10,19 @@ __all__ = ["bench"]
 
 
 def bench(
-    name: Annotated[str | None, typer.Argument(help="chip or codec; all of them without a name.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="chip, pair or codec; all of them without a name.")
+    ] = None,
     seconds: Annotated[float, typer.Option("--seconds", min=0.5, help="Time for each.")] = 4.0,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> None:
     """Measure every published figure beside its peers, in one run."""
     import json
 
-    from meterseal.bench import chip, codec
+    from meterseal.bench import chip, codec, pair
     from meterseal.errors import Failure
 
-    benches = {"chip": chip.run, "codec": codec.run}
+    benches = {"chip": chip.run, "pair": pair.run, "codec": codec.run}
     if name is not None and name not in benches:
         raise Failure(f"benchmark {name!r}: there are {', '.join(benches)}")
     results = {one: run(seconds) for one, run in benches.items() if name in (None, one)}

@@ -1,0 +1,133 @@
+"""The whole chip, compiled by Verilator, on the simulated pair, against the host's own codec."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from meterseal.chip.build import chip_library
+from meterseal.chip.flash_file import FlashFile
+from meterseal.chip.pair import Pair
+from meterseal.dlt645.decoder import Decoder, Received
+from meterseal.dlt645.frame import Frame
+from meterseal.seal.image import Identity, image
+from meterseal.seal.record import SealRecord
+from meterseal.seal.signing import verify
+from sealchip.interface import Di
+
+CLOCK_HZ, BAUD = 307_200, 2400
+STEP = 0.005
+#: A report on the wire: 4 FE and 62 bytes.
+REPORT_SECONDS = 66 * 11 / BAUD
+#: From power-up: no answer can be due any more, then the slowest slot.
+FIRST_REPORT = 0.520 + 0.062 + REPORT_SECONDS
+
+
+def seal_address(n: int) -> str:
+    return f"8104{n:08d}"
+
+
+def meter_address(n: int) -> str:
+    return f"4401{n:08d}"
+
+
+def seal_key(n: int) -> bytes:
+    return bytes(range(n, n + 16))
+
+
+def identity(n: int = 1) -> Identity:
+    return Identity(
+        seal=seal_address(n),
+        asset=f"GD-FY-{n:06d}",
+        meter=meter_address(n),
+        key=seal_key(n),
+        baud=BAUD,
+    )
+
+
+@dataclass
+class Heard:
+    """A frame on the pair, when it was complete."""
+
+    at: float
+    frame: Frame
+
+    @property
+    def record(self) -> SealRecord:
+        """The record reported; every one that these chips send is signed."""
+        raw = self.frame.data[12:]
+        record = SealRecord.decode(raw)
+        assert verify(seal_key(int(record.seal[4:])), raw)
+        return record
+
+    @property
+    def is_report(self) -> bool:
+        return self.frame.control == 0x14 and self.frame.di == Di.REPORT
+
+
+class Bench:
+    """Chips on a pair, and one host end that can be the meters of all of them."""
+
+    def __init__(self, folder: Path, chips: int = 1, *, seed: int = 1) -> None:
+        self.pair = Pair(
+            chip_library(clock_hz=CLOCK_HZ),
+            chips=chips,
+            ends=1,
+            clock_hz=CLOCK_HZ,
+            baud=BAUD,
+            seed=seed,
+        )
+        self.pair.open(0)
+        self.flashes: list[FlashFile] = []
+        for chip in range(chips):
+            path = folder / f"{chip}.bin"
+            path.write_bytes(image(identity(chip + 1)))
+            self.flashes.append(FlashFile(path))
+            self.pair.attach_flash(chip, self.flashes[chip])
+        self.decoder = Decoder()
+        self.heard: list[Heard] = []
+        self.answering = True
+        self._answers: list[tuple[float, bytes]] = []
+
+    def close(self) -> None:
+        self.pair.close()
+        for flash in self.flashes:
+            flash.close()
+
+    def power(self, *, on: bool = True, chip: int | None = None) -> None:
+        for each in range(self.pair.chips) if chip is None else [chip]:
+            self.pair.power(each, on)
+
+    def run(self, seconds: float, until: Callable[[], bool] | None = None) -> None:
+        """Let time pass; stop early when `until` holds."""
+        end = self.pair.now + seconds
+        while self.pair.now < end and not (until and until()):
+            self.pair.run(STEP)
+            self._listen()
+
+    def ask(self, request: Frame, seconds: float = 1.0) -> list[Heard]:
+        """Send a request as the terminal would; what is heard until the answer's time is over."""
+        before = len(self.heard)
+        self.pair.write(0, request.encode())
+        self.run(seconds)
+        return self.heard[before:]
+
+    def reports(self, chip: int | None = None) -> list[SealRecord]:
+        records = [heard.record for heard in self.heard if heard.is_report]
+        return [one for one in records if chip is None or one.seal == seal_address(chip + 1)]
+
+    def _listen(self) -> None:
+        now = self.pair.now
+        for event in self.decoder.feed(self.pair.read(0), now):
+            if isinstance(event, Received):
+                self.heard.append(Heard(now, event.frame))
+                if self.answering and event.frame.control == 0x14:
+                    self._answers.append((now + 0.025, Frame(event.frame.address, 0x94).encode()))
+        while self._answers and self._answers[0][0] <= now:
+            self.pair.write(0, self._answers.pop(0)[1])
+
+
+def lamps(bench: Bench, chip: int = 0) -> tuple[bool, bool]:
+    bits = bench.pair.chip(chip).lamps
+    return bool(bits & 1), bool(bits & 2)

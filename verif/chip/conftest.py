@@ -1,0 +1,27 @@
+"""The whole chip for tests: powered or not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from chip.chip_bench import Bench, lamps
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    one = Bench(tmp_path)
+    yield one
+    one.close()
+
+
+@pytest.fixture
+def settled(bench: Bench) -> Bench:
+    """A seal that has been powered up closed and has told everything."""
+    bench.pair.position(0, closed=True)
+    bench.power()
+    bench.run(3.0)
+    assert lamps(bench) == (True, False)
+    bench.heard.clear()
+    return bench

@@ -1,0 +1,13 @@
+"""The figures of `meterseal bench pair` are measured."""
+
+from __future__ import annotations
+
+from meterseal.bench.pair import power_up, reaction
+from meterseal.chip.pair import CLOCK_HZ
+
+
+def test_reaction_and_power_up_are_measured() -> None:
+    """How good they are is the benchmark's to say. No report is faster than its own wire time."""
+    (milliseconds,) = reaction(CLOCK_HZ, times=1)
+    assert milliseconds > 0
+    assert power_up(2, seed=1) > 1

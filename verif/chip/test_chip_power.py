@@ -1,0 +1,133 @@
+"""What the chip keeps when the power fails, and what it does with a flash that is damaged."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from chip.chip_bench import Bench, lamps, seal_address
+
+from meterseal.dlt645 import requests
+from meterseal.seal.record import Flags, Kind, SealRecord
+from sealchip.interface import (
+    FLASH_IDENTITY_SLOTS,
+    FLASH_LOG_BASE,
+    FLASH_SLOT_BYTES,
+    IDENTITY,
+    Di,
+)
+
+
+def test_event_from_before_power_loss(bench: Bench) -> None:
+    """Nothing that was sensed is lost with the power; its age is unknown and says so."""
+    bench.answering = False
+    bench.pair.position(0, closed=True)
+    bench.power()
+    bench.run(2.0)
+    bench.pair.position(0, closed=False)
+    bench.run(1.0)
+    bench.power(on=False)
+    bench.run(5.0)
+    bench.heard.clear()
+    bench.answering = True
+    bench.power()
+    bench.run(5.0)
+    first, second, third = bench.reports()
+    assert [one.counter for one in (first, second, third)] == [1, 2, 3]
+    assert [one.kind for one in (first, second, third)] == [Kind.BOOT, Kind.OPENED, Kind.BOOT]
+    assert [one.boot for one in (first, second, third)] == [1, 1, 2]
+    assert second.flags & Flags.AGE_UNKNOWN
+    assert third.flags == Flags.UNOBSERVED
+
+
+@pytest.mark.parametrize("first_cut", range(0, 24, 6))
+def test_power_cut_at_any_time(bench: Bench, first_cut: int) -> None:
+    """Power fails again and again while events are logged and acknowledged: counters never go back."""
+    bench.pair.position(0, closed=True)
+    facts: dict[int, SealRecord] = {}
+    boots: list[int] = []
+    for cut in range(first_cut, first_cut + 6):
+        bench.power()
+        bench.run(1.0 + 0.037 * cut)
+        bench.pair.position(0, closed=bool(cut % 2))
+        bench.pair.run(0.0203 + 0.00008 * cut)  # into the write of the log
+        bench.power(on=False)
+        bench.pair.run(0.1)
+    bench.power()
+    bench.run(8.0)
+    for record in bench.reports():
+        assert facts.setdefault(record.counter, record.fact) == record.fact
+        boots.append(record.boot)
+    assert boots == sorted(boots)
+    assert sorted(facts) == list(range(1, max(facts) + 1))
+    assert not lamps(bench)[1] or not bench.pair.chip(0).closed
+
+
+def test_log_survives_wrapping(bench: Bench) -> None:
+    """More events than the flash has slots: every one arrives, in order, and across a power-up too."""
+    bench.power()
+    bench.run(2.0)
+    for n in range(135):
+        bench.pair.position(0, closed=n % 2 == 0)
+        bench.run(1.0, until=lambda n=n: len(bench.reports()) == n + 2)
+        bench.run(0.15)
+    assert [record.counter for record in bench.reports()] == list(range(1, 137))
+    bench.power(on=False)
+    bench.run(0.2)
+    bench.power()
+    bench.run(3.0)
+    assert bench.reports()[-1].counter == 137
+    assert bench.reports()[-1].boot == 2
+
+
+def test_unreadable_identity_is_red(tmp_path: Path, bench: Bench) -> None:
+    """Both slots damaged: identity unknown, red lamp, never a word on the pair."""
+    path = tmp_path / "0.bin"
+    damaged = bytearray(path.read_bytes())
+    for slot in FLASH_IDENTITY_SLOTS:
+        damaged[slot + 20] ^= 1
+    path.write_bytes(damaged)
+    bench.pair.position(0, closed=True)
+    bench.power()
+    bench.run(3.0)
+    assert lamps(bench) == (False, True)
+    assert bench.ask(requests.read_address()) == []
+    assert bench.heard == []
+
+
+def test_identity_slots(tmp_path: Path, bench: Bench) -> None:
+    """A damaged first slot: the second one is taken."""
+    path = tmp_path / "0.bin"
+    damaged = bytearray(path.read_bytes())
+    damaged[IDENTITY.offsets["asset"]] ^= 1
+    path.write_bytes(damaged)
+    bench.power()
+    bench.run(2.0)
+    assert bench.reports()[0].seal == seal_address(1)
+
+
+def test_blank_flash_is_red(tmp_path: Path, bench: Bench) -> None:
+    path = tmp_path / "0.bin"
+    path.write_bytes(b"\xff" * path.stat().st_size)
+    bench.power()
+    bench.run(2.0)
+    assert lamps(bench) == (False, True)
+    assert bench.heard == []
+
+
+def test_torn_entry_is_skipped(tmp_path: Path, bench: Bench) -> None:
+    """An entry whose write was cut short is passed over and its counter used again: nobody knew of it."""
+    bench.power()
+    bench.run(2.0)
+    bench.power(on=False)
+    path = tmp_path / "0.bin"
+    torn = bytearray(path.read_bytes())
+    start = FLASH_LOG_BASE + FLASH_SLOT_BYTES
+    torn[start : start + 5] = bytes([1, 0, 0, 0, 2])
+    path.write_bytes(torn)
+    bench.heard.clear()
+    bench.power()
+    bench.run(2.0)
+    assert [(one.boot, one.counter) for one in bench.reports()] == [(2, 2)]
+    (heard,) = bench.ask(requests.read(seal_address(1), Di.RECORD_HISTORY + 1))
+    assert SealRecord.decode(heard.frame.content).counter == 1

@@ -1,0 +1,150 @@
+"""What the chip reports to its meter, and when it takes a report for told."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+from chip.chip_bench import (
+    FIRST_REPORT,
+    REPORT_SECONDS,
+    STEP,
+    Bench,
+    lamps,
+    meter_address,
+    seal_address,
+    seal_key,
+)
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from meterseal.dlt645 import requests
+from meterseal.dlt645.frame import Frame
+from meterseal.seal.layout import unpack
+from meterseal.seal.record import Flags, Kind, SealRecord, StateClass
+from meterseal.seal.signing import sign
+from sealchip.interface import (
+    IDENTITY_REPORT,
+    Di,
+)
+
+
+def test_power_up_reports_state_and_asset_number(bench: Bench) -> None:
+    bench.power()
+    bench.run(FIRST_REPORT + 1)
+    report, introduction = bench.heard
+    assert report.at <= FIRST_REPORT + 2 * STEP
+    assert report.frame.address == meter_address(1)
+    boot = SealRecord(seal=seal_address(1), boot=1, counter=1, kind=Kind.BOOT, state=StateClass.OPEN)
+    assert report.record == sign(seal_key(1), boot)
+    fields = unpack(IDENTITY_REPORT, introduction.frame.data[12:])
+    assert introduction.frame.di == Di.REPORT_IDENTITY
+    assert fields["asset"].rstrip(b"\0")[::-1] == b"GD-FY-000001"
+    assert fields["seal"] == bytes.fromhex(seal_address(1))[::-1]
+
+
+def test_opening_and_closing_are_reported(settled: Bench) -> None:
+    for closed, kind, state in (
+        (False, Kind.OPENED, StateClass.OPEN),
+        (True, Kind.CLOSED, StateClass.SEALED),
+    ):
+        moved = settled.pair.now
+        settled.pair.position(0, closed=closed)
+        settled.run(1.0)
+        (report,) = settled.heard
+        # Idle pair: debounce and the frame; the bench looks every `STEP`.
+        assert report.at - moved <= 0.020 + 0.001 + REPORT_SECONDS + STEP
+        assert (report.record.kind, report.record.state) == (kind, state)
+        assert lamps(settled) == (closed, not closed)
+        settled.heard.clear()
+
+
+@given(
+    edges=st.lists(st.floats(0.0001, 0.015), min_size=2, max_size=15).filter(lambda times: sum(times) < 0.9),
+)
+@settings(max_examples=10, deadline=None, derandomize=True, database=None)
+def test_bounce_is_one_event(tmp_path_factory: pytest.TempPathFactory, edges: list[float]) -> None:
+    """However a contact bounces with pauses under the debounce time, it is one opening."""
+    bench = Bench(tmp_path_factory.mktemp("bounce"))
+    try:
+        bench.pair.position(0, closed=True)
+        bench.power()
+        bench.run(3.0)
+        bench.heard.clear()
+        closed = True
+        for pause in edges:
+            closed = not closed
+            bench.pair.position(0, closed=closed)
+            bench.pair.run(pause)
+        bench.pair.position(0, closed=False)
+        bench.run(1.5)
+        (record,) = bench.reports()
+        assert record.kind is Kind.OPENED
+        assert bool(record.flags & Flags.EXCURSIONS) == (len(edges) > 1)
+    finally:
+        bench.close()
+
+
+def test_report_until_acknowledged(bench: Bench) -> None:
+    """No answer: again after 0.5, 1, 2 … s, red; a wrong answer does not count; the right one ends it."""
+    bench.answering = False
+    bench.pair.position(0, closed=True)
+    bench.power()
+    bench.run(12.0)
+    times = [heard.at for heard in bench.heard]
+    assert len(times) >= 4
+    gaps = [later - earlier for earlier, later in pairwise(times)]
+    assert all(later > earlier for earlier, later in pairwise(gaps))
+    assert {record.counter for record in bench.reports()} == {1}
+    assert [record.age for record in bench.reports()] == [int(at - REPORT_SECONDS) for at in times]
+    assert lamps(bench) == (False, True)
+
+    count = len(bench.heard)
+    bench.run(40.0, until=lambda: len(bench.heard) > count)
+    bench.pair.write(0, Frame(meter_address(2), 0x94).encode())  # another meter's answer
+    bench.run(2.0)
+    assert lamps(bench) == (False, True)
+    bench.answering = True
+    bench.run(70.0, until=lambda: lamps(bench) == (True, False))
+    count = len(bench.reports())
+    bench.run(70.0)
+    assert len(bench.reports()) == count
+
+
+def test_error_answer_is_no_acknowledgement(bench: Bench) -> None:
+    bench.answering = False
+    bench.power()
+    bench.run(5.0, until=lambda: bool(bench.heard))
+    bench.pair.write(0, Frame(meter_address(1), 0xD4, b"\x04").encode())
+    bench.run(3.0)
+    assert [record.counter for record in bench.reports()][:2] == [1, 1]
+
+
+def test_age(bench: Bench) -> None:
+    """A report that waits for its meter says how old its event is."""
+    bench.answering = False
+    bench.power()
+    bench.run(2.0)
+    bench.pair.position(0, closed=True)
+    happened = bench.pair.now
+    bench.run(300.0)
+    bench.answering = True
+    bench.run(70.0, until=lambda: any(record.counter == 2 for record in bench.reports()))
+    heard = bench.heard[-1]
+    assert heard.record.counter == 2
+    assert abs(heard.record.age - (heard.at - REPORT_SECONDS - happened)) <= 1
+
+
+def test_a_report_that_waits_is_made_anew(settled: Bench) -> None:
+    """The pair is busy for seconds: the report is fresh when it goes out."""
+    settled.answering = False
+    settled.pair.position(0, closed=False)
+    moved = settled.pair.now
+    while settled.pair.now - moved < 4.5:
+        settled.pair.write(0, requests.read(meter_address(7), 0x00010000).encode())
+        settled.run(0.3)
+    assert settled.reports() == []
+    settled.run(3.0, until=lambda: bool(settled.heard))
+    (heard,) = settled.heard
+    begun = heard.at - REPORT_SECONDS
+    assert 0 <= begun - moved - heard.record.age < 2.1

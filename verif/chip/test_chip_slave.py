@@ -1,0 +1,138 @@
+"""The whole chip as a slave: what it answers, and on what it is silent."""
+
+from __future__ import annotations
+
+import importlib
+
+import pytest
+from chip.chip_bench import BAUD, REPORT_SECONDS, STEP, Bench, seal_address
+
+from meterseal.dlt645 import requests
+from meterseal.dlt645.control import TD_MAX, TD_MIN
+from meterseal.dlt645.frame import Frame
+from meterseal.seal.layout import unpack
+from meterseal.seal.record import Flags, Kind, SealRecord, StateClass
+from sealchip.interface import (
+    DIAGNOSTICS,
+    Di,
+)
+
+
+def test_reads(settled: Bench) -> None:
+    seal = seal_address(1)
+
+    def read(di: int) -> bytes:
+        asked = settled.pair.now
+        (heard,) = settled.ask(requests.read(seal, di))
+        answer = heard.frame
+        assert (answer.address, answer.control, answer.di) == (seal, 0x91, di)
+        sent = (16 + 4) * 11 / BAUD - 4 * 11 / BAUD  # request and answer of the least length
+        assert heard.at - asked > TD_MIN + sent / 2
+        assert heard.at - asked < TD_MAX + 2 * REPORT_SECONDS
+        return answer.content
+
+    newest = SealRecord.decode(read(Di.RECORD_NEWEST))
+    assert (newest.counter, newest.kind, newest.state) == (1, Kind.BOOT, StateClass.SEALED)
+    assert SealRecord.decode(read(Di.RECORD_HISTORY)).fact == newest.fact
+    assert read(Di.ADDRESS) == bytes.fromhex(seal)[::-1]
+    assert read(Di.ASSET_NUMBER).rstrip(b"\0")[::-1] == b"GD-FY-000001"
+    diagnostics = unpack(DIAGNOSTICS, read(Di.DIAGNOSTICS))
+    assert diagnostics["state"] == bytes([StateClass.SEALED])
+    assert diagnostics["loop_mv"] == b"\xff\xff"
+    assert abs(int.from_bytes(diagnostics["uptime"], "little") - settled.pair.now) < 2
+
+
+def test_history(settled: Bench) -> None:
+    for n in range(3):
+        settled.pair.position(0, closed=n % 2 == 1)
+        settled.run(1.0)
+    for n in range(4):
+        (heard,) = settled.ask(requests.read(seal_address(1), Di.RECORD_HISTORY + n))
+        assert SealRecord.decode(heard.frame.content).counter == 4 - n
+    (heard,) = settled.ask(requests.read(seal_address(1), Di.RECORD_HISTORY + 4))
+    assert (heard.frame.control, heard.frame.data) == (0xD1, b"\x02")
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        requests.write(seal_address(1), Di.CHALLENGE, bytes(3)),
+        requests.write(seal_address(1), Di.CHALLENGE, bytes(5)),
+        requests.write(seal_address(1), Di.PROVISIONING, bytes(4)),
+    ],
+    ids=["short", "long", "another item"],
+)
+def test_other_writes_are_refused(settled: Bench, frame: Frame) -> None:
+    (heard,) = settled.ask(frame)
+    assert heard.frame == Frame(seal_address(1), 0xD4, b"\x04")
+    (heard,) = settled.ask(requests.read(seal_address(1), Di.RECORD_NEWEST))
+    assert Flags.CHALLENGED not in SealRecord.decode(heard.frame.content).flags
+
+
+def test_read_address(settled: Bench) -> None:
+    (heard,) = settled.ask(requests.read_address())
+    assert heard.frame == Frame(seal_address(1), 0x93, bytes.fromhex(seal_address(1))[::-1])
+
+
+def test_shortened_address(settled: Bench) -> None:
+    short = "A" * 6 + seal_address(1)[6:]
+    (heard,) = settled.ask(requests.read(short, Di.ADDRESS))
+    assert heard.frame.address == seal_address(1)
+
+
+def test_refusals(settled: Bench) -> None:
+    (heard,) = settled.ask(requests.read(seal_address(1), 0x00010000))
+    assert heard.frame == Frame(seal_address(1), 0xD1, b"\x02")
+    (heard,) = settled.ask(requests.write(seal_address(1), Di.ADDRESS, bytes(6)))
+    assert heard.frame == Frame(seal_address(1), 0xD4, b"\x04")
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        requests.read(seal_address(2), Di.ADDRESS).encode(),
+        requests.read("9" * 12, Di.ADDRESS).encode(),
+        requests.read(seal_address(1), Di.ADDRESS).encode()[:-2] + b"\x00\x16",
+        requests.read(seal_address(1), Di.ADDRESS).encode()[:-1] + b"\x17",
+        requests.read(seal_address(1), Di.ADDRESS).encode()[:-3],
+        Frame(seal_address(1), 0x11, b"\x01").encode(),
+        Frame(seal_address(1), 0x91, bytes.fromhex("01040004") + bytes(6)).encode(),
+    ],
+    ids=["foreign", "broadcast", "checksum", "end", "cut", "length", "answer"],
+)
+def test_silence(settled: Bench, raw: bytes) -> None:
+    settled.pair.write(0, raw)
+    settled.run(1.5)
+    assert settled.heard == []
+    # And the seal still answers the next request.
+    assert len(settled.ask(requests.read_address())) == 1
+
+
+def test_another_frame_cancels_the_answer(settled: Bench) -> None:
+    """Two requests without waiting: only the second one is answered, with its own item."""
+    first, second = (requests.read(seal_address(1), di) for di in (Di.ADDRESS, Di.ASSET_NUMBER))
+    settled.pair.write(0, first.encode(0) + second.encode(0))
+    settled.run(1.5)
+    assert [heard.frame.di for heard in settled.heard] == [Di.ASSET_NUMBER]
+
+
+def test_noise_is_silence_and_passes(settled: Bench) -> None:
+    settled.pair.noise(0.3, 1.0)
+    settled.run(3.0)
+    assert len(settled.ask(requests.read_address(), 2.0)) == 1
+
+
+def test_independent_codec_reads_the_record(settled: Bench) -> None:
+    """The PyPI package dlt645 builds the request and takes the answer apart."""
+    peer = importlib.import_module("dlt645.protocol.protocol").DLT645Protocol
+    wire_address = bytes.fromhex(seal_address(1))[::-1]
+    settled.pair.write(0, bytes(peer.build_frame(wire_address, 0x11, bytes.fromhex("01538004"))))
+    raw = b""
+    for _ in range(200):
+        settled.pair.run(STEP)
+        raw += settled.pair.read(0)
+    answer = peer.deserialize(raw)
+    assert bytes(answer.addr) == wire_address
+    assert answer.ctrl_code == 0x91
+    record = SealRecord.decode(bytes(answer.data)[4:])
+    assert (record.seal, record.kind) == (seal_address(1), Kind.BOOT)
