@@ -87,6 +87,35 @@ def test_a_wrong_pdu_is_refused(pdu: str) -> None:
     assert modem.receive(pdu.encode() + b"\x1a") == [Answer(b"\r\n+CMS ERROR: 304\r\n")]
 
 
+def hexed(text: str) -> str:
+    return text.encode("utf-16-be").hex().upper()
+
+
+def test_a_text_in_ucs2() -> None:
+    modem = Modem()
+    number, text = "+8613800138000", "【封印】000000000101 开启"
+    ask(modem, "ATE0", "AT+CMGF=1", 'AT+CSCS="UCS2"', "AT+CSMP=17,167,0,8")
+    for reference in range(2):
+        assert ask(modem, f'AT+CMGS="{hexed(number)}"') == "\r\n> "
+        message = Submit(number, text, reference, reject_duplicates=False)
+        assert modem.receive(hexed(text).encode() + b"\x1a") == [Submitted(message)]
+        modem.accepted(reference)
+
+
+def test_what_text_mode_refuses() -> None:
+    modem = Modem()
+    ask(modem, "ATE0", "AT+CMEE=1")
+    assert ask(modem, "AT+CSCS?", 'AT+CSCS="ASCII"') == (
+        '\r\n+CSCS: "IRA"\r\n\r\nOK\r\n\r\n+CME ERROR: 4\r\n'
+    )
+    assert ask(modem, "AT+CSMP=17,167,0,4") == "\r\n+CMS ERROR: 305\r\n"
+    # The number is not in the character set that is in force.
+    assert ask(modem, f'AT+CMGS="{hexed("+86138")}"') == "\r\n+CMS ERROR: 305\r\n"
+    assert ask(modem, "AT+CSMP=17,167,0,8", 'AT+CMGS="13800138000",129').endswith("\r\n> ")
+    assert modem.receive("封".encode() + b"\x1a") == [Answer(b"\r\n+CMS ERROR: 305\r\n")]
+    assert ask(modem, "AT") == "\r\nOK\r\n"
+
+
 def test_commands_wait_while_a_message_is_on_its_way() -> None:
     modem = Modem()
     length = len(MESSAGE.encode()) - 1

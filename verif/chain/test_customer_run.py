@@ -111,3 +111,14 @@ def test_a_modem_that_fails_echoes_and_chatters(start_link: StartLink, pty: str,
     messages = [Submit(NUMBER, text, index) for index, text in enumerate("abc")]
     assert send(pty, messages) == [Sent(0), Failed(500, "+CMS ERROR: 500"), Sent(2)]
     assert inbox(store) == [(NUMBER, "a"), (NUMBER, "c")]
+
+
+def test_each_modem_has_references_of_its_own(start_link: StartLink, tmp_path: Path, store: Path) -> None:
+    """A copy is one of the same sender: what another modem sends under the same reference is taken."""
+    ptys = [str(tmp_path / name) for name in ("one", "two")]
+    customer = start_link("customer", "run", "--pty", ptys[0], "--pty", ptys[1], "--store", store)
+    customer.wait_for("ready", count=2)
+    message = Submit(NUMBER, "a", 7)
+    assert send(ptys[0], [message, message]) == [Sent(7), Failed(DUPLICATE, "+CMS ERROR: 197")]
+    assert send(ptys[1], [message]) == [Sent(7)]
+    assert inbox(store) == [(NUMBER, "a"), (NUMBER, "a")]

@@ -15,6 +15,7 @@ from chip.support import Bench, characters, examples, simulate, wave
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from meterseal.customer.modem import Answer, Modem
 from sealchip.gsm import GsmNotifier
 from sealchip.gsm_dialogue import GsmDialogue
 from sealchip.gsm_text import PHRASES, message
@@ -134,6 +135,31 @@ def test_a_message_arrives():
     ]
 
 
+class HostsModem:
+    """The customer's modem in the place of `Module`."""
+
+    def __init__(self, modem):
+        self._modem, self.output, self.messages = modem, bytearray(), []
+
+    def receive(self, byte):
+        events = self._modem.receive(bytes([byte]))
+        while events:
+            event = events.pop(0)
+            if isinstance(event, Answer):
+                self.output += event.raw
+            else:
+                self.messages.append(Received(event.message.number, event.message.text))
+                events += self._modem.accepted(event.message.reference)
+
+
+@pytest.mark.parametrize("misbehaves", [False, True])
+def test_the_customers_modem_understands(misbehaves):
+    """Two messages one after another, as the simulated customer's phone shows them."""
+    modem = HostsModem(Modem(echo=misbehaves, unsolicited=misbehaves))
+    day = Day(modem, [opened(), (2, Kind.CLOSED, StateClass.SEALED)])
+    assert day.run() == [Received(PHONE, message(SEAL, zh, time=TIME)) for zh in ("开启", "闭合")]
+
+
 @pytest.mark.parametrize("phrase", PHRASES, ids=lambda it: it.en)
 def test_every_phrase(phrase):
     state = StateClass.OPEN if phrase.state is None else phrase.state
@@ -180,16 +206,23 @@ def test_the_newest_are_kept():
     assert [it.text for it in day.run()] == expected
 
 
-@examples(15)
-@given(
+ANY_MODULE = given(
     manners=st.lists(st.sampled_from(Manner), max_size=30),
     events=st.lists(st.tuples(st.integers(0, 60), st.sampled_from([*STATES])), min_size=1, max_size=7),
     unregistered=st.integers(0, 2),
     echoes=st.booleans(),
 )
+
+
+@examples(4)
+@ANY_MODULE
 # The answer to the text gets lost, for ever: sent eight times, given up, and the next one arrives.
 @example(manners=[*[Manner.WELL] * 7, Manner.SILENT] * 8, events=[(0, 1)], unregistered=0, echoes=False)
 def test_any_module(manners, events, unregistered, echoes):
+    check_any_module(manners, events, unregistered, echoes)
+
+
+def check_any_module(manners, events, unregistered, echoes):
     """Whatever the module does: each message on the phone is exactly an event's, they come in order, who is
     missing is counted, and once the module behaves the next event arrives.
     """
@@ -211,6 +244,14 @@ def test_any_module(manners, events, unregistered, echoes):
     assert told.pop() == "闭合"
     arrived = in_order([STATES[state] for _, state in events], told)
     assert len(events) - arrived <= sum(lost)
+
+
+@pytest.mark.long
+@examples(100)
+@ANY_MODULE
+def test_any_module_at_length(manners, events, unregistered, echoes):
+    """The same, many times."""
+    check_any_module(manners, events, unregistered, echoes)
 
 
 def in_order(events, told):

@@ -17,7 +17,10 @@ _Store = Annotated[Path, typer.Option("--store", help="File that keeps what the 
 
 @app.command()
 def run(
-    pty: Annotated[str, typer.Option("--pty", help="Path at which the modem is offered as a serial port.")],
+    pty: Annotated[
+        list[str],
+        typer.Option("--pty", help="Path at which a modem is offered as a serial port; once for each modem."),
+    ],
     store: _Store,
     echo: Annotated[bool, typer.Option("--echo", help="Go on echoing after ATE0.")] = False,
     fail_every: Annotated[int, typer.Option(min=0, help="Refuse each N-th message (+CMS ERROR: 500).")] = 0,
@@ -26,7 +29,7 @@ def run(
     unsolicited: Annotated[bool, typer.Option("--unsolicited", help="Send unasked lines too.")] = False,
     as_json: _Json = False,
 ) -> None:
-    """Offer a modem on a PTY and show what the phones receive, until interrupted."""
+    """Offer modems on PTYs and show what the phones receive, until interrupted."""
     import asyncio
 
     from meterseal.customer.network import STORE_PART

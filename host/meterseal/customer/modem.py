@@ -1,8 +1,8 @@
 """A GSM modem as the host sees it, without I/O: AT commands in, answers and submitted messages out.
 
 It behaves as modules of the trade do (3GPP TS 27.007 and 27.005): after power-up it echoes, is in text
-mode and answers errors without a code; a message is a prompt, a PDU in hex, Ctrl-Z. Commands are carried
-out one after another: what comes in while a message is on its way waits.
+mode and answers errors without a code; a message is a prompt, a PDU in hex or a text, Ctrl-Z. Commands are
+carried out one after another: what comes in while a message is on its way waits.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from meterseal.gsm.pdu import Submit
+from meterseal.gsm.pdu import PduError, Submit
+from meterseal.gsm.text_mode import CHARACTER_SETS, TextMode
 
 __all__ = ["BUFFER_MAX", "Answer", "Modem", "Submitted"]
 
@@ -19,8 +20,8 @@ __all__ = ["BUFFER_MAX", "Answer", "Modem", "Submitted"]
 BUFFER_MAX = 4096
 _CR, _CTRL_Z, _ESC = b"\r", b"\x1a", b"\x1b"
 _OK, _PROMPT = "OK", b"\r\n> "
-#: +CMS ERROR codes: operation not allowed, invalid PDU mode parameter.
-_NOT_ALLOWED, _INVALID_PDU = 302, 304
+#: +CMS ERROR codes: operation not allowed, invalid PDU mode parameter, invalid text mode parameter.
+_NOT_ALLOWED, _INVALID_PDU, _INVALID_TEXT = 302, 304, 305
 #: +CME ERROR: operation not supported.
 _NOT_SUPPORTED = 4
 
@@ -51,8 +52,11 @@ class Modem:
         self._echo = True
         self._pdu_mode = False
         self._codes = False
-        #: Octets that the prompt waits for; None outside a prompt.
-        self._expected: int | None = None
+        self._text_mode = TextMode()
+        #: References of messages in text mode, where the host chooses none.
+        self._reference = 0
+        #: What the prompt is for: octets of a PDU, or the number that a text goes to; None outside a prompt.
+        self._expected: int | str | None = None
         self._waiting = False
         self._buffer = b""
 
@@ -99,16 +103,33 @@ class Modem:
             self._codes = match[1] != "0"
         elif match := re.fullmatch(r"AT\+CMGF=([01])", command):
             self._pdu_mode = match[1] == "0"
-        elif match := re.fullmatch(r"AT\+CMGS=(\d{1,3})", command):
-            if not self._pdu_mode:
-                return self._cms_error(_NOT_ALLOWED)
-            self._expected = int(match[1])
-            return Answer(self._noise() + _PROMPT)
+        elif match := re.fullmatch(r'AT\+CSCS="(\w+)"', command):
+            if not self._text_mode.choose(match[1]):
+                return self._cme_error(_NOT_SUPPORTED)
+        elif match := re.fullmatch(r"AT\+CSMP=([\d,]+)", command):
+            if not self._text_mode.parameters(match[1]):
+                return self._cms_error(_INVALID_TEXT)
+        elif match := re.fullmatch(r"AT\+CMGS=(.+)", command):
+            return self._prompt(match[1])
+        elif command == "AT+CSCS?":
+            return self._reply(f'+CSCS: "{self._text_mode.character_set}"', _OK)
         elif command in _QUERIES:
             return self._reply(_QUERIES[command], _OK)
         elif command not in ("AT", "AT&F", "ATZ"):
-            return self._reply(f"+CME ERROR: {_NOT_SUPPORTED}" if self._codes else "ERROR")
+            return self._cme_error(_NOT_SUPPORTED)
         return self._reply(_OK)
+
+    def _prompt(self, parameter: str) -> Answer:
+        """AT+CMGS: the length of a PDU, or the destination of a text and perhaps its type."""
+        wanted = r"(\d{1,3})" if self._pdu_mode else r'"(\+?\w*)"(?:,\d{1,3})?'
+        found = re.fullmatch(wanted, parameter)
+        if not found:
+            return self._cms_error(_NOT_ALLOWED)
+        try:
+            self._expected = int(found[1]) if self._pdu_mode else self._text_mode.number(found[1])
+        except PduError:
+            return self._cms_error(_INVALID_TEXT)
+        return Answer(self._noise() + _PROMPT)
 
     def _message(self, text: bytes, end: bytes) -> Answer | Submitted:
         """What the prompt got: ESC calls the message off."""
@@ -116,14 +137,20 @@ class Modem:
         if end == _ESC:
             return self._reply(_OK)
         try:
-            raw = bytes.fromhex(text.decode("ascii"))
-            message = Submit.decode(raw)
-        except (UnicodeDecodeError, ValueError):
-            return self._cms_error(_INVALID_PDU)
-        if len(raw) - 1 - raw[0] != expected:
-            return self._cms_error(_INVALID_PDU)
+            typed = text.decode("ascii")
+            message = self._text(expected, typed) if isinstance(expected, str) else _pdu(typed, expected)
+        except (UnicodeDecodeError, PduError):
+            return self._cms_error(_INVALID_PDU if self._pdu_mode else _INVALID_TEXT)
         self._waiting = True
         return Submitted(message)
+
+    def _text(self, number: str, typed: str) -> Submit:
+        message = self._text_mode.message(number, typed, self._reference)
+        self._reference = (self._reference + 1) % 256
+        return message
+
+    def _cme_error(self, code: int) -> Answer:
+        return self._reply(f"+CME ERROR: {code}" if self._codes else "ERROR")
 
     def _cms_error(self, code: int) -> Answer:
         return self._reply(f"+CMS ERROR: {code}" if self._codes else "ERROR")
@@ -135,9 +162,21 @@ class Modem:
         return b'\r\nRING\r\n\r\n+CREG: 1\r\n\r\n+CMTI: "SM",1\r\n' if self._unsolicited else b""
 
 
+def _pdu(typed: str, octets: int | None) -> Submit:
+    try:
+        raw = bytes.fromhex(typed)
+    except ValueError as error:
+        raise PduError(f"{typed!r}: {error}") from None
+    message = Submit.decode(raw)
+    if len(raw) - 1 - raw[0] != octets:
+        raise PduError(f"{typed!r} is not a PDU of {octets} octets")
+    return message
+
+
 _QUERIES = {
     "AT+CPIN?": "+CPIN: READY",
     "AT+CREG?": "+CREG: 0,1",
     "AT+CSQ": "+CSQ: 24,0",
+    "AT+CSCS=?": '+CSCS: ("' + '","'.join(CHARACTER_SETS) + '")',
     "AT+CGMI": "meterseal",
 }

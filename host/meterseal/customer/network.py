@@ -1,8 +1,8 @@
 """The mobile network: a service centre that takes each message once, and the phones' inboxes.
 
-A submission with TP-RD set, whose destination and TP-MR are those of a message that the centre still
-holds, is refused as a duplicate (3GPP TS 23.040 clause 9.2.3.25). The parts of a message come together
-on the phone. Everything is durable before `submit` returns.
+A submission with TP-RD set, whose sender, destination and TP-MR are those of a message that the centre
+still holds, is refused as a duplicate (3GPP TS 23.040 clause 9.2.3.25). The parts of a message come
+together on the phone. Everything is durable before `submit` returns.
 """
 
 from __future__ import annotations
@@ -23,8 +23,9 @@ HELD_FOR = timedelta(hours=1)
 
 _tables = MetaData()
 _held = Table(
-    "held",
+    "submissions",
     _tables,
+    Column("sender", Text, primary_key=True),
     Column("number", String(21), primary_key=True),
     Column("reference", Integer, primary_key=True),
     Column("accepted_at", Moment, nullable=False),
@@ -59,10 +60,12 @@ class Received:
     received_at: datetime
 
 
-def submit(store: Database, message: Submit, now: datetime) -> tuple[bool, Received | None]:
-    """Take one submission: whether it was accepted, and the message that it completes on the phone."""
+def submit(store: Database, message: Submit, now: datetime, *, sender: str) -> tuple[bool, Received | None]:
+    """Take one submission of the modem `sender`: whether it was accepted, and the message that it completes
+    on the phone.
+    """
     with store.transaction() as conn:
-        if not _hold(conn, message, now):
+        if not _hold(conn, message, now, sender):
             return False, None
         text = message.text if message.part is None else _join(conn, message, message.part)
         if text is None:
@@ -81,10 +84,12 @@ def inbox(store: Database, number: str | None = None) -> list[Received]:
         return [Received(row.number, row.text, row.received_at) for row in conn.execute(query)]
 
 
-def _hold(conn: Connection, message: Submit, now: datetime) -> bool:
+def _hold(conn: Connection, message: Submit, now: datetime, sender: str) -> bool:
     """Note the reference; False for a duplicate that is not wanted."""
     conn.execute(delete(_held).where(_held.c.accepted_at < now - HELD_FOR))
-    row = insert(conn, _held).values(number=message.number, reference=message.reference, accepted_at=now)
+    row = insert(conn, _held).values(
+        sender=sender, number=message.number, reference=message.reference, accepted_at=now
+    )
     is_new = conn.execute(row.on_conflict_do_nothing()).rowcount == 1
     return is_new or not message.reject_duplicates
 

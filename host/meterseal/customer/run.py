@@ -1,8 +1,10 @@
-"""The customer's process: a modem on a PTY, with the network and the phones behind it."""
+"""The customer's process: modems, each on a PTY, with the network and the phones behind them."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 from meterseal.clock import Clock, SystemClock
@@ -36,9 +38,12 @@ class Misbehaviour:
 
 
 class Customer:
-    """Carries bytes between PTY, modem and network."""
+    """Carries bytes between PTY, modem and network; `sender` names the modem there."""
 
-    def __init__(self, store: Database, trace: Trace, clock: Clock, misbehaviour: Misbehaviour) -> None:
+    def __init__(
+        self, sender: str, store: Database, trace: Trace, clock: Clock, misbehaviour: Misbehaviour
+    ) -> None:
+        self._sender = sender
         self._store = store
         self._trace = trace
         self._clock = clock
@@ -64,7 +69,7 @@ class Customer:
         self._count += 1
         if _is_nth(self._count, self._misbehaviour.fail_every):
             return self._modem.refused(UNKNOWN_ERROR)
-        accepted, received = submit(self._store, event.message, self._clock.now())
+        accepted, received = submit(self._store, event.message, self._clock.now(), sender=self._sender)
         if received is not None:
             self._trace("message", number=received.number, text=received.text)
         await asyncio.sleep(self._misbehaviour.slow)
@@ -73,11 +78,15 @@ class Customer:
         return self._modem.accepted(event.message.reference) if accepted else self._modem.refused(DUPLICATE)
 
 
-async def run(path: str, store: Database, *, trace: Trace, misbehaviour: Misbehaviour) -> None:
-    """Offer the modem at `path` until cancelled."""
-    with PtyEnd(path) as pty:
-        trace("ready", pty=pty.path)
-        await Customer(store, trace, SystemClock(), misbehaviour).serve(pty)
+async def run(paths: Sequence[str], store: Database, *, trace: Trace, misbehaviour: Misbehaviour) -> None:
+    """Offer a modem at each of `paths` until cancelled; `misbehaviour` is counted for each by itself."""
+    with ExitStack() as ptys:
+        async with asyncio.TaskGroup() as tasks:
+            for path in paths:
+                pty = ptys.enter_context(PtyEnd(path))
+                trace("ready", pty=pty.path)
+                customer = Customer(pty.path, store, trace, SystemClock(), misbehaviour)
+                tasks.create_task(customer.serve(pty))
 
 
 def _is_nth(count: int, every: int) -> bool:
