@@ -107,15 +107,14 @@ SEVERITY = {
     Code.RECORD_UNREADABLE: Severity.MAJOR,
 }
 
-#: What a master station finds about a record, as an alarm.
-FOUND = {VerdictCode.AUTH_FAIL: Code.SEAL_AUTH_FAIL, VerdictCode.REPLAY: Code.SEAL_REPLAY}
-
 #: Loop classes that have an alarm of their own.
 _ABNORMAL = {
     StateClass.LOW: Code.SEAL_LOW,
     StateClass.HIGH: Code.SEAL_HIGH,
     StateClass.MISMATCH: Code.SEAL_MISMATCH,
 }
+#: What a master station finds about a record.
+FOUND = {VerdictCode.AUTH_FAIL: Code.SEAL_AUTH_FAIL, VerdictCode.REPLAY: Code.SEAL_REPLAY}
 #: Measured, and not sealed. *Unknown* proves neither.
 _NOT_SEALED = frozenset({StateClass.OPEN, *_ABNORMAL})
 #: What proof of a sealed loop ends.
