@@ -1,0 +1,57 @@
+"""`PYTHONPATH=verif python -m soak`: see the package."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from meterseal.chip.build import chip_library
+from meterseal.chip.pair import CLOCK_HZ
+from soak.world import COMPARATOR, ViolationError, World
+
+#: Simulated seconds between two settlements.
+EPISODE = 60.0
+
+
+def soak(seconds: float, *, seed: int, seals: int) -> dict[str, int | float]:
+    """Soak for about `seconds` of CPU time; what happened, counted. Raises `ViolationError`."""
+    library = chip_library(clock_hz=CLOCK_HZ)
+    with tempfile.TemporaryDirectory(prefix="meterseal-soak-") as folder:
+        world = World(library, Path(folder), seals=seals, seed=seed, promise=COMPARATOR)
+        try:
+            begin = time.process_time()
+            while (spent := time.process_time() - begin) < seconds:
+                world.episode(min(EPISODE, seconds))
+        finally:
+            simulated = world.pair.now
+            world.close()
+    return {
+        **dict(sorted(world.done.items())),
+        "simulated seconds": round(simulated),
+        "seals": seals,
+        "simulated seal seconds per CPU second": round(simulated * seals / spent, 1),
+    }
+
+
+def main() -> int:
+    """Exit code 1 and one sentence for a violation."""
+    parser = argparse.ArgumentParser(prog="soak", description=__doc__)
+    parser.add_argument("--seconds", type=float, default=60.0, help="of CPU time; 60")
+    parser.add_argument("--seed", type=int, default=1, help="the same seed, the same story; 1")
+    parser.add_argument("--seals", type=int, default=3, help="on the pair; 3")
+    arguments = parser.parse_args()
+    try:
+        done = soak(arguments.seconds, seed=arguments.seed, seals=arguments.seals)
+    except ViolationError as violation:
+        print(f"soak: seed {arguments.seed}, {arguments.seals} seals: {violation}", file=sys.stderr)
+        return 1
+    for what, number in done.items():
+        print(f"{what:40}{number}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

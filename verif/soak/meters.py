@@ -1,0 +1,88 @@
+"""The hosts of the soak: model meters that answer, are late or silent, and a stranger who talks at will."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+
+from meterseal.chip.pair import Pair
+from meterseal.dlt645.control import Function
+from meterseal.dlt645.decoder import Decoder, Received
+from meterseal.dlt645.frame import Frame
+from meterseal.dlt645.requests import Write, read, read_address, write
+from sealchip.interface import Di
+
+__all__ = ["Meters", "Stranger"]
+
+#: Called with the meter's address, the record that was written to it, and the time; whether it is taken.
+Take = Callable[[str, bytes, float], bool]
+_ANSWER = 0x80
+
+
+class Meters:
+    """All meters, at one host end. `quality` of an answer: 0 = never comes, 1 = always in time."""
+
+    def __init__(self, pair: Pair, end: int, addresses: set[str], take: Take, chance: random.Random) -> None:
+        self.quality = 1.0
+        self._pair, self._end, self._addresses = pair, end, addresses
+        self._take, self._random = take, chance
+        self._decoder = Decoder()
+        self._answers: list[tuple[float, bytes]] = []
+        pair.open(end)
+
+    def serve(self, now: float) -> None:
+        """Hear and answer; to be called every few milliseconds."""
+        heard = self._decoder.feed(self._pair.read(self._end), now) + self._decoder.idle(now)
+        for decoded in heard:
+            if isinstance(decoded, Received):
+                self._hear(decoded.frame, now)
+        for answer in [answer for answer in self._answers if answer[0] <= now]:
+            self._answers.remove(answer)
+            self._pair.write(self._end, answer[1])
+
+    def _hear(self, frame: Frame, now: float) -> None:
+        if frame.control != Function.WRITE or frame.address not in self._addresses:
+            return
+        if frame.di == Di.REPORT and not self._take(frame.address, Write.parse(frame).data, now):
+            return
+        if self._random.random() < self.quality:
+            delay = self._random.uniform(0.02, 0.4)
+        elif self._random.random() < 0.5:
+            delay = self._random.uniform(0.6, 2.0)
+        else:
+            return
+        self._answers.append((now + delay, Frame(frame.address, _ANSWER | Function.WRITE).encode()))
+
+
+class Stranger:
+    """Reads the seals, talks with others, and utters noise, without waiting for anybody's turn."""
+
+    def __init__(self, pair: Pair, end: int, seals: list[str], chance: random.Random) -> None:
+        self._pair, self._end, self._seals, self._random = pair, end, seals, chance
+        self._decoder = Decoder()
+        pair.open(end)
+
+    def listen(self, now: float) -> list[Frame]:
+        """Answers with a record that came whole."""
+        heard = self._decoder.feed(self._pair.read(self._end), now) + self._decoder.idle(now)
+        frames = [decoded.frame for decoded in heard if isinstance(decoded, Received)]
+        return [frame for frame in frames if frame.from_slave and frame.di == Di.RECORD_NEWEST]
+
+    def speak(self) -> None:
+        """One of the things that are said on a pair."""
+        seal = self._random.choice(self._seals)
+        other = f"{self._random.randrange(900, 999):012d}"
+        self._pair.write(
+            self._end,
+            self._random.choice(
+                [
+                    read(seal, Di.RECORD_NEWEST).encode(),
+                    read(seal, Di.ASSET_NUMBER).encode(),
+                    read(other, 0x00010000).encode(),
+                    write(other, 0x04000101, self._random.randbytes(4)).encode(),
+                    Frame(other, 0x91, b"\0\0\1\0" + self._random.randbytes(4)).encode(),
+                    read_address().encode(),
+                    self._random.randbytes(self._random.randrange(1, 40)),
+                ]
+            ),
+        )
