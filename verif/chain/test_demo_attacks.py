@@ -1,0 +1,101 @@
+"""Attacks in the demo: named by all four systems, or the demo fails and says who lacks it."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from meterseal.alarms import Code
+from meterseal.clock import ManualClock
+from meterseal.demo import report, scenario
+from meterseal.demo.chain import Chain
+from meterseal.demo.forger import Forger
+from meterseal.demo.observe import SYSTEMS, Observation
+from meterseal.demo.plan import Plan, make_plan
+from meterseal.demo.scenario import Stage
+from meterseal.errors import Failure
+
+FORGED, OPENED = Code.SEAL_AUTH_FAIL, Code.SEAL_OPEN_UNMATCHED
+
+
+class Stores:
+    """What the four systems have; each look takes ten seconds."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.seal = plan.sites[0].seal
+        self.clock = ManualClock(datetime(2026, 11, 22, tzinfo=UTC))
+        self.seen = Observation(alarms={system: [] for system in SYSTEMS})
+
+    def alarm(self, system: str, code: Code, *, at: int = 0, active: bool = True) -> None:
+        said = {"code": code.value, "seal": self.seal, "counter": 4, "detail": f"by {system}"}
+        self.seen.alarms[system].append(said | {"raised_at": f"{at}", "active": active})
+
+    def observe(self, plan: Plan) -> Observation:
+        self.clock.advance(10)
+        return self.seen
+
+
+class StandingChain:
+    """A chain that only stands there."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+
+    def check(self) -> None:
+        """Nothing ends."""
+
+
+@pytest.fixture
+def stores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stores:
+    stores = Stores(make_plan(tmp_path))
+    monkeypatch.setattr(scenario, "observe", stores.observe)
+    monkeypatch.setattr(scenario, "_LOOK_EVERY", 0)
+    return stores
+
+
+def attack(stores: Stores, tmp_path: Path, *late: tuple[Any, ...], still: Code | None = None) -> Stage:
+    """An attack during which these alarms are raised."""
+    chain = cast("Chain", StandingChain(make_plan(tmp_path)))
+    forger = Forger(("127.0.0.1", 9), 2400, stores.clock)
+    stage = Stage(chain, forger, lambda _: None, stores.clock)
+
+    async def run() -> None:
+        async with stage.attack("forged record", FORGED, still=still):
+            for system, code, at in late:
+                stores.alarm(system, code, at=at)
+
+    asyncio.run(run())
+    return stage
+
+
+def test_an_attack_that_all_four_name_stands_in_the_table(stores: Stores, tmp_path: Path) -> None:
+    stage = attack(stores, tmp_path, *((system, FORGED, 1) for system in SYSTEMS))
+    (named,) = stage.attacks
+    assert named.named == {
+        system: [{"code": "SEAL_AUTH_FAIL", "counter": 4, "detail": f"by {system}"}] for system in SYSTEMS
+    }
+    document = report.document(stores.seen, {}, stage.attacks)
+    lines = report.summary(document).splitlines()
+    row = next(line for line in lines if line.startswith("  forged record "))
+    assert row.split() == ["forged", "record", *4 * ["SEAL_AUTH_FAIL", "(4)"]]
+
+
+@pytest.mark.parametrize("lacking", SYSTEMS)
+def test_a_system_that_does_not_name_it_is_named(stores: Stores, tmp_path: Path, lacking: str) -> None:
+    """An alarm that was there before, and one of another code, do not count."""
+    stores.alarm(lacking, FORGED)
+    late = [(system, FORGED, 1) for system in SYSTEMS if system != lacking]
+    with pytest.raises(Failure, match=rf"{lacking}: raised no SEAL_AUTH_FAIL .* after forged record"):
+        attack(stores, tmp_path, *late, (lacking, OPENED, 1))
+
+
+def test_an_alarm_that_the_attack_hides_is_named(stores: Stores, tmp_path: Path) -> None:
+    for system in SYSTEMS:
+        stores.alarm(system, OPENED, active=system != "terminal")
+    late = [(system, FORGED, 1) for system in SYSTEMS]
+    with pytest.raises(Failure, match=r"terminal: SEAL_OPEN_UNMATCHED .* is not active after forged record"):
+        attack(stores, tmp_path, *late, still=OPENED)
