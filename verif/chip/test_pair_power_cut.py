@@ -1,0 +1,247 @@
+"""Power fails at an SPI clock of a write, on the whole compiled chip; then it is asked what it knows.
+
+Every write that the chip makes is run once to its end, which tells at which clocks of the flash it begins
+and ends, and then once for each of these clocks up to there and no further.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from meterseal.chip.build import chip_library
+from meterseal.chip.flash_file import FlashFile
+from meterseal.chip.pair import Pair
+from meterseal.dlt645.decoder import Decoder, Received
+from meterseal.dlt645.frame import Frame
+from meterseal.dlt645.requests import Write, read
+from meterseal.seal.image import Identity, crc16, image
+from meterseal.seal.layout import pack
+from meterseal.seal.record import Flags, Kind, SealRecord, StateClass
+from meterseal.seal.signing import verify
+from sealchip.interface import ENTRY, FLASH_LOG_BASE, FLASH_SECTOR_BYTES, FLASH_SLOT_BYTES, Di
+
+BAUD = 19200
+IDENTITY = Identity("000000000101", "GD-101", "000000000201", key=bytes(range(16)), baud=BAUD)
+ACKNOWLEDGED = Frame(IDENTITY.meter, 0x94).encode()
+#: Seconds in which a seal that has something to report would have begun.
+QUIET = 0.9
+STEP = 0.005
+
+Trigger = Callable[["Bench"], None]
+
+
+class Bench:
+    """One seal on a pair with its meter."""
+
+    def __init__(self, folder: Path) -> None:
+        path = folder / "seal.bin"
+        path.write_bytes(image(IDENTITY))
+        self.flash = FlashFile(path)
+        self.pair = Pair(chip_library(clock_hz=307_200), chips=1, ends=1, baud=BAUD)
+        # As fast as the model takes it: what is done while the flash is busy is nothing but asking it.
+        self.pair.attach_flash(0, self.flash, page_program=0.0002, sector_erase=0.002)
+        self.pair.open(0)
+
+    def close(self) -> None:
+        self.pair.close()
+        self.flash.close()
+
+    @property
+    def clocks(self) -> int:
+        return int(self.pair.chip(0).flash_clocks)
+
+    def restart(self, content: bytes | None = None, *, closed: bool = True) -> None:
+        """Power cut and power-up, with another content of the flash."""
+        self.pair.power(0, False)
+        if content is not None:
+            self.flash.array[:] = content
+        self.pair.position(0, closed)
+        self.pair.run(0.001)
+        self.pair.read(0)
+        self.pair.power(0, True)
+
+    def hear(self, seconds: float) -> Iterator[Frame]:
+        """Frames of the coming `seconds`."""
+        decoder, end = Decoder(), self.pair.now + seconds
+        while self.pair.now < end:
+            self.pair.run(STEP)
+            for decoded in decoder.feed(self.pair.read(0), self.pair.now):
+                if isinstance(decoded, Received):
+                    yield decoded.frame
+
+    def next_report(self, seconds: float = QUIET) -> SealRecord | None:
+        """The next report, which is not answered; the identity is."""
+        for frame in self.hear(seconds):
+            if frame.di == Di.REPORT:
+                raw = Write.parse(frame).data
+                assert verify(IDENTITY.key, raw)
+                return SealRecord.decode(raw)
+            if frame.di == Di.REPORT_IDENTITY:
+                self.acknowledge()
+        return None
+
+    def acknowledge(self) -> None:
+        self.pair.run(0.025)
+        self.pair.write(0, ACKNOWLEDGED)
+
+    def collect(self) -> list[SealRecord]:
+        """Take reports until none comes any more."""
+        records = []
+        while record := self.next_report():
+            records.append(record)
+            self.acknowledge()
+        return records
+
+    def history(self, nth: int) -> SealRecord:
+        """The `nth` record before the newest, as read by a terminal."""
+        self.pair.write(0, read(IDENTITY.seal, Di.RECORD_HISTORY + nth).encode())
+        for frame in self.hear(QUIET):
+            if frame.from_slave and frame.di == Di.RECORD_HISTORY + nth:
+                return SealRecord.decode(frame.content)
+        raise AssertionError(f"record {nth} cannot be read")
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    bench = Bench(tmp_path)
+    yield bench
+    bench.close()
+
+
+def write_span(bench: Bench, trigger: Trigger) -> tuple[int, int]:
+    """First and last flash clock, counted from `trigger` on, of the write that it brings about."""
+    trigger(bench)
+    before, start = bench.pair.chip(0).flash_programs, bench.clocks
+    while bench.pair.chip(0).flash_programs == before:
+        assert bench.pair.run_to_flash_clock(0, bench.clocks + 8, at_most=1.0)
+    first = bench.clocks - start - 8 * (1 + 4 + ENTRY.size)  # write enable, address and all
+    seen = 0
+    while bench.clocks > seen:
+        seen = bench.clocks
+        bench.pair.run(0.003)
+    return max(first, 1), seen - start
+
+
+def cut_after(bench: Bench, trigger: Trigger, clocks: int) -> None:
+    """Bring about the write and cut the power after so many of its flash clocks."""
+    trigger(bench)
+    assert bench.pair.run_to_flash_clock(0, bench.clocks + clocks, at_most=1.0)
+
+
+def sample(span: tuple[int, int], number: int | None) -> range:
+    """Clocks of a write to cut at: all of them, or about so many, the last one always."""
+    first, last = span
+    step = 1 if number is None else max(1, (last - first) // number)
+    return range(last, first - 1, -step)[::-1]
+
+
+thin_and_whole = pytest.mark.parametrize("number", [6, pytest.param(None, marks=pytest.mark.long)])
+EMPTY = image(IDENTITY)
+
+
+@thin_and_whole
+def test_while_an_opening_is_written(bench: Bench, number: int | None) -> None:
+    def opening(bench: Bench) -> None:
+        bench.restart(EMPTY)
+        bench.pair.run(0.3)  # the boot event is in the flash
+        bench.pair.position(0, False)
+
+    span = write_span(bench, opening)
+    lost = 0
+    for clocks in sample(span, number):
+        cut_after(bench, opening, clocks)
+        bench.restart(closed=False)
+        records = bench.collect()
+        told = [(record.counter, record.boot, record.kind, record.state) for record in records]
+        known = (2, 1, Kind.OPENED, StateClass.OPEN)
+        lost += known not in told
+        # Known or not, the power-up behind it says that nobody looked, and that the loop is open.
+        assert told == [
+            (1, 1, Kind.BOOT, StateClass.SEALED),
+            *([known] if known in told else []),
+            (2 + (known in told), 2, Kind.BOOT, StateClass.OPEN),
+        ], clocks
+        assert records[-1].flags & Flags.UNOBSERVED
+    assert 0 < lost < len(sample(span, number))
+    assert known in told
+
+
+@thin_and_whole
+def test_while_an_acknowledgement_is_written(bench: Bench, number: int | None) -> None:
+    def acknowledging(bench: Bench) -> None:
+        bench.restart(EMPTY)
+        report = bench.next_report(3.0)
+        assert report is not None
+        assert report.counter == 1
+        bench.acknowledge()
+
+    span = write_span(bench, acknowledging)
+    again = 0
+    for clocks in sample(span, number):
+        cut_after(bench, acknowledging, clocks)
+        bench.restart()
+        told = [(record.counter, record.boot, record.kind) for record in bench.collect()]
+        again += len(told) == 2
+        # What the meter has already may come once more, the same; nothing else changes.
+        assert told in ([(1, 1, Kind.BOOT), (2, 2, Kind.BOOT)], [(2, 2, Kind.BOOT)]), clocks
+    assert 0 < again < len(sample(span, number))
+    assert len(told) == 1
+
+
+#: Of an entry with an even counter, and with an odd one.
+KINDS = (Kind.OPENED, Kind.CLOSED)
+
+
+def full_log() -> bytes:
+    """A log whose next entry is the last one of its sector; everything acknowledged, boot count 9."""
+    flash = bytearray(EMPTY)
+    slots = FLASH_SECTOR_BYTES // FLASH_SLOT_BYTES
+    for counter in range(1, 2 * slots):
+        raw = pack(
+            ENTRY,
+            {
+                "boot": 9,
+                "counter": counter,
+                "kind": KINDS[counter % 2],
+                "state": StateClass.SEALED if counter % 2 else StateClass.OPEN,
+                "loop_mv": 0xFFFF,
+                "flags": 0,
+                "stamp": counter,
+                "baseline_mv": 0xFFFF,
+                "crc": 0,
+                "acked": 0,
+            },
+        )
+        raw = raw[:-3] + crc16(raw[:-3]).to_bytes(2, "big") + b"\0"
+        # The oldest are in the second sector.
+        slot = FLASH_LOG_BASE + (counter - 1 + slots) % (2 * slots) * FLASH_SLOT_BYTES
+        flash[slot : slot + len(raw)] = raw
+    return bytes(flash)
+
+
+@thin_and_whole
+def test_while_a_sector_is_given_up(bench: Bench, number: int | None) -> None:
+    def booting(bench: Bench) -> None:
+        """The boot event will be the last entry of its sector, so the other one is erased."""
+        bench.restart(full_log())
+
+    span = write_span(bench, booting)
+    assert bench.pair.chip(0).flash_erases == 1
+    lost = 0
+    for clocks in sample(span, number):
+        cut_after(bench, booting, clocks)
+        bench.restart()
+        told = [(record.counter, record.boot, record.kind) for record in bench.collect()]
+        lost += len(told) == 1
+        assert told in ([(128, 10, Kind.BOOT), (129, 11, Kind.BOOT)], [(128, 10, Kind.BOOT)]), clocks
+        # What was there before is still there.
+        newest = told[-1][0]
+        for nth in (0, 15):
+            record = bench.history(nth)
+            assert record.counter == newest - nth
+            assert nth == 0 or (record.boot, record.kind) == (9, KINDS[record.counter % 2])
+    assert 0 < lost < len(sample(span, number))
+    assert len(told) == 2
