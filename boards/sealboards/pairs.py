@@ -6,8 +6,8 @@ from sealboards.board import Board
 
 __all__ = ["PairError", "check_pair"]
 
-#: Differential inputs as (P, N) by FPGA. iCE40UP5K: Lattice's pinout of SG48. iCE40HX1K: TQ144, the left bank,
-#: which alone has them (DPxxB, DPxxA).
+#: Differential inputs, P and N, by FPGA. iCE40UP5K: Lattice's pinout of SG48. iCE40HX1K in TQ144: the left
+#: bank, which alone has them (DPxxB, DPxxA).
 _PAIRS = {
     "iCE40UP5K": """
         4 3   12 21  13 20  14 17  15 16  23 25  26 27  32 31  37 34  43 36  42 38  47 44  48 45

@@ -1,4 +1,4 @@
-"""Byte ports for asyncio: any pyserial URL, `socket://HOST:PORT` and `listen://HOST:PORT`.
+"""Byte ports for asyncio: any pyserial URL, `socket://HOST:PORT`, `listen://HOST:PORT`, `replay:FILE`.
 
 `open_port` gives one connection that ends with `PortLost`; `Line` is what the links of the chain use: it
 opens the port again whenever it went away.
@@ -21,6 +21,7 @@ import serial
 
 from meterseal.errors import Failure
 from meterseal.io.endpoint import format_endpoint, parse_endpoint
+from meterseal.io.recording import SCHEME, RecordedPort, ReplayPort
 
 __all__ = ["Line", "Port", "PortLost", "open_port"]
 
@@ -51,12 +52,19 @@ class Port(Protocol):
         ...
 
 
-async def open_port(url: str, baud: int = 2400, *, even: bool = True) -> Port:
-    """Open `url` once: a device, a PTY, `socket://HOST:PORT` or any other pyserial URL.
+async def open_port(url: str, baud: int = 2400, *, even: bool = True, record: Path | None = None) -> Port:
+    """Open `url` once: a device, a PTY, `socket://HOST:PORT`, any other pyserial URL, or `replay:FILE`.
 
-    Real ports get 8E1, or 8N1 without `even`. Raises `Failure` when the port is busy or not permitted,
-    `PortLost` when it is not there (yet).
+    Real ports get 8E1, or 8N1 without `even`. What passes is added to the file `record`. Raises `Failure`
+    when the port is busy or not permitted, `PortLost` when it is not there (yet).
     """
+    port = await _open(url, baud, even)
+    return port if record is None else RecordedPort(port, record)
+
+
+async def _open(url: str, baud: int, even: bool) -> Port:
+    if url.startswith(SCHEME):
+        return ReplayPort(Path(url.removeprefix(SCHEME)))
     if url.startswith("socket://"):
         return await _connect(url.removeprefix("socket://"))
     return await asyncio.to_thread(_open_serial, url, baud, even, asyncio.get_running_loop())
@@ -248,10 +256,13 @@ class Line:
     `listen://HOST:PORT` waits for a client instead. Says `connected` and `lost` through `trace`.
     """
 
-    def __init__(self, url: str, *, trace: Callable[..., None], baud: int = 2400) -> None:
+    def __init__(
+        self, url: str, *, trace: Callable[..., None], baud: int = 2400, record: Path | None = None
+    ) -> None:
         #: The URL; of `listen://` with its true port after `open`.
         self.url = url
         self._baud = baud
+        self._record = record
         self._trace = trace
         self._port: Port | None = None
         self._listener: Listener | None = None
@@ -318,7 +329,7 @@ class Line:
                 if self._listener is not None:
                     self._port = await self._listener.accept()
                 else:
-                    self._port = await open_port(self.url, self._baud)
+                    self._port = await open_port(self.url, self._baud, record=self._record)
             except retry as refused:
                 self._reason = str(refused)
                 await asyncio.sleep(pause)

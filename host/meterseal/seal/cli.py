@@ -15,6 +15,10 @@ _Port = Annotated[
     str, typer.Option("--port", help="Serial port: any pyserial URL, such as socket://HOST:PORT.")
 ]
 _Baud = Annotated[int, typer.Option("--baud", help="Rate of a real serial port.")]
+_Record = Annotated[
+    Path | None,
+    typer.Option("--record", help="File to which all bytes are added; --port replay:FILE plays them again."),
+]
 
 
 @app.command()
@@ -64,6 +68,7 @@ def read(
         str | None, typer.Option(help="The seal's address; without, the only device on the line is asked.")
     ] = None,
     baud: _Baud = 2400,
+    record: _Record = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> None:
     """Ask a seal for its address, its asset number and its newest record."""
@@ -72,7 +77,7 @@ def read(
 
     from meterseal.seal.reader import document, read_seal
 
-    reading = asyncio.run(read_seal(port, address, baud=baud))
+    reading = asyncio.run(read_seal(port, address, baud=baud, record=record))
     found = {
         "address": reading.address,
         "asset_number": reading.asset,
@@ -90,6 +95,7 @@ def read(
 def watch(
     port: _Port,
     baud: _Baud = 2400,
+    record: _Record = None,
     as_json: Annotated[bool, typer.Option("--json", help="JSON lines.")] = False,
 ) -> None:
     """Show the reports of seals as they pass on the line; listens only, until interrupted."""
@@ -99,4 +105,4 @@ def watch(
     from meterseal.seal.reader import watch as listen
     from meterseal.trace import Trace
 
-    asyncio.run(until_signal(listen(port, baud=baud, trace=Trace("seal", as_json=as_json))))
+    asyncio.run(until_signal(listen(port, baud=baud, trace=Trace("seal", as_json=as_json), record=record)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from pathlib import Path
 
 from meterseal import bcd
 from meterseal.clock import Clock, SystemClock
@@ -55,14 +56,14 @@ def document(record: SealRecord) -> dict[str, object]:
     }
 
 
-async def read_seal(url: str, address: str | None, *, baud: int) -> Reading:
+async def read_seal(url: str, address: str | None, *, baud: int, record: Path | None = None) -> Reading:
     """Ask the seal at `address`, or the only device on the line, who it is and what happened last.
 
     `Failure` when the port is not there or busy, and when the seal does not answer or refuses.
     """
     try:
         address = None if address is None else bcd.address(bcd.address_bytes(address))
-        port = await open_port(url, baud)
+        port = await open_port(url, baud, record=record)
     except ValueError as error:
         raise Failure(str(error)) from None
     except PortLost as lost:
@@ -82,9 +83,9 @@ async def read_seal(url: str, address: str | None, *, baud: int) -> Reading:
         port.close()
 
 
-async def watch(url: str, *, baud: int, trace: Trace) -> None:
+async def watch(url: str, *, baud: int, trace: Trace, record: Path | None = None) -> None:
     """Tell of every report and identity on the line until cancelled; say nothing on it."""
-    line = Line(url, baud=baud, trace=trace)
+    line = Line(url, baud=baud, trace=trace, record=record)
     await line.open()
     decoder = Decoder()
     clock = SystemClock()
