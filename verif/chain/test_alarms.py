@@ -273,6 +273,15 @@ def test_the_seals_own_record_counts_though_the_forged_one_said_the_same(databas
     assert codes_of(database) == {(Code.SEAL_AUTH_FAIL, 3)}
 
 
+def test_the_seals_own_record_counts_though_it_was_taken_for_a_repetition(database):
+    forged = replace(CLOSED, record=CLOSED.record[:-8] + b"forgery!")
+    enter(database, BOOT, OPENED, forged, CLOSED)
+    assert verdict(database, forged).own == replace(CLOSED, stored_at=NOW, id=1)
+    assert codes_of(database) == {(Code.SEAL_AUTH_FAIL, 3)}
+    with database.reading() as conn:
+        assert events.find(conn, SEAL, 3).record == CLOSED.record
+
+
 def test_a_verdict_before_its_record_counts_too(database):
     enter(database, BOOT, OPENED)
     verdict(database, CLOSED)

@@ -180,6 +180,19 @@ def test_every_forged_copy_goes_up_and_is_undone_again(bench: Bench) -> None:
     assert ("SEAL_OPEN_UNMATCHED", SEAL, False) in bench.alarms()
 
 
+def test_what_was_taken_for_a_repetition_of_a_forged_report_still_goes_up(bench: Bench) -> None:
+    """Somebody forged the closing in advance, word for word but for the MAC."""
+    forged = record(3, Kind.CLOSED, StateClass.SEALED, mac=b"forgery!")
+    for report in (OPENED, forged, CLOSED):
+        bench.report(report)
+    assert [entry.record for entry in bench.journal()] == [OPENED.encode(), forged.encode()]
+    bench.ask(verdict(forged))
+    assert bench.journal()[-1].record == CLOSED.encode()
+    assert bench.alarms() == {("SEAL_OPEN_UNMATCHED", SEAL, False), ("SEAL_AUTH_FAIL", SEAL, True)}
+    cover = CoverRecord.decode(bench.read(COVER + 1))
+    assert cover.end == bench.journal()[-1].occurred_at
+
+
 def test_a_verdict_needs_the_password_and_a_meaning(bench: Bench) -> None:
     bench.report(OPENED)
     before = bench.alarms()

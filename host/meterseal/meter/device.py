@@ -187,12 +187,21 @@ class Meter(Handler):
         with self._database.transaction() as conn:
             recorded = ledger.take_verdict(conn, verdict, "found by the master station", self._system.now())
             self._mirror_openings(conn, verdict.seal, recorded)
+            own = recorded.own
+            # It was taken for a repetition of the forged one, and nobody else has heard of it.
+            if own is not None and not journal.has(conn, self.address, own.record):
+                journal.add_entry(conn, self.address, own, own.record)
+                self._close(conn, own)
         tell_alarms(self._trace, recorded.raised, recorded.cleared)
 
     def _mirror(self, conn: Connection, event: SealEvent, recorded: ledger.Recorded) -> None:
         """Openings and closings into the standard records of the terminal cover."""
         self._mirror_openings(conn, event.seal, recorded)
-        if recorded.outcome is Outcome.NEW and event.proves_sealed:
+        if recorded.outcome is Outcome.NEW:
+            self._close(conn, event)
+
+    def _close(self, conn: Connection, event: SealEvent) -> None:
+        if event.proves_sealed:
             journal.close_openings(conn, self.address, event.seal, event.counter, event.occurred_at)
 
     def _mirror_openings(self, conn: Connection, seal: str, recorded: ledger.Recorded) -> None:

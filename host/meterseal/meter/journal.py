@@ -38,6 +38,7 @@ __all__ = [
     "clear_report",
     "close_openings",
     "entry",
+    "has",
     "identity",
     "keep_identity",
     "load_offset",
@@ -155,6 +156,12 @@ def identity(conn: Connection, address: str, seal: str | None) -> bytes | None:
     query = query.where(_seals.c.seal == seal) if seal else query.where(_seals.c.bound == 1)
     found: bytes | None = conn.execute(query.order_by(_seals.c.seal).limit(1)).scalar_one_or_none()
     return found
+
+
+def has(conn: Connection, address: str, record: bytes) -> bool:
+    """Whether these very bytes were written down."""
+    this = (_journal.c.address == address) & (_journal.c.record == record)
+    return conn.execute(select(_journal.c.number).where(this).limit(1)).first() is not None
 
 
 def add_entry(conn: Connection, address: str, event: SealEvent, again: bytes = b"") -> int | None:

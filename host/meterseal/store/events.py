@@ -91,6 +91,23 @@ _conflicts = Table(
 )
 
 
+#: Other bytes that say what a stored event says: of use when that is found not to be the seal's.
+_copies = Table(
+    "copies",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("seal", String(12), nullable=False),
+    Column("counter", BigInteger, nullable=False),
+    Column("record", LargeBinary, nullable=False),
+    Column("meter", String(12)),
+    Column("terminal", String(16)),
+    Column("occurred_at", Moment, nullable=False),
+    Column("received_at", Moment),
+    Column("stored_at", Moment, nullable=False),
+    UniqueConstraint("seal", "counter", "record"),
+)
+
+
 @dataclass(frozen=True, slots=True)
 class SealEvent:
     """One event of a seal, with the bytes that say so. All times are aware.
@@ -197,6 +214,8 @@ def append(conn: Connection, event: SealEvent, stored_at: datetime) -> Outcome:
         return Outcome.NEW
     stored = find(conn, event.seal, event.counter)
     if stored is not None and stored.fact == event.fact:
+        if stored.record != event.record:
+            conn.execute(insert(conn, _copies).values(**row).on_conflict_do_nothing())
         return Outcome.KNOWN
     conn.execute(insert(conn, _conflicts).values(**row, fact=event.fact).on_conflict_do_nothing())
     return Outcome.CONFLICT
@@ -212,12 +231,13 @@ def withdraw(conn: Connection, event: SealEvent) -> None:
 
 
 def take_candidate(conn: Connection, seal: str, counter: int) -> SealEvent | None:
-    """Take the oldest copy out of the conflicts that was not refuted; None when there is none."""
-    here = (_conflicts.c.seal == seal) & (_conflicts.c.counter == counter)
-    for copy in _many(conn, select(_conflicts).where(here).order_by(_conflicts.c.id)):
-        if not refuted.is_refuted(conn, seal, counter, copy.record):
-            conn.execute(delete(_conflicts).where(_conflicts.c.id == copy.id))
-            return copy
+    """Take out the oldest record kept under this number that was not refuted; None when there is none."""
+    for table in (_conflicts, _copies):
+        here = (table.c.seal == seal) & (table.c.counter == counter)
+        for kept in _many(conn, select(table).where(here).order_by(table.c.id)):
+            if not refuted.is_refuted(conn, seal, counter, kept.record):
+                conn.execute(delete(table).where(table.c.id == kept.id))
+                return kept
     return None
 
 

@@ -18,11 +18,15 @@ __all__ = ["Recorded", "record", "take_verdict"]
 
 @dataclass(slots=True)
 class Recorded:
-    """What one event did. An alarm that a later event had ended already is in both lists."""
+    """What one event or verdict did. An alarm that a later event had ended already is in both lists.
+
+    `own` is the seal's own record that took the place of a refuted one.
+    """
 
     outcome: Outcome
     raised: list[Alarm] = field(default_factory=list)
     cleared: list[Alarm] = field(default_factory=list)
+    own: SealEvent | None = None
 
 
 def record(conn: Connection, event: SealEvent, stored_at: datetime) -> Recorded:
@@ -73,9 +77,9 @@ def _withdraw(conn: Connection, done: Recorded, forged: SealEvent, at: datetime)
     for alarm in alarms.ended_by(conn, forged.seal, forged.counter):
         if alarm.counter < forged.counter:
             _raise_again(conn, done, alarm, at)
-    own = events.take_candidate(conn, forged.seal, forged.counter)
-    if own is not None:
-        entered = record(conn, own, at)
+    done.own = events.take_candidate(conn, forged.seal, forged.counter)
+    if done.own is not None:
+        entered = record(conn, done.own, at)
         done.raised += entered.raised
         done.cleared += entered.cleared
         return
