@@ -9,12 +9,14 @@ from pathlib import Path
 import pytest
 
 from meterseal.clock import CST, ManualClock
+from meterseal.handover import Finding
 from meterseal.marketing.customers import STORE_PART, Customer
 from meterseal.marketing.delivery import PAUSE_MAX, Queue
-from meterseal.marketing.intake import load_customers, take
+from meterseal.marketing.intake import load_customers, take, take_finding
 from meterseal.marketing.messages import APPRISE, SMS, Message
 from meterseal.seal.record import NO_FLAGS, Flags, Kind, SealRecord, StateClass
-from meterseal.store import outbox
+from meterseal.seal.verdict import RecordVerdict, VerdictCode
+from meterseal.store import alarms, outbox
 from meterseal.store.database import Database
 from meterseal.store.events import Outcome, SealEvent
 from meterseal.store.writer import Writer
@@ -75,6 +77,26 @@ def test_a_power_up_is_told_only_when_it_finds_the_seal_opened(database: Databas
     put_in(database, event(3, Kind.BOOT, StateClass.SEALED), event(4, Kind.BOOT, StateClass.OPEN))
     put_in(database, event(5, Kind.BOOT, StateClass.OPEN))
     assert messages(database, SMS).keys() == {2, 4}
+
+
+def test_flapping_is_told_in_its_own_words(database: Database) -> None:
+    put_in(database, BOOT, event(2, Kind.FLAPPING, StateClass.SEALED))
+    assert "反复通断" in messages(database, SMS)[2]
+
+
+def active(database: Database) -> set[tuple[str, int]]:
+    with database.reading() as conn:
+        return {(alarm.code.value, alarm.counter) for alarm in alarms.active(conn)}
+
+
+def test_what_metering_doubted_and_now_hands_on_counts(database: Database) -> None:
+    put_in(database, BOOT)
+    finding = Finding(RecordVerdict.on(OPENED.record, VerdictCode.AUTH_FAIL), "MAC wrong", NOON)
+    with database.transaction() as conn:
+        take_finding(conn, finding, STAFF, NOON)
+    assert active(database) == {("SEAL_AUTH_FAIL", 2)}
+    assert put_in(database, OPENED) == [Outcome.NEW]
+    assert active(database) == {("SEAL_OPEN_UNMATCHED", 2)}
 
 
 def test_an_opening_of_unknown_age_is_dated_before_it_was_found(database: Database) -> None:

@@ -13,7 +13,7 @@ from meterseal.alarms import Code
 from meterseal.handover import Finding, HandoverError
 from meterseal.marketing import customers
 from meterseal.marketing.messages import announce, announce_finding
-from meterseal.store import alarms, diagnostics, events, ledger
+from meterseal.store import alarms, diagnostics, events, ledger, refuted
 from meterseal.store.alarms import Alarm
 from meterseal.store.events import Outcome, SealEvent
 
@@ -33,9 +33,14 @@ class Taken:
 def take(conn: Connection, event: SealEvent, staff: Iterable[str], at: datetime) -> Taken:
     """Store `event` and queue its messages; a repetition changes nothing.
 
-    An event of a seal in no customer's file is stored and alarmed like any other.
+    An event of a seal in no customer's file is stored and alarmed like any other. One that metering had
+    refuted and now hands on is the seal's after all: its key had been wrong.
     """
+    believed = None
+    if refuted.forget(conn, event.seal, event.counter, event.record):
+        believed = alarms.clear_one(conn, Code.SEAL_AUTH_FAIL, event.seal, event.counter, at)
     recorded = ledger.record(conn, event, at)
+    recorded.cleared += [believed] if believed else []
     customer = customers.of_seal(conn, event.seal)
     raised = list(recorded.raised)
     if customer is None:

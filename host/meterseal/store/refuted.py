@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, Column, Connection, LargeBinary, String, Table, select
+from sqlalchemy import BigInteger, Column, Connection, LargeBinary, String, Table, delete, select
 
 from meterseal.seal.verdict import RecordVerdict, digest
 from meterseal.store.database import Moment, insert, metadata
 
-__all__ = ["add", "is_refuted"]
+__all__ = ["add", "forget", "is_refuted"]
 
 _refuted = Table(
     "refuted",
@@ -35,3 +35,9 @@ def is_refuted(conn: Connection, seal: str, counter: int, record: bytes) -> bool
     # Nearly always there is none, and no digest is made.
     digests = list(conn.execute(found).scalars())
     return bool(digests) and digest(record) in digests
+
+
+def forget(conn: Connection, seal: str, counter: int, record: bytes) -> bool:
+    """The record is the seal's after all; False when nobody had doubted it."""
+    this = (_refuted.c.seal == seal) & (_refuted.c.counter == counter) & (_refuted.c.digest == digest(record))
+    return conn.execute(delete(_refuted).where(this)).rowcount == 1
