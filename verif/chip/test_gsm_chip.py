@@ -1,0 +1,102 @@
+"""The whole chip with a phone in its identity and the customer's modem at its pins: from loop to phone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from chip.chip_bench import BAUD, CLOCK_HZ, identity, seal_address
+
+from meterseal.chip.build import chip_library
+from meterseal.chip.flash_file import FlashFile
+from meterseal.chip.pair import Pair
+from meterseal.customer.modem import Answer, Modem
+from meterseal.seal.image import image
+
+PHONE = "+8613800138000"
+# A build of the chip that no other test has.
+pytestmark = pytest.mark.long
+
+
+class Bench:
+    """One seal with its modem; `messages` are what the phone shows, with the second of each."""
+
+    def __init__(self, folder: Path, phone: str) -> None:
+        library = chip_library(clock_hz=CLOCK_HZ, gsm=True)
+        self.pair = Pair(library, chips=1, ends=1, clock_hz=CLOCK_HZ, baud=BAUD)
+        path = folder / "seal.bin"
+        path.write_bytes(image(replace(identity(1), phone=phone)))
+        self.flash = FlashFile(path)
+        self.pair.attach_flash(0, self.flash)
+        self.pair.open_gsm(0)
+        self.modem = Modem()
+        self.heard = b""
+        self.messages: list[tuple[str, str]] = []
+
+    def close(self) -> None:
+        self.pair.close()
+        self.flash.close()
+
+    def run(self, seconds: float) -> None:
+        end = self.pair.now + seconds
+        while self.pair.now < end:
+            self.pair.run(0.005)
+            said = self.pair.read_gsm(0)
+            self.heard += said
+            events = self.modem.receive(said)
+            while events:
+                event = events.pop(0)
+                if isinstance(event, Answer):
+                    self.pair.write_gsm(0, event.raw)
+                else:
+                    self.messages.append((event.message.number, event.message.text))
+                    events += self.modem.accepted(event.message.reference)
+
+
+@pytest.fixture
+def bench(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Bench]:
+    one = Bench(tmp_path, getattr(request, "param", PHONE))
+    one.pair.position(0, closed=True)
+    one.pair.power(0, True)
+    one.run(3.0)
+    yield one
+    one.close()
+
+
+def test_opening_and_closing_reach_the_phone(bench: Bench) -> None:
+    assert bench.messages == []  # a boot that finds the loop closed is not told
+    for closed, what in ((False, "开启"), (True, "闭合")):
+        bench.pair.position(0, closed=closed)
+        bench.run(4.0)
+        assert bench.messages.pop() == (PHONE, f"【封印】{seal_address(1)} 约00分钟前 {what}")
+    assert bench.messages == []
+
+
+def test_a_modem_that_was_exchanged_meanwhile(bench: Bench) -> None:
+    """A new one knows nothing of what the other had been told."""
+    bench.pair.position(0, closed=False)
+    bench.run(4.0)
+    bench.modem = Modem(echo=True, unsolicited=True)
+    bench.pair.position(0, closed=True)
+    bench.run(4.0)
+    assert [text[-2:] for _, text in bench.messages] == ["开启", "闭合"]
+
+
+def test_power_up_with_the_loop_open_is_told(bench: Bench) -> None:
+    bench.pair.power(0, False)
+    bench.pair.position(0, closed=False)
+    bench.run(0.5)
+    bench.pair.power(0, True)
+    bench.run(5.0)
+    assert [text for _, text in bench.messages] == [
+        f"【封印】{seal_address(1)} 约00分钟前 上电时未闭合,断电期间未监测"
+    ]
+
+
+@pytest.mark.parametrize("bench", [""], indirect=True)
+def test_without_a_phone_not_a_character(bench: Bench) -> None:
+    bench.pair.position(0, closed=False)
+    bench.run(4.0)
+    assert bench.heard == b""
