@@ -10,13 +10,14 @@ from .clock import CalendarClock
 from .deframer import Deframer
 from .diagnostics import DiagnosticsSource
 from .driver_watchdog import DriverWatchdog
-from .event_log import EventLog, LogCommand
+from .event_log import EventLog
 from .framer import Framer
 from .front_end import ComparatorFrontEnd
 from .gsm import GsmNotifier
 from .identity import IdentityLoader
 from .interface import BAUD_FEATURE
 from .lamps import Lamps
+from .log_turns import LogTurns
 from .loop_monitor import LoopMonitor
 from .messages import Message
 from .reporter import Reporter
@@ -89,6 +90,7 @@ class SealChip(wiring.Component):
         m.submodules.framer = Framer()
         m.submodules.slave = Slave()
         m.submodules.reporter = Reporter()
+        m.submodules.turns = LogTurns()
         m.submodules.lamps = Lamps()
         for connect in (
             self._sense,
@@ -208,30 +210,24 @@ class SealChip(wiring.Component):
         ]
 
     def _share_log(self, m, s):
-        """Slave and reporter take turns; whoever has begun goes on to the end, the reporter first.
-
-        What was fetched is made a record before they hear of it. Only the slave's records are challenged.
-        """
-        slaves_turn, start, done, fetched = Signal(), Signal(), Signal(), Signal()
-        with m.If(~s.slave.log_start):
-            m.d.sync += slaves_turn.eq(0)
-        with m.Elif(~s.reporter.log_start):
-            m.d.sync += slaves_turn.eq(1)
-        with m.If(slaves_turn):
-            m.d.comb += [start.eq(s.slave.log_start), s.log.command.eq(LogCommand.FETCH_NTH)]
-        with m.Else():
-            m.d.comb += [start.eq(s.reporter.log_start), s.log.command.eq(s.reporter.log_command)]
         m.d.comb += [
-            fetched.eq(s.log.done & s.log.found),
-            s.log.start.eq(start & ~s.signer.busy),
-            s.signer.start.eq(fetched),
-            s.signer.challenged.eq(slaves_turn & s.slave.challenged),
-            done.eq(s.signer.done | (s.log.done & ~fetched)),
-            s.log.nth.eq(s.slave.log_nth),
-            s.slave.log_done.eq(done & slaves_turn),
-            s.slave.log_found.eq(s.log.found),
-            s.reporter.log_done.eq(done & ~slaves_turn),
+            s.turns.reporter_start.eq(s.reporter.log_start),
+            s.turns.reporter_command.eq(s.reporter.log_command),
+            s.reporter.log_done.eq(s.turns.reporter_done),
             s.reporter.log_found.eq(s.log.found),
+            s.turns.slave_start.eq(s.slave.log_start),
+            s.turns.slave_challenged.eq(s.slave.challenged),
+            s.slave.log_done.eq(s.turns.slave_done),
+            s.slave.log_found.eq(s.log.found),
+            s.log.start.eq(s.turns.log_start),
+            s.log.command.eq(s.turns.log_command),
+            s.log.nth.eq(s.slave.log_nth),
+            s.turns.log_done.eq(s.log.done),
+            s.turns.log_found.eq(s.log.found),
+            s.signer.start.eq(s.turns.signer_start),
+            s.signer.challenged.eq(s.turns.challenged),
+            s.turns.signer_busy.eq(s.signer.busy),
+            s.turns.signer_done.eq(s.signer.done),
         ]
 
     def _serve(self, m, s):

@@ -5,7 +5,9 @@ from amaranth.hdl import Assert, Assume, Cover, Module, Mux, Signal, Value
 from formal.theorem import Subject, past, theorem, unchanged
 
 from sealchip.bus_access import CRASH_MS, GAP_MS, SILENCE_MS, SLOT_BITS, SLOT_MS, STUCK_MS, BusAccess
+from sealchip.deframer import FrameHead
 from sealchip.event_log import LogCommand
+from sealchip.log_turns import LogTurns
 from sealchip.messages import Message
 from sealchip.reporter import ACKNOWLEDGED, Reporter
 from sealchip.slave import Slave
@@ -94,7 +96,7 @@ def acknowledged_only_what_arrived(m: Module) -> list[Value]:
     reporter = Reporter()
     dut = Subject(m, reporter)
     sends_record = reporter.message == Message.REPORT_RECORD
-    answer = reporter.head.meter & (reporter.head.control == ACKNOWLEDGED) & (reporter.head.length == 0)
+    answer = is_acknowledgement(reporter.head)
 
     # Reference: how far the report has come. The slave loads another entry later than it becomes busy.
     held, on_wire, arrived, earned, exchanged = (Signal(name=name) for name in STAGES)
@@ -154,61 +156,149 @@ def acknowledged_only_what_arrived(m: Module) -> list[Value]:
 STAGES = ("held", "on_wire", "arrived", "earned", "exchanged")
 
 
-@theorem(
-    k=1,
-    reach=20,
-    parameters="any frames, any log; any framer that sends nothing of a body while told to wait, as "
-    "`frames_are_whole` says; a pair that takes and breaks off what it will",
-)
-def one_speaker_in_the_chip(m: Module) -> list[Value]:
+class Speakers:
+    """Slave and reporter as the chip connects them, with any framer on any pair.
+
+    The framer sends nothing of a body while told to wait, as `frames_are_whole` says; a frame breaks off or
+    ends some time.
+    """
+
+    def __init__(self, m: Module, *, log: bool) -> None:
+        self.reporter, self.slave = reporter, slave = Reporter(), Slave()
+        self.busy, self.behind_body, self.message = Signal(), Signal(), Signal(Message)
+        self.frame, self.broken, self.done = AnySeq(1), Signal(), Signal()
+        self.start = slave.send | reporter.send
+        wait = reporter.unready & reporter.speaking
+        with m.If(self.start):
+            m.d.sync += [self.busy.eq(1), self.behind_body.eq(0)]
+        with m.Elif(self.broken | self.done):
+            m.d.sync += self.busy.eq(0)
+        with m.Elif(self.busy & ~wait & AnySeq(1)):
+            m.d.sync += self.behind_body.eq(1)
+
+        own = [reporter.frame, reporter.slave_busy, reporter.free, reporter.sent, reporter.broken]
+        of_log = [reporter.log_done, reporter.log_found] if log else []
+        self.reports = Subject(m, reporter, "reporter", driven=(*own, *of_log))
+        of_log = [slave.log_done, slave.log_found] if log else []
+        self.replies = Subject(m, slave, "slave", driven=(slave.frame, slave.sent, *of_log))
+        m.d.comb += [
+            self.broken.eq(self.busy & AnySeq(1)),
+            self.done.eq(self.busy & self.behind_body & ~self.broken & AnySeq(1)),
+            self.message.eq(Mux(slave.busy, slave.message, reporter.message)),
+            reporter.frame.eq(self.frame),
+            reporter.slave_busy.eq(slave.busy),
+            reporter.free.eq(~self.frame & AnySeq(1)),
+            reporter.sent.eq(self.done),
+            reporter.broken.eq(self.broken),
+            slave.frame.eq(self.frame & ~reporter.speaking),
+            slave.sent.eq(self.done | self.broken),
+        ]
+
+        # Invariants
+        state = self.reports.fsm()
+        on_wire = state.ongoing("sending") | state.ongoing("fetch for it")
+        m.d.comb += [
+            Assert(~reporter.speaking | ~slave.busy),
+            Assert(~self.start | ~self.busy),
+            Assert(self.busy == (on_wire | self.replies.fsm().ongoing("sending"))),
+            Assert(~(self.busy & self.behind_body & reporter.speaking) | ~reporter.unready),
+            Assert(~state.ongoing("fetch for it") | reporter.unready),
+        ]
+
+
+@theorem(k=1, reach=20, parameters="any frames, any log, any framer and pair as `Speakers` says")
+def one_speaker_in_the_chip(m: Module) -> None:
     """Of slave, reporter and framer, connected as in the chip: while the reporter speaks the slave is not
     busy; a frame is begun only when nothing is on its way; what is sent stays the same message until it has
     ended; and the report of a record that is not ready never ends whole.
     """
-    reporter, slave = Reporter(), Slave()
-    # The framer with the pair: its body is behind some bytes, and some behind that the frame has ended.
-    busy, behind_body, message = Signal(), Signal(), Signal(Message)
-    frame, broken, done = AnySeq(1), Signal(), Signal()
-    start, wait = slave.send | reporter.send, reporter.unready & reporter.speaking
-    with m.If(start):
-        m.d.sync += [busy.eq(1), behind_body.eq(0)]
-    with m.Elif(broken | done):
-        m.d.sync += busy.eq(0)
-    with m.Elif(busy & ~wait & AnySeq(1)):
-        m.d.sync += behind_body.eq(1)
-    m.d.comb += [
-        broken.eq(busy & AnySeq(1)),
-        done.eq(busy & behind_body & ~broken & AnySeq(1)),
-        message.eq(Mux(slave.busy, slave.message, reporter.message)),
-    ]
-
-    own = (reporter.frame, reporter.slave_busy, reporter.free, reporter.sent, reporter.broken)
-    dut = Subject(m, reporter, "reporter", driven=own)
-    replies = Subject(m, slave, "slave", driven=(slave.frame, slave.sent))
-    m.d.comb += [
-        reporter.frame.eq(frame),
-        reporter.slave_busy.eq(slave.busy),
-        reporter.free.eq(~frame & AnySeq(1)),
-        reporter.sent.eq(done),
-        reporter.broken.eq(broken),
-        slave.frame.eq(frame & ~reporter.speaking),
-        slave.sent.eq(done | broken),
-    ]
+    chip = Speakers(m, log=False)
+    reporter, slave = chip.reporter, chip.slave
     m.d.comb += [
         Assert(~reporter.speaking | ~slave.busy),
-        Assert(~start | ~busy),
-        Assert(~(busy & past(m, busy)) | unchanged(m, message)),
-        Assert(~(done & reporter.speaking) | ~reporter.unready),
+        Assert(~chip.start | ~chip.busy),
+        Assert(~(chip.busy & past(m, chip.busy)) | unchanged(m, chip.message)),
+        Assert(~(chip.done & reporter.speaking) | ~reporter.unready),
+        Cover(chip.done & reporter.speaking),
+        Cover(chip.done & slave.busy),
     ]
 
-    # Invariants
-    state = dut.fsm()
-    on_wire = state.ongoing("sending") | state.ongoing("fetch for it")
+
+@theorem(
+    k=1,
+    reach=30,
+    parameters="any frames; any framer and pair as `Speakers` says; any log that does what it is told and "
+    "may give entries up, any signer",
+)
+def an_entry_leaves_only_when_told(m: Module) -> list[Value]:
+    """Of slave, reporter, log and signer, connected as in the chip: ACKNOWLEDGE marks an entry only after
+    the record of exactly that entry, complete, was what the signer held when a report was sent whole, and
+    94H without data from the meter was the first frame heard since.
+    """
+    chip, turns = Speakers(m, log=True), LogTurns()
+    reporter, slave = chip.reporter, chip.slave
+    own = (turns.reporter_start, turns.reporter_command, turns.slave_start, turns.log_done)
+    of_signer = (turns.signer_busy, turns.signer_done)
+    glue = Subject(m, turns, "turns", driven=(*own, *of_signer))
+    signing = Signal()
     m.d.comb += [
-        Assert(busy == (on_wire | replies.fsm().ongoing("sending"))),
-        Assert(~(busy & behind_body & reporter.speaking) | ~reporter.unready),
-        Assert(~state.ongoing("fetch for it") | reporter.unready),
-        Cover(done & reporter.speaking),
-        Cover(done & slave.busy),
+        turns.reporter_start.eq(reporter.log_start),
+        turns.reporter_command.eq(reporter.log_command),
+        turns.slave_start.eq(slave.log_start),
+        reporter.log_done.eq(turns.reporter_done),
+        reporter.log_found.eq(turns.log_found),
+        slave.log_done.eq(turns.slave_done),
+        slave.log_found.eq(turns.log_found),
+        turns.log_done.eq(turns.log_start & AnySeq(1)),
+        turns.signer_busy.eq(signing),
+        turns.signer_done.eq(signing & AnySeq(1)),
+    ]
+    with m.If(turns.signer_start):
+        m.d.sync += signing.eq(1)
+    with m.Elif(turns.signer_done):
+        m.d.sync += signing.eq(0)
+
+    # Reference: the log marks what FETCH_OLDEST has loaded, unless it gave that up; what the signer holds;
+    # how far the report of it has come.
+    loaded, held, told, earned = (Signal(name=name) for name in ("loaded", "held", "told", "earned"))
+    command = turns.log_command
+    of_oldest = command == LogCommand.FETCH_OLDEST
+    marks = turns.log_done & (command == LogCommand.ACKNOWLEDGE) & loaded
+    with m.If(turns.log_done & of_oldest):
+        m.d.sync += [loaded.eq(turns.log_found), told.eq(0), earned.eq(0)]
+    with m.Elif((turns.log_done & (command == LogCommand.ACKNOWLEDGE)) | AnySeq(1)):
+        m.d.sync += loaded.eq(0)
+    with m.If(turns.signer_start | (turns.log_done & of_oldest)):
+        m.d.sync += held.eq(of_oldest & turns.log_found)
+    with m.If(chip.done & reporter.speaking):
+        m.d.sync += [told.eq(held & ~signing & (reporter.message == Message.REPORT_RECORD)), earned.eq(0)]
+    with m.Elif(chip.frame & told):
+        m.d.sync += [told.eq(0), earned.eq(is_acknowledgement(reporter.head))]
+    acknowledging = command == LogCommand.ACKNOWLEDGE
+    m.d.comb += [
+        Assume(~(turns.log_done & acknowledging) | ~turns.log_found),
+        Assert(~marks | earned),
+    ]
+
+    # Invariants: whose turn it is while the signer works, and what the states of the reporter mean.
+    state, ready, slaves_turn = chip.reports.fsm(), chip.reports.signal("held"), glue.signal("slaves_turn")
+    record = reporter.message == Message.REPORT_RECORD
+    reporters = ~slaves_turn & reporter.log_start & (reporter.log_command == LogCommand.FETCH_OLDEST)
+    waits = state.ongoing("contend") & ~slave.busy
+    m.d.comb += [
+        Assert(~signing | Mux(held, reporters, slaves_turn & slave.log_start)),
+        Assert(~(waits | reporter.speaking) | ~(record & ready) | (held & ~signing)),
+        Assert(~state.ongoing("contend") | ~record | ready),
+        Assert(record | (reporter.message == Message.REPORT_IDENTITY)),
+        Assert(~state.ongoing("await") | ~record | told),
+        Assert(~state.ongoing("acknowledge") | (record & earned & ~told)),
+        Assert(~(state.ongoing("fetch") | state.ongoing("fetch for it")) | record),
+        Cover(marks),
+        Cover(signing & slaves_turn),
     ]
     return []
+
+
+def is_acknowledgement(head: FrameHead) -> Value:
+    """The meter's 94H without data."""
+    return head.meter & (head.control == ACKNOWLEDGED) & (head.length == 0)

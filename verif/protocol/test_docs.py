@@ -168,7 +168,8 @@ def chip_times() -> str:
     backoff = [reporter.BACKOFF_MS << n for n in (0, reporter.BACKOFF_STEPS)]
     rows = [
         ("silence after which no answer is expected any more", f"{bus_access.SILENCE_MS} ms"),
-        ("least quiet before a seal speaks", f"{bus_access.GAP_MS} ms"),
+        ("least quiet between an answer and a seal's frame", f"{bus_access.GAP_MS} ms"),
+        ("quiet after an own frame that was given up", f"{bus_access.CRASH_MS} ms"),
         ("drawn slot, added to it", f"0 to {longest} ms in steps of {slot} ms"),
         ("wait for the meter's 94H", f"{reporter.ANSWER_MS} ms"),
         ("back-off after a report without 94H", f"{backoff[0]} ms, doubled each time up to {backoff[1]} ms"),
