@@ -53,7 +53,9 @@ class AnswerReader(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         # Two tables: character to class, then (state, class) to the next state and what has been said.
-        m.submodules.classes = classes = Memory(shape=4, depth=256, init=_classes())
+        m.submodules.classes = classes = Memory(
+            shape=4, depth=256, init=_classes(), attrs={"rom_style": "block"}
+        )
         m.submodules.states = states = Memory(shape=8, depth=16 * _STATES, init=_table())
         classify, step = classes.read_port(), states.read_port()
         state = Signal(range(_STATES))

@@ -1,7 +1,7 @@
 """Events on their way to the customer's phone: what happened, when, and how long it has waited."""
 
 from amaranth.hdl import C, Cat, Module, Mux, Signal
-from amaranth.lib import enum, wiring
+from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
@@ -11,37 +11,22 @@ from .interface import Kind, StateClass
 
 __all__ = ["DEPTH", "CurrentEvent", "GsmQueue"]
 
-#: Events that wait; the one being sent is not among them.
+#: Events that are kept, the one being sent among them.
 DEPTH = 4
-#: Where the event being sent is.
-_CURRENT = DEPTH
 _MINUTE_S = 60
+#: Room of one event in bytes.
+_SLOT = 8
 
-
-class _Task(enum.Enum, shape=2):
-    """What is done with the memory; each takes `_STEPS` reads, each followed by a write."""
-
-    #: The event that arrived, with the time, to the end of the queue.
-    APPEND = 0
-    #: The oldest one to where it is read.
-    TAKE = 1
-    #: Each event a minute older.
-    AGE = 2
-
-
-_STEPS = 8
-
-
-#: The event being sent, as the sequencer sees it: `GsmQueue` says how.
+#: The oldest event, the one being sent, as the sequencer sees it: `GsmQueue` says how.
 CurrentEvent = wiring.Signature(
     {
+        "waiting": In(1),
         "hold": Out(1),
         "busy": In(1),
-        "take": Out(1),
-        "taken": In(1),
-        "address": Out(range(len(Slot))),
+        "address": Out(range(_SLOT)),
         "byte": In(8),
         "tell": Out(1),
+        "renewed": In(1),
         "lost": In(range(LOST_MAX + 1)),
         "done": Out(1),
         "gave_up": Out(1),
@@ -50,18 +35,20 @@ CurrentEvent = wiring.Signature(
 
 
 class GsmQueue(wiring.Component):
-    """Keeps the newest four events that the customer is told of, and the one being sent.
+    """Keeps the newest four events that the customer is told of.
 
     Told are *opened*, *closed*, *flapping*, *sealing refused*, and a *boot* that finds the loop not sealed.
     An event gets the clock's time when it enters, to the minute, and its age in minutes up to 99. The
     clock's bytes are read from the first one again when the clock was not `clock_free` in between.
 
-    *Timing:* `take` is held until `taken` strobes; then the event's bytes (`gsm_script.Slot`) are read
-    through `address` → `byte`, one cycle later, while not `busy`. While `hold`, nothing is begun; what
-    arrives enters behind it, with the time as it then is.
-    *Errors:* an event too many drops the oldest that waits, and during `hold` the one that arrived before.
-    Those and what was given up are counted, up to 9. `tell` latches the number into `lost`, and `done` takes
-    off what was told.
+    *Timing:* the oldest event's bytes (`gsm_script.Slot`) are read through `address` → `byte`, one cycle
+    later, while `waiting` and `hold` and not `busy`. While `hold`, nothing enters; what arrives does so
+    behind it, with the time as it then is. `tell` begins a `hold` and latches `lost`; `done` or `gave_up`
+    ends the event that was there at the last `tell`.
+    *Errors:* an event too many drops the oldest, and during `hold` the one that arrived before. If the one
+    that is dropped is being sent, the sending goes on; it counts as lost if it ends otherwise than `done`,
+    and at the next `tell` `renewed` says that another event is the oldest. All that was not told is counted
+    up to 7: `lost` are those before the last `tell`, until a message was `done`.
 
     Members
     -------
@@ -88,49 +75,52 @@ class GsmQueue(wiring.Component):
         current = self.current
         arrived, minute = Signal(), Signal()  # to be done
         number = Signal(4)
-        first, next_ = Signal(range(DEPTH)), Signal(range(DEPTH))
-        count = Signal(range(DEPTH + 1))
-        task = Signal(_Task)
-        step, writing = Signal(range(_STEPS)), Signal()
+        # One bit more than the place: full and empty differ.
+        first, end = Signal(range(2 * DEPTH)), Signal(range(2 * DEPTH))
+        dropped = Signal()  # the event being sent is no longer here
+        # `APPEND` writes what arrived to the end, byte by byte; otherwise each event gets a minute older.
+        append, step, writing = Signal(), Signal(range(_SLOT)), Signal()
 
-        arrives, drop = Signal(), Signal()
-        found_open = (self.kind == Kind.BOOT) & (self.state != StateClass.SEALED)
-        told = [self.kind == kind for kind in (Kind.OPENED, Kind.CLOSED, Kind.FLAPPING, Kind.SEALING_REFUSED)]
-        m.d.comb += arrives.eq(self.valid & (Cat(told).any() | found_open))
+        arrives, overrun, pop = Signal(), Signal(), Signal()
+        full = first == end ^ DEPTH
+        m.d.comb += [
+            arrives.eq(self.valid & _is_told(self.kind, self.state)),
+            current.waiting.eq(first != end),
+            current.renewed.eq(dropped),
+            pop.eq((current.done | current.gave_up) & ~dropped),
+        ]
         with m.If(arrives):
-            m.d.sync += [
-                arrived.eq(1),
-                # As `gsm_script.event_number`.
-                number.eq(Mux(self.kind == Kind.OPENED, self.state, C(8, 4) | self.kind)),
-            ]
+            # As `gsm_script.event_number`.
+            number_of = Mux(self.kind == Kind.OPENED, self.state, C(8, 4) | self.kind)
+            m.d.sync += [arrived.eq(1), number.eq(number_of)]
+        with m.If(current.tell | current.done | current.gave_up):
+            m.d.sync += dropped.eq(0)
+        with m.If(pop | overrun):
+            m.d.sync += first.eq(first + 1)
         self._count_seconds(m, minute)
-        self._count_lost(m, (arrives & arrived) | drop | current.gave_up)
-        self._move_bytes(m, task, step, writing, number, first, next_)
+        self._count_lost(m, (arrives & arrived) | (overrun & dropped) | current.gave_up, dropped)
+        self._move_bytes(m, append, step, writing, number, first, end)
 
-        with m.If(current.busy & (task == _Task.APPEND) & (step != Slot.EVENT) & ~self.clock_free):
-            m.d.sync += [step.eq(Slot.MINUTE), writing.eq(0)]
-        with m.Elif(current.busy):
+        ends = current.tell | current.done | current.gave_up
+        with m.If(current.busy):
             m.d.sync += writing.eq(~writing)
-            with m.If(writing):
+            with m.If(append & (step != Slot.EVENT) & ~self.clock_free):
+                m.d.sync += [step.eq(Slot.MINUTE), writing.eq(0)]
+            with m.Elif(writing):
                 m.d.sync += step.eq(step + 1)
-                with m.If(step == _STEPS - 1):
-                    m.d.sync += current.busy.eq(0)
-                    m.d.comb += current.taken.eq(task == _Task.TAKE)
-                    m.d.sync += next_.eq(next_ + (task == _Task.APPEND))
-                    m.d.sync += first.eq(first + current.taken)
-        with m.Elif(~current.hold & ~arrives & ~current.gave_up):  # so that `lost` counts one at a time
+                with m.If(step == _SLOT - 1):
+                    m.d.sync += [current.busy.eq(0), end.eq(end + append)]
+        # One thing at a time is counted, and what is being told does not change.
+        with m.Elif(~current.hold & ~arrives & ~ends & (arrived | minute)):
+            m.d.sync += [current.busy.eq(1), append.eq(arrived)]
             with m.If(arrived):
                 # Written at once: another event may arrive now.
-                m.d.sync += [current.busy.eq(1), task.eq(_Task.APPEND), writing.eq(1), arrived.eq(0)]
-                with m.If(count == DEPTH):
-                    m.d.comb += drop.eq(1)
-                    m.d.sync += first.eq(first + 1)
-                with m.Else():
-                    m.d.sync += count.eq(count + 1)
-            with m.Elif(minute):
-                m.d.sync += [current.busy.eq(1), task.eq(_Task.AGE), writing.eq(0), minute.eq(0)]
-            with m.Elif(current.take & (count != 0)):
-                m.d.sync += [current.busy.eq(1), task.eq(_Task.TAKE), writing.eq(0), count.eq(count - 1)]
+                m.d.sync += [step.eq(Slot.EVENT), writing.eq(1), arrived.eq(0)]
+                with m.If(full):
+                    m.d.comb += overrun.eq(1)
+                    m.d.sync += dropped.eq(1)
+            with m.Else():
+                m.d.sync += [step.eq(_SLOT - DEPTH), writing.eq(0), minute.eq(0)]
         return m
 
     def _count_seconds(self, m, minute):
@@ -140,45 +130,43 @@ class GsmQueue(wiring.Component):
             with m.If(seconds == _MINUTE_S - 1):
                 m.d.sync += [seconds.eq(0), minute.eq(1)]
 
-    def _count_lost(self, m, one_more):
+    def _count_lost(self, m, one_more, dropped):
+        """`missing` since the last `tell`; one that was dropped then without having been told is another."""
         current = self.current
-        missing, untold = Signal.like(current.lost), Signal.like(current.lost)
-        m.d.comb += untold.eq(missing - Mux(current.done, current.lost, 0))
-        m.d.sync += missing.eq(untold + (one_more & (untold != LOST_MAX)))
+        missing, total = Signal.like(current.lost), Signal(len(current.lost) + 1)
+        m.d.comb += total.eq(current.lost + missing + dropped)
+        with m.If(one_more & (missing != LOST_MAX)):
+            m.d.sync += missing.eq(missing + 1)
         with m.If(current.tell):
-            m.d.sync += current.lost.eq(missing)
+            m.d.sync += [missing.eq(0), current.lost.eq(Mux(total[-1], LOST_MAX, total))]
         with m.Elif(current.done):
             m.d.sync += current.lost.eq(0)
 
-    def _move_bytes(self, m, task, step, writing, number, first, next_):
-        """Each step one byte of an event is read and written; *age* does one event a step instead."""
+    def _move_bytes(self, m, append, step, writing, number, first, end):
         current = self.current
-        m.submodules.memory = memory = Memory(shape=8, depth=_STEPS * _STEPS, init=[])
+        m.submodules.memory = memory = Memory(shape=8, depth=DEPTH * _SLOT, init=[])
         read, write = memory.read_port(), memory.write_port()
+        older = Cat(C(Slot.AGE, 3), step[:2])
         m.d.comb += [
             # Never both at once, as in `Sm4`.
             write.en.eq(current.busy & writing),
             read.en.eq(~write.en),
-            self.clock_index.eq(step),
+            read.addr.eq(Mux(current.busy, older, Cat(current.address, first[:2]))),
             current.byte.eq(read.data),
-            read.addr.eq(Cat(current.address, C(_CURRENT, 3))),
+            self.clock_index.eq(step),
+            write.addr.eq(Mux(append, Cat(step, end[:2]), older)),
         ]
-        with m.If(current.busy):
-            m.d.comb += read.addr.eq(Cat(step, first))
-        with m.Switch(task):
-            with m.Case(_Task.APPEND):
-                m.d.comb += [write.addr.eq(Cat(step, next_)), write.data.eq(self.clock_byte)]
-                with m.If(step == Slot.EVENT):
-                    m.d.comb += write.data.eq(Cat(number, C(0, 3), self.clock_valid))
-                with m.Elif(step == Slot.AGE):
-                    m.d.comb += write.data.eq(0)
-            with m.Case(_Task.TAKE):
-                m.d.comb += [write.addr.eq(Cat(step, C(_CURRENT, 3))), write.data.eq(read.data)]
-            with m.Case(_Task.AGE):
-                place = Cat(C(Slot.AGE, 3), step)
-                m.d.comb += [write.addr.eq(place), write.data.eq(_older(read.data))]
-                with m.If(current.busy):
-                    m.d.comb += read.addr.eq(place)
+        with m.If(~append):
+            m.d.comb += write.data.eq(_older(read.data))
+        with m.Elif(step == Slot.EVENT):
+            m.d.comb += write.data.eq(Cat(number, C(0, 3), self.clock_valid))
+        with m.Elif(step != Slot.AGE):
+            m.d.comb += write.data.eq(self.clock_byte)
+
+
+def _is_told(kind, state):
+    told = [kind == it for it in (Kind.OPENED, Kind.CLOSED, Kind.FLAPPING, Kind.SEALING_REFUSED)]
+    return Cat(told).any() | ((kind == Kind.BOOT) & (state != StateClass.SEALED))
 
 
 def _older(age):

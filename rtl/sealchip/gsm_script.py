@@ -16,13 +16,13 @@ from enum import IntEnum
 from .gsm_text import ABOUT, AGO, AT, LOST, NOT_DELIVERED, PHRASES, SIGN
 from .interface import IDENTITY, Kind, StateClass
 
-__all__ = ["ATTEMPTS", "FAILED", "SCRIPT", "Condition", "Digit", "Flag", "Order", "Slot", "Token"]
+__all__ = ["ATTEMPTS", "FAILED", "SCRIPT", "Digit", "Flag", "Order", "Slot", "Token", "Unless"]
 
 SCRIPT_WORDS = 256
 #: Where an attempt that failed goes on: two words for each attempt.
 FAILED = 0xF0
 ATTEMPTS = 8
-#: Two words for each event: kind, or state where the kind is *opened*.
+#: One word for each event.
 _EVENTS = 0xE0
 
 
@@ -47,35 +47,37 @@ class Order(IntEnum):
     #: Until `Token` (bits 10 to 8) or as many seconds as bits 7 to 0 say; bit 11: an error will do, too.
     #: Without a token: a pause.
     WAIT = 0
-    #: Send one character of a data byte: `Digit` in bits 9 and 8, 1 in bit 7 for the identity, address.
+    #: Send one digit of a data byte: `Digit` in bits 9 and 8, 1 in bit 7 for the identity, address.
     DATA = 1
-    #: Go on at bits 7 to 0 on `Condition`, bits 10 to 8.
+    #: Bit 11 is 0: go on at bits 7 to 0, with bit 8 the event's number further on.
+    #: Bit 11 is 1: leave out the next word if the data byte says so, `Unless` in bits 9 and 8, rest as DATA.
     GO = 2
     #: Set `hex` to bit 0; do what `Flag` says.
     MARK = 3
 
 
 class Digit(IntEnum):
-    """How a data byte is sent."""
+    """Which digit of a data byte is sent."""
 
-    #: As a character; nothing for 00.
-    CHARACTER = 0
+    #: Of a phone: the low four bits, nothing if it is none.
+    PHONE = 0
     HIGH = 1
     LOW = 2
-    #: Not the byte but the number of lost messages.
+    #: Not of the byte: the number of lost messages.
     LOST = 3
 
 
-class Condition(IntEnum):
-    """When `Order.GO` goes."""
+class Unless(IntEnum):
+    """When the next word is left out."""
 
-    ALWAYS = 0
-    #: The event has no time: the clock was not set.
-    NO_TIME = 1
-    NONE_LOST = 2
-    NO_PHONE = 3
-    #: Always, and the event's number is added to the target.
-    BY_EVENT = 4
+    #: The phone's first character is there: bit 5 of ASCII.
+    PHONE = 0
+    #: It is a digit, not a plus: bit 4 of ASCII.
+    DIGIT = 1
+    #: The event has a time.
+    TIME = 2
+    #: Messages got lost.
+    LOST = 3
 
 
 class Flag(IntEnum):
@@ -84,7 +86,7 @@ class Flag(IntEnum):
     #: Characters are sent as four hex digits from here on, else as one byte.
     HEX = 1
     #: Wait for an event.
-    TAKE = 2
+    AWAIT = 2
     #: The event has been told.
     DONE = 4
     #: The event is given up.
@@ -105,6 +107,7 @@ class Slot(IntEnum):
     AGE = 6
 
 
+_PHONE = IDENTITY.offsets["phone"]
 #: Seconds. Together with `ATTEMPTS` and the queue's length they keep an age below 100 minutes.
 _COMMAND, _SUBMIT = 5, 60
 _PAUSES = (5, 10, 20, 40, 60, 120, 120)
@@ -126,13 +129,17 @@ def _identity(digit, address):
     return _order(Order.DATA, digit << 8 | 1 << 7 | address)
 
 
+def _unless(condition, address=0):
+    return _order(Order.GO, 1 << 11 | condition << 8 | address)
+
+
 def _two_digits(slot):
     return [_order(Order.DATA, digit << 8 | slot) for digit in (Digit.HIGH, Digit.LOW)]
 
 
-def _go(target, condition=Condition.ALWAYS):
-    """A jump; `target` is a label until the script is put together."""
-    return condition, target
+def _go(target):
+    """A jump; the label becomes a place when the script is put together."""
+    return (target,)
 
 
 def _command(text, *answers):
@@ -140,8 +147,9 @@ def _command(text, *answers):
 
 
 def _phone():
-    start = IDENTITY.offsets["phone"]
-    return [_identity(Digit.CHARACTER, start + n) for n in range(IDENTITY["phone"].width)]
+    """A plus is no digit: it is sent only where there is one."""
+    digits = [_identity(Digit.PHONE, _PHONE + n) for n in range(IDENTITY["phone"].width)]
+    return [_unless(Unless.DIGIT, 1 << 7 | _PHONE), "+", *digits]
 
 
 def _seal():
@@ -152,8 +160,9 @@ def _seal():
 
 def _dialogue():
     """Characters, words, labels (`:name`) and jumps, in order."""
+    phrases = [part for n, it in enumerate(PHRASES) for part in (_go("more"), f":phrase{n}", it.zh)]
     return [
-        *(":start", _mark(Flag.TAKE), _go("done", Condition.NO_PHONE)),
+        *(":start", _mark(Flag.AWAIT), ":again", _unless(Unless.PHONE, 1 << 7 | _PHONE), _go("done")),
         *("\x1b", "\r", _wait(Token.NONE, 1)),
         *_command("AT"),
         *_command("ATE0"),
@@ -162,13 +171,12 @@ def _dialogue():
         *_command("AT+CSMP=17,167,0,8"),
         *_command("AT+CREG?", _wait(Token.REGISTERED, _COMMAND), _wait(Token.OK, _COMMAND)),
         *('AT+CMGS="', _mark(Flag.HEX), *_phone(), _mark(), *_command('"', _wait(Token.PROMPT, _COMMAND))),
-        *(_mark(Flag.HEX), SIGN, *_seal(), " ", _go("age", Condition.NO_TIME)),
+        *(_mark(Flag.HEX), SIGN, *_seal(), " ", _unless(Unless.TIME, Slot.EVENT), _go("age")),
         *(AT, *_two_digits(Slot.YEAR), "-", *_two_digits(Slot.MONTH), "-", *_two_digits(Slot.DAY), " "),
         *(*_two_digits(Slot.HOUR), ":", *_two_digits(Slot.MINUTE), _go("what")),
         *(":age", ABOUT, *_two_digits(Slot.AGE), AGO),
-        *(":what", " ", _go(_EVENTS, Condition.BY_EVENT)),
-        *(part for n, phrase in enumerate(PHRASES) for part in (f":phrase{n}", phrase.zh, _go("more"))),
-        *(":more", _go("end", Condition.NONE_LOST)),
+        *(":what", " ", _order(Order.GO, 1 << 8 | _EVENTS), *phrases[1:]),
+        *(":more", _unless(Unless.LOST), _go("end")),
         *(LOST, _order(Order.DATA, Digit.LOST << 8), NOT_DELIVERED),
         *(":end", _mark(), "\x1a", _wait(Token.SENT, _SUBMIT)),
         *(":done", _mark(Flag.DONE), _go("start")),
@@ -191,7 +199,7 @@ def _events():
 
 
 def _failures():
-    """After each attempt but the last a pause, and the script from its beginning; TAKE keeps the event."""
+    """After each attempt but the last a pause, then the script again with the same event."""
     again = [part for seconds in _PAUSES for part in (_wait(Token.NONE, seconds), _go("again"))]
     return [*again, _mark(Flag.GIVE_UP), _go("start")]
 
@@ -203,7 +211,6 @@ def _assemble():
             labels[part[1:]] = len(words)
         else:
             words += part if isinstance(part, str) else [part]
-    labels["again"] = labels["start"] + 1
     if len(words) > _EVENTS:
         raise ValueError(f"the script is {len(words) - _EVENTS} words too long")
     words += [0] * (_EVENTS - len(words)) + [*_events(), *_failures()]
@@ -213,10 +220,7 @@ def _assemble():
 def _word(word, labels):
     if isinstance(word, str):
         return ord(word)
-    if isinstance(word, tuple):
-        condition, target = word
-        return _order(Order.GO, condition << 8 | labels.get(target, target))
-    return word
+    return _order(Order.GO, labels[word[0]]) if isinstance(word, tuple) else word
 
 
 SCRIPT = _assemble()

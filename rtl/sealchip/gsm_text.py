@@ -15,7 +15,7 @@ __all__ = ["AGE_MAX", "CHARACTERS_MAX", "LOST_MAX", "PHRASES", "Phrase", "messag
 #: UCS-2 characters of one SMS, 3GPP TS 23.040.
 CHARACTERS_MAX = 70
 #: Two digits, one digit: the numbers saturate there.
-AGE_MAX, LOST_MAX = 99, 9
+AGE_MAX, LOST_MAX = 99, 7
 
 SIGN = "【封印】"
 AT, ABOUT, AGO = "于20", "约", "分钟前"
@@ -41,9 +41,7 @@ PHRASES = (
     Phrase(Kind.CLOSED, None, "闭合", "closed"),
     Phrase(Kind.FLAPPING, None, "反复通断", "opens and closes repeatedly"),
     Phrase(Kind.SEALING_REFUSED, None, "拒绝施封:回路未闭合", "sealing refused: loop not closed"),
-    Phrase(
-        Kind.BOOT, None, "上电时未闭合,断电期间未监测", "found not closed at power-up; not observed before"
-    ),
+    Phrase(Kind.BOOT, None, "上电时未闭合,此前未监测", "found not closed at power-up; not observed before"),
 )
 
 

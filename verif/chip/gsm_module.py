@@ -29,6 +29,8 @@ class Manner(Enum):
     CMS_ERROR = auto()
     #: Done, but nothing is said.
     SILENT = auto()
+    #: A text is taken, and said so much later; a command is done at once.
+    SLOW = auto()
     #: Not even heard.
     DEAF = auto()
     #: Done; unasked lines before and behind the answer.
@@ -51,12 +53,16 @@ class Received:
 
 @dataclass
 class Module:
-    """One module; `output` is what it has to say. `unregistered`: that many times it finds no network."""
+    """One module; `output` is what it has to say, `late` what it says after a time.
+
+    `unregistered`: that many times it finds no network.
+    """
 
     manners: list[Manner] = field(default_factory=list)
     unregistered: int = 0
     echoes_always: bool = False
     output: bytearray = field(default_factory=bytearray)
+    late: bytearray = field(default_factory=bytearray)
     messages: list[Received] = field(default_factory=list)
     #: Everything that came in, command by command, for a look at it when a test fails.
     heard: list[str] = field(default_factory=list)
@@ -175,6 +181,8 @@ class Module:
         if manner is Manner.CHATTER:
             self._say(*UNASKED)
         self._say(f"+CMGS: {len(self.messages)}")
+        if manner is Manner.SLOW:
+            self.output, self.late = bytearray(), self.output
         if manner is Manner.BROWN_OUT_LATER:
             return self._brown_out()
         return self._say("OK")

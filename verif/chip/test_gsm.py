@@ -56,6 +56,8 @@ BENCH = Bench(Surroundings)
 CHARACTER, SECOND, QUIET = 5, 2000, 60
 
 
+#: Seconds until a slow answer.
+LATE = 20
 #: Seconds without a word after which nothing more comes: longer than every pause of the script.
 IDLE = 190
 
@@ -97,6 +99,9 @@ class Day:
                 ctx.set(facts.state, state)
                 ctx.set(facts.valid, 1)
                 quiet, heard = 0, now
+            if module.late and now - heard >= LATE:
+                module.output += module.late
+                module.late.clear()
             if module.output and of_second % CHARACTER == 0:
                 ctx.set(dut.dialogue.data, module.output.pop(0))
                 ctx.set(dut.dialogue.valid, 1)
@@ -139,7 +144,7 @@ class HostsModem:
     """The customer's modem in the place of `Module`."""
 
     def __init__(self, modem):
-        self._modem, self.output, self.messages = modem, bytearray(), []
+        self._modem, self.output, self.late, self.messages = modem, bytearray(), bytearray(), []
 
     def receive(self, byte):
         events = self._modem.receive(bytes([byte]))
@@ -198,12 +203,23 @@ def test_silence_ends_in_giving_up():
 
 
 def test_the_newest_are_kept():
-    """One is under way while six more come: the oldest two that wait are dropped and counted."""
-    kinds = [(at, Kind.OPENED, state) for at, state in enumerate((1, 2, 4, 5, 1, 2, 4), start=2)]
-    day = Day(Module([Manner.DEAF]), kinds)
-    expected = [message(SEAL, STATES[state], time=TIME) for state in (1, 5, 1, 2, 4)]
-    expected[0] = message(SEAL, "开启", time=TIME, lost=2)
+    """Seven within seven seconds, the first of them under way: the oldest three are dropped and counted."""
+    events = [(at, Kind.OPENED, state) for at, state in enumerate((1, 2, 4, 5, 1, 2, 4), start=2)]
+    day = Day(Module([Manner.DEAF]), events)
+    expected = [message(SEAL, STATES[state], time=TIME) for state in (5, 1, 2, 4)]
+    expected[0] = message(SEAL, STATES[5], time=TIME, lost=3)
     assert [it.text for it in day.run()] == expected
+
+
+def test_one_that_is_dropped_while_its_answer_is_awaited_counts_only_if_it_was_not_sent():
+    """The text is out, and before its answer comes four more push it out of the queue."""
+    for answer, lost in ((Manner.SLOW, 0), (Manner.SILENT, 1)):
+        manners = [*[Manner.WELL] * 7, answer]
+        events = [(at, Kind.OPENED, state) for at, state in [(1, 1), (10, 2), (11, 4), (12, 5), (13, 1)]]
+        day = Day(Module(manners), events)
+        expected = [message(SEAL, STATES[state], time=TIME) for state in (1, 2, 4, 5, 1)]
+        expected[1] = message(SEAL, STATES[2], time=TIME, lost=lost)
+        assert [it.text for it in day.run()] == expected
 
 
 ANY_MODULE = given(

@@ -91,7 +91,7 @@ def test_power_up_with_the_loop_open_is_told(bench: Bench) -> None:
     bench.pair.power(0, True)
     bench.run(5.0)
     assert [text for _, text in bench.messages] == [
-        f"【封印】{seal_address(1)} 约00分钟前 上电时未闭合,断电期间未监测"
+        f"【封印】{seal_address(1)} 约00分钟前 上电时未闭合,此前未监测"
     ]
 
 

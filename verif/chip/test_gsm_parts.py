@@ -121,7 +121,7 @@ def test_ages_stay_below_a_hundred_minutes():
     pauses = [word & 0xFF for word in SCRIPT[FAILED:] if word >> 12 == 0xC | Order.WAIT]
     assert len(pauses) == ATTEMPTS - 1
     one = ATTEMPTS * (sum(seconds) - sum(pauses)) + sum(pauses)
-    assert (DEPTH + 1) * one <= AGE_MAX * 60
+    assert DEPTH * one <= AGE_MAX * 60
 
 
 # -- Queue
@@ -145,39 +145,66 @@ class Watched(wiring.Component):
 QUEUE = Bench(Watched)
 TOLD = st.sampled_from([Kind.OPENED, Kind.CLOSED, Kind.FLAPPING, Kind.SEALING_REFUSED])
 EVENT = st.tuples(st.just("event"), TOLD, st.sampled_from([1, 2, 4, 5]))
-STEPS = st.lists(
-    st.one_of(
-        EVENT, st.sampled_from([("take",), ("minute",), ("done",), ("gave_up",), ("hold",), ("release",)])
-    ),
-    max_size=25,
-)
+OTHERS = st.sampled_from([("minute",), ("done",), ("gave_up",), ("tell",), ("release",)])
+STEPS = st.lists(st.one_of(EVENT, OTHERS), max_size=25)
 
 
 class Reference:
     """What the queue does, one step at a time."""
 
     def __init__(self):
-        self.waiting, self.late, self.lost, self.told, self.held = deque(), None, 0, 0, False
+        self.events, self.late, self.late_minute = deque(), None, False
+        self.held, self.dropped, self.missing, self.lost = False, False, 0, 0
 
     def event(self, time, kind, state):
         number = state if kind == Kind.OPENED else 8 | kind
         if self.held:
-            self.lost += self.late is not None
+            self._miss(self.late is not None)
             self.late = number
         else:
             self._append(number, time)
 
     def _append(self, number, time):
-        if len(self.waiting) == DEPTH:
-            self.waiting.popleft()
-            self.lost += 1
-        self.waiting.append([number, time, 0])
+        if len(self.events) == DEPTH:
+            self.events.popleft()
+            self._miss(self.dropped)
+            self.dropped = True
+        self.events.append([number, time, 0])
+
+    def _miss(self, count):
+        self.missing = min(self.missing + count, LOST_MAX)
+
+    def minute(self, time):
+        if self.held:
+            self.late_minute = True
+        else:
+            for entry in self.events:
+                entry[2] += 1
+
+    def tell(self, time):
+        self.lost = min(self.lost + self.missing + self.dropped, LOST_MAX)
+        self.missing, self.dropped, self.held = 0, False, True
 
     def release(self, time):
         self.held = False
         if self.late is not None:
             self._append(self.late, time)
-            self.late = None
+        if self.late_minute:
+            self.minute(time)
+        self.late, self.late_minute = None, False
+
+    def done(self, time):
+        self._end()
+        self.lost = 0
+
+    def gave_up(self, time):
+        self._end()
+        self._miss(1)
+
+    def _end(self):
+        if not self.dropped:
+            self.events.popleft()
+        self.dropped = False
 
 
 @examples(30)
@@ -187,66 +214,44 @@ def test_queue_like_the_reference(steps, is_set):
     dut, model = QUEUE.dut, Reference()
     queue, current = dut.queue, dut.queue.current
 
-    async def settle(ctx, *strobes):
-        """Time for whatever is to be done; the clock is steady half of the time only."""
+    async def act(ctx, what, kind=Kind.OPENED, state=StateClass.OPEN):
+        ctx.set(queue.kind, kind)
+        ctx.set(queue.state, state)
+        strobe = {"event": queue.valid, "minute": queue.tick_s, "release": None}
+        strobe = strobe[what] if what in strobe else getattr(current, what)
+        if strobe is not None:
+            ctx.set(strobe, 1)
+            await ctx.tick().repeat(60 if what == "minute" else 1)
+            ctx.set(strobe, 0)
+        if what in ("tell", "release"):
+            ctx.set(current.hold, what == "tell")
+        # Time for whatever is to be done; the clock is steady half of the time only.
         for cycle in range(90):
             ctx.set(queue.clock_free, cycle % 40 < 25)
             await ctx.tick()
-            for strobe in strobes:
-                ctx.set(strobe, 0)
 
-    async def strobe(ctx, signal):
-        ctx.set(signal, 1)
-        await settle(ctx, signal)
-
-    async def event_is(ctx, number, time, age):
-        expected = [number | is_set << 7, *[time] * 5, int(str(min(age, AGE_MAX)), 16)]
-        for slot, byte in zip(Slot, expected, strict=True):
-            ctx.set(current.address, slot)
-            await ctx.tick()
-            assert ctx.get(current.byte) == byte, slot
+    async def check(ctx):
+        assert not ctx.get(current.busy)
+        assert ctx.get(current.waiting) == bool(model.events)
+        assert (ctx.get(current.renewed), ctx.get(current.lost)) == (model.dropped, model.lost)
+        if model.events:
+            number, time, age = model.events[0]
+            expected = [number | is_set << 7, *[time] * 5, int(str(min(age, AGE_MAX)), 16)]
+            for slot, byte in zip(Slot, expected, strict=True):
+                ctx.set(current.address, slot)
+                await ctx.tick()
+                assert ctx.get(current.byte) == byte, slot
 
     async def testbench(ctx):
         ctx.set(queue.clock_valid, is_set)
-        taken = None
         for time, (what, *arguments) in enumerate(steps):
+            # What ends has been there.
+            if what in ("done", "gave_up") and not (model.events or model.dropped):
+                continue
             ctx.set(dut.time, time)
-            if what == "event":
-                ctx.set(queue.kind, arguments[0])
-                ctx.set(queue.state, arguments[1])
-                await strobe(ctx, queue.valid)
-                model.event(time, *arguments)
-            elif what == "minute" and not model.held:
-                for _ in range(60):
-                    ctx.set(queue.tick_s, 1)
-                    await ctx.tick()
-                ctx.set(queue.tick_s, 0)
-                await settle(ctx)
-                for entry in [*model.waiting, *([taken] if taken else [])]:
-                    entry[2] += 1
-            elif what == "take" and model.waiting and not model.held:
-                ctx.set(current.take, 1)
-                await ctx.tick().until(current.taken)
-                ctx.set(current.take, 0)
-                taken = model.waiting.popleft()
-                await settle(ctx)
-                await event_is(ctx, *taken)
-            elif what == "done":
-                await strobe(ctx, current.done)
-                model.lost, model.told = min(model.lost, LOST_MAX) - model.told, 0
-            elif what == "gave_up":
-                await strobe(ctx, current.gave_up)
-                model.lost += 1
-            elif what == "hold":
-                ctx.set(current.hold, 1)
-                model.held = True
-                await strobe(ctx, current.tell)
-                model.told = min(model.lost, LOST_MAX)
-                assert ctx.get(current.lost) == model.told
-            elif what == "release":
-                ctx.set(current.hold, 0)
-                await settle(ctx)
-                model.release(time)
+            await act(ctx, what, *arguments)
+            getattr(model, what)(time, *arguments)
+            await check(ctx)
 
     QUEUE.run(testbench)
 
@@ -262,9 +267,6 @@ def test_ages():
         ctx.set(queue.valid, 1)
         await ctx.tick()
         ctx.set(queue.valid, 0)
-        ctx.set(queue.current.take, 1)
-        await ctx.tick().until(queue.current.taken)
-        ctx.set(queue.current.take, 0)
         ctx.set(queue.current.address, Slot.AGE)
         for _ in range(102):
             await ctx.tick().repeat(20)
@@ -291,12 +293,12 @@ def test_what_is_told_and_what_is_not():
                 ctx.set(queue.valid, 1)
                 await ctx.tick()
                 ctx.set(queue.valid, 0)
-                ctx.set(queue.current.take, 1)
-                for _ in range(60):
-                    if ctx.get(queue.current.taken):
-                        told.add((kind, state))
-                        ctx.set(queue.current.take, 0)
+                await ctx.tick().repeat(20)
+                if ctx.get(queue.current.waiting):
+                    told.add((kind, state))
+                    ctx.set(queue.current.done, 1)
                     await ctx.tick()
+                    ctx.set(queue.current.done, 0)
 
     QUEUE.run(testbench)
     kinds = {Kind.OPENED, Kind.CLOSED, Kind.FLAPPING, Kind.SEALING_REFUSED}
