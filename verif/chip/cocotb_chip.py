@@ -51,7 +51,7 @@ async def flash_is_woken_then_read(dut):
     await with_timeout(FallingEdge(dut.flash_cs_n), 20, "ms")
     assert cocotb.utils.get_sim_time("ms") - begun >= 9.9
     assert await spi_byte(dut) == WAKE
-    await with_timeout(FallingEdge(dut.flash_cs_n), 1, "ms")
+    await with_timeout(FallingEdge(dut.flash_cs_n), 3, "ms")
     assert [await spi_byte(dut) for _ in range(4)] == [READ, 0, 0, 0]
 
 

@@ -1,0 +1,73 @@
+"""Runs the tests of a block on each of its mutants.
+
+The tests are collected and their designs compiled once, with all mutants in them. First the tests run on the
+design as it is: those that pass are the ones that count. Then each mutant gets a process of its own, forked
+from there, in which they run until one fails; the fastest first.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gates.bench import Timed, Trial
+from gates.compiled import Port, compiled
+from mutation.mutants import Design, Mutant
+
+__all__ = ["Hunt"]
+
+#: How a process ends whose mutant has survived; any other number is that of the test that failed.
+SURVIVED = 255
+
+
+@dataclass
+class Hunt(Trial):
+    """A pytest plugin; afterwards, what was found."""
+
+    number: int = 60
+    seed: int = 1
+    jobs: int = 2
+    mutants: list[Mutant] = field(default_factory=list)
+    #: What killed the n-th mutant: a test's name; None where it survived.
+    killers: list[str | None] = field(default_factory=list)
+    #: The design of the first set of parameters that was met; mutants are chosen in it.
+    design: Design | None = None
+
+    def build(self, text: str, interface: list[Port]) -> Path:
+        """The library with all mutants."""
+        design = Design(text)
+        if self.design is None:
+            self.design, self.mutants = design, design.sample(self.number, self.seed)
+        return compiled(design.mutated(self.mutants), interface)
+
+    def judge(self, timed: list[Timed]) -> None:
+        """Each mutant in its own process."""
+        timed.sort(key=lambda one: one[0])
+        self.killers = [None] * len(self.mutants)
+        running: dict[int, int] = {}
+        for number in range(len(self.mutants)):
+            if len(running) == self.jobs:
+                self._wait(running, timed)
+            running[self._fork(number, timed)] = number
+        while running:
+            self._wait(running, timed)
+
+    def _fork(self, number: int, timed: list[Timed]) -> int:
+        process = os.fork()
+        if process == 0:
+            self.state.mutant = number + 1
+            for place, (seconds, item) in enumerate(timed):
+                # The signal ends the process: a mutant that stands still is as dead as one that fails.
+                signal.setitimer(signal.ITIMER_VIRTUAL, 1 + 3 * seconds)
+                if not self.passes(item):
+                    os._exit(place)
+            os._exit(SURVIVED)
+        return process
+
+    def _wait(self, running: dict[int, int], timed: list[Timed]) -> None:
+        process, status = os.wait()
+        number, code = running.pop(process), os.waitstatus_to_exitcode(status)
+        if code != SURVIVED:
+            self.killers[number] = timed[code][1].nodeid if code >= 0 else "hangs"

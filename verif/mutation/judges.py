@@ -1,0 +1,90 @@
+"""What decides about a mutant that all tests let pass: a proof that it is no change, or a theorem."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from dataclasses import fields
+from pathlib import Path
+
+from formal.sby import NotProvedError, check
+from formal.theorem import Theorem
+from gates.compiled import ROOT, yosys
+from mutation.mutants import Design, Mutant
+
+__all__ = ["Court", "equivalent"]
+
+#: Registers of the same name are taken for equal in one cycle, and all of them and the outputs proved equal
+#: in the next; so outputs are the same for ever, whatever the inputs.
+EQUIVALENCE = """\
+read_rtlil gold.il
+hierarchy -top top
+flatten
+memory
+opt_clean
+rename top gold
+design -stash gold
+read_rtlil gate.il
+hierarchy -top top
+flatten
+memory
+opt_clean
+rename top gate
+design -stash gate
+design -copy-from gold gold
+design -copy-from gate gate
+equiv_make gold gate both
+hierarchy -top both
+opt_clean
+equiv_simple -short
+equiv_induct -seq 3
+tee -q -o out.txt equiv_status
+"""
+
+
+def equivalent(design: Design, mutant: Mutant) -> bool:
+    """Whether `mutant` is proved to change nothing that an output shows."""
+    files = {"gold_il": design.text, "gate_il": design.mutant(mutant)}
+    return "Equivalence successfully proven!" in yosys(EQUIVALENCE, **files)["out.txt"]
+
+
+class _Changed(Theorem):
+    """A theorem about a changed design: the same statement, `text` in place of its RTLIL."""
+
+    def __init__(self, theorem: Theorem, text: str) -> None:
+        super().__init__(**{field.name: getattr(theorem, field.name) for field in fields(Theorem)})
+        object.__setattr__(self, "_text", text)
+
+    def rtlil(self, *, example: bool) -> str:
+        """The changed design, and the theorem's own one for its covers."""
+        return super().rtlil(example=True) if example else self._text
+
+
+class Court:
+    """The theorems about a block whose source is `file`."""
+
+    def __init__(self, file: str, theorems: list[Theorem]) -> None:
+        self._cases = []
+        for theorem in theorems:
+            text = theorem.rtlil(example=False).replace(f"{ROOT}/", "")
+            found = re.search(
+                rf'attribute \\src "{re.escape(file)}:\d+"\n(?:attribute .*\n)*module \\(\S+)', text
+            )
+            if found:
+                self._cases.append((theorem, Design(text, found[1])))
+
+    def refuses(self, mutant: Mutant) -> str | None:
+        """The theorem that is not proved of the mutant within its time, though it is of the block."""
+        for theorem, design in self._cases:
+            if design.fits(mutant) and _refuted(theorem, design.mutant(mutant)):
+                return f"{theorem.file.removeprefix('verif/')}::{theorem.name}"
+        return None
+
+
+def _refuted(theorem: Theorem, text: str) -> bool:
+    with tempfile.TemporaryDirectory(prefix="meterseal-") as folder:
+        try:
+            check(_Changed(theorem, text), Path(folder))
+        except NotProvedError as error:
+            return "TIMEOUT" not in str(error)
+    return False
