@@ -12,7 +12,7 @@ from .diagnostics import DiagnosticsSource
 from .driver_watchdog import DriverWatchdog
 from .event_log import EventLog
 from .framer import Framer
-from .front_end import ComparatorFrontEnd
+from .front_end import FrontEnd, Sensor
 from .gsm import GsmNotifier
 from .identity import IdentityLoader
 from .interface import BAUD_FEATURE
@@ -42,7 +42,8 @@ class SealChip(wiring.Component):
     ----------
     clock_hz: frequency of the clock in Hz, 307 200 to 48 000 000.
     baud: baud rate while the identity names none. flash_base: where the seal's part of the flash begins.
-    gsm: with the sequencer for a GSM module; without it the module's pins are idle.
+    front_end: value of a `Sensor`. pattern: whether `loop_drive` carries a pattern; None: if the voltage is
+    measured. gsm: with the sequencer for a GSM module; without it the module's pins are idle.
 
     Members: the pins of `docs/architecture.md`. `rs485_ro`, `loop_cmp` and `flash_cipo` may be asynchronous.
 
@@ -50,8 +51,10 @@ class SealChip(wiring.Component):
     `verif/chip/test_chip_slave.py`, `verif/chip/test_chip_bus.py`, `verif/chip/test_chip_signing.py`.
     """
 
-    def __init__(self, clock_hz, baud=2400, flash_base=0, *, gsm=False):
+    def __init__(self, clock_hz, baud=2400, flash_base=0, *, front_end="comparator", pattern=None, gsm=False):
         self._clock_hz, self._baud, self._flash_base, self._gsm = clock_hz, baud, flash_base, gsm
+        self._sensor = Sensor(front_end)
+        self._pattern = self._sensor == Sensor.SIGMA_DELTA if pattern is None else pattern
         self._divisors = [bit_cycles(clock_hz, rate) for rate in BAUD_FEATURE.values()]
         super().__init__(
             {
@@ -75,8 +78,8 @@ class SealChip(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         m.submodules.time = Timebase(self._clock_hz)
-        m.submodules.front_end = ComparatorFrontEnd()
-        m.submodules.loop = LoopMonitor(self._clock_hz)
+        m.submodules.front_end = FrontEnd(self._clock_hz, self._sensor, pattern=self._pattern)
+        m.submodules.loop = LoopMonitor(measures=self._sensor == Sensor.SIGMA_DELTA)
         m.submodules.flash = SpiFlash(self._clock_hz)
         m.submodules.identity = IdentityLoader(self._baud, self._flash_base)
         m.submodules.log = EventLog(self._flash_base)
@@ -113,8 +116,17 @@ class SealChip(wiring.Component):
         m.d.comb += [
             s.front_end.cmp.eq(self.loop_cmp),
             self.loop_drive.eq(s.front_end.drive),
+            self.loop_fb.eq(s.front_end.fb),
+            s.front_end.tick_ms.eq(s.time.tick_ms),
+            s.front_end.baseline_mv.eq(s.loop.baseline_mv),
+            s.loop.tick_ms.eq(s.time.tick_ms),
+            s.loop.tick_s.eq(s.time.tick_s),
             s.loop.class_.eq(s.front_end.class_),
             s.loop.millivolts.eq(s.front_end.millivolts),
+            s.loop.blind.eq(s.front_end.blind),
+            s.loop.sealable.eq(s.front_end.sealable),
+            s.loop.restored.eq(s.log.ready),
+            s.loop.restored_mv.eq(s.log.baseline_mv),
             s.log.uptime.eq(s.time.uptime),
         ]
         wiring.connect(m, s.loop.o, s.log.i)
@@ -262,7 +274,9 @@ class SealChip(wiring.Component):
         m.d.comb += [
             s.lamps.identity_ready.eq(s.identity.ready),
             s.lamps.identity_valid.eq(s.identity.valid),
+            s.lamps.tick_ms.eq(s.time.tick_ms),
             s.lamps.state.eq(s.loop.state),
+            s.lamps.flapping.eq(s.loop.flapping),
             s.lamps.exchanged.eq(s.reporter.exchanged),
             s.lamps.pending.eq(s.loop.unlogged | s.log.pending),
             s.lamps.failed.eq(s.reporter.failed | s.access.stuck),

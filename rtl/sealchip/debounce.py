@@ -1,13 +1,14 @@
-"""Run-length filter for the class of the loop; what is shorter is counted, never silently dropped."""
+"""Run-length filter for the class of the loop; what is shorter is told, never silently dropped."""
 
 from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from .interface import StateClass
-from .timing import cycles
 
-__all__ = ["Debounce"]
+__all__ = ["HOLD_MS", "Debounce"]
+
+HOLD_MS = 20
 
 
 class Debounce(wiring.Component):
@@ -15,44 +16,51 @@ class Debounce(wiring.Component):
 
     Any change restarts the run. After reset the state is *unknown* until the first run is complete.
 
-    *Timing:* `changed` strobes with the new `state` exactly `hold` cycles after the last change of `i`.
-    *Excursions:* every return of `i` to the present state, after having left it for one cycle or longer,
-    adds one to `excursions`, which saturates.
+    *Timing:* a class is taken over at the 20th tick after its first cycle, so after 19 to 20 ms.
+    *Excursions:* every return of `i` to the present state, after having left it for one cycle or longer.
+    While `blind` time stands still and `i` is not looked at.
 
     Parameters
     ----------
-    clock_hz: frequency of the clock in Hz. hold: time in seconds that a class must hold.
+    hold_ms: ticks that a class must hold.
 
     Members
     -------
-    i: class of the present measurement. state: the filtered class. changed: strobe, `state` is new.
-    excursions: saturating count since reset.
+    tick_ms: strobe. i: class of the present measurement. blind: it is not a present one.
+    takes: strobe, `i` will be the state in the next cycle. state: the filtered class.
+    changed: strobe, `state` is new. excursion: strobe, see above.
 
     Guarantees: `verif/chip/test_loop.py::test_debounce_against_model`, `test_debounce_is_two_sided`,
-    `test_every_excursion_counts_once`, `test_excursions_saturate`; proofs:
-    `verif/formal/loop.py::state_changes_iff_the_input_held`, `verif/formal/loop.py::every_excursion_counts`.
+    `test_every_excursion_counts_once`; proofs: `verif/formal/loop.py::state_changes_iff_the_input_held`,
+    `verif/formal/loop.py::every_excursion_counts`.
     """
 
-    def __init__(self, clock_hz, hold=0.020):
-        self._hold = cycles(clock_hz, hold)
+    def __init__(self, hold_ms=HOLD_MS):
+        self._hold_ms = hold_ms
         super().__init__(
-            {"i": In(StateClass), "state": Out(StateClass), "changed": Out(1), "excursions": Out(16)}
+            {
+                "tick_ms": In(1),
+                "i": In(StateClass),
+                "blind": In(1),
+                "takes": Out(1),
+                "state": Out(StateClass),
+                "changed": Out(1),
+                "excursion": Out(1),
+            }
         )
 
     def elaborate(self, platform):
         m = Module()
         candidate = Signal(StateClass)
-        run = Signal(range(self._hold))
-        seen = Signal()
-
-        with m.If(~seen | (self.i != candidate)):
-            m.d.sync += [seen.eq(1), candidate.eq(self.i), run.eq(0)]
-            with m.If(seen & (self.i == self.state) & (self.excursions != 0xFFFF)):
-                m.d.sync += self.excursions.eq(self.excursions + 1)
-        with m.Elif(candidate != self.state):
-            m.d.sync += run.eq(run + 1)
-            with m.If(run == self._hold - 2):
-                m.d.sync += [self.state.eq(candidate), self.changed.eq(1)]
-        with m.If(self.changed):
-            m.d.sync += self.changed.eq(0)
+        run = Signal(range(self._hold_ms))
+        m.d.sync += self.changed.eq(self.takes)
+        with m.If(~self.blind):
+            with m.If(self.i != candidate):
+                m.d.comb += self.excursion.eq(self.i == self.state)
+                m.d.sync += [candidate.eq(self.i), run.eq(0)]
+            with m.Elif((candidate != self.state) & self.tick_ms):
+                m.d.comb += self.takes.eq(run == self._hold_ms - 1)
+                m.d.sync += run.eq(run + 1)
+        with m.If(self.takes):
+            m.d.sync += self.state.eq(candidate)
         return m

@@ -7,13 +7,16 @@ from pathlib import Path
 from amaranth.back import rtlil
 
 from .chip import SealChip
+from .front_end import Sensor
 
 __all__ = ["FRONT_ENDS", "verilog"]
 
-FRONT_ENDS = ("comparator",)
+FRONT_ENDS = tuple(sensor.value for sensor in Sensor)
 
 
-def verilog(clock_hz=12_000_000, baud=2400, front_end="comparator", *, gsm=False, name="seal_chip"):
+def verilog(
+    clock_hz=12_000_000, baud=2400, front_end="comparator", *, pattern=None, gsm=False, name="seal_chip"
+):
     """Verilog text of the chip.
 
     Raises `ValueError` for a clock or baud rate that the chip cannot time, and for parts that this version
@@ -21,7 +24,8 @@ def verilog(clock_hz=12_000_000, baud=2400, front_end="comparator", *, gsm=False
     """
     if front_end not in FRONT_ENDS:
         raise ValueError(f"front end {front_end!r}: this chip has {', '.join(FRONT_ENDS)}")
-    text = _yosys(rtlil.convert(SealChip(clock_hz, baud, gsm=gsm), name=name))
+    chip = SealChip(clock_hz, baud, front_end=front_end, pattern=pattern, gsm=gsm)
+    text = _yosys(rtlil.convert(chip, name=name))
     # Source references without the place where the package happens to be installed.
     return text.replace(f"{Path(__file__).parent.parent}/", "")
 

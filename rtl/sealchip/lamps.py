@@ -1,47 +1,88 @@
 """The two lamps: what the installer sees."""
 
-from amaranth.hdl import Module
+from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from .interface import StateClass
 
-__all__ = ["Lamps"]
+__all__ = ["FLASH_MS", "Lamps"]
+
+#: Ticks of a flash, and of the dark behind it.
+FLASH_MS = 256
 
 
 class Lamps(wiring.Component):
-    """Green: all good and exchanged. Red: a fault. Neither: not yet known.
+    """Green: all good and exchanged. Red: a fault. Neither: not yet known. Never both.
 
-    Green means: identity read, seal closed, and every event acknowledged by the meter since power-up. Red
-    means: identity unreadable, seal known not to be closed, or the last report not acknowledged. Never both.
+    Green means: identity read, seal closed, and every event acknowledged by the meter since power-up, and no
+    fault. Red tells the fault by groups of flashes, ¼ s each, with 1 s between the groups; the first of
+
+        1 flash    the identity cannot be read
+        3 flashes  the loop is low, high, does not match or is flapping
+        steady     the loop is open
+        2 flashes  the meter does not acknowledge
+        4 flashes  locked out
+
+    that is true.
+
+    *Timing:* green and steady red are combinational. A group that has begun goes on to its end; the first
+    one begins within ¼ s.
 
     Members
     -------
-    identity_ready, identity_valid: from the identity loader. state: of the loop.
-    exchanged, pending, failed: from reporter and log. green, red: the lamps, combinational.
+    tick_ms: strobe. identity_ready, identity_valid: from the identity loader. state, flapping: of the loop.
+    exchanged, pending, failed: from reporter and log. locked_out: writes are refused after wrong passwords.
+    green, red: the lamps.
 
-    Guarantees: `verif/chip/test_loop.py::test_lamps_truth_table`;
+    Guarantees: `verif/chip/test_sense_lamps.py::test_lamps_truth_table`, `test_blink_codes`;
     proof: `verif/formal/loop.py::green_is_never_false`.
     """
 
+    tick_ms: In(1)
     identity_ready: In(1)
     identity_valid: In(1)
     state: In(StateClass)
+    flapping: In(1)
     exchanged: In(1)
     pending: In(1)
     failed: In(1)
+    locked_out: In(1)
     green: Out(1)
     red: Out(1)
 
     def elaborate(self, platform):
         m = Module()
+        opened = self.state == StateClass.OPEN
         sealed = self.state == StateClass.SEALED
+        steady = Signal()
+        flashes = Signal(range(5))
+        with m.If(self.identity_ready & ~self.identity_valid):
+            m.d.comb += flashes.eq(1)
+        with m.Elif(self.flapping | ~(opened | sealed | (self.state == StateClass.UNKNOWN))):
+            m.d.comb += flashes.eq(3)
+        with m.Elif(opened):
+            m.d.comb += steady.eq(1)
+        with m.Elif(self.failed):
+            m.d.comb += flashes.eq(2)
+        with m.Elif(self.locked_out):
+            m.d.comb += flashes.eq(4)
+
+        # Down from the first flash: lit in steps 4, 6, 8, 10, then dark from 3 to 0.
+        elapsed = Signal(range(FLASH_MS))
+        step = Signal(4)
+        flashing = flashes != 0
+        with m.If(self.tick_ms):
+            m.d.sync += elapsed.eq(elapsed + 1)
+            with m.If(elapsed == FLASH_MS - 1):
+                m.d.sync += step.eq(step - 1)
+                with m.If(step == 0):
+                    m.d.sync += step.eq(2 * flashes + 2)
+        with m.If(~flashing):
+            m.d.sync += step.eq(0)
+
         m.d.comb += [
-            self.red.eq(
-                (self.identity_ready & ~self.identity_valid)
-                | (~sealed & (self.state != StateClass.UNKNOWN))
-                | self.failed
-            ),
-            self.green.eq(self.identity_valid & sealed & self.exchanged & ~self.pending & ~self.red),
+            self.red.eq(steady | (flashing & ~step[0] & (step >= 4))),
+            self.green.eq(self.identity_valid & sealed & self.exchanged & ~self.pending & ~flashing),
         ]
         return m

@@ -131,3 +131,9 @@ class Bench:
 def lamps(bench: Bench, chip: int = 0) -> tuple[bool, bool]:
     bits = bench.pair.chip(chip).lamps
     return bool(bits & 1), bool(bits & 2)
+
+
+def flashes_red(bench: Bench) -> bool:
+    """Whether the red lamp lights again within the longest pause of a blink code, the green one dark."""
+    bench.run(2.0, until=lambda: lamps(bench) == (False, True))
+    return lamps(bench) == (False, True)

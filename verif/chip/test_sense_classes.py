@@ -1,0 +1,111 @@
+"""From millivolts to classes."""
+
+from __future__ import annotations
+
+import random
+
+from chip.analogue import Loop
+from chip.support import Bench, examples
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sealchip.classifier import Classifier
+from sealchip.interface import LOOP_NOT_MEASURED, StateClass
+
+OPEN, LOW, SEALED, HIGH = StateClass.OPEN, StateClass.LOW, StateClass.SEALED, StateClass.HIGH
+CLASSIFIER = Bench(Classifier)
+
+
+def classify(mv, before, baseline):
+    """Reference: the class of one measurement; `before` is the class of the one before it."""
+    if mv < (700 if before == OPEN else 500):
+        return OPEN
+    if baseline == LOOP_NOT_MEASURED:
+        lowest, highest = 3000, 5250
+    else:
+        margin = baseline // 16 if before == SEALED else baseline // 32 + baseline // 64
+        lowest, highest = baseline - margin, baseline + margin
+    return LOW if mv < lowest else HIGH if mv > highest else SEALED
+
+
+def classes(measurements, baseline):
+    """Class after each measurement (mV, whether it is not to be looked at); checks what belongs to it."""
+    dut, result = CLASSIFIER.dut, []
+
+    async def testbench(ctx):
+        ctx.set(dut.baseline_mv, baseline)
+        assert (ctx.get(dut.class_), ctx.get(dut.millivolts)) == (StateClass.UNKNOWN, LOOP_NOT_MEASURED)
+        for mv, hold in measurements:
+            ctx.set(dut.measured_mv, mv)
+            ctx.set(dut.hold, hold)
+            before = ctx.get(dut.class_)
+            assert ctx.get(dut.reads_open) == (mv < (700 if before == OPEN else 500))
+            await ctx.tick()  # no measurement without `valid`
+            assert ctx.get(dut.class_) == before
+            ctx.set(dut.valid, 1)
+            await ctx.tick()
+            ctx.set(dut.valid, 0)
+            if not hold:
+                assert ctx.get(dut.millivolts) == mv
+                assert ctx.get(dut.in_range) == (3000 <= mv <= 5250)
+            result.append(ctx.get(dut.class_))
+
+    CLASSIFIER.run(testbench)
+    return result
+
+
+@examples(60)
+@given(
+    baseline=st.integers(3000, 5250) | st.just(LOOP_NOT_MEASURED),
+    steps=st.lists(
+        st.tuples(
+            st.sampled_from(["limit", "window", "any"]),
+            st.integers(0, 8192),
+            st.integers(-3, 3),
+            st.booleans(),
+        ),
+        min_size=1,
+        max_size=30,
+    ),
+)
+def test_classes_against_model(baseline, steps):
+    """Voltages near every limit, in any order."""
+    centre = baseline if baseline != LOOP_NOT_MEASURED else 4000
+    near = {
+        "limit": [500, 700, 3000, 5250],
+        "window": [centre - centre // 16, centre + centre // 16, centre - 3 * centre // 64, centre],
+    }
+    measurements = [
+        (mv if kind == "any" else near[kind][mv % 4] + offset, hold) for kind, mv, offset, hold in steps
+    ]
+    expected, state = [], StateClass.UNKNOWN
+    for mv, hold in measurements:
+        state = state if hold else classify(mv, state, baseline)
+        expected.append(state)
+    assert classes(measurements, baseline) == expected
+
+
+def test_parts_within_their_tolerances():
+    """With a window learned by the same parts: the loop stays sealed while the rail moves by 2 %; a jumper is
+    high, a contact that has grown by 3.5 kΩ is low, a pulled head is open. Converter errors included.
+    """
+    draw = random.Random(7)
+    for _ in range(2000):
+        parts = {
+            "rail_mv": draw.uniform(4750, 5250),
+            "driver_ohm": draw.uniform(20, 100),
+            "divider_ohm": 24_800 * draw.uniform(0.99, 1.01),
+        }
+        head = 3000 * draw.uniform(0.99, 1.01)
+        scale = draw.uniform(0.98, 1.02)  # of the converter's supply, the same at all times
+
+        def measured(scale=scale, **loop):
+            return round(Loop(**loop).mv(1) * scale + draw.uniform(-50, 50))
+
+        baseline = measured(**parts, head_ohm=head)
+        assert 3000 <= baseline <= 5250
+        moved = parts | {"rail_mv": parts["rail_mv"] * draw.uniform(0.98, 1.02)}
+        assert classify(measured(**moved, head_ohm=head), SEALED, baseline) == SEALED
+        assert classify(measured(**parts, head_ohm=0), SEALED, baseline) == HIGH
+        assert classify(measured(**parts, head_ohm=head + 3500), SEALED, baseline) == LOW
+        assert classify(measured(**parts, head_ohm=float("inf")), SEALED, baseline) == OPEN

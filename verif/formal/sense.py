@@ -1,0 +1,161 @@
+"""Theorems about what is taken for sealed: what was learned when, and what the driven pattern finds."""
+
+from amaranth.asserts import AnyConst
+from amaranth.hdl import Assert, Assume, Cover, Module, Mux, Signal, Value
+from formal.queue import Followed, Queue
+from formal.theorem import Subject, past, theorem
+
+from sealchip.classifier import SEALED_MAX_MV, SEALED_MIN_MV, Classifier
+from sealchip.debounce import HOLD_MS
+from sealchip.front_end import FrontEnd, Sensor
+from sealchip.interface import Kind, StateClass
+from sealchip.log_entry import LoopEvent
+from sealchip.loop_monitor import LoopMonitor
+from sealchip.pattern import CLEAN_PHASES, OFF_MS, SETTLE_MS
+
+CLOCK_HZ = 307_200
+NONE_MV = 0xFFFF
+
+
+def within_range(mv: Value) -> Value:
+    """Whether a loop of that voltage may be sealed."""
+    return (mv >= SEALED_MIN_MV) & (mv <= SEALED_MAX_MV)
+
+
+@theorem(k=1, reach=30, parameters="any measurement at any time, ticks and strobes", smaller={"hold_ms": 3})
+def learned_only_when_sealing(m: Module, hold_ms: int = HOLD_MS) -> None:
+    """Once restored, the baseline changes only in the cycle behind an accepted `seal`, or when the loop
+    becomes *sealed* and there is none; and then to the voltage measured, which lies within 3000 to 5250 mV.
+    The monitor sees the classifier's class or *mismatch*, and `sealable` only in that range.
+    """
+    classifier = Classifier()
+    monitor = LoopMonitor(hold_ms=hold_ms)
+    Subject(m, classifier, "classifier", driven=(classifier.baseline_mv,))
+    dut = Subject(m, monitor, "monitor", driven=(monitor.millivolts,))
+    class_, millivolts, baseline = classifier.class_, classifier.millivolts, monitor.baseline_mv
+    m.d.comb += [
+        classifier.baseline_mv.eq(baseline),
+        monitor.millivolts.eq(millivolts),
+        Assume((monitor.class_ == class_) | (monitor.class_ == StateClass.MISMATCH)),
+        Assume(~monitor.sealable | classifier.in_range),
+    ]
+
+    started = past(m, monitor.restored)
+    restored = past(m, started)
+    before = past(m, baseline, init=NONE_MV)
+    changes = restored & (baseline != before)
+    becomes_sealed = (monitor.state == StateClass.SEALED) & (past(m, monitor.state) != StateClass.SEALED)
+    closes = becomes_sealed & (before == NONE_MV)
+    m.d.comb += [
+        Assume(~started | monitor.restored),
+        Assume(~monitor.restored | started | (monitor.restored_mv == NONE_MV) | ~monitor.restored_mv[15]),
+        Assert(~changes | monitor.seal_done | closes),
+        Assert(~changes | (within_range(baseline) & (baseline == past(m, millivolts)))),
+    ]
+
+    # Invariants: what the classifier says of its measurement.
+    measured = class_ != StateClass.UNKNOWN
+    sealed_without = (class_ == StateClass.SEALED) & (baseline == NONE_MV)
+    m.d.comb += [
+        Assert(dut.signal("started") == started),
+        Assert((baseline == NONE_MV) | (started & ~baseline[15])),
+        Assert(classifier.in_range == (measured & within_range(millivolts))),
+        Assert(~sealed_without | (measured & within_range(millivolts))),
+        Cover(changes & monitor.seal_done & (before != NONE_MV)),
+        Cover(changes & closes),
+    ]
+
+
+@theorem(k=1, reach=30, parameters="any input, ticks, strobes and `ready`", smaller={"hold_ms": 3})
+def sealing_is_answered_and_told(m: Module, hold_ms: int = HOLD_MS) -> list[Value]:
+    """Each `seal` is answered in the next cycle, by `seal_done` or by `seal_refused`, never both. It is done
+    only on a loop that is `sealable`, not flapping and still of the class of its state; the baseline is then
+    the voltage measured. A refusal changes no baseline and is told by an event *sealing refused*.
+    """
+    monitor = LoopMonitor(hold_ms=hold_ms)
+    dut = Subject(m, monitor)
+    queue = Queue(m, dut)
+    seal = past(m, monitor.seal)
+    good = past(m, monitor.sealable & ~monitor.flapping & (monitor.class_ == monitor.state))
+    started = past(m, monitor.restored)
+    before = past(m, monitor.baseline_mv, init=NONE_MV)
+    m.d.comb += [
+        Assert(monitor.seal_done + monitor.seal_refused == seal),
+        Assert(~monitor.seal_done | (good & (monitor.baseline_mv == past(m, monitor.millivolts)))),
+        Assert(dut.signal("started") == started),
+    ]
+
+    # Reference: one refusal, any, is followed to its event. Those that come while it waits share it.
+    chosen = AnyConst(32)
+    cycle = Signal(32)
+    m.d.sync += cycle.eq(cycle + 1)
+    its_refusal = monitor.seal_refused & (cycle == chosen)
+    waits = Signal()
+    event = LoopEvent(dut.signal("event"))
+    refusal_waits = dut.signal("sealing_refused_waits")
+    followed = Followed(m, dut, queue, begins=(waits | its_refusal) & (event.kind == Kind.SEALING_REFUSED))
+    with m.If(followed.enters):
+        m.d.sync += waits.eq(0)
+    with m.Elif(its_refusal):
+        m.d.sync += waits.eq(1)
+    learns = (monitor.state == StateClass.SEALED) & (past(m, monitor.state) != StateClass.SEALED)
+    m.d.comb += [
+        Assume(~cycle.all()),
+        *followed.tells(lambda it: it.kind == Kind.SEALING_REFUSED),
+        Assert(~(waits | monitor.seal_refused) | refusal_waits),
+        Assert(~(monitor.seal_refused & past(m, started)) | learns | (monitor.baseline_mv == before)),
+        Assert(~waits | ~followed.inside),
+        Assert(~(waits | followed.inside) | (cycle > chosen)),
+        Cover(followed.leaves),
+        Cover(monitor.seal_done),
+    ]
+    return [chosen < 20]
+
+
+@theorem(k=1, reach=120, parameters="comparator, any line, ticks at any time")
+def sealed_only_while_the_pattern_returns(m: Module) -> list[Value]:
+    """A line that is not open in any cycle of an off phase, from its 8th tick on, is a *mismatch* from the
+    end of that phase until four off phases in a row have been open throughout; *sealed* is told at no time in
+    between.
+    """
+    front_end = FrontEnd(CLOCK_HZ, Sensor.COMPARATOR, pattern=True)
+    dut = Subject(m, front_end)
+    line = past(m, past(m, front_end.cmp))  # behind the synchroniser
+
+    # Reference: ticks of this phase, whether the line was open in it, and clean phases still to come.
+    ticks = Signal(range(SETTLE_MS + 1))
+    foreign = Signal()
+    owed = Signal(range(CLEAN_PHASES + 1))
+    switches = front_end.drive != past(m, front_end.drive)
+    ends_off = switches & front_end.drive
+    settled = Mux(switches, 0, ticks) == SETTLE_MS
+    with m.If(front_end.tick_ms & ~settled):
+        m.d.sync += ticks.eq(Mux(switches, 0, ticks) + 1)
+    with m.Elif(switches):
+        m.d.sync += ticks.eq(0)
+    m.d.sync += foreign.eq(Mux(switches, 0, foreign) | (~front_end.drive & settled & line))
+    now_owed = Mux(ends_off, Mux(foreign, CLEAN_PHASES, owed - (owed != 0)), owed)
+    m.d.sync += owed.eq(now_owed)
+
+    # Invariants: the pattern has seen what the reference has.
+    pattern = dut.part("pattern")
+    elapsed = dut.signal("elapsed", "pattern")
+    passed = Mux(switches, 0, ticks)
+    off = ~front_end.drive
+    m.d.comb += [
+        Assert(dut.signal("stage0", "synchroniser") == past(m, front_end.cmp)),
+        Assert(pattern.reads_open == ~line),
+        Assert(passed == Mux(elapsed < SETTLE_MS, elapsed, SETTLE_MS)),
+        Assert(dut.signal("settled", "pattern") == (passed == SETTLE_MS)),
+        Assert(~off | (dut.signal("read_other", "pattern") == Mux(switches, 0, foreign))),
+        Assert(~off | (elapsed <= SETTLE_MS) | dut.signal("was_read", "pattern")),
+        Assert(~off | (elapsed < OFF_MS)),
+        Assert(dut.signal("unclean", "pattern") == now_owed),
+        Assert(dut.signal("_class") <= StateClass.SEALED),
+    ]
+    m.d.comb += [
+        Assert((front_end.class_ == StateClass.MISMATCH) == (now_owed != 0)),
+        Assert(~front_end.sealable | (front_end.class_ == StateClass.SEALED)),
+        Cover(ends_off & (front_end.class_ == StateClass.MISMATCH)),
+    ]
+    return [front_end.tick_ms]
