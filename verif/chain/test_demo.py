@@ -34,7 +34,7 @@ def report(*arguments: str) -> dict[str, Any]:
 
 def test_one_seal() -> None:
     """Every event with its hops in order, the same alarm at all four systems, lamps and messages."""
-    said = report()
+    said = report("--scenario", "standard")
     assert [event["kind"] for event in said["events"]] == ["boot", "closed", "opened", "closed"]
     assert [event["counter"] for event in said["events"]] == [1, 2, 3, 4]
     for event in said["events"]:
@@ -51,9 +51,55 @@ def test_one_seal() -> None:
     assert [message["counter"] for message in said["messages"]] == [2, 3, 4]
 
 
+#: By attack, the alarms by which each system names it.
+NAMED = {
+    "replayed record": {"SEAL_REPLAY"},
+    "forged record": {"SEAL_AUTH_FAIL"},
+    "jumper": {"SEAL_HIGH"},
+    "foreign voltage": {"SEAL_MISMATCH"},
+    "power cut": {"SEAL_UNOBSERVED", "SEAL_OPEN_UNMATCHED"},
+}
+
+
+def test_all_attacks_are_named_by_all_four() -> None:
+    """And nothing is left over: the seal is sealed again, and its number of events is what happened."""
+    said = report("--baud", "9600")
+    named = {
+        (attack["attack"], system): {alarm["code"] for alarm in attack["named"][system]}
+        for attack in said["attacks"]
+        for system in SYSTEMS
+    }
+    assert named == {(attack, system): codes for attack, codes in NAMED.items() for system in SYSTEMS}
+    kinds = [event["kind"] for event in said["events"]]
+    assert kinds == ["boot", *3 * ["closed", "opened"], "closed", "boot", "closed"]
+    for system in SYSTEMS:
+        active = {alarm["code"] for alarm in said["alarms"][system] if alarm["active"]}
+        assert active == {"SEAL_REPLAY", "SEAL_AUTH_FAIL", "SEAL_UNOBSERVED"}
+    assert list(said["lamps"].values()) == [{"green": True, "red": False}]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("name", "attack"),
+    [
+        ("replayed", "replayed record"),
+        ("forged", "forged record"),
+        ("jumper", "jumper"),
+        ("foreign", "foreign voltage"),
+        ("power-cut", "power cut"),
+    ],
+)
+def test_one_attack_on_each_of_two_seals(name: str, attack: str) -> None:
+    said = report("--scenario", name, "--seals", "2", "--baud", "9600")
+    assert [one["attack"] for one in said["attacks"]] == [attack, attack]
+    assert len({one["seal"] for one in said["attacks"]}) == 2
+    for one in said["attacks"]:
+        assert all({alarm["code"] for alarm in one["named"][system]} == NAMED[attack] for system in SYSTEMS)
+
+
 def test_eight_seals_on_one_pair() -> None:
     """Every seal's boot report arrives, and every opening reaches its own customer and nobody else."""
-    said = report("--seals", "8", "--baud", "9600")
+    said = report("--scenario", "standard", "--seals", "8", "--baud", "9600")
     seals = {event["seal"] for event in said["events"]}
     assert len(seals) == 8
     assert {event["seal"] for event in said["events"] if event["kind"] == "boot"} == seals
@@ -88,7 +134,7 @@ def test_live_display_in_a_terminal() -> None:
     """In a terminal the page is drawn; the summary stands under it at the end."""
     master, slave = pty.openpty()
     with subprocess.Popen(
-        [*METERSEAL, "demo", "--baud", "9600"],
+        [*METERSEAL, "demo", "--scenario", "standard", "--baud", "9600"],
         stdin=slave,
         stdout=slave,
         stderr=slave,
@@ -112,7 +158,7 @@ def test_live_display_in_a_terminal() -> None:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("--scenario", "nothing"), "scenario 'nothing': there are standard, bounce"),
+        (("--scenario", "nothing"), "scenario 'nothing': there are standard, bounce, jumper, "),
         (("--baud", "1234"), "1234 baud: DL/T 645 has"),
     ],
 )

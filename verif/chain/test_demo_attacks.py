@@ -59,9 +59,10 @@ def stores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stores:
 
 def attack(stores: Stores, tmp_path: Path, *late: tuple[Any, ...], still: Code | None = None) -> Stage:
     """An attack during which these alarms are raised."""
-    chain = cast("Chain", StandingChain(make_plan(tmp_path)))
+    plan = make_plan(tmp_path)
+    chain = cast("Chain", StandingChain(plan))
     forger = Forger(("127.0.0.1", 9), 2400, stores.clock)
-    stage = Stage(chain, forger, lambda _: None, stores.clock)
+    stage = Stage(chain, plan.sites, forger, lambda _: None, stores.clock)
 
     async def run() -> None:
         async with stage.attack("forged record", FORGED, still=still):

@@ -26,15 +26,15 @@ def demo(
         str,
         typer.Option(
             "--scenario",
-            help="standard; bounce: contacts that bounce; jumper, foreign, forged, replayed, power-cut: an "
-            "attack; attacks: all of them.",
+            help="standard; bounce: contacts that bounce; jumper, foreign, replayed, forged, power-cut: an "
+            "attack; attacks: the standard one with all of them.",
         ),
-    ] = "standard",
+    ] = "attacks",
     folder: Annotated[
         Path | None, typer.Option("--keep", metavar="FOLDER", help="Keep stores and flash images there.")
     ] = None,
 ) -> None:
-    """Run the whole chain: six processes, a seal closed, opened and closed, and what each of them saw."""
+    """Run the whole chain: six processes, a seal opened, attacked and closed, and what each of them saw."""
     import asyncio
     import json
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from meterseal.alarms import Code
 from meterseal.clock import Clock, SystemClock
@@ -13,7 +13,7 @@ from meterseal.demo.chain import Chain
 from meterseal.demo.control import command
 from meterseal.demo.forger import Forger
 from meterseal.demo.observe import SYSTEMS, Attack, Observation, Seen, observe
-from meterseal.demo.plan import LINKS
+from meterseal.demo.plan import LINKS, Site
 from meterseal.errors import Failure
 from meterseal.seal.record import Kind
 
@@ -35,9 +35,13 @@ _Alarm = tuple[str, object, object, object]
 
 @dataclass(slots=True)
 class Stage:
-    """The running chain, somebody else on its pair, and what a scenario does with them: act and expect."""
+    """The running chain, somebody else on its pair, and what a scenario does with them: act and expect.
+
+    Both are about the seals at `sites`.
+    """
 
     chain: Chain
+    sites: tuple[Site, ...]
     forger: Forger
     tell: Callable[[str], None]
     clock: Clock
@@ -49,11 +53,16 @@ class Stage:
     def of(cls, chain: Chain, tell: Callable[[str], None]) -> Stage:
         """On the machine's own clock; the forger still has to be entered."""
         clock = SystemClock()
-        return cls(chain, Forger(chain.plan.bus, chain.plan.baud, clock), tell, clock)
+        forger = Forger(chain.plan.bus, chain.plan.baud, clock)
+        return cls(chain, chain.plan.sites, forger, tell, clock)
+
+    def first(self) -> Stage:
+        """The same stage, for the first seal alone."""
+        return replace(self, sites=self.sites[:1])
 
     async def act(self, do: str, **values: object) -> None:
         """Do the same to every seal, one right after the other."""
-        for site in self.chain.plan.sites:
+        for site in self.sites:
             told = " ".join(f"{name}={value}" for name, value in values.items())
             self.tell(f"{do} seal {site.seal} {told}".rstrip())
             await command(self.chain.plan.control, do=do, seal=site.seal, **values)
@@ -67,7 +76,7 @@ class Stage:
         last = LINKS if kind in TOLD else LINKS[:-1]
         await self._until(
             lambda seen: next(
-                filter(None, (_lack(seen, site.seal, kind, count, last) for site in self.chain.plan.sites)),
+                filter(None, (_lack(seen, site.seal, kind, count, last) for site in self.sites)),
                 None,
             )
         )
@@ -78,13 +87,12 @@ class Stage:
 
         `still` must be active at all of them afterwards. `Failure` names the first system that lacks one.
         """
-        plan = self.chain.plan
-        before = {_key(system, alarm) for system, alarm in _alarms(observe(plan))}
+        before = {_key(system, alarm) for system, alarm in _alarms(observe(self.chain.plan))}
         self.tell(f"attack: {name}")
         yield
         seen = await self._until(lambda seen: self._unnamed(name, seen, before, codes, still))
         new = [(system, alarm) for system, alarm in _alarms(seen) if _key(system, alarm) not in before]
-        for site in plan.sites:
+        for site in self.sites:
             named = {
                 system: [
                     {part: alarm[part] for part in ("code", "counter", "detail")}
@@ -101,7 +109,7 @@ class Stage:
         raised = {_key(system, alarm) for system, alarm in _alarms(seen)} - before
         here = {(system, code, seal) for system, code, seal, _ in raised}
         active = {(system, one["code"], one["seal"]) for system, one in _alarms(seen) if one["active"]}
-        for site in self.chain.plan.sites:
+        for site in self.sites:
             for system in SYSTEMS:
                 for code in codes:
                     if (system, code, site.seal) not in here:
@@ -113,7 +121,7 @@ class Stage:
     async def _until(self, lack: Callable[[Observation], str | None]) -> Observation:
         """What is seen once nothing is lacking; `Failure` with what still is when the time is over."""
         plan = self.chain.plan
-        deadline = self.clock.monotonic() + _GRACE + _BITS_PER_EVENT * len(plan.sites) / plan.baud
+        deadline = self.clock.monotonic() + _GRACE + _BITS_PER_EVENT * len(self.sites) / plan.baud
         while True:
             seen = observe(plan)
             missing = lack(seen)
@@ -205,14 +213,14 @@ async def _foreign(stage: Stage) -> None:
 async def _replayed(stage: Stage) -> None:
     """The seal is open, and its last report of a closing is played again."""
     async with stage.attack("replayed record", Code.SEAL_REPLAY, still=Code.SEAL_OPEN_UNMATCHED):
-        for site in stage.chain.plan.sites:
+        for site in stage.sites:
             await stage.forger.replay(site.seal, site.meter, Kind.CLOSED)
 
 
 async def _forged(stage: Stage) -> None:
     """The seal is open, and somebody reports a closing in its name."""
     async with stage.attack("forged record", Code.SEAL_AUTH_FAIL, still=Code.SEAL_OPEN_UNMATCHED):
-        for site in stage.chain.plan.sites:
+        for site in stage.sites:
             await stage.forger.forge_closing(site.seal, site.meter)
 
 
@@ -231,21 +239,24 @@ async def _on_the_loop(stage: Stage, attack: Callable[[Stage], Awaitable[None]])
     await attack(stage)
 
 
-async def _on_the_pair(stage: Stage, *attacks: Callable[[Stage], Awaitable[None]]) -> None:
-    """Attacks that want to hide an opening."""
+async def _on_the_pair(stage: Stage, attack: Callable[[Stage], Awaitable[None]]) -> None:
+    """An attack that wants to hide an opening."""
     await _sealed(stage)
     await _open(stage)
-    for attack in attacks:
-        await attack(stage)
+    await attack(stage)
     await _close(stage)
 
 
 async def _all(stage: Stage) -> None:
-    """The standard scenario with a replayed and a forged closing in it, then the loop and the power."""
-    await _on_the_pair(stage, _replayed, _forged)
-    await _jumper(stage)
-    await _foreign(stage)
-    await _power_cut(stage)
+    """The standard scenario with every seal, and every attack on the first of them."""
+    first = stage.first()
+    await _sealed(stage)
+    await _open(stage)
+    for attack in (_replayed, _forged):
+        await attack(first)
+    await _close(stage)
+    for attack in (_jumper, _foreign, _power_cut):
+        await attack(first)
 
 
 #: Scenarios by name.
