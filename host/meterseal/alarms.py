@@ -185,8 +185,8 @@ def _how_opened(event: SealEvent, previous: SealEvent | None) -> str:
 def _by_kind(event: SealEvent) -> list[Raise | Clear]:
     match event.kind:
         case Kind.FLAPPING:
-            most = " or more" if event.excursions == EXCURSIONS_MAX else ""
-            told = f"{event.excursions}{most} changes not told one by one; {_loop(event)}"
+            count = f"{event.excursions}{' or more' * (event.excursions == EXCURSIONS_MAX)}"
+            told = f"changes too often to tell each; {count} excursions counted; {_loop(event)}"
             return [Raise(Code.SEAL_FLAPPING, told)]
         case Kind.SEALING_REFUSED:
             return [Raise(Code.SEAL_REFUSED, f"asked to seal; {_loop(event)}")]

@@ -19,6 +19,7 @@ from meterseal.store.events import Outcome, SealEvent
 
 SEAL = "000000000101"
 NOW = datetime(2026, 11, 22, 5, 5, tzinfo=UTC)
+OFTEN = "changes too often to tell each"
 OPEN, SEALED, UNKNOWN = StateClass.OPEN, StateClass.SEALED, StateClass.UNKNOWN
 
 
@@ -95,7 +96,7 @@ def test_only_proof_of_a_sealed_loop_clears(kind):
 @pytest.mark.parametrize(
     ("kind", "code", "detail"),
     [
-        (Kind.FLAPPING, Code.SEAL_FLAPPING, "41 changes not told one by one; loop sealed, 4012 mV"),
+        (Kind.FLAPPING, Code.SEAL_FLAPPING, f"{OFTEN}; 41 excursions counted; loop sealed, 4012 mV"),
         (Kind.SEALING_REFUSED, Code.SEAL_REFUSED, "asked to seal; loop sealed, 4012 mV"),
         (Kind.LOCKED_OUT, Code.SEAL_LOCKED, "three wrong passwords; writes are refused for 24 h"),
         (Kind.PROVISIONED, Code.SEAL_PROVISIONED, "a write with the password was taken"),
@@ -109,7 +110,7 @@ def test_kinds_that_are_alarms_by_themselves(kind, code, detail):
 
 def test_a_saturated_count_is_not_told_as_exact():
     (raised,) = judge(event(2, Kind.FLAPPING, SEALED, excursions=255), None)
-    assert raised.detail.startswith("255 or more changes")
+    assert raised.detail.startswith(f"{OFTEN}; 255 or more excursions")
 
 
 @pytest.mark.parametrize(

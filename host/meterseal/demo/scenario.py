@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -26,6 +27,9 @@ _LOOK_EVERY = 0.2
 _BITS_PER_EVENT = 12_000
 #: Time for everything else: a poll of the terminal, retries of the uplink, a message by the modem.
 _GRACE = 40.0
+#: What moves a loop, and how often in so many seconds; the chip takes six changes in ten for flapping.
+_MOVES = frozenset({"open", "close", "bounce", "jumper", "loop_mv"})
+_MOVES_MAX, _MOVES_WITHIN = 4, 11.0
 #: A voltage from outside that a sealed loop might have.
 _FOREIGN_MV = 4000
 
@@ -48,6 +52,8 @@ class Stage:
     attacks: list[Attack] = field(default_factory=list)
     #: By kind, how many events of each seal have been waited for.
     _expected: dict[str, int] = field(default_factory=dict)
+    #: When the loops were moved last.
+    _moved: deque[float] = field(default_factory=deque)
 
     @classmethod
     def of(cls, chain: Chain, tell: Callable[[str], None]) -> Stage:
@@ -62,10 +68,18 @@ class Stage:
 
     async def act(self, do: str, **values: object) -> None:
         """Do the same to every seal, one right after the other."""
+        if do in _MOVES:
+            await self._not_too_often()
         for site in self.sites:
             told = " ".join(f"{name}={value}" for name, value in values.items())
             self.tell(f"{do} seal {site.seal} {told}".rstrip())
             await command(self.chain.plan.control, do=do, seal=site.seal, **values)
+
+    async def _not_too_often(self) -> None:
+        """A loop that is moved too often is flapping, and that is another story than the one shown."""
+        if len(self._moved) == _MOVES_MAX:
+            await asyncio.sleep(max(self._moved.popleft() + _MOVES_WITHIN - self.clock.monotonic(), 0))
+        self._moved.append(self.clock.monotonic())
 
     async def expect(self, kind: str) -> None:
         """Wait until one more event of `kind` of every seal has passed every link.
