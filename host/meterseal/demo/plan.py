@@ -16,11 +16,13 @@ from meterseal.seal.image import Identity, image
 from meterseal.seal.layout import LayoutError
 from meterseal.seal.signing import KEY_BYTES
 
-__all__ = ["LINKS", "Plan", "Site", "make_plan"]
+__all__ = ["FRONT_END", "LINKS", "Plan", "Site", "make_plan"]
 
 #: The links of the chain in the order in which an event passes them.
 LINKS = ("chip", "meter", "terminal", "metering", "marketing", "customer")
 SEALS_MAX = 32
+#: The one that tells attacks on the loop apart.
+FRONT_END = "sigma-delta"
 _HOST = "127.0.0.1"
 _REGION, _TERMINAL = "440106", 1
 #: Bits of the pair that the terminal leaves for each poll: twice what it takes.
@@ -112,7 +114,7 @@ def make_plan(folder: Path, *, seals: int = 1, baud: int = 2400) -> Plan:
     rate = ["--baud", str(baud)]
     plan.commands.update(
         chip=[
-            *("chip", "run", "--seals", str(seals), *rate, "--pty", str(pair)),
+            *("chip", "run", "--front-end", FRONT_END, "--seals", str(seals), *rate, "--pty", str(pair)),
             *("--tcp", f"{_HOST}:{bus}", "--control", f"{_HOST}:{control}", "--log", str(plan.store("chip"))),
             *(part for flash in flashes for part in ("--flash", str(flash))),
         ],

@@ -14,7 +14,7 @@ from meterseal.demo.chain import Chain
 from meterseal.demo.control import command
 from meterseal.demo.display import Display
 from meterseal.demo.observe import observe
-from meterseal.demo.plan import LINKS, Plan, make_plan
+from meterseal.demo.plan import FRONT_END, LINKS, Plan, make_plan
 from meterseal.demo.report import document
 from meterseal.demo.scenario import SCENARIOS, Stage
 
@@ -35,7 +35,7 @@ async def play(
             folder = Path(files.enter_context(tempfile.TemporaryDirectory(prefix="meterseal-")))
         folder.mkdir(parents=True, exist_ok=True)
         plan = make_plan(folder, seals=seals, baud=baud)
-        chip_library(clock_hz=CLOCK_HZ, say=display.say)
+        chip_library(clock_hz=CLOCK_HZ, front_end=FRONT_END, say=display.say)
         for link in LINKS:
             display.say(plan.shown(link))
         async with Chain(plan, display.line) as chain:
