@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 from functools import partial
+
+from sqlalchemy import Connection
 
 from meterseal.clock import Clock
 from meterseal.dlt645 import requests
@@ -15,6 +19,7 @@ from meterseal.metering.tables import FIELD
 from meterseal.store import outbox
 from meterseal.store.database import Database
 from meterseal.store.outbox import Item
+from meterseal.store.writer import StoppedError
 from meterseal.uplink.codes import Afn, UplinkDi
 from meterseal.uplink.frame import point_da
 from meterseal.uplink.relay import RelayAnswer, RelayError, RelayRequest
@@ -24,17 +29,18 @@ __all__ = ["Field"]
 
 #: Seconds until the next attempt, doubled up to the longest.
 _PAUSE, _PAUSE_MAX = 1.0, 600.0
-#: Longest wait until the outbox is looked at again.
-_LOOK_AGAIN = 5.0
+#: Longest wait until the outbox is looked at again, and how many items then.
+_LOOK_AGAIN, _LOOK = 1.0, 10_000
 #: Password level of the writes.
 _LEVEL = b"\x02"
 
 
 class Field:
-    """One loop that empties the outbox towards the field, one write after the other.
+    """Empties the outbox towards the field, at each terminal one write after the other.
 
     A write is done once its meter has acknowledged it. A meter that refuses or is away is asked again, with
-    pauses that grow to ten minutes (`test_a_verdict_is_repeated_until_the_meter_has_it`).
+    pauses that grow to ten minutes (`test_a_verdict_is_repeated_until_the_meter_has_it`). A terminal that
+    does not answer keeps no other waiting.
     """
 
     def __init__(self, station: Station, database: Database, clock: Clock, password: bytes) -> None:
@@ -43,6 +49,7 @@ class Field:
         self._clock = clock
         self._password = password
         self._changed = asyncio.Event()
+        self._busy: set[str] = set()
 
     def wake(self) -> None:
         """Something was queued."""
@@ -50,13 +57,16 @@ class Field:
 
     async def run(self) -> None:
         """Deliver until cancelled."""
-        while True:
-            self._changed.clear()
-            with self._database.reading() as conn:
-                items = outbox.due(conn, FIELD, self._clock.now())
-            for item in items:
-                await self._deliver(item)
-            if not items:
+        async with asyncio.TaskGroup() as tasks:
+            while True:
+                self._changed.clear()
+                with self._database.reading() as conn:
+                    items = outbox.due(conn, FIELD, self._clock.now(), _LOOK)
+                for item in items:
+                    order = Order.decode(item.body)
+                    if order.terminal not in self._busy:
+                        self._busy.add(order.terminal)
+                        tasks.create_task(self._deliver(item, order))
                 await self._wait()
 
     async def _wait(self) -> None:
@@ -66,17 +76,23 @@ class Field:
         except TimeoutError:
             return
 
-    async def _deliver(self, item: Item) -> None:
+    async def _deliver(self, item: Item, order: Order) -> None:
         try:
-            await self._write(Order.decode(item.body))
+            await self._write(order)
         except (OfflineError, UnansweredError, RelayError, FrameError) as error:
             pause = min(_PAUSE * 2.0 ** min(item.attempts, 30), _PAUSE_MAX)
             again = self._clock.now() + timedelta(seconds=pause)
-            await self._station.writer.do(
-                partial(outbox.failed, id=item.id, not_before=again, error=str(error))
-            )
+            await self._note(partial(outbox.failed, id=item.id, not_before=again, error=str(error)))
         else:
-            await self._station.writer.do(partial(outbox.done, id=item.id, at=self._clock.now()))
+            await self._note(partial(outbox.done, id=item.id, at=self._clock.now()))
+        finally:
+            self._busy.discard(order.terminal)
+            self._changed.set()
+
+    async def _note(self, work: Callable[[Connection], None]) -> None:
+        # When the system ends meanwhile the item stays queued, and the meter takes it twice.
+        with suppress(StoppedError):
+            await self._station.writer.do(work)
 
     async def _write(self, order: Order) -> None:
         verdict = bytes.fromhex(order.verdict)

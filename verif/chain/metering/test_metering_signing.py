@@ -288,6 +288,8 @@ def test_an_old_answer_is_a_replay(metering, seal, make, echo):
     assert (status, body["verified"], body["signature"]) == (200, False, "verified")
     assert len(seal.challenges) == 2, "somebody may have come in between: tried once more"
     assert metering.active == {("SEAL_REPLAY", make.seal)}
+    told = [handover.decode(item.body) for item in metering.read(outbox.history) if item.topic == "marketing"]
+    assert told[0].verdict.code is VerdictCode.REPLAY
     metering.link.wait_for("alarm", code="SEAL_REPLAY", seal=make.seal, counter=1, raised=True)
 
 
