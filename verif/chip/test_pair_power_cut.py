@@ -10,108 +10,26 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from chip.pair_bench import IDENTITY, PairBench
 
 from meterseal.chip.build import chip_library
-from meterseal.chip.flash_file import FlashFile
-from meterseal.chip.pair import Pair
-from meterseal.dlt645.decoder import Decoder, Received
-from meterseal.dlt645.frame import Frame
-from meterseal.dlt645.requests import Write, read
-from meterseal.seal.image import Identity, crc16, image
+from meterseal.chip.pair import CLOCK_HZ
+from meterseal.seal.image import crc16, image
 from meterseal.seal.layout import pack
-from meterseal.seal.record import Flags, Kind, SealRecord, StateClass
-from meterseal.seal.signing import verify
-from sealchip.interface import ENTRY, FLASH_LOG_BASE, FLASH_SECTOR_BYTES, FLASH_SLOT_BYTES, Di
+from meterseal.seal.record import Flags, Kind, StateClass
+from sealchip.interface import ENTRY, FLASH_LOG_BASE, FLASH_SECTOR_BYTES, FLASH_SLOT_BYTES
 
-BAUD = 19200
-IDENTITY = Identity("000000000101", "GD-101", "000000000201", key=bytes(range(16)), baud=BAUD)
-ACKNOWLEDGED = Frame(IDENTITY.meter, 0x94).encode()
-#: Seconds in which a seal that has something to report would have begun.
-QUIET = 0.9
-STEP = 0.005
-
-Trigger = Callable[["Bench"], None]
-
-
-class Bench:
-    """One seal on a pair with its meter."""
-
-    def __init__(self, folder: Path) -> None:
-        path = folder / "seal.bin"
-        path.write_bytes(image(IDENTITY))
-        self.flash = FlashFile(path)
-        self.pair = Pair(chip_library(clock_hz=307_200), chips=1, ends=1, baud=BAUD)
-        # As fast as the model takes it: what is done while the flash is busy is nothing but asking it.
-        self.pair.attach_flash(0, self.flash, page_program=0.0002, sector_erase=0.002)
-        self.pair.open(0)
-
-    def close(self) -> None:
-        self.pair.close()
-        self.flash.close()
-
-    @property
-    def clocks(self) -> int:
-        return int(self.pair.chip(0).flash_clocks)
-
-    def restart(self, content: bytes | None = None, *, closed: bool = True) -> None:
-        """Power cut and power-up, with another content of the flash."""
-        self.pair.power(0, False)
-        if content is not None:
-            self.flash.array[:] = content
-        self.pair.position(0, closed)
-        self.pair.run(0.001)
-        self.pair.read(0)
-        self.pair.power(0, True)
-
-    def hear(self, seconds: float) -> Iterator[Frame]:
-        """Frames of the coming `seconds`."""
-        decoder, end = Decoder(), self.pair.now + seconds
-        while self.pair.now < end:
-            self.pair.run(STEP)
-            for decoded in decoder.feed(self.pair.read(0), self.pair.now):
-                if isinstance(decoded, Received):
-                    yield decoded.frame
-
-    def next_report(self, seconds: float = QUIET) -> SealRecord | None:
-        """The next report, which is not answered; the identity is."""
-        for frame in self.hear(seconds):
-            if frame.di == Di.REPORT:
-                raw = Write.parse(frame).data
-                assert verify(IDENTITY.key, raw)
-                return SealRecord.decode(raw)
-            if frame.di == Di.REPORT_IDENTITY:
-                self.acknowledge()
-        return None
-
-    def acknowledge(self) -> None:
-        self.pair.run(0.025)
-        self.pair.write(0, ACKNOWLEDGED)
-
-    def collect(self) -> list[SealRecord]:
-        """Take reports until none comes any more."""
-        records = []
-        while record := self.next_report():
-            records.append(record)
-            self.acknowledge()
-        return records
-
-    def history(self, nth: int) -> SealRecord:
-        """The `nth` record before the newest, as read by a terminal."""
-        self.pair.write(0, read(IDENTITY.seal, Di.RECORD_HISTORY + nth).encode())
-        for frame in self.hear(QUIET):
-            if frame.from_slave and frame.di == Di.RECORD_HISTORY + nth:
-                return SealRecord.decode(frame.content)
-        raise AssertionError(f"record {nth} cannot be read")
+Trigger = Callable[[PairBench], None]
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Iterator[Bench]:
-    bench = Bench(tmp_path)
+def bench(tmp_path: Path) -> Iterator[PairBench]:
+    bench = PairBench(chip_library(clock_hz=CLOCK_HZ), tmp_path)
     yield bench
     bench.close()
 
 
-def write_span(bench: Bench, trigger: Trigger) -> tuple[int, int]:
+def write_span(bench: PairBench, trigger: Trigger) -> tuple[int, int]:
     """First and last flash clock, counted from `trigger` on, of the write that it brings about."""
     trigger(bench)
     before, start = bench.pair.chip(0).flash_programs, bench.clocks
@@ -125,7 +43,7 @@ def write_span(bench: Bench, trigger: Trigger) -> tuple[int, int]:
     return max(first, 1), seen - start
 
 
-def cut_after(bench: Bench, trigger: Trigger, clocks: int) -> None:
+def cut_after(bench: PairBench, trigger: Trigger, clocks: int) -> None:
     """Bring about the write and cut the power after so many of its flash clocks."""
     trigger(bench)
     assert bench.pair.run_to_flash_clock(0, bench.clocks + clocks, at_most=1.0)
@@ -143,8 +61,8 @@ EMPTY = image(IDENTITY)
 
 
 @thin_and_whole
-def test_while_an_opening_is_written(bench: Bench, number: int | None) -> None:
-    def opening(bench: Bench) -> None:
+def test_while_an_opening_is_written(bench: PairBench, number: int | None) -> None:
+    def opening(bench: PairBench) -> None:
         bench.restart(EMPTY)
         bench.pair.run(0.3)  # the boot event is in the flash
         bench.pair.position(0, False)
@@ -170,8 +88,8 @@ def test_while_an_opening_is_written(bench: Bench, number: int | None) -> None:
 
 
 @thin_and_whole
-def test_while_an_acknowledgement_is_written(bench: Bench, number: int | None) -> None:
-    def acknowledging(bench: Bench) -> None:
+def test_while_an_acknowledgement_is_written(bench: PairBench, number: int | None) -> None:
+    def acknowledging(bench: PairBench) -> None:
         bench.restart(EMPTY)
         report = bench.next_report(3.0)
         assert report is not None
@@ -223,8 +141,8 @@ def full_log() -> bytes:
 
 
 @thin_and_whole
-def test_while_a_sector_is_given_up(bench: Bench, number: int | None) -> None:
-    def booting(bench: Bench) -> None:
+def test_while_a_sector_is_given_up(bench: PairBench, number: int | None) -> None:
+    def booting(bench: PairBench) -> None:
         """The boot event will be the last entry of its sector, so the other one is erased."""
         bench.restart(full_log())
 

@@ -1,0 +1,96 @@
+"""One compiled seal on a simulated pair with its meter, for tests of the whole chip that say when and how."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from meterseal.chip.flash_file import FlashFile
+from meterseal.chip.pair import CLOCK_HZ, Pair
+from meterseal.dlt645.decoder import Decoder, Received
+from meterseal.dlt645.frame import Frame
+from meterseal.dlt645.requests import Write, read
+from meterseal.seal.image import Identity, image
+from meterseal.seal.record import SealRecord
+from meterseal.seal.signing import verify
+from sealchip.interface import Di
+
+__all__ = ["IDENTITY", "PairBench"]
+
+BAUD = 19200
+IDENTITY = Identity("000000000101", "GD-101", "000000000201", key=bytes(range(16)), baud=BAUD)
+ACKNOWLEDGED = Frame(IDENTITY.meter, 0x94).encode()
+#: Seconds in which a seal that has something to report would have begun.
+QUIET = 0.9
+STEP = 0.005
+
+
+class PairBench:
+    """One seal on a pair with its meter."""
+
+    def __init__(self, library: Path, folder: Path) -> None:
+        path = folder / "seal.bin"
+        path.write_bytes(image(IDENTITY))
+        self.flash = FlashFile(path)
+        self.pair = Pair(library, chips=1, ends=1, clock_hz=CLOCK_HZ, baud=BAUD)
+        # As fast as the model takes it: what is done while the flash is busy is nothing but asking it.
+        self.pair.attach_flash(0, self.flash, page_program=0.0002, sector_erase=0.002)
+        self.pair.open(0)
+
+    def close(self) -> None:
+        self.pair.close()
+        self.flash.close()
+
+    @property
+    def clocks(self) -> int:
+        return int(self.pair.chip(0).flash_clocks)
+
+    def restart(self, content: bytes | None = None, *, closed: bool = True) -> None:
+        """Power cut and power-up, with another content of the flash."""
+        self.pair.power(0, False)
+        if content is not None:
+            self.flash.array[:] = content
+        self.pair.position(0, closed)
+        self.pair.run(0.001)
+        self.pair.read(0)
+        self.pair.power(0, True)
+
+    def hear(self, seconds: float) -> Iterator[Frame]:
+        """Frames of the coming `seconds`."""
+        decoder, end = Decoder(), self.pair.now + seconds
+        while self.pair.now < end:
+            self.pair.run(STEP)
+            for decoded in decoder.feed(self.pair.read(0), self.pair.now):
+                if isinstance(decoded, Received):
+                    yield decoded.frame
+
+    def next_report(self, seconds: float = QUIET) -> SealRecord | None:
+        """The next report, which is not answered; the identity is."""
+        for frame in self.hear(seconds):
+            if frame.di == Di.REPORT:
+                raw = Write.parse(frame).data
+                assert verify(IDENTITY.key, raw)
+                return SealRecord.decode(raw)
+            if frame.di == Di.REPORT_IDENTITY:
+                self.acknowledge()
+        return None
+
+    def acknowledge(self) -> None:
+        self.pair.run(0.025)
+        self.pair.write(0, ACKNOWLEDGED)
+
+    def collect(self) -> list[SealRecord]:
+        """Take reports until none comes any more."""
+        records = []
+        while record := self.next_report():
+            records.append(record)
+            self.acknowledge()
+        return records
+
+    def history(self, nth: int) -> SealRecord:
+        """The `nth` record before the newest, as read by a terminal."""
+        self.pair.write(0, read(IDENTITY.seal, Di.RECORD_HISTORY + nth).encode())
+        for frame in self.hear(QUIET):
+            if frame.from_slave and frame.di == Di.RECORD_HISTORY + nth:
+                return SealRecord.decode(frame.content)
+        raise AssertionError(f"record {nth} cannot be read")
