@@ -83,7 +83,7 @@ class Kind(IntEnum):
     OPENED = 2
     #: The loop became *sealed*.
     CLOSED = 3
-    #: The loop changed too often to tell each change; the state class says how it settled.
+    #: The loop changes too often to tell each change; the next event tells how it settled.
     FLAPPING = 4
     #: Sealing was asked for while the loop was not closed.
     SEALING_REFUSED = 5

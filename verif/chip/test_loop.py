@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from chip.support import Bench, examples
+from chip.support import Bench, examples, simulate
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -210,3 +210,33 @@ def test_a_flapping_loop_is_one_event_with_a_count():
         (Kind.FLAPPING, SEALED, 0),
         (Kind.CLOSED, SEALED, 40),
     ]
+
+
+def test_excursions_saturate():
+    """The count since reset at FFFF, the count of an event at 255."""
+    dut = LoopMonitor(hold_ms=HOLD)
+
+    async def testbench(ctx):
+        ctx.set(dut.tick_ms, 1)
+        ctx.set(dut.restored, 1)
+        ctx.set(dut.class_, SEALED)
+        await ctx.tick().repeat(2 * HOLD)
+        ctx.set(dut.excursions, 0xFFFD)  # instead of a quarter of a million cycles
+        counts = []
+        for _ in range(260):
+            ctx.set(dut.class_, OPEN)
+            await ctx.tick()
+            ctx.set(dut.class_, SEALED)
+            await ctx.tick().repeat(2)
+            counts.append(ctx.get(dut.excursions))
+        assert counts[:4] == [0xFFFE, 0xFFFF, 0xFFFF, 0xFFFF]
+        ctx.set(dut.o.ready, 1)
+        ctx.set(dut.class_, OPEN)
+        told = []
+        for _ in range(2 * HOLD + 4):
+            if ctx.get(dut.o.valid):
+                told.append(ctx.get(dut.o.payload.excursions))
+            await ctx.tick()
+        assert told == [0, 0xFF]
+
+    simulate(dut, testbench)
