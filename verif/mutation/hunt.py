@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import signal
 from dataclasses import dataclass, field
+from itertools import accumulate
 from pathlib import Path
 
 from gates.bench import Timed, Trial
@@ -18,6 +19,8 @@ from mutation.mutants import Design, Mutant
 
 __all__ = ["Hunt"]
 
+#: Computing time that one mutant may cost; tests that would exceed it are not run on mutants.
+SECONDS = 20
 #: How a process ends whose mutant has survived; any other number is that of the test that failed.
 SURVIVED = 255
 
@@ -45,6 +48,8 @@ class Hunt(Trial):
     def judge(self, timed: list[Timed]) -> None:
         """Each mutant in its own process."""
         timed.sort(key=lambda one: one[0])
+        spent = accumulate(seconds for seconds, _ in timed)
+        timed = [one for one, sum_ in zip(timed, spent, strict=True) if sum_ < SECONDS] or timed[:1]
         self.killers = [None] * len(self.mutants)
         running: dict[int, int] = {}
         for number in range(len(self.mutants)):
