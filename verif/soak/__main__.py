@@ -10,17 +10,17 @@ from pathlib import Path
 
 from meterseal.chip.build import chip_library
 from meterseal.chip.pair import CLOCK_HZ
-from soak.world import COMPARATOR, ViolationError, World
+from soak.world import PROMISES, ViolationError, World
 
 #: Simulated seconds between two settlements.
 EPISODE = 60.0
 
 
-def soak(seconds: float, *, seed: int, seals: int) -> dict[str, int | float]:
+def soak(seconds: float, *, seed: int, seals: int, front_end: str = "sigma-delta") -> dict[str, int | float]:
     """Soak for about `seconds` of CPU time; what happened, counted. Raises `ViolationError`."""
-    library = chip_library(clock_hz=CLOCK_HZ)
+    library = chip_library(clock_hz=CLOCK_HZ, front_end=front_end)
     with tempfile.TemporaryDirectory(prefix="meterseal-soak-") as folder:
-        world = World(library, Path(folder), seals=seals, seed=seed, promise=COMPARATOR)
+        world = World(library, Path(folder), seals=seals, seed=seed, promise=PROMISES[front_end])
         try:
             begin = time.process_time()
             while (spent := time.process_time() - begin) < seconds:
@@ -42,9 +42,10 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=60.0, help="of CPU time; 60")
     parser.add_argument("--seed", type=int, default=1, help="the same seed, the same story; 1")
     parser.add_argument("--seals", type=int, default=3, help="on the pair; 3")
+    parser.add_argument("--front-end", choices=PROMISES, default="sigma-delta", help="of the chips")
     arguments = parser.parse_args()
     try:
-        done = soak(arguments.seconds, seed=arguments.seed, seals=arguments.seals)
+        done = soak(**vars(arguments))
     except ViolationError as violation:
         print(f"soak: seed {arguments.seed}, {arguments.seals} seals: {violation}", file=sys.stderr)
         return 1

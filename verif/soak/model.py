@@ -36,7 +36,6 @@ class Promise:
     hold_max: float
     start: float = 0.4
     write: float = 0.1
-    flaps: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +110,9 @@ class _Follower:
             yield changed
             return
         took = at - changes[0] if len(changes) == FLAPPING_CHANGES else float("inf")
-        if self._promise.flaps and took < FLAPPING_MAY:
+        if took < FLAPPING_MAY:
             yield from self._tell(replace(changed, flapping=True), Kind.FLAPPING, at, latest)
-        if not self._promise.flaps or took > FLAPPING_ALWAYS - 0.1:
+        if took > FLAPPING_ALWAYS - 0.1:
             yield from self._tell(changed, _kind(outcome.state), at, latest)
 
     def _tell(self, outcome: _Outcome, kind: Kind, at: float, latest: float) -> Iterator[_Outcome]:
