@@ -48,7 +48,8 @@ class SealChip(wiring.Component):
     Members: the pins of `docs/architecture.md`. `rs485_ro`, `loop_cmp` and `flash_cipo` may be asynchronous.
 
     Guarantees: `verif/chip/test_chip_report.py`, `verif/chip/test_chip_power.py`,
-    `verif/chip/test_chip_slave.py`, `verif/chip/test_chip_bus.py`, `verif/chip/test_chip_signing.py`.
+    `verif/chip/test_chip_slave.py`, `verif/chip/test_chip_bus.py`, `verif/chip/test_chip_signing.py`,
+    `verif/chip/test_chip_sense.py`.
     """
 
     def __init__(self, clock_hz, baud=2400, flash_base=0, *, front_end="comparator", pattern=None, gsm=False):

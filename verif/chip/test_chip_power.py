@@ -68,10 +68,11 @@ def test_log_survives_wrapping(bench: Bench) -> None:
 
     No more than five changes follow each other: the sixth would be *flapping*.
     """
-    boots, changes = 23, 5
+    boots, changes, closed = 23, 5, False
     for n in range(boots * (1 + changes)):
         if n % (1 + changes):
-            bench.pair.position(0, closed=n % 2 == 0)
+            closed = not closed
+            bench.pair.position(0, closed=closed)
         else:
             bench.power(on=False)
             bench.power()
