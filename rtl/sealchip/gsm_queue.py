@@ -57,7 +57,7 @@ class GsmQueue(wiring.Component):
     clock_free: it is ours to read, and steady.
 
     Guarantees: `verif/chip/test_gsm_parts.py::test_queue_like_the_reference`, `test_ages`,
-    `test_what_is_told_and_what_is_not`.
+    `test_what_is_told_and_what_is_not`; proof: `verif/formal/gsm.py::what_is_told_stays`.
     """
 
     valid: In(1)
@@ -76,10 +76,12 @@ class GsmQueue(wiring.Component):
         arrived, minute = Signal(), Signal()  # to be done
         number = Signal(4)
         # One bit more than the place: full and empty differ.
-        first, end = Signal(range(2 * DEPTH)), Signal(range(2 * DEPTH))
+        first = Signal(range(2 * DEPTH))
+        end = Signal(range(2 * DEPTH))
         dropped = Signal()  # the event being sent is no longer here
         # `APPEND` writes what arrived to the end, byte by byte; otherwise each event gets a minute older.
-        append, step, writing = Signal(), Signal(range(_SLOT)), Signal()
+        append = Signal()
+        step, writing = Signal(range(_SLOT)), Signal()
 
         arrives, overrun, pop = Signal(), Signal(), Signal()
         full = first == end ^ DEPTH
@@ -93,7 +95,8 @@ class GsmQueue(wiring.Component):
             # As `gsm_script.event_number`.
             number_of = Mux(self.kind == Kind.OPENED, self.state, C(8, 4) | self.kind)
             m.d.sync += [arrived.eq(1), number.eq(number_of)]
-        with m.If(current.tell | current.done | current.gave_up):
+        ends = current.tell | current.done | current.gave_up
+        with m.If(ends):
             m.d.sync += dropped.eq(0)
         with m.If(pop | overrun):
             m.d.sync += first.eq(first + 1)
@@ -101,7 +104,6 @@ class GsmQueue(wiring.Component):
         self._count_lost(m, (arrives & arrived) | (overrun & dropped) | current.gave_up, dropped)
         self._move_bytes(m, append, step, writing, number, first, end)
 
-        ends = current.tell | current.done | current.gave_up
         with m.If(current.busy):
             m.d.sync += writing.eq(~writing)
             with m.If(append & (step != Slot.EVENT) & ~self.clock_free):

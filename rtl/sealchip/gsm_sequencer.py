@@ -35,7 +35,8 @@ class GsmSequencer(wiring.Component):
     identity_address, identity_byte: the identity, one cycle later. event: see `GsmQueue`.
 
     Guarantees: `verif/chip/test_gsm.py::test_any_module`, `test_silence_ends_in_giving_up`,
-    `verif/chip/test_gsm_parts.py::test_ages_stay_below_a_hundred_minutes`.
+    `verif/chip/test_gsm_parts.py::test_ages_stay_below_a_hundred_minutes`; proofs:
+    `verif/formal/gsm.py::every_wait_ends`, `verif/formal/gsm.py::characters_wait_until_taken`.
     """
 
     o: Out(stream.Signature(8))
@@ -56,13 +57,14 @@ class GsmSequencer(wiring.Component):
         # Nothing moves on from a word but these.
         advance, skip, go, failed = Signal(), Signal(), Signal(), Signal()
 
-        word = data.View(_Word, fetch.data)
+        word = Signal(_Word)
         operand = word.operand
         is_order = word.is_order == 3
         is_data = is_order & (word.order == Order.DATA)
         value = Mux(operand[7], self.identity_byte, self.event.byte)
         m.d.comb += [
             fetch.addr.eq(place),
+            word.eq(fetch.data),
             self.identity_address.eq(operand),
             self.event.address.eq(operand),
         ]
