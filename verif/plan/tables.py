@@ -52,8 +52,21 @@ def _gates() -> str:
     return _table("| block | tests that pass on gates | fail | look inside | run |", rows())
 
 
+def _verify() -> str:
+    rows = (
+        f"| {name} | {'passed' if found['passed'] else 'failed'} | {found['seconds']} | {_run(found)} |"
+        for name, found in kept("verify").items()
+    )
+    return _table("| step | | seconds | run |", rows)
+
+
 def _run(found: dict[str, Any]) -> str:
     return f"{found['date']}, `{found['commit']}`"
 
 
-TABLES: dict[str, Callable[[], str]] = {"plans": _plans, "mutation": _mutation, "gates": _gates}
+TABLES: dict[str, Callable[[], str]] = {
+    "plans": _plans,
+    "mutation": _mutation,
+    "gates": _gates,
+    "verify": _verify,
+}
