@@ -82,7 +82,7 @@ def test_an_attack_that_all_four_name_stands_in_the_table(stores: Stores, tmp_pa
     document = report.document(stores.seen, {}, stage.attacks)
     lines = report.summary(document).splitlines()
     row = next(line for line in lines if line.startswith("  forged record "))
-    assert row.split() == ["forged", "record", *4 * ["SEAL_AUTH_FAIL", "(4)"]]
+    assert row.split() == ["forged", "record", stores.seal, *4 * ["SEAL_AUTH_FAIL", "(4)"]]
 
 
 @pytest.mark.parametrize("lacking", SYSTEMS)

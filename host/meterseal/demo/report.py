@@ -53,20 +53,20 @@ def summary(report: dict[str, Any]) -> str:
 
 def _attacks(attacks: list[dict[str, Any]]) -> list[str]:
     """A row for each attack, a column for each system with the alarms and events by which it named it."""
-    rows = [("attack", *SYSTEMS)]
+    if not attacks:
+        return []
+    rows = [("attack", "seal", *SYSTEMS)]
     details = []
     for attack in attacks:
         cells = [
             " ".join(f"{alarm['code']} ({alarm['counter']})" for alarm in attack["named"][system])
             for system in SYSTEMS
         ]
-        rows.append((attack["attack"], *cells))
+        rows.append((attack["attack"], attack["seal"], *cells))
         details += [
             f"  {attack['attack']}: seal {attack['seal']}, {alarm['code']}: {alarm['detail']}"
             for alarm in attack["named"]["metering"]
         ]
-    if not attacks:
-        return []
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     table = [
         "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()

@@ -88,12 +88,12 @@ class Stage:
         """
         count = self._expected[kind] = self._expected.get(kind, 0) + 1
         last = LINKS if kind in TOLD else LINKS[:-1]
-        await self._until(
-            lambda seen: next(
-                filter(None, (_lack(seen, site.seal, kind, count, last) for site in self.sites)),
-                None,
-            )
-        )
+
+        def lack(seen: Observation) -> str | None:
+            lacks = (_lack(seen, site.seal, kind, count, last) for site in self.sites)
+            return next(filter(None, lacks), None)
+
+        await self._until(lack)
 
     @asynccontextmanager
     async def attack(self, name: str, *codes: Code, still: Code | None = None) -> AsyncIterator[None]:
