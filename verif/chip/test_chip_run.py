@@ -178,7 +178,8 @@ def test_the_installers_tool_reads_and_watches(tmp_path: Path) -> None:
         port = f"socket://{chip.ready['tcp']}"
         found = json.loads(seal("read", "--port", tmp_path / "pty", "--address", SEAL, "--json").stdout)
         assert (found["address"], found["asset_number"]) == (SEAL, "GD-131")
-        assert (found["record"]["kind"], found["record"]["loop_mv"]) == ("boot", None)
+        assert found["record"]["kind"] == "boot"
+        assert found["record"]["loop_mv"] < 50
         assert f"address       {SEAL}" in seal("read", "--port", port).stdout
         other = seal("read", "--port", port, "--address", "7")
         assert other.returncode == 1
@@ -249,7 +250,7 @@ def test_a_killed_process_goes_on_where_it_was(flash: Path, tmp_path: Path) -> N
     with running(*arguments) as chip:
         chip.until("event", kind="boot", counter=1)
         chip.command(do="close")
-        chip.command(do="loop_mv", mv=3300)
+        chip.command(do="corrode", mv=3900)
         # The debounce time, and writing to flash, which comes before the report.
         time.sleep(0.5)
         chip.end(signal.SIGKILL)
@@ -257,7 +258,7 @@ def test_a_killed_process_goes_on_where_it_was(flash: Path, tmp_path: Path) -> N
         half.write('{"time": "2026-')
     with running(*arguments) as chip, chip.connect() as line:
         state = chip.command(do="state")["seals"][0]
-        assert (state["position"], state["loop_mv"]) == ("closed", 3300)
+        assert (state["position"], state["loop_mv"]) == ("closed", 3900)
         # Nobody has acknowledged anything: all three are reported, the oldest first.
         for counter, (kind, boot) in enumerate([("boot", 1), ("closed", 1), ("boot", 2)], 1):
             event = chip.until("event", counter=counter)

@@ -105,7 +105,7 @@ class _Street:
     def __init__(self, stack: ExitStack, seals: int, clock_hz: int, seed: int) -> None:
         self._chance = random.Random(seed)
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="meterseal-bench-")))
-        library = chip_library(clock_hz=clock_hz)
+        library = chip_library(clock_hz=clock_hz, front_end="comparator")
         self.pair = stack.enter_context(
             Pair(library, chips=seals, ends=1, clock_hz=clock_hz, baud=_BAUD, seed=seed)
         )

@@ -23,10 +23,10 @@ from pathlib import Path
 import sealchip
 from meterseal.errors import Failure
 
-__all__ = ["COMPARATOR", "chip_library", "chip_verilog", "export", "library"]
+__all__ = ["COMPARATOR", "SIGMA_DELTA", "chip_library", "chip_verilog", "export", "library"]
 
-#: The front end whose comparator has a fixed threshold.
-COMPARATOR = "comparator"
+#: The front ends: a comparator with a fixed threshold, and one that measures.
+COMPARATOR, SIGMA_DELTA = "comparator", "sigma-delta"
 
 _HERE = Path(__file__).parent
 _OWN_SOURCES = ("chip.h", "cycle.h", "flash.h", "loop.h", "pair.cpp", "pair.h", "ring.h", "uart.h")
@@ -132,7 +132,7 @@ def library(verilog: str, say: Callable[[str], None] = _say, *, feedback: bool =
 def chip_library(
     *,
     clock_hz: int,
-    front_end: str = COMPARATOR,
+    front_end: str = SIGMA_DELTA,
     pattern: bool | None = None,
     gsm: bool = False,
     netlist: Path | None = None,

@@ -65,7 +65,7 @@ def run(
     baud: Annotated[int | None, typer.Option(help="Rate of the pair; else what the images say.")] = None,
     pace: Annotated[Pace, typer.Option(help="In step with the clock, or as fast as it goes.")] = Pace.REAL,
     clock_hz: Annotated[int, typer.Option(min=1, help="Frequency of the chips' clock.")] = CLOCK_HZ,
-    front_end: Annotated[FrontEnd, typer.Option(help="How the loop is sensed.")] = FrontEnd.COMPARATOR,
+    front_end: Annotated[FrontEnd, typer.Option(help="How the loop is sensed.")] = FrontEnd.SIGMA_DELTA,
     pattern: Annotated[
         bool | None,
         typer.Option("--pattern/--no-pattern", help="Drive the loop with a pattern."),

@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TextIO
 
-from meterseal.chip.build import COMPARATOR, chip_library
+from meterseal.chip.build import SIGMA_DELTA, chip_library
 from meterseal.chip.control import LINE_MAX, answer
 from meterseal.chip.ends import NAMES, Ends
 from meterseal.chip.gsm import Modems
@@ -47,7 +47,7 @@ class Options:
     clock_hz: int = CLOCK_HZ
     real_time: bool = True
     log: Path | None = None
-    front_end: str = COMPARATOR
+    front_end: str = SIGMA_DELTA
     pattern: bool | None = None
     gsm: tuple[str, ...] = ()
     netlist: Path | None = None
