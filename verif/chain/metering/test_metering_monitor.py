@@ -10,11 +10,11 @@ from meterseal import handover
 from meterseal.clock import ManualClock
 from meterseal.metering import standard_alarms
 from meterseal.metering.changes import Changes
-from meterseal.metering.intake import TOPIC, Intake
+from meterseal.metering.intake import Intake
 from meterseal.metering.monitor import Monitor
 from meterseal.metering.registry import Device, Registry
 from meterseal.metering.settings import Settings
-from meterseal.metering.tables import PART
+from meterseal.metering.tables import MARKETING, PART
 from meterseal.metering.verification import Verifier
 from meterseal.seal.record import Kind, StateClass
 from meterseal.store import alarms, diagnostics, events, outbox
@@ -85,7 +85,7 @@ def system(start):
 def test_each_event_is_handed_on_once(system, make):
     for content in (make.report(1, at=START), make.report(1, at=START), make.opened(2, at=START)):
         system.report(content)
-    items = system.all(lambda conn: outbox.due(conn, TOPIC, START))
+    items = system.all(lambda conn: outbox.due(conn, MARKETING, START))
     handed = [handover.decode(item.body) for item in items]
     assert [(one.counter, one.terminal, one.meter) for one in handed] == [
         (1, TERMINAL, make.meter),
@@ -98,7 +98,7 @@ def test_a_conflicting_copy_is_handed_on_too(system, make):
     for _ in range(2):
         system.report(make.report(1, at=START))
         system.report(make.opened(1, at=START))
-    items = system.all(lambda conn: outbox.due(conn, TOPIC, START))
+    items = system.all(lambda conn: outbox.due(conn, MARKETING, START))
     assert [handover.decode(item.body).kind for item in items] == [Kind.BOOT, Kind.OPENED]
 
 
