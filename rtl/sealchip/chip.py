@@ -23,7 +23,7 @@ from .messages import Message
 from .reporter import Reporter
 from .signer import Signer
 from .slave import Slave
-from .spi_flash import FlashCommands, SpiFlash
+from .spi_flash import FlashCommands, FlashOp, SpiFlash
 from .timebase import Timebase
 from .timing import bit_cycles
 from .transceiver import Transceiver
@@ -128,7 +128,9 @@ class SealChip(wiring.Component):
             s.loop.sealable.eq(s.front_end.sealable),
             s.loop.restored.eq(s.log.ready),
             s.loop.restored_mv.eq(s.log.baseline_mv),
-            s.log.uptime.eq(s.time.uptime),
+            s.log.uptime.eq(s.time.byte),
+            s.time.index.eq(s.log.uptime_index),
+            s.time.hold.eq(s.log.flash.start & (s.log.flash.op == FlashOp.PROGRAM)),
         ]
         wiring.connect(m, s.loop.o, s.log.i)
 
@@ -235,6 +237,7 @@ class SealChip(wiring.Component):
             s.log.start.eq(s.turns.log_start),
             s.log.command.eq(s.turns.log_command),
             s.log.nth.eq(s.slave.log_nth),
+            s.log.wait.eq(s.signer.busy),
             s.turns.log_done.eq(s.log.done),
             s.turns.log_found.eq(s.log.found),
             s.signer.start.eq(s.turns.signer_start),

@@ -7,7 +7,7 @@ event counter are those of the newest valid slot plus one. When a sector is full
 so at least the last 64 events stay readable and no write of an event waits for an erase of its own slot.
 """
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import enum, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -19,10 +19,10 @@ from .interface import (
     FLASH_SLOT_BYTES,
     LOOP_NOT_MEASURED,
 )
-from .log_entry import EntryReader, EntryWriter, LoopEvent
+from .log_entry import EntryStore, LoopEvent
 from .spi_flash import FlashCommands, FlashOp
 
-__all__ = ["EventLog", "LogCommand"]
+__all__ = ["EventLog", "LogCommand", "Phase", "Task"]
 
 SECTOR_SLOTS = FLASH_SECTOR_BYTES // FLASH_SLOT_BYTES
 
@@ -38,6 +38,31 @@ class LogCommand(enum.Enum, shape=2):
     ACKNOWLEDGE = 2
 
 
+class Task(enum.Enum, shape=3):
+    """What the log is busy with."""
+
+    SCAN = 0
+    BLANK = 1
+    WALK = 2
+    OLDEST = 3
+    NTH = 4
+    ACKNOWLEDGE = 5
+    APPEND = 6
+    ERASE = 7
+
+
+class Phase(enum.Enum, shape=3):
+    """How far it is: each turn of a task is one operation of the flash."""
+
+    IDLE = 0
+    #: Before the first or behind the last turn.
+    BEGIN = 1
+    RUN = 2
+    #: The operation is done.
+    LOOK = 3
+    DONE = 4
+
+
 class EventLog(wiring.Component):
     """Keeps events through power loss and hands them out in order.
 
@@ -51,14 +76,17 @@ class EventLog(wiring.Component):
 
     Parameters
     ----------
-    flash_base: where the seal's part of the flash begins.
-    sector_slots: slots of one sector, a power of two; other than the flash has only in tests and proofs.
+    flash_base: where the seal's part of the flash begins; `ValueError` when the log does not begin at a
+    multiple of its size there. sector_slots: slots of one sector, a power of two; other than the flash has
+    only in tests and proofs.
 
     Members
     -------
-    enable: the identity has been read and the flash is free. uptime: seconds since power-up.
+    enable: the identity has been read and the flash is free. uptime_index, uptime: byte of the seconds since
+    power-up, low byte first, one cycle later; it must not change while the flash programs.
     i: events. flash: the flash. ready: restored. pending: there are unacknowledged events.
-    baseline_mv: of the newest entry, from `ready` on; FFFF without one.
+    baseline_mv: of the newest entry, from `ready` on; FFFF without one. A new one comes byte by byte, the
+    low one first, while its entry is written. wait: no event is begun, for the loaded entry is being read.
     command, nth, start, done, found, this_boot: see above. address, byte: the loaded entry.
 
     Guarantees: `verif/chip/test_event_log.py::test_restore`, `test_any_story`,
@@ -72,15 +100,20 @@ class EventLog(wiring.Component):
     def __init__(self, flash_base=0, sector_slots=SECTOR_SLOTS):
         self._base = flash_base + FLASH_LOG_BASE
         self._sector_slots = sector_slots
+        ring = FLASH_LOG_SECTORS * sector_slots * FLASH_SLOT_BYTES
+        if self._base % ring:
+            raise ValueError(f"the event log at {self._base:#x} must begin at a multiple of {ring:#x}")
         super().__init__(
             {
                 "enable": In(1),
-                "uptime": In(32),
+                "uptime_index": Out(2),
+                "uptime": In(8),
                 "i": In(stream.Signature(LoopEvent)),
                 "flash": In(FlashCommands),
                 "ready": Out(1),
                 "pending": Out(1),
                 "baseline_mv": Out(16, init=LOOP_NOT_MEASURED),
+                "wait": In(1),
                 "command": In(LogCommand),
                 "nth": In(6),
                 "start": In(1),
@@ -95,182 +128,185 @@ class EventLog(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         flash = self.flash
-        sector_slots = self._sector_slots
-        slots = FLASH_LOG_SECTORS * sector_slots
+        slots = FLASH_LOG_SECTORS * self._sector_slots
+        entry = m.submodules.entry = EntryStore()
+        task = Signal(Task)
+        phase = Signal(Phase)
+        idle, begin, run, look = (phase == it for it in (Phase.IDLE, Phase.BEGIN, Phase.RUN, Phase.LOOK))
 
         # All slot numbers wrap around the ring. Entries from `tail` to before `head` are unacknowledged.
         head = Signal(range(slots))
         tail = Signal(range(slots))
         slot = Signal(range(slots))  # of the present operation
-        next_slot = Signal.like(slot)
-        next_head = Signal.like(head)
-        some = Signal()  # there is a valid entry
-        restored = Signal()
-        boot = Signal(32)  # of the newest entry; after restoring, of this power-up
-        counter = Signal(32)  # of the newest entry
+        to_head, to_tail, up, down = Signal(), Signal(), Signal(), Signal()  # where it goes
+        with m.If(to_head | to_tail):
+            m.d.sync += slot.eq(Mux(to_head, head, tail))
+        with m.Elif(up | down):
+            m.d.sync += slot.eq(slot + Mux(down, -1, 1))
+        at_head = slot == head
+        at_sector = slot % self._sector_slots == 0
 
+        restored = Signal()
+        some = Signal()  # a valid entry was found while restoring
+        fresh = Signal(init=1)  # nothing has been written since power-up
         loaded = Signal()  # `tail` is the slot that FETCH_OLDEST loaded
         remaining = Signal.like(self.nth)
+        valid, newest = flash.sum_ok, some & at_head
 
-        entry = m.submodules.entry = EntryReader()
-        writer = m.submodules.writer = EntryWriter()
         m.d.comb += [
-            flash.address.eq(self._base + slot * FLASH_SLOT_BYTES),
-            flash.op.eq(FlashOp.READ),
+            flash.start.eq(run),
+            flash.address.eq(self._base | slot * FLASH_SLOT_BYTES),
             flash.length.eq(ENTRY.size),
-            entry.strobe.eq(flash.strobe & (flash.op == FlashOp.READ)),
-            entry.index.eq(flash.index),
-            entry.i.eq(flash.o),
-            entry.address.eq(self.address),
-            self.byte.eq(entry.byte),
-            self.this_boot.eq(entry.boot == boot),
-            self.pending.eq(restored & (tail != head)),
-            self.ready.eq(restored),
-            next_slot.eq(slot + 1),
-            next_head.eq(head + 1),
             flash.skip.eq(flash.index == ENTRY.offsets["acked"]),
-            writer.index.eq(flash.index),
-            writer.boot.eq(boot),
-            writer.counter.eq(counter + 1),
-            writer.event.eq(self.i.payload),
-            writer.uptime.eq(self.uptime),
+            flash.i.eq(entry.written),
+            entry.i.eq(flash.o),
+            entry.before.eq(some),
+            entry.first.eq(fresh),
+            entry.event.eq(self.i.payload),
+            entry.uptime.eq(self.uptime),
+            self.uptime_index.eq(entry.uptime_index),
+            # Nobody reads the loaded entry while the flash is busy.
+            entry.index.eq(Mux(run, flash.index, self.address)),
+            entry.of_loaded.eq(~run),
+            self.byte.eq(entry.byte),
+            self.this_boot.eq(entry.same_boot & ~fresh),
+            self.ready.eq(restored),
+            self.done.eq(phase == Phase.DONE),
+            # What has been taken is pending at once, a little before `head` says so.
+            self.pending.eq((tail != head) | ((task == Task.APPEND) & (look | begin))),
         ]
-
-        def read(state):
-            """State that loads `slot`; the state of that name with `-loaded` looks at `entry`."""
-            with m.State(state):
-                m.d.comb += flash.start.eq(1)
-                with m.If(flash.done):
-                    m.next = state + "-loaded"
-
-        def in_sector(slot, first):
-            return slot // sector_slots == first // sector_slots
-
-        with m.FSM(name="state"):
-            # Restore 1: the newest valid entry.
-            with m.State("off"):
-                with m.If(self.enable):
-                    m.next = "scan"
-            read("scan")
-            with m.State("scan-loaded"):
-                m.d.sync += slot.eq(slot + 1)
-                with m.If(flash.sum_ok & (~some | (entry.counter > counter))):
-                    m.d.sync += [
-                        some.eq(1),
-                        boot.eq(entry.boot),
-                        counter.eq(entry.counter),
-                        self.baseline_mv.eq(entry.baseline_mv),
-                        head.eq(slot + 1),
-                    ]
-                m.next = "scan"
-                with m.If(slot == slots - 1):
-                    m.next = "scanned"
-            with m.State("scanned"):
-                m.d.sync += [slot.eq(head), boot.eq(boot + 1)]
-                m.next = "blank"
-            # Restore 2: the next blank slot behind it. The first slot of a sector may look blank in a
-            # sector whose erase was cut short, so there the erase is done again.
-            read("blank")
-            with m.State("blank-loaded"):
-                m.d.sync += [head.eq(slot), tail.eq(slot)]
-                with m.If(slot % sector_slots == 0):
-                    m.next = "erase"
-                with m.Elif(entry.blank):
-                    m.d.sync += slot.eq(slot - 1)
-                    m.next = "walk"
-                with m.Else():
-                    m.d.sync += slot.eq(slot + 1)
-                    m.next = "blank"
-            # Restore 3: back to the oldest unacknowledged entry. They are acknowledged in order, so the
-            # first acknowledged or blank slot ends the walk; torn slots are passed over.
-            read("walk")
-            with m.State("walk-loaded"):
-                m.d.sync += slot.eq(slot - 1)
-                m.next = "walk"
-                # Round the whole ring without a blank slot: the flash is dead.
-                with m.If(entry.blank | (flash.sum_ok & entry.acked) | (slot == head)):
-                    m.next = "idle"
-                with m.Elif(flash.sum_ok):
-                    m.d.sync += tail.eq(slot)
-
-            with m.State("idle"):
-                m.d.sync += restored.eq(1)
-                with m.If(self.start):
-                    m.d.sync += [self.found.eq(0), remaining.eq(self.nth)]
-                    with m.Switch(self.command):
-                        with m.Case(LogCommand.FETCH_OLDEST):
-                            m.d.sync += slot.eq(tail)
-                            m.next = "done"
-                            with m.If(tail != head):
-                                m.next = "oldest"
-                        with m.Case(LogCommand.FETCH_NTH):
-                            m.d.sync += slot.eq(head - 1)
-                            m.next = "nth"
-                        with m.Case(LogCommand.ACKNOWLEDGE):
-                            m.d.sync += slot.eq(tail)
-                            m.next = "done"
-                            with m.If(loaded):
-                                m.next = "acknowledge"
-                with m.Elif(self.i.valid):
-                    m.d.sync += slot.eq(head)
-                    m.d.comb += writer.start.eq(1)
-                    m.next = "append"
-            with m.State("done"):
-                m.d.comb += self.done.eq(1)
-                m.next = "idle"
-
-            read("oldest")
-            with m.State("oldest-loaded"):
-                m.d.sync += [self.found.eq(flash.sum_ok), loaded.eq(flash.sum_ok)]
-                m.next = "done"
-                with m.If(~flash.sum_ok):  # torn
-                    m.d.sync += [slot.eq(slot + 1), tail.eq(slot + 1)]
-                    with m.If(next_slot != head):
-                        m.next = "oldest"
-            read("nth")
-            with m.State("nth-loaded"):
-                m.d.sync += slot.eq(slot - 1)
-                m.next = "nth"
-                with m.If(flash.sum_ok):
-                    m.d.sync += [remaining.eq(remaining - 1), self.found.eq(remaining == 0)]
-                with m.If(entry.blank | (flash.sum_ok & (remaining == 0)) | (slot == head)):
-                    m.next = "done"
-            with m.State("acknowledge"):
+        with m.Switch(task):
+            with m.Case(Task.ACKNOWLEDGE):
                 m.d.comb += [
                     flash.op.eq(FlashOp.PROGRAM),
-                    flash.address.eq(self._base + slot * FLASH_SLOT_BYTES + ENTRY.offsets["acked"]),
+                    flash.address.eq(self._base | slot * FLASH_SLOT_BYTES | ENTRY.offsets["acked"]),
                     flash.length.eq(1),
                     flash.i.eq(0),
-                    flash.start.eq(1),
                 ]
-                with m.If(flash.done):
-                    m.d.sync += [tail.eq(tail + 1), loaded.eq(0)]
-                    m.next = "done"
-
-            with m.State("append"):
+            with m.Case(Task.APPEND):
                 m.d.comb += [
                     flash.op.eq(FlashOp.PROGRAM),
                     flash.length.eq(ENTRY.offsets["acked"]),
-                    flash.i.eq(writer.byte),
                     flash.sum.eq(flash.index >= ENTRY.offsets["crc"]),
-                    flash.start.eq(1),
+                    entry.write.eq(flash.strobe),
+                    self.i.ready.eq(flash.done),
                 ]
-                with m.If(flash.done):
-                    m.d.comb += self.i.ready.eq(1)
-                    m.d.sync += [counter.eq(counter + 1), head.eq(next_head), slot.eq(next_head)]
-                    m.d.sync += self.baseline_mv.eq(self.i.payload.baseline_mv)
-                    m.next = "idle"
-                    # The next sector is needed. Unacknowledged entries in it are given up.
-                    with m.If(next_head % sector_slots == 0):
-                        m.next = "erase"
-                        with m.If(in_sector(tail, next_head)):
-                            m.d.sync += [tail.eq(next_head + sector_slots), loaded.eq(0)]
+            with m.Case(Task.ERASE):
+                m.d.comb += flash.op.eq(FlashOp.ERASE)
+            with m.Default():
+                m.d.comb += entry.read.eq(flash.strobe)
+
+        def go(to, then=None):
+            m.d.sync += phase.eq(to)
+            if then is not None:
+                m.d.sync += task.eq(then)
+
+        with m.If(idle):
+            m.d.sync += remaining.eq(self.nth)
+            with m.If(~restored):
+                with m.If(self.enable):
+                    go(Phase.RUN, Task.SCAN)
+            with m.Elif(self.start):
+                m.d.sync += self.found.eq(0)
+                with m.Switch(self.command):
+                    with m.Case(LogCommand.FETCH_OLDEST):
+                        m.d.comb += to_tail.eq(1)
+                        go(Phase.BEGIN, Task.OLDEST)
+                    with m.Case(LogCommand.FETCH_NTH):
+                        m.d.comb += to_head.eq(1)
+                        go(Phase.BEGIN, Task.NTH)
+                    with m.Case(LogCommand.ACKNOWLEDGE):
+                        m.d.comb += to_tail.eq(1)
+                        go(Mux(loaded, Phase.RUN, Phase.DONE), Task.ACKNOWLEDGE)
+            with m.Elif(self.i.valid & ~self.wait):
+                m.d.comb += to_head.eq(1)
+                go(Phase.RUN, Task.APPEND)
+
+        with m.Elif(begin), m.Switch(task):
+            with m.Case(Task.SCAN):  # has ended
+                m.d.comb += to_head.eq(1)
+                go(Phase.RUN, Task.BLANK)
+            with m.Case(Task.OLDEST):
+                m.d.sync += tail.eq(slot)
+                go(Mux(at_head, Phase.DONE, Phase.RUN))
+            with m.Case(Task.NTH):
+                m.d.comb += down.eq(1)
+                go(Phase.RUN)
+            with m.Case(Task.ACKNOWLEDGE):  # has ended
+                m.d.sync += tail.eq(slot)
+                go(Phase.DONE)
+            with m.Case(Task.APPEND):  # has ended
+                m.d.sync += head.eq(slot)
+                go(Phase.IDLE)
+                # The next sector is needed. Unacknowledged entries in it are given up.
+                with m.If(at_sector):
+                    go(Phase.RUN, Task.ERASE)
+                    with m.If(tail[-1] == slot[-1]):
+                        m.d.sync += [tail.eq(Cat(slot[:-1], ~slot[-1])), loaded.eq(0)]
+
+        with m.Elif(run):
+            with m.If(flash.done):
+                go(Phase.LOOK)
+
+        with m.Elif(look), m.Switch(task):
+            # Restore 1: the newest valid entry, which `head` remembers.
+            with m.Case(Task.SCAN):
+                m.d.comb += up.eq(1)
+                with m.If(valid & (~some | entry.newer)):
+                    m.d.comb += entry.keep.eq(1)
+                    m.d.sync += [some.eq(1), head.eq(slot)]
+                go(Mux(slot == slots - 1, Phase.BEGIN, Phase.RUN))
+            # Restore 2: that one again, for its voltage, and the next blank slot behind it. The first slot
+            # of a sector may look blank in a sector whose erase was cut short: there the erase is done again.
+            with m.Case(Task.BLANK):
+                go(Phase.RUN)
+                with m.If(newest | ~(at_sector | entry.blank)):
+                    m.d.comb += up.eq(1)
+                with m.Else():
+                    m.d.sync += [head.eq(slot), tail.eq(slot)]
+                    m.d.comb += down.eq(~at_sector)
+                    go(Phase.RUN, Mux(at_sector, Task.ERASE, Task.WALK))
+            # Restore 3: back to the oldest unacknowledged entry. They are acknowledged in order, so the
+            # first acknowledged or blank slot ends the walk; torn slots are passed over.
+            with m.Case(Task.WALK):
+                m.d.comb += down.eq(1)
+                go(Phase.RUN)
+                # Round the whole ring without a blank slot: the flash is dead.
+                with m.If(entry.blank | (valid & entry.acked) | at_head):
+                    m.d.sync += restored.eq(1)
+                    go(Phase.IDLE)
+                with m.Elif(valid):
+                    m.d.sync += tail.eq(slot)
+            with m.Case(Task.OLDEST):
+                m.d.comb += up.eq(~valid)  # torn
+                m.d.sync += [self.found.eq(valid), loaded.eq(valid)]
+                go(Mux(valid, Phase.DONE, Phase.BEGIN))
+            with m.Case(Task.NTH):
+                go(Phase.BEGIN)
+                with m.If(valid):
+                    m.d.sync += [remaining.eq(remaining - 1), self.found.eq(remaining == 0)]
+                with m.If(entry.blank | (valid & (remaining == 0)) | at_head):
+                    go(Phase.DONE)
+            with m.Case(Task.ACKNOWLEDGE):
+                m.d.comb += up.eq(1)
+                m.d.sync += loaded.eq(0)
+                go(Phase.BEGIN)
+            with m.Case(Task.APPEND):
+                m.d.comb += up.eq(1)
+                m.d.sync += fresh.eq(0)
+                go(Phase.BEGIN)
             # `slot` = `head` = first slot of the sector.
-            with m.State("erase"):
-                m.d.comb += [flash.op.eq(FlashOp.ERASE), flash.start.eq(1)]
-                with m.If(flash.done):
-                    m.next = "idle"
-                    with m.If(~restored):
-                        m.d.sync += slot.eq(slot - 1)
-                        m.next = "walk"
+            with m.Case(Task.ERASE):
+                go(Phase.IDLE)
+                with m.If(~restored):
+                    m.d.comb += down.eq(1)
+                    go(Phase.RUN, Task.WALK)
+
+        with m.Else():
+            go(Phase.IDLE)
+
+        baseline = flash.strobe & ((task == Task.APPEND) | ((task == Task.BLANK) & newest))
+        for n in range(2):
+            with m.If(baseline & (flash.index == ENTRY.offsets["baseline_mv"] + n)):
+                m.d.sync += self.baseline_mv.word_select(n, 8).eq(entry.stored)
         return m

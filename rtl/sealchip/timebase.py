@@ -2,7 +2,7 @@
 
 from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
-from amaranth.lib.wiring import Out
+from amaranth.lib.wiring import In, Out
 
 from .timing import cycles
 
@@ -22,14 +22,25 @@ class Timebase(wiring.Component):
     Members
     -------
     tick_ms, tick_s: one-cycle strobes.
-    uptime: seconds since reset, wraps after 136 years.
+    uptime: seconds since reset, wraps after 136 years. index, byte: one of its bytes, one cycle later.
+    hold: the uptime waits, so that bytes read one by one belong together; not for a second or longer.
 
-    Guarantees: `verif/chip/test_timing.py::test_timebase`.
+    Guarantees: `verif/chip/test_timing.py::test_timebase`, `test_uptime_waits_while_its_bytes_are_read`,
+    `test_bytes_of_the_uptime`.
     """
 
     def __init__(self, clock_hz):
         self._ms_cycles = cycles(clock_hz, 1e-3)
-        super().__init__({"tick_ms": Out(1), "tick_s": Out(1), "uptime": Out(32)})
+        super().__init__(
+            {
+                "tick_ms": Out(1),
+                "tick_s": Out(1),
+                "uptime": Out(32),
+                "index": In(2),
+                "byte": Out(8),
+                "hold": In(1),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()
@@ -41,7 +52,10 @@ class Timebase(wiring.Component):
             seconds.en.eq(prescaler.tick),
             self.tick_s.eq(seconds.tick),
         ]
-        with m.If(self.tick_s):
+        waiting = Signal()  # a second that is not counted yet
+        due = self.tick_s | waiting
+        m.d.sync += [waiting.eq(due & self.hold), self.byte.eq(self.uptime.word_select(self.index, 8))]
+        with m.If(due & ~self.hold):
             m.d.sync += self.uptime.eq(self.uptime + 1)
         return m
 

@@ -148,7 +148,6 @@ class Flash:
             self._erase(address)
 
     async def _read(self, ctx, bus, address, length):
-        ctx.set(bus.strobe, 1)
         summed = bytearray()
         for index in range(length):
             ctx.set(bus.index, index)
@@ -156,8 +155,10 @@ class Flash:
             if not ctx.get(bus.skip):
                 summed.append(self.content[address + index])
             await ctx.tick()
+            ctx.set(bus.strobe, 1)
+            await ctx.tick()
+            ctx.set(bus.strobe, 0)
         ctx.set(bus.sum_ok, crc16(summed[:-2]).to_bytes(2, "big") == summed[-2:])
-        ctx.set(bus.strobe, 0)
         ctx.set(bus.index, 0)
 
     async def _program(self, ctx, bus, address, length):

@@ -4,7 +4,7 @@ from amaranth.asserts import AnySeq
 from amaranth.hdl import Assert, Assume, C, Cat, Cover, Module, Mux, Signal, Value
 from formal.theorem import Subject, past, theorem, unchanged
 
-from sealchip.event_log import SECTOR_SLOTS, EventLog, LogCommand
+from sealchip.event_log import SECTOR_SLOTS, EventLog, LogCommand, Phase, Task
 from sealchip.interface import ENTRY, FLASH_LOG_BASE, FLASH_SLOT_BYTES
 from sealchip.spi_flash import FlashOp
 
@@ -13,24 +13,33 @@ ACKED = ENTRY.offsets["acked"]
 
 
 class Flash:
-    """A flash with any content: it exchanges the bytes asked for one by one, and is then done, some time."""
+    """A flash with any content: it exchanges the bytes asked for one by one, and is then done, some time.
 
-    def __init__(self, m: Module, log: EventLog) -> None:
+    Each index rests for a cycle or more before its byte is exchanged, as `SpiFlash` promises; without `rest`
+    examples are shorter.
+    """
+
+    def __init__(self, m: Module, log: EventLog, rest: int) -> None:
         self.bus = bus = log.flash
         exchanged = Signal()
         self.complete = exchanged
+        self.rested = rested = Signal(init=not rest)
+        m.d.sync += rested.eq(bus.start & ~bus.strobe & ~bus.done | (not rest))
         index = Signal(8)
+        erases = bus.op == FlashOp.ERASE
         #: For examples: no pauses, and blank.
-        self.fast, self.blank = ~bus.start | bus.strobe | bus.done, bus.o == 0xFF
+        self.fast, self.blank = ~(bus.start & rested) | bus.strobe | bus.done, bus.o == 0xFF
         m.d.comb += [
             bus.index.eq(index),
             bus.o.eq(AnySeq(8)),
             bus.sum_ok.eq(AnySeq(1)),
-            bus.strobe.eq(bus.start & ~exchanged & AnySeq(1)),
-            bus.done.eq(bus.start & exchanged & AnySeq(1)),
+            bus.strobe.eq(bus.start & ~erases & ~exchanged & rested & AnySeq(1)),
+            bus.done.eq(bus.start & (erases | exchanged) & AnySeq(1)),
             Assert(index < bus.length),
+            Assert(~(bus.start & erases) | ((index == 0) & ~exchanged)),
             Assert((index == 0) | (bus.start & ~exchanged)),
             Assert(~exchanged | bus.start),
+            Assert(~rested | bus.start | (not rest)),
         ]
         with m.If(bus.strobe):
             m.d.sync += index.eq(index + 1)
@@ -53,9 +62,9 @@ class Flash:
         return value
 
 
-def surroundings(m: Module, log: EventLog) -> tuple[Subject, Flash]:
+def surroundings(m: Module, log: EventLog, rest: int) -> tuple[Subject, Flash]:
     """The log on a flash, between users that hold what they ask until it is done."""
-    flash = Flash(m, log)
+    flash = Flash(m, log, rest)
     dut = Subject(m, log, driven=flash.ports)
     asks = past(m, log.start & ~log.done)
     offers = past(m, log.i.valid & ~log.i.ready)
@@ -66,28 +75,45 @@ def surroundings(m: Module, log: EventLog) -> tuple[Subject, Flash]:
     return dut, flash
 
 
-def restoring_is_over(m: Module, dut: Subject) -> None:
-    """Invariant: what is done to restore the log is not done again."""
-    state, restored = dut.fsm(), dut.signal("restored")
-    for name in ("off", "scan", "scan-loaded", "scanned", "blank", "blank-loaded", "walk", "walk-loaded"):
-        m.d.comb += Assert(~restored | ~state.ongoing(name))
-    for name in ("oldest", "oldest-loaded", "nth", "nth-loaded", "acknowledge", "append", "done"):
-        m.d.comb += Assert(restored | ~state.ongoing(name))
+class Progress:
+    """What the log is busy with, and the invariant that it does everything in its time."""
+
+    def __init__(self, m: Module, dut: Subject) -> None:
+        self.task, self.phase = dut.signal("task"), dut.signal("phase")
+        self.restored = dut.signal("restored")
+        restores = (Task.SCAN, Task.BLANK, Task.WALK, Task.ERASE)
+        serves = (Task.OLDEST, Task.NTH, Task.ACKNOWLEDGE, Task.APPEND, Task.ERASE)
+        begins = (Task.SCAN, Task.OLDEST, Task.NTH, Task.ACKNOWLEDGE, Task.APPEND)
+        m.d.comb += [
+            Assert(self.phase <= Phase.DONE.value),
+            Assert(self.phase.matches(Phase.IDLE) | Mux(self.restored, self.on(*serves), self.on(*restores))),
+            Assert(~self.is_at(Phase.BEGIN) | self.on(*begins)),
+            Assert(~self.is_at(Phase.DONE) | self.on(Task.OLDEST, Task.NTH, Task.ACKNOWLEDGE)),
+        ]
+
+    def on(self, *tasks: Task) -> Value:
+        return self.task.matches(*tasks)
+
+    def is_at(self, *phases: Phase) -> Value:
+        return self.phase.matches(*phases)
+
+    def does(self, task: Task, *phases: Phase) -> Value:
+        return self.on(task) & self.is_at(*phases)
 
 
 def plain(log: EventLog) -> Value:
     """For examples: what does not matter is 0."""
-    others = (log.i.payload, log.uptime, log.nth, log.address)
+    others = (log.i.payload, log.uptime, log.nth, log.address, log.wait)
     return Cat(*(Value.cast(it) for it in others)) == 0
 
 
-@theorem(k=1, reach=30, parameters=ANY_FLASH, smaller={"sector_slots": 2})
-def flash_operations_hold(m: Module, sector_slots: int = SECTOR_SLOTS) -> list[Value]:
+@theorem(k=1, reach=30, parameters=ANY_FLASH, smaller={"sector_slots": 1, "rest": 0})
+def flash_operations_hold(m: Module, sector_slots: int = SECTOR_SLOTS, rest: int = 1) -> list[Value]:
     """What is asked of the flash stays as it is until it is done; entries are written in whole slots, and of
     others only the byte *acked*, to 0.
     """
     log = EventLog(sector_slots=sector_slots)
-    _, flash = surroundings(m, log)
+    _, flash = surroundings(m, log, rest)
     bus = flash.bus
     goes_on = past(m, bus.start & ~bus.done)
     programs = bus.start & (bus.op == FlashOp.PROGRAM)
@@ -107,32 +133,36 @@ BOOT, COUNTER, EVENT = slice(0, 32), slice(32, 64), slice(64, 96)
 
 
 @theorem(
-    k=1, reach=201, parameters=f"{ANY_FLASH}; fewer than 2^32 events", smaller={"sector_slots": 2}, long=True
+    k=1,
+    reach=140,
+    parameters=f"{ANY_FLASH}; fewer than 2^32 events",
+    smaller={"sector_slots": 1, "rest": 0},
+    long=True,
+    timeout=300,
 )
-def events_are_written_and_counted(m: Module, sector_slots: int = SECTOR_SLOTS) -> list[Value]:
+def events_are_written_and_counted(m: Module, sector_slots: int = SECTOR_SLOTS, rest: int = 1) -> list[Value]:
     """An event is taken in the very cycle in which the flash is done with writing it: its kind, state and
     voltage, the boot count of this power-up, and an event counter that is one more than that of the event
     before and more than that of any valid entry that was in the flash at power-up.
     """
     log = EventLog(sector_slots=sector_slots)
-    dut, flash = surroundings(m, log)
-    bus, event, state = flash.bus, log.i.payload, dut.fsm()
+    dut, flash = surroundings(m, log, rest)
+    bus, event, progress = flash.bus, log.i.payload, Progress(m, dut)
     taken = log.i.valid & log.i.ready
     written = flash.written(m, 0, 12)
 
     # Reference: the entry before, and any one of the valid entries that were found at power-up.
     known, boot, counter = Signal(), Signal(32), Signal(32)
     some, found = Signal(), Signal(32)
-    writer = dut.part("writer")
-    newest = (writer.counter - 1)[:32]  # what the log keeps
-    entry_counter = dut.part("entry").counter
+    seen = Signal(64)  # boot count and counter of the slot that was read last
+    for n in range(8):
+        with m.If(bus.strobe & (bus.op == FlashOp.READ) & (bus.index == n)):
+            m.d.sync += seen.word_select(n, 8).eq(bus.o)
     with m.If(taken):
         m.d.sync += [known.eq(1), boot.eq(written[BOOT]), counter.eq(written[COUNTER])]
-    valid = state.ongoing("scan-loaded") & bus.sum_ok
+    valid = progress.does(Task.SCAN, Phase.LOOK) & bus.sum_ok
     with m.If(valid & AnySeq(1)):
-        m.d.sync += [some.eq(1), found.eq(entry_counter)]
-    m.d.comb += Assume(~(valid & entry_counter.all()) & ~newest.all())
-
+        m.d.sync += [some.eq(1), found.eq(seen[COUNTER])]
     m.d.comb += [
         Assert(~taken | (bus.done & (bus.op == FlashOp.PROGRAM) & (bus.length == ACKED))),
         Assert(~taken | (written[EVENT] == Cat(event.kind, C(0, 5), event.state, C(0, 5), event.loop_mv))),
@@ -141,40 +171,76 @@ def events_are_written_and_counted(m: Module, sector_slots: int = SECTOR_SLOTS) 
         Assert(~(taken & some) | (written[COUNTER] > found)),
     ]
 
-    # Invariants
-    restoring_is_over(m, dut)
-    appending, restored = state.ongoing("append"), dut.signal("restored")
-    expected = Cat(writer.boot, writer.counter, event.kind, C(0, 5), event.state, C(0, 5), event.loop_mv)
+    # Invariants: the memory holds what the newest entry says, up to where it is being replaced.
+    store, newer_half = dut.part("entry"), dut.signal("newest", "entry")
+    newest = Signal(64)
+    with m.If(store.keep):
+        m.d.sync += newest.eq(seen)
+    with m.If(taken):
+        m.d.sync += newest.eq(written[:64])
+    m.d.comb += Assume(~(valid & seen[COUNTER].all()) & ~newest[COUNTER].all())
+    fresh, before = dut.signal("fresh"), dut.signal("some")
+    appending = progress.does(Task.APPEND, Phase.RUN)
+    stored = known | before
     m.d.comb += [
         Assert(~appending | log.i.valid),
-        Assert(~known | restored),
-        Assert(~known | ((writer.boot == boot) & (newest == counter))),
-        Assert(~some | (dut.signal("some") & (found <= newest))),
+        Assert(~known | progress.restored),
+        Assert(fresh == (~known | progress.does(Task.APPEND, Phase.LOOK) & fresh)),
+        Assert(~progress.does(Task.APPEND, Phase.LOOK, Phase.BEGIN) | known),
+        Assert(~known | (newest == Cat(boot, counter))),
+        Assert(~some | (before & (found <= newest[COUNTER]))),
+        Assert(stored | (~newer_half & (newest == 0))),
     ]
+    reads = bus.start & (bus.op == FlashOp.READ)
+    looks = progress.is_at(Phase.LOOK) & ~progress.on(Task.ACKNOWLEDGE, Task.APPEND, Task.ERASE)
+    expected = Cat((newest[BOOT] + fresh)[:32], (newest[COUNTER] + 1)[:32])
+    expected = Cat(expected, event.kind, C(0, 5), event.state, C(0, 5), event.loop_mv)
     for n in range(12):
-        m.d.comb += Assert(
-            ~(appending & (flash.complete | (bus.index > n)))
-            | (written.word_select(n, 8) == expected.word_select(n, 8))
+        over = flash.complete | (bus.index > n)
+        byte = slice(8 * n, 8 * n + 8)
+        m.d.comb += Assert(~(appending & over) | (written[byte] == expected[byte]))
+        if n >= 8:
+            continue
+        halves = (Cat(C(n, 5), *half) for half in ((newer_half, C(0, 1)), (~newer_half, C(0, 1)), C(2, 2)))
+        kept, read, zero = (dut.row(address, "entry", "memory") for address in halves)
+        now = Mux(stored, kept, zero)
+        m.d.comb += [
+            Assert(zero == 0),
+            Assert(Mux(appending & over, kept == written[byte], now == newest[byte])),
+            Assert(~(looks | reads & over) | (read == seen[byte])),
+            Assert(~(bus.start & flash.rested & (bus.index == n)) | (store.byte == now)),
+        ]
+    for n in range(1, 9):
+        low, part = slice(0, 8 * n), n if n <= 4 else n - 4
+        added = (newest[COUNTER][: 8 * part] + 1) if n > 4 else (newest[BOOT][: 8 * part] + fresh)
+        here = ~flash.complete & (bus.index == n)
+        compared = (
+            looks | reads & (flash.complete | bus.index.matches(*range(8, 32))) if n == 8 else reads & here
         )
+        m.d.comb += [
+            Assert(~compared | (dut.signal("borrow", "entry") == (newest[low] < seen[low]))),
+            Assert(~(appending & here) | (dut.signal("carry", "entry") == added[8 * part])),
+        ]
     m.d.comb += Cover(taken)
     return [flash.fast & flash.blank & log.enable & ~log.start & log.i.valid, plain(log)]
 
 
 @theorem(
     k=1,
-    reach=231,
+    reach=180,
     parameters=f"{ANY_FLASH}; at power-up, no entry right behind the blank slot",
-    smaller={"sector_slots": 2},
+    smaller={"sector_slots": 1, "rest": 0},
     long=True,
+    timeout=300,
 )
-def acknowledged_only_on_command(m: Module, sector_slots: int = SECTOR_SLOTS) -> list[Value]:
+def acknowledged_only_on_command(m: Module, sector_slots: int = SECTOR_SLOTS, rest: int = 1) -> list[Value]:
     """The only entry that is ever marked as acknowledged is the one that FETCH_OLDEST found last, on the
     command ACKNOWLEDGE. The queue's oldest entry leaves it only so, or because it is torn, or with the sector
     that the next one needs.
     """
     log = EventLog(sector_slots=sector_slots)
-    dut, flash = surroundings(m, log)
-    bus, state = flash.bus, dut.fsm()
+    dut, flash = surroundings(m, log, rest)
+    bus, progress = flash.bus, Progress(m, dut)
     fetches = log.start & (log.command == LogCommand.FETCH_OLDEST)
     marks = bus.start & (bus.op == FlashOp.PROGRAM) & (bus.length == 1)
 
@@ -187,43 +253,52 @@ def acknowledged_only_on_command(m: Module, sector_slots: int = SECTOR_SLOTS) ->
     m.d.comb += Assert(~marks | (found & (bus.address == address + ACKED)))
     m.d.comb += Assert(~marks | (log.start & (log.command == LogCommand.ACKNOWLEDGE)))
 
-    head, tail, slot, loaded = (
-        dut.signal("head"),
-        dut.signal("tail"),
-        dut.signal("slot"),
-        dut.signal("loaded"),
-    )
-    torn = state.ongoing("oldest-loaded") & ~bus.sum_ok
+    head, tail, slot, loaded = (dut.signal(name) for name in ("head", "tail", "slot", "loaded"))
+    torn = progress.does(Task.OLDEST, Phase.LOOK) & ~bus.sum_ok
     place = (FLASH_LOG_BASE + tail * FLASH_SLOT_BYTES)[:24]
     sector_bytes = sector_slots * FLASH_SLOT_BYTES
     erases = bus.start & (bus.op == FlashOp.ERASE)
     given_up = erases & (bus.address // sector_bytes == past(m, place) // sector_bytes)
-    stays = ~past(m, dut.signal("restored")) | unchanged(m, tail)
-    m.d.comb += Assert(stays | past(m, marks & bus.done) | past(m, torn) | given_up)
+    stays = ~past(m, progress.restored) | unchanged(m, tail)
+    leaves = Signal()  # the oldest entry may leave the queue
+    with m.If(marks & bus.done | torn):
+        m.d.sync += leaves.eq(1)
+    with m.Elif(progress.is_at(Phase.BEGIN)):
+        m.d.sync += leaves.eq(0)
+    m.d.comb += Assert(stays | past(m, leaves) | given_up)
 
     # Invariants
-    restoring_is_over(m, dut)
     serving = {
-        LogCommand.FETCH_OLDEST: ("oldest", "oldest-loaded"),
-        LogCommand.FETCH_NTH: ("nth", "nth-loaded"),
-        LogCommand.ACKNOWLEDGE: ("acknowledge",),
+        Task.OLDEST: LogCommand.FETCH_OLDEST,
+        Task.NTH: LogCommand.FETCH_NTH,
+        Task.ACKNOWLEDGE: LogCommand.ACKNOWLEDGE,
     }
-    for command, states in serving.items():
-        for name in states:
-            m.d.comb += Assert(~state.ongoing(name) | (log.start & (log.command == command)))
+    for task, command in serving.items():
+        works = progress.on(task) & ~progress.is_at(Phase.IDLE)
+        m.d.comb += Assert(~works | (log.start & (log.command == command)))
+    restored = progress.restored
     ordered = (tail // sector_slots != head // sector_slots) | (tail <= head)
-    restored = dut.signal("restored")
-    m.d.comb += Assume(restored | ~state.ongoing("idle") | ordered)
-    told = state.ongoing("done") & fetches & log.found
+    m.d.comb += Assume(~restored | past(m, restored) | ordered)
+    told = progress.is_at(Phase.DONE) & fetches & log.found
+    following = slot == (tail + 1)[: len(tail)]
+    oldest = progress.does(Task.OLDEST, Phase.RUN, Phase.LOOK)
+    passed = progress.does(Task.OLDEST, Phase.BEGIN) & leaves
+    marked = progress.does(Task.ACKNOWLEDGE, Phase.LOOK, Phase.BEGIN)
     m.d.comb += [
         Assert(~restored | ordered),
-        Assert(~state.ongoing("append") | (slot == head)),
+        Assert(~progress.does(Task.APPEND, Phase.RUN, Phase.LOOK) | (slot == head)),
+        Assert(~progress.does(Task.APPEND, Phase.BEGIN) | (slot == (head + 1)[: len(head)])),
         Assert(~loaded | (restored & (tail != head) & (address == place) & (found | told))),
-        Assert(~(state.ongoing("oldest") | state.ongoing("oldest-loaded")) | (tail != head)),
-        Assert(~state.ongoing("done") | (log.start & (~(fetches & loaded) | log.found))),
-        Assert(~(state.ongoing("oldest") | state.ongoing("oldest-loaded")) | (slot == tail)),
-        Assert(~state.ongoing("oldest-loaded") | (address == place)),
-        Assert(~state.ongoing("acknowledge") | ((slot == tail) & loaded)),
+        Assert(~progress.is_at(Phase.DONE) | ~(fetches & loaded) | log.found),
+        Assert(~oldest | ((tail != head) & (slot == tail) & ~leaves)),
+        Assert(~progress.does(Task.OLDEST, Phase.LOOK) | (address == place)),
+        Assert(~passed | (following & (tail != head) & ~loaded)),
+        Assert(~progress.does(Task.OLDEST, Phase.BEGIN) | leaves | (slot == tail)),
+        Assert(~progress.does(Task.ACKNOWLEDGE, Phase.RUN) | ((slot == tail) & loaded)),
+        Assert(~progress.does(Task.ACKNOWLEDGE, Phase.LOOK) | (slot == tail)),
+        Assert(~progress.does(Task.ACKNOWLEDGE, Phase.BEGIN) | (following & ~loaded)),
+        Assert(~marked | (tail != head)),
+        Assert(leaves == (marked | passed)),
         Cover(marks & bus.done),
     ]
     commands = (log.command == LogCommand.ACKNOWLEDGE) == found
