@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from meterseal.chip.blink import Eye
 from meterseal.chip.pair import ByteSeen, LampsSeen
 from meterseal.chip.watch import Watch
 from meterseal.dlt645.requests import read, write
@@ -106,3 +107,27 @@ def test_what_is_no_frame_is_told_too() -> None:
 def test_lamps() -> None:
     lamps = {"seal": "000000000101", "green": True, "red": False}
     assert list(watch().feed([LampsSeen(0.5, CHIP, True, False)], 1.0)) == [("lamps", lamps)]
+
+
+def test_lamps_are_read() -> None:
+    eye = Eye()
+    assert eye.says(0.0) == "dark"
+    eye.see(1.0, green=True, red=False)
+    assert eye.says(100.0) == "green"
+    eye.see(200.0, green=False, red=True)
+    assert [eye.says(at) for at in (200.3, 200.5, 300.0)] == ["red ?", "red", "red"]
+    eye.see(300.0, green=False, red=False)
+    assert eye.says(302.5) == "dark"
+    # Groups of three, 1 s between them.
+    at, said = 303.0, []
+    for _ in range(3):
+        for _ in range(3):
+            eye.see(at, green=False, red=True)
+            said.append(eye.says(at + 0.2))
+            eye.see(at + 0.256, green=False, red=False)
+            said.append(eye.says(at + 0.4))
+            at += 0.512
+        at += 0.768
+    assert said[:6] == ["red ?"] * 6
+    assert said[6:] == ["red 3"] * 12
+    assert eye.says(at + 3.0) == "dark"

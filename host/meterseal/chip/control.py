@@ -11,6 +11,9 @@
     {"do": "noise", "probability": 0.01, "seconds": 2}             on the pair, in each bit time
     {"do": "state"}                               all seals, or the one given
 
+`state` tells of each seal, among others, `loop_mv` (while driven) and `lamps`: green, red, dark, or `red 3`
+for groups of three flashes.
+
 An answer has `"ok": true` and what was asked for, or `"ok": false` and `error`.
 """
 

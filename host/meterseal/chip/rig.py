@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from meterseal.chip.blink import Eye
 from meterseal.chip.flash_file import FlashFile
 from meterseal.chip.head import CONTACT_MV, Head
-from meterseal.chip.pair import END_COUNTERS, Pair
+from meterseal.chip.pair import END_COUNTERS, ByteSeen, LampsSeen, Pair
 from meterseal.errors import Failure
 from meterseal.seal.image import Identity, read_identity
 
@@ -26,6 +27,7 @@ class Seal:
         self.index = index
         self.flash = flash
         self.head = Head.load(flash.path)
+        self.eye = Eye()
         self.identity: Identity | None
         try:
             self.identity = read_identity(flash.read())
@@ -99,6 +101,12 @@ class Rig:
         self.pair.noise(probability, seconds)
         self._tell("noise", probability=probability, seconds=seconds)
 
+    def see(self, seen: Sequence[ByteSeen | LampsSeen]) -> None:
+        """Look at the lamps."""
+        for item in seen:
+            if isinstance(item, LampsSeen):
+                self.seals[item.source].eye.see(item.at, green=item.green, red=item.red)
+
     def state(self, seal: Seal) -> dict[str, Any]:
         """What can be seen of one chip from outside."""
         chip = self.pair.chip(seal.index)
@@ -114,6 +122,7 @@ class Rig:
             "noise_mv": seal.head.loop.noise_mv,
             "green": bool(chip.lamps & 1),
             "red": bool(chip.lamps & 2),
+            "lamps": seal.eye.says(self.pair.now),
             "flash": {
                 "busy": bool(chip.flash_busy),
                 "programs": chip.flash_programs,

@@ -90,7 +90,9 @@ async def _simulate(
     while True:
         rig.pair.run(SLICE)
         # Told first: who hears the bytes cannot be earlier than the chip that said them.
-        for what, fields in watch.feed(rig.pair.tap(), rig.pair.now):
+        seen = rig.pair.tap()
+        rig.see(seen)
+        for what, fields in watch.feed(seen, rig.pair.now):
             tell(what, **fields)
         for deliver in deliveries:
             await deliver()

@@ -1,0 +1,44 @@
+"""What the lamps of a seal say to whoever looks at them for a while."""
+
+from __future__ import annotations
+
+__all__ = ["Eye"]
+
+#: Seconds: a flash is shorter than the first, the pause between two groups longer than the second and shorter
+#: than the third.
+_FLASH_MAX, _PAUSE_MIN, _DARK = 0.4, 0.7, 2.0
+
+
+class Eye:
+    """Counts the flashes of the red lamp. Times in seconds, rising.
+
+    Test: `verif/chip/test_pair_watch.py::test_lamps_are_read`.
+    """
+
+    def __init__(self) -> None:
+        self._green = self._red = False
+        self._changed = 0.0
+        self._flashes = 0
+        self._group: int | None = None
+
+    def see(self, at: float, *, green: bool, red: bool) -> None:
+        """The lamps are like this from now on."""
+        lasted = at - self._changed
+        if green or self._green:
+            self._group, self._flashes = None, 0
+        elif self._red and not red:
+            self._flashes = self._flashes + 1 if lasted < _FLASH_MAX else 0
+        elif red and lasted > _PAUSE_MIN:
+            self._group, self._flashes = self._flashes or None, 0
+        self._green, self._red, self._changed = green, red, at
+
+    def says(self, now: float) -> str:
+        """`green`, `red`, `dark`, `red N` for groups of N flashes, `red ?` before one was counted."""
+        lasted = now - self._changed
+        if self._green:
+            return "green"
+        if self._red and lasted > _FLASH_MAX:
+            return "red"
+        if not self._red and (lasted > _DARK or not (self._flashes or self._group)):
+            return "dark"
+        return f"red {self._group or '?'}"
