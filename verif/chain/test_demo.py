@@ -160,6 +160,7 @@ def test_live_display_in_a_terminal() -> None:
     [
         (("--scenario", "nothing"), "scenario 'nothing': there are standard, bounce, jumper, "),
         (("--baud", "1234"), "1234 baud: DL/T 645 has"),
+        (("--netlist", "nothing.v"), "netlist nothing.v: there is no such file"),
     ],
 )
 def test_wrong_arguments(arguments: tuple[str, ...], sentence: str) -> None:

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from meterseal.chip.cli import FrontEnd
+
 __all__ = ["demo"]
 
 
@@ -30,6 +32,13 @@ def demo(
             "attack; attacks: the standard one with all of them.",
         ),
     ] = "attacks",
+    front_end: Annotated[
+        FrontEnd, typer.Option("--front-end", help="How the chips sense their loops.")
+    ] = FrontEnd.SIGMA_DELTA,
+    netlist: Annotated[
+        Path | None,
+        typer.Option("--netlist", help="Gates of the chip after synth_ice40, instead of its source."),
+    ] = None,
     folder: Annotated[
         Path | None, typer.Option("--keep", metavar="FOLDER", help="Keep stores and flash images there.")
     ] = None,
@@ -51,6 +60,8 @@ def demo(
         raise Failure(f"scenario {scenario!r}: there are {', '.join(SCENARIOS)}")
     if baud not in BAUD_FEATURE.values():
         raise Failure(f"{baud} baud: DL/T 645 has {', '.join(map(str, BAUD_FEATURE.values()))}")
+    if netlist is not None and not netlist.is_file():
+        raise Failure(f"netlist {netlist}: there is no such file")
     if folder is not None and folder.exists() and any(folder.iterdir()):
         raise Failure(f"{folder} is not empty: a demo starts with new seals and empty stores")
     console = Console()
@@ -59,7 +70,16 @@ def demo(
         display = LiveDisplay(console)
     with display:
         report = asyncio.run(
-            play(display, seals=seals, baud=baud, scenario=scenario, linger=linger, folder=folder)
+            play(
+                display,
+                seals=seals,
+                baud=baud,
+                scenario=scenario,
+                linger=linger,
+                folder=folder,
+                front_end=front_end.value,
+                netlist=netlist,
+            )
         )
     if as_json:
         print(json.dumps(report, ensure_ascii=False))

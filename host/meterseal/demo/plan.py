@@ -80,8 +80,18 @@ class Plan:
         return [sys.executable, "-m", "meterseal", *self.commands[link], "--json"]
 
 
-def make_plan(folder: Path, *, seals: int = 1, baud: int = 2400) -> Plan:
-    """Write what the links read at their start into `folder`, and choose free ports."""
+def make_plan(
+    folder: Path,
+    *,
+    seals: int = 1,
+    baud: int = 2400,
+    front_end: str = FRONT_END,
+    netlist: Path | None = None,
+) -> Plan:
+    """Write what the links read at their start into `folder`, and choose free ports.
+
+    `netlist` holds the chip's gates, where they and not its source are to be simulated.
+    """
     if not 1 <= seals <= SEALS_MAX:
         raise LayoutError(f"{seals} seals: one pair carries 1 to {SEALS_MAX}")
     sites = tuple(Site.number(n) for n in range(1, seals + 1))
@@ -114,7 +124,8 @@ def make_plan(folder: Path, *, seals: int = 1, baud: int = 2400) -> Plan:
     rate = ["--baud", str(baud)]
     plan.commands.update(
         chip=[
-            *("chip", "run", "--front-end", FRONT_END, "--seals", str(seals), *rate, "--pty", str(pair)),
+            *("chip", "run", "--front-end", front_end, "--seals", str(seals), *rate, "--pty", str(pair)),
+            *(("--netlist", str(netlist)) if netlist else ()),
             *("--tcp", f"{_HOST}:{bus}", "--control", f"{_HOST}:{control}", "--log", str(plan.store("chip"))),
             *(part for flash in flashes for part in ("--flash", str(flash))),
         ],

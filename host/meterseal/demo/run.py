@@ -24,18 +24,27 @@ _LOOK_EVERY = 0.25
 
 
 async def play(
-    display: Display, *, seals: int, baud: int, scenario: str, linger: float, folder: Path | None
+    display: Display,
+    *,
+    seals: int,
+    baud: int,
+    scenario: str,
+    linger: float,
+    folder: Path | None,
+    front_end: str = FRONT_END,
+    netlist: Path | None = None,
 ) -> dict[str, Any]:
     """Run the chain through `scenario` and return the report; `Failure` names the link that failed.
 
     `linger` seconds the chain goes on behind the scenario, to be tried by hand; `folder` keeps the files.
+    `front_end` and `netlist`: which chip.
     """
     with ExitStack() as files:
         if folder is None:
             folder = Path(files.enter_context(tempfile.TemporaryDirectory(prefix="meterseal-")))
         folder.mkdir(parents=True, exist_ok=True)
-        plan = make_plan(folder, seals=seals, baud=baud)
-        chip_library(clock_hz=CLOCK_HZ, front_end=FRONT_END, say=display.say)
+        plan = make_plan(folder, seals=seals, baud=baud, front_end=front_end, netlist=netlist)
+        chip_library(clock_hz=CLOCK_HZ, front_end=front_end, netlist=netlist, say=display.say)
         for link in LINKS:
             display.say(plan.shown(link))
         async with Chain(plan, display.line) as chain:
