@@ -27,8 +27,8 @@ from sealchip.interface import Di
 
 __all__ = ["Field"]
 
-#: Seconds until the next attempt, doubled up to the longest.
-_PAUSE, _PAUSE_MAX = 1.0, 600.0
+#: Seconds until the next attempt, doubled up to the longest; shorter where no terminal is there to be bothered.
+_PAUSE, _PAUSE_MAX, _OFFLINE_MAX = 1.0, 600.0, 10.0
 #: Longest wait until the outbox is looked at again, and how many items then.
 _LOOK_AGAIN, _LOOK = 1.0, 10_000
 #: Password level of the writes.
@@ -80,7 +80,8 @@ class Field:
         try:
             await self._write(order)
         except (OfflineError, UnansweredError, RelayError, FrameError) as error:
-            pause = min(_PAUSE * 2.0 ** min(item.attempts, 30), _PAUSE_MAX)
+            longest = _OFFLINE_MAX if isinstance(error, OfflineError) else _PAUSE_MAX
+            pause = min(_PAUSE * 2.0 ** min(item.attempts, 30), longest)
             again = self._clock.now() + timedelta(seconds=pause)
             await self._note(partial(outbox.failed, id=item.id, not_before=again, error=str(error)))
         else:
