@@ -27,7 +27,7 @@ from sealchip.interface import Di
 
 __all__ = ["Field"]
 
-#: Seconds until the next attempt, doubled up to the longest; shorter where no terminal is there to be bothered.
+#: Seconds until the next attempt, doubled up to the longest; shorter while no terminal is there to bother.
 _PAUSE, _PAUSE_MAX, _OFFLINE_MAX = 1.0, 600.0, 10.0
 #: Longest wait until the outbox is looked at again, and how many items then.
 _LOOK_AGAIN, _LOOK = 1.0, 10_000
