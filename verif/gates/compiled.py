@@ -253,17 +253,21 @@ def _shim(interface: list[Port], *, coverage: bool) -> str:
             else:
                 whole = " | ".join(f"uint64_t({name}[{part}]) << {32 * (part % 2)}" for part in parts)
                 out.append(f"*out++ = {whole or name};")
-    write = "VerilatedCov::write(file);" if coverage else ""
+    write = "everyone.coveragep()->write(file);" if coverage else ""
+    # What was covered goes with its design, so with coverage none goes.
+    drop = "" if coverage else "delete design;"
+    context = "everyone" if coverage else "own"
     include = '#include "verilated_cov.h"\n' if coverage else ""
     return f"""\
 #include "Vstand.h"
 #include "verilated.h"
 {include}
+VerilatedContext everyone;
 struct Design {{
-    VerilatedContext context;
+    VerilatedContext own;
     Vstand top;
     // No thread pool: the threads of a process do not live on when it forks.
-    Design() : top{{(context.threads(1), &context)}} {{}}
+    Design() : top{{({context}.threads(1), &{context})}} {{}}
 }};
 extern "C" {{
 Design* make() {{
@@ -272,7 +276,7 @@ Design* make() {{
     made->top.eval();
     return made;
 }}
-void drop(Design* design) {{ delete design; }}
+void drop(Design* design) {{ {drop} }}
 void step(Design* design, const uint64_t* in, uint64_t* out, int tick) {{
     auto& top = design->top;
     if (tick) top.clk = 0;

@@ -52,6 +52,19 @@ def _gates() -> str:
     return _table("| block | tests that pass on gates | fail | look inside | run |", rows())
 
 
+def _coverage() -> str:
+    def rows() -> Iterator[str]:
+        for name, found in kept("coverage").items():
+            shares = (_share(found[f"{kind} reached"], found[kind]) for kind in ("branch", "toggle"))
+            yield f"| {name} | {' | '.join(shares)} | {len(found['missing'])} | {_run(found)} |"
+
+    return _table("| block | branches | toggled bits | points not reached | run |", rows())
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{part / whole:.0%} of {whole}" if whole else "-"
+
+
 def _verify() -> str:
     rows = (
         f"| {name} | {'passed' if found['passed'] else 'failed'} | {found['seconds']} | {_run(found)} |"
@@ -68,5 +81,6 @@ TABLES: dict[str, Callable[[], str]] = {
     "plans": _plans,
     "mutation": _mutation,
     "gates": _gates,
+    "coverage": _coverage,
     "verify": _verify,
 }

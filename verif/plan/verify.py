@@ -25,6 +25,7 @@ LANES = [
     {
         "icarus": [*PYTEST, "-m", "long", "verif/gates"],
         "gates": [PYTHON, "-m", "gates"],
+        "coverage": [PYTHON, "-m", "covering"],
         "gates of the chip": [*PYTEST, "-m", "long", "verif/chip/test_pair_gates.py"],
         "soak": [PYTHON, "-m", "soak", "--seconds", "300", "--seed", "1", "--seals", "3"],
     },
