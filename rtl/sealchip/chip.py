@@ -129,8 +129,10 @@ class SealChip(wiring.Component):
             s.loop.restored.eq(s.log.ready),
             s.loop.restored_mv.eq(s.log.baseline_mv),
             s.log.uptime.eq(s.time.byte),
-            s.time.index.eq(s.log.uptime_index),
-            s.time.hold.eq(s.log.flash.start & (s.log.flash.op == FlashOp.PROGRAM)),
+            # The log writes no event while the signer works.
+            s.time.index.eq(Mux(s.signer.busy, s.signer.uptime_index, s.log.uptime_index)),
+            s.signer.uptime.eq(s.time.byte),
+            s.time.hold.eq(s.signer.busy | (s.log.flash.start & (s.log.flash.op == FlashOp.PROGRAM))),
         ]
         wiring.connect(m, s.loop.o, s.log.i)
 
@@ -214,7 +216,6 @@ class SealChip(wiring.Component):
 
     def _sign(self, m, s):
         m.d.comb += [
-            s.signer.uptime.eq(s.time.uptime),
             s.signer.this_boot.eq(s.log.this_boot),
             s.signer.challenge.eq(s.slave.challenge),
             s.signer.entry_byte.eq(s.log.byte),

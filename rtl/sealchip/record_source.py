@@ -1,7 +1,8 @@
 """The bytes of a seal record before its MAC, made from the log's loaded entry, the identity and the time."""
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, enum, wiring
+from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from .interface import ENTRY, IDENTITY, RECORD, RECORD_VERSION, Algorithm, Flags
@@ -9,52 +10,65 @@ from .interface import ENTRY, IDENTITY, RECORD, RECORD_VERSION, Algorithm, Flags
 __all__ = ["RecordSource"]
 
 
-class _Source(enum.Enum, shape=3):
-    """Where one byte of the record comes from; for `CONSTANT`, `offset` is its value."""
+class _Source(enum.Enum, shape=2):
+    """Where one byte of the record comes from."""
 
-    CONSTANT = 0
-    IDENTITY = 1
-    ENTRY = 2
+    IDENTITY = 0
+    ENTRY = 1
     #: Uptime less the entry's time stamp.
-    AGE = 3
-    CHALLENGE = 4
-    ALGORITHM = 5
+    AGE = 2
+    #: What the record has of its own: bit 0 from this table, the algorithm, the challenge.
+    OWN = 3
 
 
 class _Origin(data.Struct):
     source: _Source
+    #: Of identity, entry or challenge.
     offset: 7
+    #: The bits of this byte of OWN: a constant, whether there is a signature, a byte of the challenge.
+    one: 1
+    algorithm: 1
+    challenge: 1
+    #: The entry's byte with the flags that the record adds.
+    flags: 1
 
 
 def _origins():
-    """(source, offset) of each byte of `RECORD`; the MAC is zero here."""
-    constants = {"version": RECORD_VERSION, "mac": 0}
+    """The origin of each byte of `RECORD`; the MAC is zero here."""
+    added = {flag.value.bit_length() - 1 for flag in (Flags.AGE_UNKNOWN, Flags.CHALLENGED)}
+    if max(added) > 7 or (RECORD_VERSION, Algorithm.SM4_CMAC) != (1, 1):
+        raise ValueError("the table below has one bit for version and algorithm, one byte for the flags")
     for field in RECORD.fields:
         for n in range(field.width):
-            if field.name in constants:
-                yield _Source.CONSTANT, constants[field.name]
-            elif field.name == "algorithm":
-                yield _Source.ALGORITHM, 0
-            elif field.name == "challenge":
-                yield _Source.CHALLENGE, n
-            elif field.name == "seal":
-                yield _Source.IDENTITY, IDENTITY.offsets["seal"] + n
-            elif field.name == "age":
-                yield _Source.AGE, ENTRY.offsets["stamp"] + n
-            else:
-                yield _Source.ENTRY, ENTRY.offsets[field.name] + n
+            match field.name:
+                case "version":
+                    yield {"source": _Source.OWN, "one": 1}
+                case "algorithm":
+                    yield {"source": _Source.OWN, "algorithm": 1}
+                case "challenge":
+                    yield {"source": _Source.OWN, "challenge": 1, "offset": n}
+                case "mac":
+                    yield {"source": _Source.OWN}
+                case "seal":
+                    yield {"source": _Source.IDENTITY, "offset": IDENTITY.offsets["seal"] + n}
+                case "age":
+                    yield {"source": _Source.AGE, "offset": ENTRY.offsets["stamp"] + n}
+                case name:
+                    flags = name == "flags" and n == 0
+                    yield {"source": _Source.ENTRY, "offset": ENTRY.offsets[name] + n, "flags": flags}
 
 
 class RecordSource(wiring.Component):
     """Byte `index` of the record, three cycles after `index` has changed.
 
-    `start` latches the uptime, so that all bytes of the age belong together. `advance` strobes when the
-    byte has been taken; the age is subtracted byte by byte, so the bytes must be taken in order. An entry
-    of an earlier power-up has no known age: *age unknown* is set and the age counts from this power-up.
+    `advance` strobes when the byte has been taken; the age is subtracted byte by byte, so the bytes must be
+    taken in order, and the uptime must not change meanwhile. An entry of an earlier power-up has no known
+    age: *age unknown* is set and the age counts from this power-up.
 
     Members
     -------
-    start, index, byte, advance: see above. uptime: seconds. this_boot: the entry is of this power-up.
+    index, byte, advance: see above. uptime_index, uptime: byte of the seconds since power-up, low byte first,
+    one cycle later. this_boot: the entry is of this power-up.
     signed: the record will have a MAC. challenged, challenge: the record echoes it, first byte lowest.
     entry_address, entry_byte: the log's loaded entry. identity_address, identity_byte: the identity;
     wants_identity says when.
@@ -64,11 +78,11 @@ class RecordSource(wiring.Component):
     `verif/chip/test_chip_power.py::test_event_from_before_power_loss`.
     """
 
-    start: In(1)
     index: In(range(RECORD.size))
     byte: Out(8)
     advance: In(1)
-    uptime: In(32)
+    uptime_index: Out(2)
+    uptime: In(8)
     this_boot: In(1)
     signed: In(1)
     challenged: In(1)
@@ -81,44 +95,36 @@ class RecordSource(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        origin = Signal(_Origin)
-        uptime = Signal(32)
+        m.submodules.table = table = Memory(
+            shape=_Origin, depth=RECORD.size, init=list(_origins()), attrs={"rom_block": True}
+        )
+        read = table.read_port()
+        origin = read.data
         borrow = Signal()
         difference = Signal(9)
-
-        with m.Switch(self.index):
-            for n, (source, offset) in enumerate(_origins()):
-                with m.Case(n):
-                    m.d.sync += [origin.source.eq(source), origin.offset.eq(offset)]
-
-        flags = Mux(self.this_boot, 0, Flags.AGE_UNKNOWN.value) | Mux(
-            self.challenged, Flags.CHALLENGED.value, 0
-        )
-        stamp = Mux(self.this_boot, self.entry_byte, 0)
         m.d.comb += [
+            read.addr.eq(self.index),
             self.entry_address.eq(origin.offset),
             self.identity_address.eq(origin.offset),
             self.wants_identity.eq(origin.source == _Source.IDENTITY),
-            difference.eq(uptime[:8] - stamp - borrow),
+            self.uptime_index.eq(origin.offset - ENTRY.offsets["stamp"]),
+            difference.eq(self.uptime - Mux(self.this_boot, self.entry_byte, 0) - borrow),
         ]
         with m.Switch(origin.source):
-            with m.Case(_Source.CONSTANT):
-                m.d.comb += self.byte.eq(origin.offset)
             with m.Case(_Source.IDENTITY):
                 m.d.comb += self.byte.eq(self.identity_byte)
+            with m.Case(_Source.ENTRY):
+                unknown_age = Mux(self.this_boot, 0, Flags.AGE_UNKNOWN.value)
+                flags = unknown_age | Mux(self.challenged, Flags.CHALLENGED.value, 0)
+                m.d.comb += self.byte.eq(self.entry_byte | Mux(origin.flags, flags, 0))
             with m.Case(_Source.AGE):
                 m.d.comb += self.byte.eq(difference)
-                with m.If(self.advance):
-                    m.d.sync += [uptime.eq(uptime >> 8), borrow.eq(difference[8])]
-            with m.Case(_Source.ENTRY):
-                m.d.comb += self.byte.eq(
-                    self.entry_byte | Mux(self.index == RECORD.offsets["flags"], flags, 0)
+            with m.Case(_Source.OWN):
+                echo = Mux(
+                    origin.challenge & self.challenged, self.challenge.word_select(origin.offset[:2], 8), 0
                 )
-            with m.Case(_Source.CHALLENGE):
-                challenge = self.challenge.word_select(origin.offset[:2], 8)
-                m.d.comb += self.byte.eq(Mux(self.challenged, challenge, 0))
-            with m.Case(_Source.ALGORITHM):
-                m.d.comb += self.byte.eq(Mux(self.signed, Algorithm.SM4_CMAC, Algorithm.UNSIGNED))
-        with m.If(self.start):
-            m.d.sync += [uptime.eq(self.uptime), borrow.eq(0)]
+                own = origin.one | (origin.algorithm & self.signed)
+                m.d.comb += self.byte.eq(echo | Cat(own))
+        with m.If(self.advance):
+            m.d.sync += borrow.eq((origin.source == _Source.AGE) & difference[8])
         return m

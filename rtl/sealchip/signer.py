@@ -22,11 +22,11 @@ class Signer(wiring.Component):
 
     *Timing:* `start` is a strobe while not `busy`; `done` is high in the last cycle of `busy`, less than 2000
     cycles later, after a power-up less than 3000. `byte` follows `index` one cycle later. The loaded entry,
-    the challenge and the key must hold while `busy`.
+    the uptime, the challenge and the key must hold while `busy`.
 
     Members
     -------
-    start, busy, done: see above. uptime, this_boot, challenged, challenge: see `RecordSource`.
+    start, busy, done: see above. uptime_index, uptime, this_boot, challenged, challenge: see `RecordSource`.
     entry_address, entry_byte: the log's loaded entry. signs: there is an identity with a key.
     secret_address, secret: the identity's port that has the key. index, byte: the record kept.
 
@@ -41,7 +41,8 @@ class Signer(wiring.Component):
     start: In(1)
     busy: Out(1)
     done: Out(1)
-    uptime: In(32)
+    uptime_index: Out(2)
+    uptime: In(8)
     this_boot: In(1)
     challenged: In(1)
     challenge: In(32)
@@ -64,10 +65,10 @@ class Signer(wiring.Component):
         fetched = fetch == _FETCH_CYCLES
         of_message = index < MESSAGE_BYTES
         m.d.comb += [
-            source.start.eq(self.start),
             source.index.eq(index),
             source.advance.eq(write.en),
             source.uptime.eq(self.uptime),
+            self.uptime_index.eq(source.uptime_index),
             source.this_boot.eq(self.this_boot),
             source.signed.eq(self.signs),
             source.challenged.eq(self.challenged),

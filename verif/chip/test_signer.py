@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
-from amaranth.hdl import Module
+from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from chip.support import Bench, examples
@@ -26,6 +26,7 @@ class Desk(wiring.Component):
     def __init__(self):
         super().__init__({})
         self.signer = Signer()
+        self.uptime = Signal(32)
         self.identity = Memory(shape=8, depth=IDENTITY.size, init=[])
         self.entry = Memory(shape=8, depth=ENTRY.size, init=[])
 
@@ -40,6 +41,7 @@ class Desk(wiring.Component):
             entry.addr.eq(self.signer.entry_address),
             self.signer.entry_byte.eq(entry.data),
         ]
+        m.d.sync += self.signer.uptime.eq(self.uptime.word_select(self.signer.uptime_index, 8))
         return m
 
 
@@ -109,13 +111,13 @@ async def make(ctx, key, now):
     entry = {field.name: getattr(now, field.name, 0) for field in ENTRY.fields}
     for n, byte in enumerate(pack(ENTRY, entry)):
         ctx.set(dut.entry.data[n], byte)
-    for name in ("uptime", "this_boot", "challenged", "challenge"):
+    ctx.set(dut.uptime, now.uptime)
+    for name in ("this_boot", "challenged", "challenge"):
         ctx.set(getattr(signer, name), getattr(now, name))
     ctx.set(signer.signs, any(key))
     ctx.set(signer.start, 1)
     await ctx.tick()
     ctx.set(signer.start, 0)
-    ctx.set(signer.uptime, 0xA5A5A5A5)  # latched at the start
     cycles = 1
     while not ctx.get(signer.done):
         assert ctx.get(signer.busy)
