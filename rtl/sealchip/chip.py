@@ -14,12 +14,14 @@ from .event_log import EventLog
 from .framer import Framer
 from .front_end import FrontEnd, Sensor
 from .gsm import GsmNotifier
-from .identity import IdentityLoader
+from .identity import IdentityStore
 from .interface import BAUD_FEATURE
 from .lamps import Lamps
+from .line_rate import LineRate
 from .log_turns import LogTurns
 from .loop_monitor import LoopMonitor
 from .messages import Message
+from .password import TICK_SECONDS
 from .reporter import Reporter
 from .signer import Signer
 from .slave import Slave
@@ -82,8 +84,9 @@ class SealChip(wiring.Component):
         m.submodules.front_end = FrontEnd(self._clock_hz, self._sensor, pattern=self._pattern)
         m.submodules.loop = LoopMonitor(measures=self._sensor == Sensor.SIGMA_DELTA)
         m.submodules.flash = SpiFlash(self._clock_hz)
-        m.submodules.identity = IdentityLoader(self._baud, self._flash_base)
+        m.submodules.identity = IdentityStore(self._baud, self._flash_base)
         m.submodules.log = EventLog(self._flash_base)
+        m.submodules.rate = LineRate()
         m.submodules.pair = Transceiver(max(self._divisors))
         m.submodules.watchdog = DriverWatchdog()
         m.submodules.deframer = Deframer()
@@ -137,8 +140,12 @@ class SealChip(wiring.Component):
         wiring.connect(m, s.loop.o, s.log.i)
 
     def _share_flash(self, m, s):
-        """The identity loader owns the flash until it is ready, the log from then on."""
-        bus, loader, log = s.flash.bus, s.identity.flash, s.log.flash
+        """Operation by operation: the identity while it is not ready, the log otherwise.
+
+        The identity begins to work only when nobody makes a record, and nobody does while it works.
+        """
+        bus, identity, log = s.flash.bus, s.identity.flash, s.log.flash
+        owned = Signal(init=1)  # by the identity
         m.d.comb += [
             s.log.enable.eq(s.identity.ready),
             s.flash.tick_ms.eq(s.time.tick_ms),
@@ -147,27 +154,30 @@ class SealChip(wiring.Component):
             self.flash_copi.eq(s.flash.copi),
             s.flash.cipo.eq(self.flash_cipo),
         ]
+        with m.If(~bus.start | bus.done):
+            m.d.sync += owned.eq(~s.identity.ready)
         for name, member in FlashCommands.members.items():
             if member.flow == In:
-                m.d.comb += getattr(bus, name).eq(
-                    Mux(s.identity.ready, getattr(log, name), getattr(loader, name))
-                )
+                m.d.comb += getattr(bus, name).eq(Mux(owned, getattr(identity, name), getattr(log, name)))
             else:
-                m.d.comb += [getattr(user, name).eq(getattr(bus, name)) for user in (loader, log)]
-        with m.If(s.identity.ready):
-            m.d.comb += [loader.strobe.eq(0), loader.done.eq(0)]
-        with m.Else():
+                m.d.comb += [getattr(user, name).eq(getattr(bus, name)) for user in (identity, log)]
+        with m.If(owned):
             m.d.comb += [log.strobe.eq(0), log.done.eq(0)]
+        with m.Else():
+            m.d.comb += [identity.strobe.eq(0), identity.done.eq(0)]
 
     def _attach_pair(self, m, s):
         ro = Signal(init=1)
         m.submodules.ro = FFSynchronizer(self.rs485_ro, ro, init=1)
         wiring.connect(m, s.framer.o, s.pair.i)
         m.d.comb += [
-            s.pair.divisor.eq(Array(self._divisors)[s.identity.baud]),
+            s.rate.stored.eq(s.identity.baud),
+            s.rate.word.eq(s.deframer.content),
+            s.rate.take.eq(s.slave.changes_rate & s.pair.done),
+            s.pair.divisor.eq(Array(self._divisors)[s.rate.rate]),
             s.pair.ro.eq(ro),
             self.rs485_di.eq(s.pair.di),
-            s.watchdog.rate.eq(s.identity.baud),
+            s.watchdog.rate.eq(s.rate.rate),
             s.watchdog.tick_ms.eq(s.time.tick_ms),
             s.watchdog.wanted.eq(s.pair.de),
             s.watchdog.busy.eq(s.framer.busy),
@@ -194,6 +204,7 @@ class SealChip(wiring.Component):
         m.d.comb += [
             s.identity.address.eq(Mux(s.framer.busy, s.framer.address, s.deframer.address)),
             s.deframer.byte.eq(s.identity.data),
+            s.deframer.readable.eq(s.identity.ready),
             s.framer.byte.eq(s.identity.data),
         ]
 
@@ -210,6 +221,8 @@ class SealChip(wiring.Component):
             s.framer.diagnostics.eq(s.diagnostics.byte),
             s.clock.tick_s.eq(s.time.tick_s),
             s.clock.hold.eq(s.framer.busy & (s.framer.message == Message.ANSWER_DIAGNOSTICS)),
+            s.clock.set.eq(s.slave.clock_set),
+            s.clock.source.eq(s.deframer.content),
             s.clock.index.eq(s.diagnostics.clock_index),
             s.diagnostics.clock.eq(s.clock.byte),
         ]
@@ -235,7 +248,10 @@ class SealChip(wiring.Component):
             s.turns.slave_challenged.eq(s.slave.challenged),
             s.slave.log_done.eq(s.turns.slave_done),
             s.slave.log_found.eq(s.log.found),
-            s.log.start.eq(s.turns.log_start),
+            s.log.start.eq(s.turns.log_start & s.identity.ready),
+            s.identity.start.eq(
+                s.slave.identity_start & ~s.reporter.log_start & ~s.turns.log_start & ~s.signer.busy
+            ),
             s.log.command.eq(s.turns.log_command),
             s.log.nth.eq(s.slave.log_nth),
             s.log.wait.eq(s.signer.busy),
@@ -248,15 +264,41 @@ class SealChip(wiring.Component):
         ]
 
     def _serve(self, m, s):
-        enable = s.identity.valid & s.log.ready
         m.d.comb += [
-            s.slave.enable.eq(enable),
+            s.slave.enable.eq(s.log.ready),
+            s.slave.valid.eq(s.identity.valid),
             # What is on the wire while the reporter speaks is nobody's request.
             s.slave.frame.eq(s.deframer.frame & ~s.reporter.speaking),
+            s.slave.begun.eq(s.deframer.begun),
             s.slave.head.eq(s.deframer.head),
+            s.slave.content.eq(s.deframer.content),
             s.slave.quiet_ms.eq(s.access.quiet_ms),
             s.slave.sent.eq(s.pair.done | s.pair.broken),
-            s.reporter.enable.eq(enable),
+            s.slave.rate_known.eq(s.rate.known),
+            s.slave.tick.eq(s.time.tick_s & s.time.uptime[: TICK_SECONDS.bit_length() - 1].all()),
+            s.slave.seal_done.eq(s.loop.seal_done),
+            s.slave.seal_refused.eq(s.loop.seal_refused),
+            s.loop.seal.eq(s.slave.seal),
+            s.loop.locked_out.eq(s.slave.locked_out),
+            s.loop.provisioned.eq(s.slave.provisioned),
+            s.slave.identity_done.eq(s.identity.done),
+            s.slave.identity_accepted.eq(s.identity.accepted),
+            s.identity.update.eq(s.slave.identity_update),
+            s.identity.item.eq(s.slave.identity_item),
+            s.identity.origin.eq(s.slave.identity_origin),
+            s.identity.spoiled.eq(s.slave.spoiled),
+            s.identity.length.eq(s.deframer.head.length),
+            s.identity.content.eq(s.deframer.content),
+            s.framer.content.eq(s.deframer.content),
+            # One at a time, the others say 0; the clock takes its time while the slave is idle.
+            s.deframer.position.eq(
+                Mux(
+                    s.slave.busy,
+                    s.slave.position | s.identity.position | s.framer.position,
+                    s.clock.source_index,
+                )
+            ),
+            s.reporter.enable.eq(s.identity.valid & s.log.ready),
             s.reporter.pending.eq(s.log.pending),
             s.reporter.offered.eq(s.log.i.valid),
             s.reporter.arrived.eq(s.log.i.valid & s.log.i.ready),
@@ -271,8 +313,6 @@ class SealChip(wiring.Component):
             s.framer.start.eq(s.slave.send | s.reporter.send),
             s.framer.message.eq(Mux(s.slave.busy, s.slave.message, s.reporter.message)),
             s.framer.function.eq(s.deframer.head.control),
-            s.framer.di.eq(s.deframer.head.di),
-            s.framer.error.eq(s.slave.error),
         ]
 
     def _light(self, m, s):

@@ -1,7 +1,8 @@
 """DL/T 645-2007 deframer: finds the frames on the pair and says whom they concern."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal
-from amaranth.lib import data, wiring
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.lib import data, enum, wiring
+from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from .interface import IDENTITY
@@ -11,30 +12,43 @@ __all__ = ["Deframer", "FrameHead"]
 START, END = 0x68, 0x16
 #: Added to every byte of DATA on the wire.
 SCRAMBLE = 0x33
+ADDRESS_BYTES = 6
 _WILDCARD, _BROADCAST = 0xAA, 0x99
 
 
 class FrameHead(data.Struct):
-    """What is known of a frame; `di` holds the first four bytes of DATA where there are as many, `tail`
-    the last four.
-    """
+    """What is known of a frame besides its DATA."""
 
     control: 8
     length: 8
-    di: 32
-    tail: 32
     #: The address is the seal's, digit for digit or by shortened addressing.
     to_seal: 1
     #: The address is the meter's; a meter address of AA bytes in the identity stands for any meter.
     meter: 1
     broadcast: 1
+    #: The address is AAAAAAAAAAAA.
+    anybody: 1
+
+
+class _Place(enum.Enum, shape=3):
+    """What the next byte is."""
+
+    START = 0
+    ADDRESS = 1
+    SECOND_START = 2
+    CONTROL = 3
+    LENGTH = 4
+    DATA = 5
+    CHECKSUM = 6
+    END = 7
 
 
 class Deframer(wiring.Component):
     """Accepts exactly the frames with right length, checksum and end; anything else is silence.
 
-    *Timing:* `frame` strobes at the end of the character 16h; `head` holds until the next 68h. Each
-    address byte is compared through the identity's read port in the two cycles behind it.
+    *Timing:* `frame` strobes at the end of the character 16h. `head` holds until the next 68h, of which
+    `begun` tells, and DATA until the first byte of DATA behind that. Each address byte is compared through
+    the identity's read port in the two cycles behind it.
     *Errors:* a character with an error, a byte out of place or `silence` ends the frame. A 68h out of place
     begins the next one. Without silence before it, a frame cut short may still take bytes of the one
     behind it for its own: nothing is kept that could be looked at again.
@@ -42,8 +56,10 @@ class Deframer(wiring.Component):
     Members
     -------
     valid, data, error: characters. silence: the pair has been quiet for longer than any gap in a frame.
-    frame, head: a frame. active: inside a frame.
-    address, byte: read port of the identity.
+    frame, head: a frame. begun, active: the first 68h, inside a frame.
+    position, content: byte of DATA without the 33h that is added on the wire, one cycle later.
+    address, byte: read port of the identity. readable: it says what it shall; while not, no address fits but
+    those that fit any seal.
 
     Guarantees: `verif/chip/test_deframer.py::test_accepts_exactly_the_frames`,
     `test_hears_what_the_host_hears`, `test_a_frame_cut_short_ends_with_the_silence`, `test_addresses`;
@@ -56,94 +72,81 @@ class Deframer(wiring.Component):
     silence: In(1)
     frame: Out(1)
     head: Out(FrameHead)
+    begun: Out(1)
     active: Out(1)
+    position: In(8)
+    content: Out(8)
     address: Out(range(IDENTITY.size))
     byte: In(8)
+    readable: In(1)
 
     def elaborate(self, platform):
         m = Module()
         head = self.head
-        count = Signal(8)
+        passed = Signal(8)  # bytes of the address, or of DATA
+        following = Signal(8)
         checksum = Signal(8)
-        value = Signal(8)
+        place = Signal(_Place)
+        m.submodules.content = content = Memory(shape=8, depth=256, init=[])
+        read, write = content.read_port(), content.write_port()
         m.submodules.compare = compare = _AddressCompare()
         m.d.comb += [
             compare.data.eq(self.data),
-            compare.index.eq(count),
+            compare.start.eq(self.begun),
+            compare.count.eq(passed),
             self.address.eq(compare.address),
             compare.byte.eq(self.byte),
-            value.eq(self.data - SCRAMBLE),
+            compare.readable.eq(self.readable),
             head.to_seal.eq(compare.to_seal),
             head.meter.eq(compare.meter),
             head.broadcast.eq(compare.broadcast),
+            head.anybody.eq(compare.anybody),
+            following.eq(passed + 1),
+            write.addr.eq(passed),
+            write.data.eq(self.data - SCRAMBLE),
+            read.addr.eq(self.position),
+            read.en.eq(~write.en),  # as in `Sm4`
+            self.content.eq(read.data),
         ]
 
+        # The places follow one another, so stepping to the next one is counting.
+        is_start, fits, last = Signal(), Signal(), Signal()
+        m.d.comb += [is_start.eq(self.data == START), fits.eq(1), last.eq(1)]
+        with m.Switch(place):
+            with m.Case(_Place.START, _Place.SECOND_START):
+                m.d.comb += fits.eq(is_start)
+            with m.Case(_Place.ADDRESS):
+                m.d.comb += last.eq(passed == ADDRESS_BYTES - 1)
+            with m.Case(_Place.DATA):
+                m.d.comb += last.eq(following == head.length)
+            with m.Case(_Place.CHECKSUM):
+                m.d.comb += fits.eq(self.data == checksum)
+            with m.Case(_Place.END):
+                m.d.comb += fits.eq(self.data == END)
+
+        good = self.valid & ~self.error & ~self.silence
+        m.d.comb += [
+            self.active.eq(place != _Place.START),
+            # A byte out of place: the next frame may begin with it.
+            self.begun.eq(good & is_start & ((place == _Place.START) | ~fits)),
+            self.frame.eq(good & (place == _Place.END) & fits),
+            compare.strobe.eq(good & (place == _Place.ADDRESS)),
+            write.en.eq(good & (place == _Place.DATA)),
+        ]
         with m.If(self.valid):
-            m.d.sync += [checksum.eq(checksum + self.data), count.eq(count + 1)]
-
-        with m.FSM(name="state") as fsm:
-            m.d.comb += self.active.eq(~fsm.ongoing("start"))
-
-            def expect(state, condition, then):
-                with m.State(state):
-                    with m.If(self.silence | (self.valid & self.error)):
-                        m.next = "start"
-                    with m.Elif(self.valid & condition):
-                        then()
-                    with m.Elif(self.valid):
-                        restart()
-
-            def restart():
-                """A byte out of place: the next frame may begin with it."""
-                m.next = "start"
-                with m.If(self.data == START):
-                    begin()
-
-            def begin():
-                m.d.comb += compare.start.eq(1)
-                m.d.sync += [count.eq(0), checksum.eq(START)]
-                m.next = "address"
-
-            def control():
+            m.d.sync += [checksum.eq(checksum + self.data), passed.eq(following)]
+            with m.If(place == _Place.CONTROL):
                 m.d.sync += head.control.eq(self.data)
-                m.next = "length"
-
-            def length():
-                m.d.sync += [head.length.eq(self.data), count.eq(0)]
-                m.next = "data"
-                with m.If(self.data == 0):
-                    m.next = "checksum"
-
-            def payload():
-                m.d.sync += head.tail.eq(Cat(head.tail, value)[8:])
-                with m.If(count < 4):
-                    m.d.sync += head.di.word_select(count[:2], 8).eq(value)
-                with m.If(count == head.length - 1):
-                    m.next = "checksum"
-
-            def end():
-                m.d.comb += self.frame.eq(1)
-                m.next = "start"
-
-            def go(state):
-                def then():
-                    m.next = state
-
-                return then
-
-            def address():
-                m.d.comb += compare.strobe.eq(1)
-                with m.If(count == 5):
-                    m.next = "second start"
-
-            expect("start", self.data == START, begin)
-            expect("address", 1, address)
-            expect("second start", self.data == START, go("control"))
-            expect("control", 1, control)
-            expect("length", 1, length)
-            expect("data", 1, payload)
-            expect("checksum", self.data == checksum, go("end"))
-            expect("end", self.data == END, end)
+            with m.If(place == _Place.LENGTH):
+                m.d.sync += [head.length.eq(self.data), passed.eq(0)]
+        with m.If(self.begun):
+            m.d.sync += [checksum.eq(START), passed.eq(0), place.eq(_Place.ADDRESS)]
+        with m.Elif(self.silence | (self.valid & (self.error | ~fits))):
+            m.d.sync += place.eq(_Place.START)
+        with m.Elif(self.valid & (place == _Place.LENGTH) & (self.data == 0)):
+            m.d.sync += place.eq(_Place.CHECKSUM)
+        with m.Elif(self.valid & last):
+            m.d.sync += place.eq(Value.cast(place) + 1)
         return m
 
 
@@ -156,38 +159,41 @@ class _AddressCompare(wiring.Component):
     start: In(1)
     strobe: In(1)
     data: In(8)
-    index: In(8)
+    count: In(3)
     address: Out(range(IDENTITY.size))
     byte: In(8)
+    readable: In(1)
     to_seal: Out(1)
     meter: Out(1)
     broadcast: Out(1)
+    anybody: Out(1)
 
     def elaborate(self, platform):
         m = Module()
         wildcard = Signal()
-        step = Signal(2)
-        index = Signal(3)
-        # Step 1 addresses the seal's byte, step 2 compares it and addresses the meter's, step 3 compares.
-        m.d.comb += self.address.eq(
-            Mux(step == 1, IDENTITY.offsets["seal"], IDENTITY.offsets["meter"]) + index
-        )
+        differs = Signal()
+        seals, meters, judged = Signal(), Signal(), Signal()  # whose byte is asked for
+        # By then `count` is one more than the byte's place.
+        of_seal, of_meter = (IDENTITY.offsets[name] - 1 for name in ("seal", "meter"))
+        m.d.sync += Cat(seals, meters, judged).eq(Cat(self.strobe, seals, meters))
+        m.d.comb += [
+            self.address.eq(self.count + Mux(seals, of_seal, of_meter)),
+            differs.eq((self.byte != self.data) | ~self.readable),
+        ]
         with m.If(self.start):
-            m.d.sync += [self.to_seal.eq(1), self.meter.eq(1), self.broadcast.eq(1), wildcard.eq(0)]
+            flags = self.to_seal, self.meter, self.broadcast, self.anybody
+            m.d.sync += [*(flag.eq(1) for flag in flags), wildcard.eq(0)]
         with m.If(self.strobe):
-            m.d.sync += [step.eq(1), index.eq(self.index)]
             with m.If(self.data != _BROADCAST):
                 m.d.sync += self.broadcast.eq(0)
             with m.If(self.data == _WILDCARD):
                 m.d.sync += wildcard.eq(1)
-        with m.Elif(step != 0):
-            m.d.sync += step.eq(step + 1)
-        with m.If(step == 2):
-            with m.If(wildcard):
-                with m.If(self.data != _WILDCARD):
+            with m.Else():
+                m.d.sync += self.anybody.eq(0)
+                with m.If(wildcard):
                     m.d.sync += self.to_seal.eq(0)
-            with m.Elif(self.byte != self.data):
-                m.d.sync += self.to_seal.eq(0)
-        with m.If((step == 3) & (self.byte != self.data) & (self.byte != _WILDCARD)):
+        with m.If(meters & ~wildcard & differs):
+            m.d.sync += self.to_seal.eq(0)
+        with m.If(judged & differs & ~(self.readable & (self.byte == _WILDCARD))):
             m.d.sync += self.meter.eq(0)
         return m

@@ -8,6 +8,7 @@ import pytest
 from chip.chip_bench import Bench, flashes_red, lamps, seal_address
 
 from meterseal.dlt645 import requests
+from meterseal.dlt645.frame import Frame
 from meterseal.seal.record import Flags, Kind, SealRecord
 from sealchip.interface import (
     FLASH_IDENTITY_SLOTS,
@@ -83,7 +84,7 @@ def test_log_survives_wrapping(bench: Bench) -> None:
 
 
 def test_unreadable_identity_is_red(tmp_path: Path, bench: Bench) -> None:
-    """Both slots damaged: identity unknown, red lamp, never a word on the pair."""
+    """Both slots damaged: identity unknown, red lamp, no word of its own accord, no address."""
     path = tmp_path / "0.bin"
     damaged = bytearray(path.read_bytes())
     for slot in FLASH_IDENTITY_SLOTS:
@@ -93,8 +94,10 @@ def test_unreadable_identity_is_red(tmp_path: Path, bench: Bench) -> None:
     bench.power()
     bench.run(3.0)
     assert flashes_red(bench)
-    assert bench.ask(requests.read_address()) == []
     assert bench.heard == []
+    assert bench.ask(requests.read(seal_address(1), Di.ADDRESS)) == []
+    (heard,) = bench.ask(requests.read_address())
+    assert heard.frame == Frame("0" * 12, 0x93, bytes(6))
 
 
 def test_identity_slots(tmp_path: Path, bench: Bench) -> None:

@@ -34,19 +34,35 @@ class Listener(wiring.Component):
         m.submodules.deframer, m.submodules.identity = self.deframer, self.identity
         read = self.identity.read_port()
         m.d.comb += [read.addr.eq(self.deframer.address), self.deframer.byte.eq(read.data)]
+        with m.If(~self.deframer.readable):
+            m.d.comb += self.deframer.byte.eq(self.deframer.data)  # as bad as can be
         return m
 
 
 LISTENER = Bench(Listener)
 
 
-def listen(characters, *, meter=METER, bench=LISTENER):
-    """Frames heard in `characters`: bytes, (byte, error) or `SILENCE`; each as `position` and head."""
+async def content(ctx, dut, length):
+    """DATA of the frame."""
+    found = bytearray()
+    for position in range(length):
+        ctx.set(dut.position, position)
+        await ctx.tick()
+        found.append(ctx.get(dut.content))
+    return bytes(found)
+
+
+def listen(characters, *, meter=METER, readable=True, bench=LISTENER, contents=None):
+    """Frames heard in `characters`: bytes, (byte, error) or `SILENCE`; each as `position` and head.
+
+    The DATA of each goes into `contents`.
+    """
     heard, dut = [], bench.dut.deframer
 
     async def testbench(ctx):
         for n, byte in enumerate(Identity(seal=SEAL, asset="x", meter=meter).encode()):
             ctx.set(bench.dut.identity.data[n], byte)
+        ctx.set(dut.readable, readable)
         holds = False
         for position, character in enumerate(characters):
             if character == SILENCE:
@@ -59,6 +75,8 @@ def listen(characters, *, meter=METER, bench=LISTENER):
             ctx.set(dut.data, byte)
             ctx.set(dut.error, error)
             ctx.set(dut.valid, 1)
+            if byte != 0x68 or error:
+                assert not ctx.get(dut.begun)
             if ctx.get(dut.frame):
                 heard.append((position, ctx.get(dut.head)))
                 holds = True
@@ -69,6 +87,8 @@ def listen(characters, *, meter=METER, bench=LISTENER):
             for _ in range(4):
                 assert not ctx.get(dut.frame), "a strobe"
                 await ctx.tick()
+            if contents is not None and heard and heard[-1][0] == position:
+                contents.append(await content(ctx, dut, ctx.get(dut.head).length))
             if holds:
                 assert ctx.get(dut.head).as_bits() == heard[-1][1].as_bits(), "it holds until the next 68H"
 
@@ -115,16 +135,16 @@ def matches(pattern, address):
     return all(wanted in (0xAA, got) for wanted, got in zip(pattern, address, strict=True))
 
 
-def check(heard, characters):
-    """The frames and heads are those of the reference."""
+def check(characters):
+    """The frames, heads and DATA are those of the reference."""
+    contents = []
+    heard = listen(characters, contents=contents)
     wanted = expected(characters)
     assert [position for position, _ in heard] == [position for position, _ in wanted]
-    for (_, head), (_, raw) in zip(heard, wanted, strict=True):
+    for (_, head), (_, raw), data in zip(heard, wanted, contents, strict=True):
         assert (head.control, head.length) == (raw[8], raw[9])
-        if raw[9] >= 4:
-            data = bytes((byte - 0x33) & 0xFF for byte in raw[10:-2])
-            assert head.di == int.from_bytes(data[:4], "little")
-            assert head.tail == int.from_bytes(data[-4:], "little")
+        assert data == bytes((byte - 0x33) & 0xFF for byte in raw[10:-2])
+    return heard
 
 
 # -- Frames
@@ -141,9 +161,8 @@ frames = st.builds(Frame, addresses, st.integers(0, 255), contents.map(bytes))
 def test_good_frames_are_all_heard(frames, preamble):
     """Back to back or apart, whatever is in them."""
     raw = b"".join(frame.encode(preamble) for frame in frames)
-    heard = listen(raw)
+    heard = check(raw)
     assert len(heard) == len(frames)
-    check(heard, raw)
     assert [(head.control, head.length) for _, head in heard] == [(f.control, len(f.data)) for f in frames]
 
 
@@ -185,8 +204,7 @@ def test_accepts_exactly_the_frames(frames, data):
     for frame in frames:
         noise = st.lists(st.sampled_from([0x68, 0x16, 0xFE, 0x00, (0x68, True)]), max_size=4)
         characters += [*data.draw(noise), *damage(data.draw, frame.encode(data.draw(st.integers(0, 4))))]
-    heard = listen(characters)
-    check(heard, characters)
+    check(characters)
     for _, raw in expected(characters):
         Frame.decode(raw)
 
@@ -271,3 +289,12 @@ def test_addresses(address, meter):
     assert head.to_seal == (0xAA not in shown and bcd.address_bytes(SEAL).startswith(shown))
     assert head.meter == matches(bcd.address_bytes(meter), wire)
     assert head.broadcast == (address == "9" * 12)
+    assert head.anybody == (address == "A" * 12)
+
+
+@pytest.mark.parametrize("address", [SEAL, METER, "AAAAAA" + SEAL[6:], "A" * 12, "9" * 12])
+def test_an_identity_that_changes_fits_nobody(address):
+    """While it cannot be read only addresses that fit any seal are right."""
+    [(_, head)] = listen(Frame(address, 0x11).encode(), readable=False)
+    assert (head.to_seal, head.meter) == (address == "A" * 12, 0)
+    assert (head.broadcast, head.anybody) == (address == "9" * 12, address == "A" * 12)

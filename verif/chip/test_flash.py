@@ -1,21 +1,17 @@
-"""Flash: SPI bytes, the commands on the pins, and the identity that is read from it."""
+"""Flash: SPI bytes, and the commands on the pins."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from itertools import count
 from math import ceil
 
 import pytest
-from chip.support import Bench, Flash, examples, simulate
+from chip.support import examples, simulate
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meterseal import bcd
-from meterseal.seal.image import NO_KEY, Identity, crc16, image
+from meterseal.seal.image import crc16
 from sealchip.crc16 import SerialCrc
-from sealchip.identity import IdentityLoader
-from sealchip.interface import BAUD_FEATURE, FLASH_IDENTITY_SLOTS, IDENTITY
 from sealchip.spi import SpiByte
 from sealchip.spi_flash import DESELECTED, POWER_UP_MS, FlashOp, SpiFlash
 
@@ -284,124 +280,3 @@ def test_spi_flash_takes_18_cycles_a_byte():
     reads = [(FlashOp.READ, 0, length, b"") for length in (1, 1, 2, 21, 255)]
     _, spent, _ = operate(*reads)
     assert [cycles - spent[1] for cycles in spent[2:]] == [18, 18 * 20, 18 * 254]
-
-
-# -- Identity
-
-GOOD = Identity(
-    seal="000000000101", asset="GD-0000000101", meter="000000000001", key=bytes(range(16)), baud=9600
-)
-OTHER = replace(GOOD, seal="000000000102", baud=600)
-LOADER = Bench(IdentityLoader, 2400)
-RATES = list(BAUD_FEATURE.values())
-
-
-def load(slot_a, slot_b, bench=LOADER):
-    """Let the loader run; (valid, baud rate, seed, content of its memory, flash reads)."""
-    dut, result = bench.dut, []
-    flash = Flash(image(GOOD))
-    for start, content in zip(FLASH_IDENTITY_SLOTS, (slot_a, slot_b), strict=True):
-        flash.content[start : start + IDENTITY.size] = content
-
-    async def testbench(ctx):
-        while not ctx.get(dut.ready):
-            assert not ctx.get(dut.valid)
-            await flash.serve(ctx, dut.flash)
-        await ctx.tick().repeat(3)
-        assert ctx.get(dut.ready), "stays ready"
-        assert not ctx.get(dut.flash.start), "leaves the flash alone"
-        content, public = [], []
-        for address in range(IDENTITY.size):
-            ctx.set(dut.address, address)
-            ctx.set(dut.secret_address, address)
-            await ctx.tick()
-            content.append(ctx.get(dut.secret_data))
-            public.append(ctx.get(dut.data))
-        key = IDENTITY.slice("key")
-        assert public == content[: key.start] + [0] * 16 + content[key.stop :], "all but the key"
-        assert ctx.get(dut.has_key) == any(content[key])
-        result.append(
-            (
-                ctx.get(dut.valid),
-                RATES[ctx.get(dut.baud)],
-                ctx.get(dut.seed),
-                bytes(content),
-                flash.operations,
-            )
-        )
-
-    bench.run(testbench)
-    return result[0]
-
-
-def damaged(identity, position, bits=1):
-    raw = bytearray(identity.encode())
-    raw[position] ^= bits
-    return bytes(raw)
-
-
-def with_crc(raw):
-    return raw[:-2] + crc16(raw[:-2]).to_bytes(2, "big")
-
-
-def test_identity_from_the_first_slot():
-    valid, baud, _, content, reads = load(GOOD.encode(), OTHER.encode())
-    assert (valid, baud) == (1, 9600)
-    assert content == GOOD.encode()
-    assert reads == [(FlashOp.READ, FLASH_IDENTITY_SLOTS[0], IDENTITY.size)], "slot B is not even read"
-
-
-@examples(25)
-@given(position=st.integers(0, IDENTITY.size - 1), bits=st.integers(1, 255))
-def test_identity_from_the_second_slot(position, bits):
-    """Any damage to slot A makes the chip take slot B; damage to both is *invalid*."""
-    bad = damaged(GOOD, position, bits)
-    valid, baud, _, content, _ = load(bad, OTHER.encode())
-    assert (valid, baud, content) == (1, 600, OTHER.encode())
-    valid, baud, _, _, _ = load(bad, bad)
-    assert (valid, baud) == (0, 2400)
-
-
-@pytest.mark.parametrize(
-    "slot",
-    [
-        pytest.param(b"\xff" * IDENTITY.size, id="erased"),
-        pytest.param(bytes(IDENTITY.size), id="zeros"),
-        pytest.param(with_crc(b"\2" + GOOD.encode()[1:]), id="version 2"),
-        pytest.param(with_crc(b"\0" + GOOD.encode()[1:]), id="version 0"),
-        pytest.param(GOOD.encode()[:-2] + GOOD.encode()[:-3:-1], id="CRC bytes swapped"),
-    ],
-)
-def test_no_identity(slot):
-    valid, baud, _, _, reads = load(slot, slot)
-    assert (valid, baud, len(reads)) == (0, 2400, 2)
-    assert load(slot, OTHER.encode())[0] == 1
-    assert load(GOOD.encode(), slot)[0] == 1
-
-
-def test_the_key_is_behind_its_own_port_alone():
-    """`load` compares the two ports; here that there is something to hide."""
-    key = bytes(range(1, 17))
-    content = load(replace(GOOD, key=key).encode(), bytes(IDENTITY.size))[3]
-    assert content[IDENTITY.slice("key")] == key
-    load(replace(GOOD, key=NO_KEY).encode(), bytes(IDENTITY.size))
-
-
-def test_baud_words():
-    """Every feature word of the standard; any other leaves the default."""
-    for baud in RATES:
-        assert load(replace(GOOD, baud=baud).encode(), bytes(IDENTITY.size))[1] == baud
-    for word in (0x00, 0x01, 0x06, 0x80, 0xFF):
-        raw = with_crc(bytes([1, word]) + GOOD.encode()[2:])
-        assert load(raw, raw)[:2] == (1, 2400)
-
-
-def test_seeds_differ():
-    """Neighbouring addresses, as seals of one delivery have them, give different seeds."""
-    seeds = set()
-    for number in range(1, 40):
-        seal = f"{number:012d}"
-        raw = replace(GOOD, seal=seal).encode()
-        assert raw[IDENTITY.slice("seal")] == bcd.address_bytes(seal)
-        seeds.add(load(raw, raw)[2])
-    assert len(seeds) == 39

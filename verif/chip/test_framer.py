@@ -31,14 +31,15 @@ class Speaker(wiring.Component):
         self.identity = Memory(shape=8, depth=IDENTITY.size, init=[])
         self.record = Memory(shape=8, depth=RECORD.size, init=[])
         self.diagnostics = Memory(shape=8, depth=DIAGNOSTICS.size, init=[])
+        self.request = Memory(shape=8, depth=8, init=[])
 
     def elaborate(self, platform):
         m = Module()
         framer = self.framer
-        for name in ("framer", "record", "diagnostics", "identity"):
+        for name in ("framer", "record", "diagnostics", "identity", "request"):
             m.submodules[name] = getattr(self, name)
         identity, record = self.identity.read_port(), self.record.read_port()
-        diagnostics = self.diagnostics.read_port()
+        diagnostics, request = self.diagnostics.read_port(), self.request.read_port()
         m.d.comb += [
             identity.addr.eq(framer.address),
             framer.byte.eq(identity.data),
@@ -46,6 +47,8 @@ class Speaker(wiring.Component):
             framer.record.eq(record.data),
             diagnostics.addr.eq(framer.index),
             framer.diagnostics.eq(diagnostics.data),
+            request.addr.eq(framer.position),
+            framer.content.eq(request.data),
         ]
         return m
 
@@ -69,7 +72,7 @@ situations = st.fixed_dictionaries(
         "diagnostics": st.binary(min_size=DIAGNOSTICS.size, max_size=DIAGNOSTICS.size),
         "function": st.integers(0, 31),
         "di": numbers,
-        "error": st.integers(0, 255),
+        "sequence": st.integers(0, 255),
     }
 )
 SITUATION = {
@@ -77,7 +80,7 @@ SITUATION = {
     "diagnostics": bytes(range(100, 100 + DIAGNOSTICS.size)),
     "function": 0x11,
     "di": 0x04805302,
-    "error": 2,
+    "sequence": 7,
 }
 IDENTITY_1 = Identity(seal="000000000101", asset="GD-101", meter="000000000001")
 
@@ -89,19 +92,29 @@ def expected_frame(message, identity, now):
     def report(di, content):
         return Frame(identity.meter, 0x14, Write(di, b"\0" * 4, b"\0" * 4, content).encode())
 
-    def answer(content):
-        return Frame(identity.seal, 0x91, now.di.to_bytes(4, "little") + content)
+    def answer(content, *, more=0):
+        return Frame(identity.seal, 0x80 | more | now.function, now.di.to_bytes(4, "little") + content)
 
+    def refusal(error):
+        return Frame(identity.seal, 0xC0 | now.function, bytes([error]))
+
+    following = now.record + bytes([now.sequence])
     return {
         Message.REPORT_RECORD: report(Di.REPORT, now.record),
         Message.REPORT_IDENTITY: report(Di.REPORT_IDENTITY, seal + asset),
         Message.ANSWER_RECORD: answer(now.record),
+        Message.ANSWER_RECORD_MORE: answer(now.record, more=0x20),
+        Message.ANSWER_NEXT: answer(following),
+        Message.ANSWER_NEXT_MORE: answer(following, more=0x20),
         Message.ANSWER_DIAGNOSTICS: answer(now.diagnostics),
         Message.ANSWER_ADDRESS_ITEM: answer(seal),
         Message.ANSWER_ASSET: answer(asset),
-        Message.ANSWER_ADDRESS: Frame(identity.seal, 0x93, seal),
-        Message.REFUSE: Frame(identity.seal, 0xC0 | now.function, bytes([now.error])),
-        Message.ANSWER_WRITE: Frame(identity.seal, 0x94),
+        Message.ANSWER_ADDRESS: Frame(identity.seal, 0x80 | now.function, seal),
+        Message.ANSWER_DONE: Frame(identity.seal, 0x80 | now.function),
+        Message.REFUSE_OTHER: refusal(0x01),
+        Message.REFUSE_NO_DATA: refusal(0x02),
+        Message.REFUSE_UNAUTHORISED: refusal(0x04),
+        Message.REFUSE_RATE: refusal(0x08),
     }[message]
 
 
@@ -116,8 +129,8 @@ async def prepare(ctx, dut, message, identity, now):
     framer = dut.framer
     ctx.set(framer.message, message)
     ctx.set(framer.function, now.function)
-    ctx.set(framer.di, now.di)
-    ctx.set(framer.error, now.error)
+    for n, byte in enumerate(now.di.to_bytes(4, "little") + bytes([now.sequence])):
+        ctx.set(dut.request.data[n], byte)
 
 
 async def start(ctx, dut):

@@ -1,6 +1,7 @@
 """Theorem about what is taken for a frame."""
 
-from amaranth.hdl import Assert, Cat, Cover, Module, Mux, Signal, Value
+from amaranth.asserts import AnyConst
+from amaranth.hdl import Assert, Cover, Module, Mux, Signal, Value
 from formal.theorem import Subject, past, theorem
 
 from sealchip.deframer import Deframer
@@ -14,8 +15,8 @@ CONTROL, LENGTH, DATA = 8, 9, HEAD
 def accepts_exactly_the_frames(m: Module) -> list[Value]:
     """`frame` in the cycle of a character exactly when that is the 16h of a frame: 68h, six bytes, 68h, C, L,
     L bytes, the sum of all these, 16h, without an error or a silence in between, begun by the first 68h
-    behind the frame before or by a 68h out of place. `head` then has C, L, and the first and last four bytes
-    of DATA less 33h.
+    behind the frame before or by a 68h out of place. `head` then has C and L, and each byte of DATA less 33h
+    is kept in its place.
     """
     deframer = Deframer()
     dut = Subject(m, deframer)
@@ -24,10 +25,11 @@ def accepts_exactly_the_frames(m: Module) -> list[Value]:
     # Reference: the number of the byte that is due and the sum of those before it, nothing else.
     due, total = Signal(range(HEAD + 255 + 2)), Signal(8)
     control, length = Signal(8), Signal(8)
-    first, last = Signal(32), Signal(32)
+    place, byte = AnyConst(8), Signal(8)  # any one byte of DATA
     in_data = (due >= DATA) & (due < DATA + length)
     sum_due, end_due = due == DATA + length, due == DATA + length + 1
     behind_length = due > LENGTH
+    kept = dut.row(place, "content")
     fits = Signal()
     m.d.comb += fits.eq(1)
     with m.If((due == 0) | (due == 7)):
@@ -46,10 +48,8 @@ def accepts_exactly_the_frames(m: Module) -> list[Value]:
             m.d.sync += control.eq(data)
         with m.If(due == LENGTH):
             m.d.sync += length.eq(data)
-        with m.If(behind_length & in_data):
-            m.d.sync += last.eq(Cat(last[8:], plain(data)))
-            with m.If(due < DATA + 4):
-                m.d.sync += first.word_select((due - DATA)[:2], 8).eq(plain(data))
+        with m.If(behind_length & in_data), m.If(due == DATA + place):
+            m.d.sync += byte.eq(plain(data))
         with m.If((due == 0) | ~fits):
             m.d.sync += [due.eq(data == 0x68), total.eq(0x68)]
         with m.Elif(ends):
@@ -59,36 +59,31 @@ def accepts_exactly_the_frames(m: Module) -> list[Value]:
     m.d.comb += Assert(deframer.active == (due != 0))
     with m.If(deframer.frame):
         m.d.comb += [Assert(head.control == control), Assert(head.length == length)]
-        with m.If(length >= 4):
-            m.d.comb += [Assert(head.di == first), Assert(head.tail == last)]
+        m.d.comb += Assert((length <= place) | (kept == byte))
 
     # Invariants: the state machine's place follows from the byte that is due.
-    state, count = dut.fsm(), dut.signal("count")
-    places = {
-        "start": due == 0,
-        "address": (due >= 1) & (due <= 6),
-        "second start": due == 7,
-        "control": due == CONTROL,
-        "length": due == LENGTH,
-        "data": behind_length & in_data,
-        "checksum": behind_length & sum_due,
-        "end": behind_length & end_due,
-    }
-    m.d.comb += [Assert(state.ongoing(name) == place) for name, place in places.items()]
+    state, passed = dut.signal("place"), dut.signal("passed")
+    in_address = (due >= 1) & (due <= 6)
+    places = [
+        due == 0,
+        in_address,
+        due == 7,
+        due == CONTROL,
+        due == LENGTH,
+        behind_length & in_data,
+        behind_length & sum_due,
+        behind_length & end_due,
+    ]
+    m.d.comb += [Assert((state == number) == here) for number, here in enumerate(places)]
     m.d.comb += [
         Assert((due == 0) | (dut.signal("checksum") == total)),
-        Assert(~places["address"] | (count == due - 1)),
-        Assert(~places["data"] | (count == due - DATA)),
+        Assert(~in_address | (passed == due - 1)),
+        Assert(~(behind_length & in_data) | (passed == due - DATA)),
         Assert((due <= CONTROL) | (head.control == control)),
         Assert((due <= LENGTH) | (head.length == length)),
     ]
-    with m.If(behind_length):
-        read = Mux(in_data, due - DATA, length)  # bytes of DATA so far
-        for n in range(4):
-            byte = head.di.word_select(n, 8)
-            m.d.comb += Assert((read <= n) | (byte == first.word_select(n, 8)))
-            newest = slice(24 - 8 * n, 32 - 8 * n)
-            m.d.comb += Assert((read <= n) | (head.tail[newest] == last[newest]))
+    read = Mux(in_data, due - DATA, length)  # bytes of DATA so far
+    m.d.comb += Assert(~behind_length | (read <= place) | (kept == byte))
     m.d.comb += [
         Cover(deframer.frame & (length == 0)),
         Cover(deframer.frame & (length == 5)),

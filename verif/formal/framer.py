@@ -6,7 +6,7 @@ from amaranth.hdl import Array, Assert, Assume, Cat, Const, Cover, Module, Mux, 
 from formal.theorem import Subject, past, theorem, unchanged
 
 from sealchip.framer import Framer
-from sealchip.messages import MESSAGES, Message, Shape
+from sealchip.messages import MESSAGES, PROGRAM, SECOND_ENTRY, Body, Message, Shape, Word
 
 PREAMBLE = 4
 #: Bytes behind the preamble before DATA.
@@ -22,13 +22,13 @@ LONGEST = PREAMBLE + HEAD + max(shape.length for shape in MESSAGES.values()) + 2
 def frames_are_whole(m: Module) -> list[Value]:
     """From `start` on: four bytes FE, 68h, six bytes, 68h, C, the L of the message, as many bytes, the sum
     from the first 68h on, 16h, which alone is `last`; each byte offered from the second cycle after the one
-    before was taken on, until it is taken; of the body none while `wait`, which alone holds it. After
+    before was taken on, until it is taken; of a record none while `wait`, which alone holds it. After
     `abort` nothing more of the frame is offered.
     """
     framer = Framer()
     dut = Subject(m, framer)
     data, taken = framer.o.payload.data, framer.o.valid & framer.o.ready
-    rests = Cat(*(unchanged(m, it) for it in (framer.message, framer.function, framer.di, framer.error)))
+    rests = Cat(unchanged(m, framer.message), unchanged(m, framer.function))
     m.d.comb += [
         Assume(~framer.busy | rests.all()),
         Assume(Cat(*(framer.message == message for message in Message)).any()),
@@ -36,7 +36,9 @@ def frames_are_whole(m: Module) -> list[Value]:
 
     def of_shape(value: Callable[[Shape], int]) -> Value:
         """That of the message's shape."""
-        return Array(Const(value(MESSAGES[it]), 8) for it in Message)[Value.cast(framer.message)]
+        values = {it.value: value(shape) for it, shape in MESSAGES.items()}
+        codes = range(1 << Message.as_shape().width)
+        return Array(Const(values.get(code, 0), 8) for code in codes)[Value.cast(framer.message)]
 
     # Reference: the number of the byte that is due and the sum of those before it.
     length = of_shape(lambda shape: shape.length)
@@ -58,8 +60,9 @@ def frames_are_whole(m: Module) -> list[Value]:
         (total, due == checksum),
         (0x16, due == end),
     ]
-    body = PREAMBLE + HEAD + of_shape(lambda shape: shape.length - shape.size)
-    waits = framer.wait & (due >= body) & (due < checksum)
+    body = PREAMBLE + HEAD + of_shape(lambda shape: shape.length - shape.size - shape.has_sequence)
+    record = of_shape(lambda shape: shape.size if shape.body is Body.RECORD else 0)
+    waits = framer.wait & (due >= body) & (due < body + record)
     held = past(m, framer.o.valid & ~framer.o.ready & ~framer.abort)
     m.d.comb += [
         Assert(framer.busy == sending),
@@ -71,28 +74,37 @@ def frames_are_whole(m: Module) -> list[Value]:
         Assert(~sending | framer.o.valid | waits | past(m, taken | ~framer.busy)),
     ]
 
-    # Invariants: the state and `index` follow from the byte that is due.
-    state, first = dut.fsm(), Const(0)
-    sizes = {
-        "preamble": PREAMBLE,
-        "start": 1,
-        "address": 6,
-        "second start": 1,
-        "control": 1,
-        "length": 1,
-        "di": of_shape(lambda shape: 4 * shape.has_di),
-        "authority": of_shape(lambda shape: 8 * shape.has_authority),
-        "body": of_shape(lambda shape: shape.size),
-        "checksum": 1,
-        "end": 1,
-    }
-    for name, size in sizes.items():
-        here = sending & (due >= first) & (due < first + size)
-        m.d.comb += Assert(state.ongoing(name) == here)
-        m.d.comb += Assert(~here | (framer.index == due - first))
-        first = (first + size)[:8]
-    m.d.comb += Assert(~sending | (due <= end))
-    m.d.comb += Assert(~sending | (due <= PREAMBLE) | (dut.signal("checksum") == total))
+    # Invariants: the program's word follows from the byte that is due.
+    expected = Signal(Word)
+    with m.Switch(Cat(due, framer.message)):
+        for message, words in walks().items():
+            for number, it in enumerate(words):
+                with m.Case(message.value << len(due) | number):
+                    m.d.comb += expected.eq(_bits(it))
+    m.d.comb += [
+        Assert(~sending | (Value.cast(dut.signal("word")) == expected.as_value())),
+        Assert(~sending | (due <= end)),
+        Assert(~sending | (due <= PREAMBLE) | (dut.signal("checksum") == total)),
+        Assert(~sending | (due > PREAMBLE) | (dut.signal("checksum") == ((due - PREAMBLE) * 0xFE)[:8])),
+    ]
 
     m.d.comb += [Cover(taken & framer.o.payload.last), Cover(past(m, framer.abort & framer.o.valid))]
-    return [framer.o.ready & (framer.message == Message.REFUSE)]
+    return [framer.o.ready & (framer.message == Message.REFUSE_OTHER)]
+
+
+def walks() -> dict[Message, list[dict[str, int]]]:
+    """The words of each message, one behind the other."""
+    found = {}
+    for message in Message:
+        words = [PROGRAM[message.value]]
+        while not words[-1].get("last"):
+            branches = words[-1].get("branches")
+            following = SECOND_ENTRY + message.value if branches else words[-1]["next"]
+            words.append(PROGRAM[following])
+        found[message] = words
+    return found
+
+
+def _bits(word: dict[str, int]) -> Const:
+    """A word of the program as a number."""
+    return Word.const(word).as_value()

@@ -40,6 +40,7 @@ smtbmc yices
 prove: read_rtlil prove.il
 cover: read_rtlil cover.il
 prep -flatten -top top
+memory_map -rom-only
 
 [files]
 prove: prove.il

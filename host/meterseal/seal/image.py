@@ -117,16 +117,21 @@ def image(identity: Identity) -> bytes:
 
 
 def read_identity(flash: bytes) -> Identity:
-    """The identity that the chip takes from `flash`: the first slot that is right."""
+    """The identity that the chip takes from `flash`: the newer slot of those that are right."""
     if len(flash) != FLASH_SIZE:
         raise Failure(f"a seal's flash image has {FLASH_SIZE} bytes, this one {len(flash)}")
+    right: list[Identity] = []
     wrong = []
     for name, start in zip("AB", FLASH_IDENTITY_SLOTS, strict=True):
         try:
-            return Identity.decode(bytes(flash[start : start + IDENTITY.size]))
+            right.append(Identity.decode(bytes(flash[start : start + IDENTITY.size])))
         except Failure as failure:
             wrong.append(f"slot {name}: {failure}")
-    raise Failure("no identity in the flash image: " + "; ".join(wrong))
+    if not right:
+        raise Failure("no identity in the flash image: " + "; ".join(wrong))
+    # Sequence numbers wrap: the later one is less than half of them ahead.
+    ahead = (right[-1].sequence - right[0].sequence) % 0x10000
+    return right[-1] if 0 < ahead < 0x8000 else right[0]
 
 
 def read_key(path: Path) -> bytes:

@@ -1,0 +1,144 @@
+"""The bytes of an identity on their way from flash: what each one is, what replaces it, what they say."""
+
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import data, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from .interface import BAUD_FEATURE, IDENTITY, PROVISIONING
+from .line_rate import rate_number
+
+__all__ = ["ITEMS", "IdentityStream"]
+
+_VERSION, _ANY_METER = 1, 0xAA
+#: Number of each field that can be written.
+ITEMS = {name: number for number, name in PROVISIONING.items()}
+_NO_ITEM = 7
+_BLANK = {"version": _VERSION, "meter": _ANY_METER}
+
+
+class _Role(data.Struct):
+    """What one byte of the identity is."""
+
+    #: Number of its field in `interface.PROVISIONING`, or `_NO_ITEM`.
+    item: 3
+    version: 1
+    sequence: 1
+    crc: 1
+    secret: 1
+    #: What a seal without an identity has here.
+    blank: 8
+
+
+def _roles():
+    for field in IDENTITY.fields:
+        role = {
+            "item": ITEMS.get(field.name, _NO_ITEM),
+            "secret": int(field.name in ("key", "password")),
+            "blank": _BLANK.get(field.name, 0),
+        }
+        if field.name in ("version", "sequence", "crc"):
+            role[field.name] = 1
+        yield from [role] * field.width
+
+
+class IdentityStream(wiring.Component):
+    """Says for each byte read what is to be kept of it, and at the end whether the whole was right.
+
+    With `blank` the bytes are those of a seal without an identity: version 1, any meter, else zero. With
+    `patch` the field `item` comes from `content`, and the sequence number is one more.
+
+    *Timing:* `index`, `kept` and `content` have rested for two cycles at each `strobe`. All that is said of
+    the whole stands from the cycle behind the last strobe on, until the next `clear`.
+
+    Parameters
+    ----------
+    default_baud: baud rate when the feature word is none.
+
+    Members
+    -------
+    clear: strobe before the first byte. strobe, index, i: bytes read.
+    blank, patch, item, content: see above. kept: the byte of this place in the memory.
+    byte: what is to be kept. secret: it is of key or password. inside: it is of field `item`. crc: it is of
+    the CRC, which is not kept right. version_right: the version is. newer: the sequence number is beyond the
+    kept one's, modulo 2^16. fits: field `item` is what `content` said.
+    baud, seed, has_key, has_address: see `IdentityStore`; from `byte`.
+
+    Guarantees: `verif/chip/test_identity.py`.
+    """
+
+    def __init__(self, default_baud):
+        self._default = list(BAUD_FEATURE.values()).index(default_baud)
+        super().__init__(
+            {
+                "clear": In(1),
+                "strobe": In(1),
+                "index": In(8),
+                "i": In(8),
+                "blank": In(1),
+                "patch": In(1),
+                "item": In(3),
+                "content": In(8),
+                "kept": In(8),
+                "byte": Out(8),
+                "secret": Out(1),
+                "inside": Out(1),
+                "crc": Out(1),
+                "version_right": Out(1),
+                "newer": Out(1),
+                "fits": Out(1),
+                "baud": Out(3),
+                "seed": Out(16),
+                "has_key": Out(1),
+                "has_address": Out(1),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        roles = m.submodules.roles = Memory(shape=_Role, depth=IDENTITY.size, init=_roles())
+        read = roles.read_port()
+        role = read.data
+        base = Signal(8)
+        m.d.comb += [
+            read.addr.eq(self.index),
+            base.eq(Mux(self.blank, role.blank, self.i)),
+            self.secret.eq(role.secret),
+            self.inside.eq(role.item == self.item),
+            self.crc.eq(role.crc),
+        ]
+
+        # Sequence numbers go low byte first, so they are subtracted and incremented byte by byte.
+        borrow, carry = Signal(), Signal()
+        difference, sum_ = Signal(9), Signal(9)
+        m.d.comb += [difference.eq(self.kept - base - borrow), sum_.eq(base + carry)]
+        with m.If(self.strobe & role.sequence):
+            m.d.sync += [borrow.eq(difference[8]), self.newer.eq(difference[7]), carry.eq(sum_[8])]
+
+        m.d.comb += self.byte.eq(base)
+        with m.If(self.patch):
+            with m.If(role.sequence):
+                m.d.comb += self.byte.eq(sum_)
+            with m.Elif(self.inside):
+                m.d.comb += self.byte.eq(self.content)
+
+        with m.If(self.strobe):
+            with m.If(self.inside & (base != self.content)):
+                m.d.sync += self.fits.eq(0)
+            with m.If(role.item == ITEMS["seal"]):
+                m.d.sync += self.seed.eq(self.seed.rotate_left(5) ^ self.byte)
+                with m.If(self.byte != 0):
+                    m.d.sync += self.has_address.eq(1)
+            with m.If((role.item == ITEMS["key"]) & (self.byte != 0)):
+                m.d.sync += self.has_key.eq(1)
+            with m.If(role.item == ITEMS["baud"]):
+                known, number = rate_number(m, self.byte)
+                m.d.sync += self.baud.eq(Mux(known, number, self._default))
+            with m.If(role.version):
+                m.d.sync += self.version_right.eq(self.byte == _VERSION)
+        with m.If(self.clear):
+            m.d.sync += [
+                *(fact.eq(0) for fact in (borrow, self.seed, self.has_address, self.has_key)),
+                *(fact.eq(1) for fact in (carry, self.fits)),
+            ]
+        return m

@@ -1,0 +1,54 @@
+"""Lock-out after wrong passwords."""
+
+from amaranth.hdl import Module, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+__all__ = ["LOCK_TICKS", "TICK_SECONDS", "PasswordGuard"]
+
+ATTEMPTS = 3
+TICK_SECONDS = 128
+#: 24 hours; the first tick may come at once.
+LOCK_TICKS = 24 * 3600 // TICK_SECONDS + 1
+
+
+class PasswordGuard(wiring.Component):
+    """Locks after three wrong passwords without a right one between them, for 24 hours of uptime.
+
+    *Timing:* `locked` rises in the cycle behind the third wrong one and falls at the tick that ends the 24
+    hours, at most `TICK_SECONDS` late. A power-up unlocks, and is an event of its own.
+
+    Members
+    -------
+    right, wrong: strobes, a password was compared. tick: strobe every `TICK_SECONDS`.
+    locked: see above. locked_out: strobe, the third wrong one.
+
+    Guarantees: `verif/chip/test_provisioning.py::test_lock_out`.
+    """
+
+    right: In(1)
+    wrong: In(1)
+    tick: In(1)
+    locked: Out(1)
+    locked_out: Out(1)
+
+    def elaborate(self, platform):
+        m = Module()
+        failures = Signal(range(ATTEMPTS + 1))
+        left = Signal(range(LOCK_TICKS))
+        m.d.comb += [
+            self.locked.eq(failures == ATTEMPTS),
+            self.locked_out.eq(self.wrong & (failures == ATTEMPTS - 1)),
+        ]
+        with m.If(self.locked):
+            with m.If(self.tick):
+                m.d.sync += left.eq(left - 1)
+                with m.If(left == 0):
+                    m.d.sync += failures.eq(0)
+        with m.Else():
+            m.d.sync += left.eq(LOCK_TICKS - 1)
+            with m.If(self.right):
+                m.d.sync += failures.eq(0)
+            with m.Elif(self.wrong):
+                m.d.sync += failures.eq(failures + 1)
+        return m

@@ -1,0 +1,260 @@
+"""What the seal takes over the pair: identity, password, rate, time, and the event log that it gives."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+from chip.chip_bench import BAUD, Bench, identity, lamps, meter_address, seal_address, seal_key
+from chip.support import Bench as BlockBench
+
+from meterseal import bcd
+from meterseal.clock import CST
+from meterseal.dlt645 import requests
+from meterseal.dlt645.frame import Frame
+from meterseal.seal.image import Identity, read_identity
+from meterseal.seal.layout import unpack
+from meterseal.seal.record import SealRecord
+from sealchip.interface import BAUD_FEATURE, DIAGNOSTICS, FLASH_SIZE, Di
+from sealchip.line_rate import LineRate
+from sealchip.password import LOCK_TICKS, PasswordGuard
+
+SEAL = seal_address(1)
+ANYBODY = "A" * 12
+NEW = seal_address(77)
+PASSWORD, WRONG, NONE = (bytes.fromhex(digits) for digits in ("02563412", "02563413", "02000000"))
+DONE, OTHER, NO_DATA, UNAUTHORISED, NO_RATE = None, 1, 2, 4, 8
+ITEM = {"seal": 0, "meter": 1, "asset": 2, "key": 3, "phone": 4, "baud": 5, "password": 6}
+
+
+def write(
+    bench: Bench, di: int, data: bytes = b"", password: bytes = NONE, address: str = SEAL
+) -> int | None:
+    """ERR of the answer to a 14H."""
+    (heard,) = bench.ask(requests.write(address, di, data, password=password))
+    frame = heard.frame
+    assert frame.control == (0xD4 if frame.data else 0x94)
+    return frame.data[0] if frame.data else DONE
+
+
+def provision(
+    bench: Bench, name: str, data: bytes, password: bytes = NONE, address: str = SEAL
+) -> int | None:
+    return write(bench, Di.PROVISIONING + ITEM[name], data, password, address)
+
+
+def stored(tmp_path: Path) -> Identity:
+    return read_identity((tmp_path / "0.bin").read_bytes())
+
+
+def blank(tmp_path: Path) -> None:
+    (tmp_path / "0.bin").write_bytes(b"\xff" * FLASH_SIZE)
+
+
+def test_new_address(settled: Bench, tmp_path: Path) -> None:
+    """In force with the answer; what is reported from then on has it."""
+    assert provision(settled, "seal", bcd.address_bytes(NEW)) is DONE
+    assert stored(tmp_path) == replace(identity(), seal=NEW, sequence=1)
+    (heard,) = settled.ask(requests.read(NEW, Di.ADDRESS))
+    assert heard.frame.address == NEW
+    assert settled.ask(requests.read(SEAL, Di.ADDRESS)) == []
+    settled.pair.position(0, closed=False)
+    settled.run(1.0)
+    assert SealRecord.decode(settled.heard[-1].frame.data[12:]).seal == NEW
+
+
+def test_new_key(settled: Bench) -> None:
+    """The next record is signed with it: `Heard.record` verifies with the key of the seal's number."""
+    assert provision(settled, "seal", bcd.address_bytes(NEW)) is DONE
+    assert provision(settled, "key", seal_key(77), address=NEW) is DONE
+    settled.pair.position(0, closed=False)
+    settled.run(1.0)
+    assert settled.heard[-1].record.seal == NEW
+
+
+def test_password_guards_every_item(settled: Bench, tmp_path: Path) -> None:
+    assert provision(settled, "password", bytes.fromhex("563412")) is DONE
+    for name, data in (("meter", bytes(6)), ("password", bytes(3))):
+        assert provision(settled, name, data, WRONG) == UNAUTHORISED
+        assert provision(settled, name, data[1:], PASSWORD) == OTHER
+    assert provision(settled, "phone", b"123".ljust(16, b"\0"), PASSWORD) is DONE
+    assert stored(tmp_path) == replace(identity(), phone="123", password="123456", sequence=2)
+    for unknown in (7, 8, 15):
+        assert write(settled, Di.PROVISIONING + unknown, bytes(6), PASSWORD) == NO_DATA
+
+
+def test_change_of_password(settled: Bench, tmp_path: Path) -> None:
+    def change(old: bytes, new: bytes) -> Frame:
+        (heard,) = settled.ask(requests.change_password(SEAL, 0x04000C03, old, new))
+        return heard.frame
+
+    assert change(NONE, PASSWORD) == Frame(SEAL, 0x98)
+    assert stored(tmp_path).password == "123456"
+    assert change(NONE, WRONG) == Frame(SEAL, 0xD8, bytes([UNAUTHORISED]))
+    assert change(PASSWORD, NONE) == Frame(SEAL, 0x98)
+
+
+def test_locked_out(settled: Bench, tmp_path: Path) -> None:
+    """Three wrong passwords; then the right one is refused too, and reading goes on."""
+    for password in (WRONG, WRONG, NONE, WRONG, WRONG, WRONG):
+        provision(settled, "phone", bytes(16), password)
+    before = stored(tmp_path)
+    assert provision(settled, "phone", b"1" * 16) == UNAUTHORISED
+    (heard,) = settled.ask(requests.change_password(SEAL, 0, NONE, PASSWORD))
+    assert heard.frame == Frame(SEAL, 0xD8, bytes([UNAUTHORISED]))
+    assert stored(tmp_path) == before
+    assert len(settled.ask(requests.read(SEAL, Di.ADDRESS))) == 1
+
+
+def test_blank_seal(bench: Bench, tmp_path: Path) -> None:
+    """Mute but for who asks anybody; becomes a seal with its address, and reports then."""
+    blank(tmp_path)
+    bench.power()
+    bench.run(2.0)
+    assert (bench.heard, lamps(bench)) == ([], (False, True))
+    assert bench.ask(requests.read("0" * 12, Di.ADDRESS)) == []
+    assert provision(bench, "meter", bcd.address_bytes(meter_address(1)), WRONG, ANYBODY) == UNAUTHORISED
+    assert provision(bench, "meter", bcd.address_bytes(meter_address(1)), NONE, ANYBODY) is DONE
+    assert provision(bench, "key", seal_key(1), NONE, ANYBODY) is DONE
+    bench.heard.clear()
+    bench.pair.write(0, requests.write(ANYBODY, Di.PROVISIONING, bcd.address_bytes(SEAL)).encode())
+    bench.run(5.0)
+    assert bench.heard.pop(0).frame == Frame(SEAL, 0x94)
+    assert bench.heard[0].frame.address == meter_address(1)
+    assert bench.heard[0].record.seal == SEAL
+
+
+def test_address_by_15h(bench: Bench, tmp_path: Path) -> None:
+    """Once, while it has none; to nobody but AAAAAAAAAAAA."""
+    blank(tmp_path)
+    bench.power()
+    bench.run(2.0)
+    assert bench.ask(requests.write_address(SEAL, "0" * 12)) == []
+    (heard,) = bench.ask(requests.write_address(SEAL), 0.5)
+    assert heard.frame == Frame(SEAL, 0x95)
+    assert bench.ask(requests.write_address(NEW, SEAL))[1:] == []
+    bench.run(1.0)
+    assert [frame for frame in bench.ask(requests.write_address(NEW)) if frame.frame.control == 0x95] == []
+    assert stored_address(tmp_path) == SEAL
+
+
+def stored_address(tmp_path: Path) -> str:
+    return bcd.address((tmp_path / "0.bin").read_bytes()[0x1008:0x100E])
+
+
+@pytest.mark.parametrize("after", [0.02, 0.06, 0.09, 0.12, 0.15])
+def test_power_cut_in_an_update(settled: Bench, tmp_path: Path, after: float) -> None:
+    """The old identity or the new one."""
+    settled.pair.write(0, requests.write(SEAL, Di.PROVISIONING, bcd.address_bytes(NEW)).encode())
+    settled.run(34 * 11 / BAUD)
+    settled.pair.run(after)
+    settled.power(on=False)
+    settled.power()
+    settled.run(1.0)
+    (heard,) = settled.ask(requests.read_address(), 0.4)
+    assert heard.frame.address == stored(tmp_path).seal
+    assert heard.frame.address in (SEAL, NEW)
+
+
+def test_clock(settled: Bench) -> None:
+    """Set by broadcast and by the seal's own address, without an answer."""
+    for address, at in (
+        ("9" * 12, datetime(2026, 2, 28, 23, 59, 58, tzinfo=CST)),
+        (SEAL, datetime(2024, 2, 29, 1, 2, 3, tzinfo=CST)),
+    ):
+        assert settled.ask(requests.broadcast_time(at, address), 0.2) == []
+        (heard,) = settled.ask(requests.read(SEAL, Di.DIAGNOSTICS))
+        told = bcd.moment(unpack(DIAGNOSTICS, heard.frame.content)["clock"])
+        assert 0 <= (told - at).total_seconds() <= 2
+
+
+def test_event_log(settled: Bench) -> None:
+    """The newest first, one a frame, D5 while there are more."""
+    for n in range(3):
+        settled.pair.position(0, closed=n % 2 == 1)
+        settled.run(1.0)
+    (heard,) = settled.ask(requests.read(SEAL, Di.EVENT_LOG))
+    frames = [heard.frame]
+    for seq in range(1, 5):
+        (heard,) = settled.ask(requests.read_more(SEAL, Di.EVENT_LOG, seq))
+        frames.append(heard.frame)
+    assert [frame.control for frame in frames] == [0xB1, 0xB2, 0xB2, 0x92, 0xD2]
+    assert frames.pop().data == bytes([NO_DATA])
+    contents = [frames[0].content, *(frame.content[:-1] for frame in frames[1:])]
+    assert [SealRecord.decode(content).counter for content in contents] == [4, 3, 2, 1]
+    assert [frame.content[-1] for frame in frames[1:]] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("seq", [0, 64, 255])
+def test_no_such_follow_up(settled: Bench, seq: int) -> None:
+    (heard,) = settled.ask(Frame(SEAL, 0x12, Di.EVENT_LOG.to_bytes(4, "little") + bytes([seq])))
+    assert heard.frame == Frame(SEAL, 0xD2, bytes([NO_DATA]))
+
+
+def test_rate(settled: Bench) -> None:
+    """Answered at the old rate, in force from then on, gone with the power."""
+    (heard,) = settled.ask(requests.change_baud(SEAL, 4800))
+    assert heard.frame == Frame(SEAL, 0x97)
+    assert settled.ask(requests.read(SEAL, Di.ADDRESS)) == []
+    settled.power(on=False)
+    settled.power()
+    settled.run(3.0)
+    assert len(settled.ask(requests.read(SEAL, Di.ADDRESS))) == 1
+    (heard,) = settled.ask(Frame(SEAL, 0x17, b"\x03"))
+    assert heard.frame == Frame(SEAL, 0xD7, bytes([NO_RATE]))
+
+
+# -- Blocks
+
+GUARD, RATE = BlockBench(PasswordGuard), BlockBench(LineRate)
+
+
+def test_lock_out() -> None:
+    """A right one forgives; after the third wrong one 24 hours of ticks, then all is forgotten."""
+
+    async def testbench(ctx) -> None:
+        guard = GUARD.dut
+
+        async def strobe(port) -> int:
+            ctx.set(port, 1)
+            event = ctx.get(guard.locked_out)
+            await ctx.tick()
+            ctx.set(port, 0)
+            return event
+
+        for _ in range(2):
+            wrong = [await strobe(guard.wrong) for _ in range(2)]
+            assert wrong == [0, 0]
+            await strobe(guard.right)
+        for _ in range(2):
+            assert [await strobe(guard.wrong) for _ in range(3)] == [0, 0, 1]
+            for _ in range(LOCK_TICKS):
+                assert ctx.get(guard.locked)
+                await ctx.tick().repeat(3)
+                assert await strobe(guard.tick) == 0
+            assert not ctx.get(guard.locked)
+
+    GUARD.run(testbench)
+
+
+def test_line_rate() -> None:
+    """Every feature word is taken, nothing else is; `revert` brings the stored rate back."""
+
+    async def testbench(ctx) -> None:
+        rate = RATE.dut
+        ctx.set(rate.stored, 2)
+        for word in range(256):
+            ctx.set(rate.word, word)
+            ctx.set(rate.take, 1)
+            assert ctx.get(rate.rate) == 2
+            await ctx.tick()
+            ctx.set(rate.take, 0)
+            assert ctx.get(rate.known) == (word in BAUD_FEATURE)
+            assert ctx.get(rate.rate) == (list(BAUD_FEATURE).index(word) if word in BAUD_FEATURE else 2)
+            ctx.set(rate.revert, 1)
+            await ctx.tick()
+            ctx.set(rate.revert, 0)
+
+    RATE.run(testbench)
