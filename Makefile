@@ -6,19 +6,26 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO_ARGS ?=
+# The chip's gates on an FPGA instead of its source: `make demo GATES=up5k`.
+GATES ?=
+NETLIST := build/gates/$(GATES).v
 TEST_ARGS ?=
 
-.PHONY: demo test test-long verify lint clean
+.PHONY: demo test test-long boards verify lint clean
 .DEFAULT_GOAL := test
 
 demo: $(STAMP)
-	@$(BIN)/meterseal demo $(DEMO_ARGS)
+	@$(if $(GATES),$(BIN)/meterseal board netlist $(GATES) -o $(NETLIST))
+	@$(BIN)/meterseal demo $(if $(GATES),--netlist $(NETLIST)) $(DEMO_ARGS)
 
 test: $(STAMP)
-	@$(BIN)/pytest -m "not long" --cov --cov-report=term:skip-covered $(TEST_ARGS)
+	@$(BIN)/pytest -m "not long and not boards" --cov --cov-report=term:skip-covered $(TEST_ARGS)
 
 test-long: $(STAMP)
 	@$(BIN)/pytest -m long $(TEST_ARGS)
+
+boards: $(STAMP)
+	@$(BIN)/pytest -m boards verif/boards $(TEST_ARGS)
 
 verify: $(STAMP)
 	@PYTHONPATH=verif $(BIN)/python -m plan.verify

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -14,7 +15,7 @@ from pathlib import Path
 from sealboards.board import Board
 from sealboards.top import BoardTop
 
-__all__ = ["Build", "BuildError", "build", "tools"]
+__all__ = ["Build", "BuildError", "DoesNotFit", "build", "tools"]
 
 _NAME = "seal"
 _TOOLS = {
@@ -28,6 +29,17 @@ _TOOLS = {
 
 class BuildError(Exception):
     """The tools could not make a bitstream; the message has the first error and where the log is."""
+
+
+class DoesNotFit(BuildError):
+    """The board's FPGA is too small; `logic_cells` is what the chip would take."""
+
+    def __init__(self, board: Board, logic_cells: int) -> None:
+        super().__init__(
+            f"{board.name}: the chip takes {logic_cells} logic cells, "
+            f"the {board.fpga} has {board.logic_cells}"
+        )
+        self.board, self.logic_cells = board, logic_cells
 
 
 @dataclass(frozen=True)
@@ -49,7 +61,8 @@ class Build:
 def build(board: Board, folder: Path) -> Build:
     """Make the bitstream of `board` in `folder`.
 
-    Raises `PairError` for wiring that the FPGA does not have, `BuildError` when a tool refuses.
+    Raises `PairError` for wiring that the FPGA does not have, `DoesNotFit` when it is too small, `BuildError`
+    when a tool refuses for any other reason.
     """
     started = time.monotonic()
     folder.mkdir(parents=True, exist_ok=True)
@@ -72,6 +85,9 @@ def build(board: Board, folder: Path) -> Build:
             check=False,
         )
     if finished.returncode:
+        packed = re.search(r"(?:ICESTORM_LC|TRELLIS_COMB): *(\d+)/", log.read_text())
+        if packed is not None and int(packed.group(1)) > board.logic_cells:
+            raise DoesNotFit(board, int(packed.group(1)))
         errors = [line for line in log.read_text().splitlines() if "ERROR" in line] or ["a tool failed"]
         raise BuildError(f"{board.name}: {errors[0]} (all it said: {log})")
     report = json.loads((folder / "report.json").read_text())

@@ -9,7 +9,7 @@ from pathlib import Path
 from amaranth.back import rtlil
 
 from sealboards.board import Board
-from sealboards.build import Build, build
+from sealboards.build import Build, DoesNotFit, build
 from sealboards.peers import PEERS, Size, pack, size
 from sealboards.power import current_ua
 from sealchip.timing import bit_cycles
@@ -22,27 +22,32 @@ __all__ = ["Report", "make", "markdown", "within_budget"]
 class Report:
     """Builds of the boards, and packed sizes by title: of the peers, and of the chip's own transceiver."""
 
-    builds: tuple[Build, ...]
+    builds: tuple[Build | DoesNotFit, ...]
     parts: dict[str, Size]
 
 
 def make(boards: Iterable[Board], folder: Path, say: Callable[[str], None]) -> Report:
     """Build `boards` and size the peers, each in its own place under `folder`.
 
-    Raises `PairError` and `BuildError`.
+    A board that is too small is told in the report. Raises `PairError` and `BuildError`.
     """
-    builds = []
+    builds: list[Build | DoesNotFit] = []
     for board in boards:
         say(f"building {board.name} ({board.fpga})")
-        builds.append(build(board, folder / board.name))
+        try:
+            builds.append(build(board, folder / board.name))
+        except DoesNotFit as too_large:
+            builds.append(too_large)
     say("sizing the peers")
     parts = {"the chip's transceiver: 8E1, driver enable, collisions": _transceiver(folder / "transceiver")}
     parts |= {peer.title: size(peer, folder / peer.name) for peer in PEERS}
     return Report(tuple(builds), parts)
 
 
-def within_budget(built: Build) -> bool:
+def within_budget(built: Build | DoesNotFit) -> bool:
     """Fits its budget of logic cells, and runs at its clock."""
+    if isinstance(built, DoesNotFit):
+        return False
     return built.logic_cells <= built.board.budget and built.fmax_hz >= built.board.clock_hz
 
 
@@ -63,14 +68,18 @@ def markdown(report: Report) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _row(built: Build) -> str:
+def _row(built: Build | DoesNotFit) -> str:
     board = built.board
-    current = estimated_current(built)
     cells = [
         board.title,
         board.fpga,
         f"{board.front_end}, {'with' if board.gsm else 'without'}",
         f"{built.logic_cells} of {board.logic_cells}",
+    ]
+    if isinstance(built, DoesNotFit):
+        return f"| {' | '.join(cells)} | does not fit | | |"
+    current = estimated_current(built)
+    cells += [
         f"{built.block_rams} of {board.block_rams}",
         f"{built.fmax_hz / 1e6:.1f} / {board.clock_hz / 1e6:.3f} MHz",
         "–" if current is None else f"{current:.0f} µA",

