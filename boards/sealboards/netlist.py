@@ -18,7 +18,7 @@ _TOP = "seal_chip"
 
 
 def write_netlist(board: Board, clock_hz: int, output: Path) -> None:
-    """Write the chip of `board` to `output` as `synth_ice40` leaves it, with the options of the board's build.
+    """Write the chip of `board` to `output` as `synth_ice40` leaves it, with the options of the build.
 
     Two things are those of a simulation: the clock, for the simulated chip runs in real time, and the place
     of the seal's part of the flash, its beginning.
