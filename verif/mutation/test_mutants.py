@@ -1,0 +1,82 @@
+"""The machinery of gates and mutants, on a component small enough to know all about it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from amaranth.hdl import Module
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+from chip.support import simulate
+from gates.compiled import Port, compiled
+from gates.netlist import gates
+from gates.stand_in import stand_in_for
+from mutation.judges import equivalent
+from mutation.mutants import Design
+
+ADDED = [3, 0, 9, 15, 1, 8, 8, 6, 2, 7, 4, 5]
+
+
+class Total(wiring.Component):
+    """A running total from 5 on; `odd` follows the input at once."""
+
+    def __init__(self):
+        super().__init__({"i": In(4), "o": Out(6, init=5), "odd": Out(1)})
+
+    def elaborate(self, platform):
+        m = Module()
+        m.d.sync += self.o.eq(self.o + self.i)
+        m.d.comb += self.odd.eq(self.i[0] ^ self.o[0])
+        return m
+
+
+def told(dut: Total) -> list[tuple[int, int]]:
+    """What a bench sees of `dut`."""
+    seen = []
+
+    async def testbench(ctx):
+        for value in ADDED:
+            ctx.set(dut.i, value)
+            seen.append((ctx.get(dut.o), ctx.get(dut.odd)))
+            await ctx.tick()
+
+    simulate(dut, testbench)
+    return seen
+
+
+def expected() -> list[tuple[int, int]]:
+    totals = [sum(ADDED[:n], 5) % 64 for n in range(len(ADDED))]
+    return [(total, (total ^ value) & 1) for total, value in zip(totals, ADDED, strict=True)]
+
+
+def played(build: Callable[[str, list[Port]], Path], mutant: int = 0) -> list[tuple[int, int]]:
+    with stand_in_for(Total, build) as stage:
+        stage.mutant = mutant
+        seen = told(Total())
+        assert stage.plays == 1
+    return seen
+
+
+def test_gates_do_what_the_source_does() -> None:
+    assert told(Total()) == expected()
+    assert played(lambda text, interface: compiled(gates(text), interface)) == expected()
+
+
+def test_every_mutant_is_seen_or_no_change() -> None:
+    made = []
+
+    def build(text: str, interface: list[Port]) -> Path:
+        if not made:
+            # This file for once counts as our own source.
+            design = Design(text.replace("verif/mutation/test_mutants.py", "rtl/total.py"))
+            mutants = design.sample(24, 1)
+            made.extend([design, mutants, compiled(design.mutated(mutants), interface)])
+        return made[2]
+
+    assert played(build) == expected()
+    design, mutants, _ = made
+    assert len(mutants) == 24
+    alive = [mutant for n, mutant in enumerate(mutants, 1) if played(build, n) == expected()]
+    assert len(alive) < 8
+    assert [str(mutant) for mutant in alive if not equivalent(design, mutant)] == []
