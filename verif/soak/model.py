@@ -20,8 +20,9 @@ __all__ = ["PowerUp", "Promise", "Report", "explain", "explains"]
 FLAPPING_CHANGES, FLAPPING_ALWAYS, FLAPPING_MAY = 6, 10.0, 15.0
 #: Seconds without a change after which it ends at the earliest and at the latest.
 STILL_MIN, STILL_MAX = 9.9, 11.1
-#: Seconds by which the time that a report tells may be off: ages are whole seconds.
-AGE_ERROR = 2.0
+#: Seconds by which the time that a report tells may be off: ages are whole seconds, a record waits for the pair
+#: for up to a second, and then it is sent.
+AGE_ERROR = 2.6
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +31,14 @@ class Promise:
 
     A position is never taken over before `hold_min` and always after `hold_max`; `start` is the latest
     beginning of sensing after a power-up; `write` the latest end of a write after a change was taken over.
+    `measures`: it tells a jumper and a bad contact from a sealed loop, once it has learned that.
     """
 
     hold_min: float
     hold_max: float
     start: float = 0.4
     write: float = 0.1
+    measures: bool = False
 
 
 @dataclass(frozen=True, slots=True)

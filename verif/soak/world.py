@@ -6,11 +6,12 @@ import heapq
 import itertools
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from meterseal.chip.flash_file import FlashFile
-from meterseal.chip.head import Loop
+from meterseal.chip.head import CONTACT_MV, Loop
 from meterseal.chip.pair import CLOCK_HZ, Pair
 from meterseal.seal.image import Identity, image
 from meterseal.seal.layout import LayoutError
@@ -31,7 +32,7 @@ DRAIN_MAX = 120.0
 #: driven pattern is off, 20 ms, nothing.
 PROMISES = {
     "comparator": Promise(hold_min=0.018, hold_max=0.023),
-    "sigma-delta": Promise(hold_min=0.010, hold_max=0.060),
+    "sigma-delta": Promise(hold_min=0.010, hold_max=0.060, measures=True),
 }
 
 
@@ -46,7 +47,9 @@ class _Seal:
     index: int
     identity: Identity
     flash: FlashFile
+    measures: bool
     closed: bool = False
+    loop: Loop = Loop()
     power_ups: list[PowerUp] = field(default_factory=list)
     reports: list[Report] = field(default_factory=list)
     #: Every record ever seen, by counter.
@@ -61,7 +64,12 @@ class _Seal:
 
     @property
     def position(self) -> StateClass:
-        return StateClass.SEALED if self.closed else StateClass.OPEN
+        """Class of the loop as it is."""
+        if self.measures and self.loop.jumper:
+            return StateClass.HIGH
+        if self.measures and self.closed and self.loop.contact_mv < CONTACT_MV:
+            return StateClass.LOW
+        return StateClass.SEALED if self.closed or self.loop.jumper else StateClass.OPEN
 
 
 class World:
@@ -96,8 +104,9 @@ class World:
     def episode(self, seconds: float) -> None:
         """Everything at once for `seconds` of simulated time, then rest; then all must have been told."""
         for seal in self._seals:
-            if not seal.powered:
-                self._power(seal, on=True)
+            self._power(seal, on=True)
+        if not self.done:
+            self._seal_all()
         actions = (
             (self._move_one, 1.5),
             (self._bounce_one, 2.0),
@@ -108,12 +117,19 @@ class World:
             (self._change_meters, 5.0),
             (self._stranger.speak, 1.0),
             (self._disturb_loop, 10.0),
+            (self._attack_one, 8.0),
         )
         end = self.pair.now + seconds
         for action, pause in actions:
             self._again(action, pause, end)
         self._run(end)
         self._rest()
+
+    def _seal_all(self) -> None:
+        """The first closing, in peace: what the loop is when sealed is learned from it."""
+        for seal in self._seals:
+            self._move(seal, closed=True)
+        self._run(self.pair.now + 2.0)
 
     def _again(self, action: Callable[[], None], pause: float, end: float) -> None:
         """Do `action` at random times, `pause` seconds apart on average, until `end`."""
@@ -148,7 +164,7 @@ class World:
         self.pair.noise(0.0, 0.0)
         self.meters.quality = 1.0
         for seal in self._seals:
-            self.pair.loop(seal.index, Loop())
+            self._move(seal, **asdict(Loop()))
             if not seal.powered:
                 self._power(seal, on=True)
         while wrong := self._unsettled():
@@ -180,24 +196,24 @@ class World:
         )
         path = folder / f"{index}.bin"
         path.write_bytes(image(identity))
-        return _Seal(index, identity, FlashFile(path))
+        return _Seal(index, identity, FlashFile(path), self._promise.measures)
 
     # What may happen.
 
     def _one(self) -> _Seal:
         return self._random.choice(self._seals)
 
-    def _put(self, seal: _Seal, *, closed: bool) -> None:
-        """The head is in or out from now on; the pair has been told."""
-        if seal.closed != closed:
-            seal.closed = closed
+    def _move(self, seal: _Seal, *, closed: bool | None = None, **changes: Any) -> None:
+        """The head is in or out, its loop like this, from now on."""
+        before = seal.position
+        seal.closed = seal.closed if closed is None else closed
+        seal.loop = replace(seal.loop, **changes)
+        self.pair.position(seal.index, seal.closed)
+        self.pair.loop(seal.index, seal.loop)
+        if seal.position is not before:
             seal.unsealed_since = self.pair.now
             if seal.powered:
                 seal.power_ups[-1].positions.append((self.pair.now, seal.position))
-
-    def _move(self, seal: _Seal, *, closed: bool) -> None:
-        self.pair.position(seal.index, closed)
-        self._put(seal, closed=closed)
 
     def _move_one(self) -> None:
         seal = self._one()
@@ -250,8 +266,18 @@ class World:
 
     def _disturb_loop(self) -> None:
         """Offset and noise of a comparator that is not a good one."""
-        loop = Loop(noise_mv=self._random.randrange(30), offset_mv=self._random.randrange(-40, 40))
-        self.pair.loop(self._one().index, loop)
+        noise, offset = self._random.randrange(30), self._random.randrange(-40, 40)
+        self._move(self._one(), noise_mv=noise, offset_mv=offset)
+
+    def _attack_one(self) -> None:
+        """A jumper for a time, or a contact that corrodes and is mended."""
+        seal = self._one()
+        bad: dict[str, Any] = self._random.choice([{"jumper": True}, {"contact_mv": 3000}])
+        self._move(seal, **bad)
+        self._at(
+            self.pair.now + self._random.uniform(0.05, 5.0),
+            lambda: self._move(seal, jumper=False, contact_mv=CONTACT_MV),
+        )
 
     def _change_meters(self) -> None:
         self.meters.quality = self._random.choice([0.0, 0.3, 0.9, 1.0, 1.0])
@@ -267,10 +293,14 @@ class World:
             self._see(next(s for s in self._seals if s.identity.seal == frame.address), frame.content)
         for seal in self._seals:
             green = seal.powered and self.pair.chip(seal.index).lamps & 1
-            if green and not seal.closed and now - seal.unsealed_since > self._promise.hold_max + SLICE:
+            if (
+                green
+                and seal.position is not StateClass.SEALED
+                and now - seal.unsealed_since > self._promise.hold_max + SLICE
+            ):
                 raise ViolationError(
                     f"seal {seal.identity.seal}: green at {now:.6f} s, "
-                    f"the head out since {seal.unsealed_since:.6f} s"
+                    f"{seal.position.name.lower()} since {seal.unsealed_since:.6f} s"
                 )
 
     def _see(self, seal: _Seal, raw: bytes) -> SealRecord | None:
