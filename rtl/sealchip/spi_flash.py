@@ -74,8 +74,8 @@ class SpiFlash(wiring.Component):
     bus: operations. tick_ms: strobe every millisecond. sck, cs_n, copi, cipo: the pins.
 
     Guarantees: `verif/chip/test_flash.py::test_spi_flash`, `test_spi_flash_programs`,
-    `test_spi_flash_erases`, `test_every_clock_deselects_for_100_ns`;
-    the whole in `verif/chip/test_chip_power.py`.
+    `test_spi_flash_erases`, `test_spi_flash_sums`, `test_every_clock_deselects_for_100_ns`; proofs:
+    `verif/formal/spi.py::the_pins_keep_mode_0`, `verif/formal/spi.py::nothing_is_written_unasked`.
     """
 
     def __init__(self, clock_hz):
@@ -93,8 +93,8 @@ class SpiFlash(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        spi, crc = SpiByte(), SerialCrc()
-        m.submodules += [spi, crc]
+        spi = m.submodules.spi = SpiByte()
+        crc = m.submodules.crc = SerialCrc()
         bus = self.bus
         address_byte = Signal(2, init=2)
         # `i` may come from a memory, one cycle behind `index`: a byte starts only when `index` has rested.
