@@ -1,6 +1,6 @@
 """Tells a contact that keeps changing: one alarm with a count, not a storm."""
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -38,25 +38,24 @@ class Flapping(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         second = Signal(range(_PERIOD_S))
-        oldest = Signal(range(_WINDOWS))  # the count that begins anew next
+        oldest = Signal(_WINDOWS, init=1)  # one bit: the count that begins anew next
         still = Signal(range(FLAPPING_S + 1))  # whole seconds since the last change
         boundary = Signal()
         m.d.comb += boundary.eq(self.tick_s & (second == _PERIOD_S - 1))
         with m.If(self.tick_s):
             m.d.sync += [second.eq(second + 1), still.eq(still + 1)]
         with m.If(boundary):
-            m.d.sync += [second.eq(0), oldest.eq(Mux(oldest == _WINDOWS - 1, 0, oldest + 1))]
+            m.d.sync += [second.eq(0), oldest.eq(oldest.rotate_left(1))]
 
         full = 0
         for number in range(_WINDOWS):
             count = Signal(range(FLAPPING_CHANGES), name=f"count{number}")
             full |= count == FLAPPING_CHANGES - 1
-            with m.If(self.change):
-                m.d.sync += count.eq(count + 1)
-            with m.If(self.flapping | self.begins):
+            # A change in the very cycle in which a count begins anew still belongs to the two others.
+            with m.If(self.flapping | (boundary & oldest[number])):
                 m.d.sync += count.eq(0)
-            with m.Elif(boundary & (oldest == number)):
-                m.d.sync += count.eq(self.change)
+            with m.Elif(self.change):
+                m.d.sync += count.eq(count + 1)
 
         m.d.comb += [
             self.begins.eq(self.change & ~self.flapping & full),
