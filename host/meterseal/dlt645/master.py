@@ -18,6 +18,7 @@ from meterseal.dlt645.control import SEQ_MAX, Err, Function
 from meterseal.dlt645.decoder import Decoder, Discarded, Received
 from meterseal.dlt645.frame import LONGEST, Frame
 from meterseal.dlt645.requests import read_more
+from sealchip.interface import Di
 
 __all__ = ["Answered", "Event", "Master", "Overheard", "Refused", "Send", "TimedOut"]
 
@@ -98,6 +99,10 @@ class _Exchange:
 def _from(request: Frame, frame: Frame) -> bool:
     """Whether the slave that sent `frame` is the one asked; a new address may answer already."""
     if request.function == Function.WRITE_ADDRESS and frame.address == request.data[::-1].hex().upper():
+        return True
+    # The project's own item for a seal's address, behind DI, password and operator code.
+    provisions = request.function == Function.WRITE and request.di == Di.PROVISIONING
+    if provisions and frame.address == request.data[12:][::-1].hex().upper():
         return True
     return matches(request.address, frame.address)
 

@@ -106,3 +106,81 @@ def watch(
     from meterseal.trace import Trace
 
     asyncio.run(until_signal(listen(port, baud=baud, trace=Trace("seal", as_json=as_json), record=record)))
+
+
+@app.command()
+def log(
+    port: _Port,
+    address: Annotated[
+        str | None, typer.Option(help="The seal's address; without, the only device on the line is asked.")
+    ] = None,
+    baud: _Baud = 2400,
+    record: _Record = None,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON lines.")] = False,
+) -> None:
+    """Read the events that a seal keeps, the last 64, newest first."""
+    import asyncio
+    import json
+
+    from meterseal.seal.reader import document, read_log
+
+    for event in asyncio.run(read_log(port, address, baud=baud, record=record)):
+        told = document(event)
+        if as_json:
+            typer.echo(json.dumps(told))
+        else:
+            flags = " ".join(flag.name.lower() for flag in event.flags if flag.name)
+            typer.echo(
+                f"{told['boot']:>5} {told['counter']:>6}  {told['kind']:<15} {told['state']:<8} {flags}"
+            )
+
+
+@app.command()
+def provision(
+    port: _Port,
+    password: Annotated[str, typer.Option(help="Six digits; 000000 on a new seal.")],
+    address: Annotated[
+        str | None, typer.Option(help="Its present address; without, the only device on the line.")
+    ] = None,
+    seal: Annotated[str | None, typer.Option(help="New address of the seal: up to 12 digits.")] = None,
+    meter: Annotated[str | None, typer.Option(help="Address of its meter.")] = None,
+    asset_number: Annotated[str | None, typer.Option(help="Up to 32 ASCII characters.")] = None,
+    key_file: Annotated[
+        Path | None, typer.Option(help="SM4 key: 16 bytes, or 32 hexadecimal digits.")
+    ] = None,
+    phone: Annotated[str | None, typer.Option(help="The customer's phone, up to 16 digits.")] = None,
+    baud: Annotated[
+        int | None, typer.Option(help="Rate to be stored, in force from the next power-up.")
+    ] = None,
+    new_password: Annotated[str | None, typer.Option(help="Six digits; written last.")] = None,
+    seal_now: Annotated[bool, typer.Option("--seal-now", help="Take the loop as it is for sealed.")] = False,
+    line_baud: Annotated[int, typer.Option(help="Rate of a real serial port.")] = 2400,
+    record: _Record = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
+) -> None:
+    """Write a seal's identity over the pair, item by item, and read back what can be read."""
+    import asyncio
+    import json
+
+    from meterseal.seal.image import read_key
+    from meterseal.seal.provision import Wanted
+    from meterseal.seal.provision import provision as write_all
+
+    wanted = Wanted(
+        seal=seal,
+        meter=meter,
+        asset=asset_number,
+        key=None if key_file is None else read_key(key_file),
+        phone=phone,
+        baud=baud,
+        new_password=new_password,
+        seal_now=seal_now,
+    )
+    found, items = asyncio.run(write_all(port, address, password, wanted, baud=line_baud, record=record))
+    if as_json:
+        told = [{"item": item.name, "acknowledged": True, "read_back": item.read_back} for item in items]
+        typer.echo(json.dumps({"address": found, "items": told}))
+        return
+    typer.echo(f"seal          {found}")
+    for item in items:
+        typer.echo(f"{item.name:<13} {'acknowledged, reads back' if item.read_back else 'acknowledged'}")

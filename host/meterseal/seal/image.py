@@ -14,7 +14,7 @@ from meterseal.errors import Failure
 from meterseal.seal.layout import pack, unpack
 from sealchip.interface import BAUD_FEATURE, FLASH_IDENTITY_SLOTS, FLASH_SIZE, IDENTITY
 
-__all__ = ["ANY_METER", "NO_KEY", "Identity", "crc16", "image", "read_identity", "read_key"]
+__all__ = ["ANY_METER", "NO_KEY", "Identity", "crc16", "image", "password_bytes", "read_identity", "read_key"]
 
 #: Any meter answers to it; right only where one meter is alone on the pair.
 ANY_METER = "A" * 12
@@ -29,6 +29,13 @@ _PHONE_DIGITS = set("0123456789+")
 def crc16(data: bytes) -> int:
     """CRC-16/IBM-3740 (polynomial 1021H, start FFFFH), as every block in the seal's flash has it."""
     return binascii.crc_hqx(data, 0xFFFF)
+
+
+def password_bytes(password: str) -> bytes:
+    """P0 P1 P2 of six printed digits; `Failure` for anything else."""
+    if len(password) != 6 or not (password.isascii() and password.isdecimal()):
+        raise Failure("the password has six decimal digits")
+    return bytes.fromhex(password)[::-1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +68,7 @@ class Identity:
             raise Failure(f"phone {self.phone!r}: give up to 16 digits, a leading + included")
         if len(self.key) != 16:
             raise Failure(f"the key has {len(self.key)} bytes; SM4 takes 16")
-        if len(self.password) != 6 or not (self.password.isascii() and self.password.isdecimal()):
-            raise Failure("the password has six decimal digits")
+        password_bytes(self.password)
         if self.baud not in _FEATURE:
             rates = ", ".join(map(str, sorted(_FEATURE)))
             raise Failure(f"{self.baud} baud: DL/T 645-2007 has {rates}")
@@ -80,7 +86,7 @@ class Identity:
                 "key": self.key,
                 "phone": self.phone.encode().ljust(16, b"\0"),
                 "sequence": self.sequence,
-                "password": bytes.fromhex(self.password)[::-1],
+                "password": password_bytes(self.password),
                 "reserved": bytes(IDENTITY["reserved"].width),
                 "crc": 0,
             },
