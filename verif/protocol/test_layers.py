@@ -22,7 +22,8 @@ LAYERS = (
     {"frame", "handover"},
     {"chip", "meter", "terminal", "metering", "marketing", "customer"},
     # The installer's tool shares the word "seal" with what a seal says, not its place.
-    {"demo", "bench", "board", "doctor", "seal/reader"},
+    {"seal/asker"},
+    {"demo", "bench", "board", "doctor", "seal/reader", "seal/provision"},
     {"seal/cli"},
     {"cli"},
     {"__main__"},
