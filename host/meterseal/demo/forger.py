@@ -34,7 +34,7 @@ class Forger:
         self._decoder = Decoder()
         self._heard_at = clock.monotonic()
         self._overheard: dict[str, dict[Kind, bytes]] = {}
-        self._acknowledged: set[str] = set()
+        self._answers: dict[str, Frame] = {}
 
     async def __aenter__(self) -> Forger:
         self._reader, self._writer = await asyncio.open_connection(*self._endpoint)
@@ -75,20 +75,27 @@ class Forger:
         )
         await self._report(meter, sign(secrets.token_bytes(KEY_BYTES), closing).encode())
 
-    async def _report(self, meter: str, record: bytes) -> None:
-        raw = requests.write(meter, Di.REPORT, record).encode()
+    async def ask(self, request: Frame) -> Frame:
+        """The answer to a request of his, to a meter or to a seal; sent again until there is one."""
+        raw = request.encode()
         for _ in range(_TRIES):
             while (pause := self._heard_at + _QUIET - self._clock.monotonic()) > 0:
                 await asyncio.sleep(pause)
-            self._acknowledged.discard(meter)
+            self._answers.pop(request.address, None)
             self._writer.write(raw)
             await self._writer.drain()
             end = self._clock.monotonic() + len(raw) * self._byte_time + _ANSWER
             while self._clock.monotonic() < end:
-                if meter in self._acknowledged:
-                    return
+                answer = self._answers.get(request.address)
+                if answer is not None and answer.function == request.function:
+                    return answer
                 await asyncio.sleep(0.02)
-        raise Failure(f"meter {meter} acknowledged no forged report in {_TRIES} tries")
+        raise Failure(f"{request.address} answered nothing in {_TRIES} tries")
+
+    async def _report(self, meter: str, record: bytes) -> None:
+        answer = await self.ask(requests.write(meter, Di.REPORT, record))
+        if answer.refused:
+            raise Failure(f"meter {meter} refuses the report: {answer.data.hex().upper()}")
 
     async def _listen(self) -> None:
         while data := await self._reader.read(4096):
@@ -98,8 +105,8 @@ class Forger:
                     self._hear(item.frame)
 
     def _hear(self, frame: Frame) -> None:
-        if frame.control == 0x94:
-            self._acknowledged.add(frame.address)
+        if frame.from_slave:
+            self._answers[frame.address] = frame
         elif frame.control == Function.WRITE and frame.di == Di.REPORT:
             # What somebody garbles on purpose or by accident is of no use to him.
             with contextlib.suppress(LayoutError):
