@@ -49,7 +49,7 @@ class _Seal:
     flash: FlashFile
     measures: bool
     closed: bool = False
-    loop: Loop = Loop()
+    loop: Loop = field(default_factory=Loop)
     power_ups: list[PowerUp] = field(default_factory=list)
     reports: list[Report] = field(default_factory=list)
     #: Every record ever seen, by counter.
