@@ -45,6 +45,12 @@ class PairBench:
     def clocks(self) -> int:
         return int(self.pair.chip(0).flash_clocks)
 
+    @property
+    def writes(self) -> int:
+        """Programs and erases of the flash so far."""
+        chip = self.pair.chip(0)
+        return chip.flash_programs + chip.flash_erases
+
     def restart(self, content: bytes | None = None, *, closed: bool = True) -> None:
         """Power cut and power-up, with another content of the flash."""
         self.pair.power(0, False)
@@ -87,10 +93,14 @@ class PairBench:
             self.acknowledge()
         return records
 
-    def history(self, nth: int) -> SealRecord:
-        """The `nth` record before the newest, as read by a terminal."""
-        self.pair.write(0, read(IDENTITY.seal, Di.RECORD_HISTORY + nth).encode())
+    def read(self, di: int) -> bytes:
+        """The data that a terminal reads."""
+        self.pair.write(0, read(IDENTITY.seal, di).encode())
         for frame in self.hear(QUIET):
-            if frame.from_slave and frame.di == Di.RECORD_HISTORY + nth:
-                return SealRecord.decode(frame.content)
-        raise AssertionError(f"record {nth} cannot be read")
+            if frame.from_slave and frame.di == di:
+                return frame.content
+        raise AssertionError(f"{di:08X} cannot be read")
+
+    def history(self, nth: int) -> SealRecord:
+        """The `nth` record before the newest."""
+        return SealRecord.decode(self.read(Di.RECORD_HISTORY + nth))

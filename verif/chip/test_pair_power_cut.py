@@ -14,10 +14,11 @@ from chip.pair_bench import IDENTITY, PairBench
 
 from meterseal.chip.build import chip_library
 from meterseal.chip.pair import CLOCK_HZ
+from meterseal.dlt645.requests import write
 from meterseal.seal.image import crc16, image
 from meterseal.seal.layout import pack
 from meterseal.seal.record import Flags, Kind, StateClass
-from sealchip.interface import ENTRY, FLASH_LOG_BASE, FLASH_SECTOR_BYTES, FLASH_SLOT_BYTES
+from sealchip.interface import ENTRY, FLASH_LOG_BASE, FLASH_SECTOR_BYTES, FLASH_SLOT_BYTES, Di
 
 Trigger = Callable[[PairBench], None]
 
@@ -32,8 +33,8 @@ def bench(tmp_path: Path) -> Iterator[PairBench]:
 def write_span(bench: PairBench, trigger: Trigger) -> tuple[int, int]:
     """First and last flash clock, counted from `trigger` on, of the write that it brings about."""
     trigger(bench)
-    before, start = bench.pair.chip(0).flash_programs, bench.clocks
-    while bench.pair.chip(0).flash_programs == before:
+    before, start = bench.writes, bench.clocks
+    while bench.writes == before:
         assert bench.pair.run_to_flash_clock(0, bench.clocks + 8, at_most=1.0)
     first = bench.clocks - start - 8 * (1 + 4 + ENTRY.size)  # write enable, address and all
     seen = 0
@@ -163,3 +164,30 @@ def test_while_a_sector_is_given_up(bench: PairBench, number: int | None) -> Non
             assert nth == 0 or (record.boot, record.kind) == (9, KINDS[record.counter % 2])
     assert 0 < lost < len(sample(span, number))
     assert len(told) == 2
+
+
+@thin_and_whole
+def test_while_the_identity_is_changed(bench: PairBench, number: int | None) -> None:
+    old, new = IDENTITY.asset, "AN-OTHER-NUMBER"
+    request = write(IDENTITY.seal, Di.PROVISIONING + 2, new.encode()[::-1].ljust(32, b"\0"))
+
+    def provisioning(bench: PairBench) -> None:
+        bench.restart(EMPTY)
+        assert bench.next_report(3.0)
+        bench.acknowledge()
+        assert bench.next_report() is None
+        bench.pair.write(0, request.encode())
+
+    span = write_span(bench, provisioning)
+    seen = set()
+    for clocks in sample(span, number):
+        cut_after(bench, provisioning, clocks)
+        bench.restart()
+        told = [(record.counter, record.boot, record.kind) for record in bench.collect()]
+        known = told[:1] == [(2, 1, Kind.PROVISIONED)]
+        assert told == [*([(2, 1, Kind.PROVISIONED)] if known else []), (2 + known, 2, Kind.BOOT)], clocks
+        # The old identity or the new one, never none; and the new one before anybody is told of it.
+        asset = bench.read(Di.ASSET_NUMBER)[::-1].strip(b"\0").decode()
+        assert asset in ([new] if known else [old, new])
+        seen.add((asset, known))
+    assert {(old, False), (new, True)} <= seen
