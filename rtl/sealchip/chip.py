@@ -322,6 +322,7 @@ class SealChip(wiring.Component):
             s.lamps.tick_ms.eq(s.time.tick_ms),
             s.lamps.state.eq(s.loop.state),
             s.lamps.flapping.eq(s.loop.flapping),
+            s.lamps.locked_out.eq(s.slave.locked),
             s.lamps.exchanged.eq(s.reporter.exchanged),
             s.lamps.pending.eq(s.loop.unlogged | s.log.pending),
             s.lamps.failed.eq(s.reporter.failed | s.access.stuck),

@@ -56,7 +56,7 @@ class Slave(wiring.Component):
     another's. busy: answering. log_*: the log, held from `busy` on. identity_*: a command of `IdentityStore`.
     seal, seal_done, seal_refused: strobes to and from the loop monitor. clock_set: strobe. rate_known: the
     first byte of DATA is a feature word; changes_rate: it comes into force with the end of the frame.
-    tick: see `PasswordGuard`. locked_out, provisioned: strobes, events. send, message: to the framer.
+    tick, locked: see `PasswordGuard`. locked_out, provisioned: strobes, events. send, message: to the framer.
     sent: the framer's frame is out (or given up). challenged, challenge: a challenge came, and the last one.
 
     Guarantees: `verif/chip/test_provisioning.py`, `verif/chip/test_chip_slave.py::test_reads`,
@@ -91,6 +91,7 @@ class Slave(wiring.Component):
     changes_rate: Out(1)
     tick: In(1)
     locked_out: Out(1)
+    locked: Out(1)
     provisioned: Out(1)
     send: Out(1)
     message: Out(Message)
@@ -102,7 +103,11 @@ class Slave(wiring.Component):
         m = Module()
         head, content = self.head, self.content
         m.submodules.guard = guard = PasswordGuard()
-        m.d.comb += [guard.tick.eq(self.tick), self.locked_out.eq(guard.locked_out)]
+        m.d.comb += [
+            guard.tick.eq(self.tick),
+            self.locked_out.eq(guard.locked_out),
+            self.locked.eq(guard.locked),
+        ]
         function = head.control[:5]
         step = Signal(3)
         ours, standard = Signal(), Signal()  # DI 048053xx, 040004xx

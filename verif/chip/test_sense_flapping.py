@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
+import pytest
 from chip.support import Bench, examples
 from hypothesis import given
 from hypothesis import strategies as st
@@ -47,8 +50,19 @@ def test_six_changes_within_ten_seconds(changes):
     for first, sixth in sixes:
         if sixth - first <= 10 * SECOND:
             assert told[sixth + 1]
-    if told[-1] and 1 not in told[:-1]:
-        assert any(sixth - first <= 15 * SECOND and sixth == changes[-1] for first, sixth in sixes)
+    begun = [cycle for cycle, (before, now) in enumerate(pairwise(told)) if now and not before]
+    assert all(
+        any(sixth == cycle and sixth - first <= 15 * SECOND for first, sixth in sixes) for cycle in begun
+    )
+
+
+@pytest.mark.parametrize("count", range(6))
+def test_a_count_lasts_fifteen_seconds(count):
+    """Counts begin behind the 5th, 10th, 15th … tick in turn; each holds what comes within its 15 s."""
+    begin = (5 * (count + 1) - 1) * SECOND + 1
+    five, end = [begin + n for n in range(5)], begin + 15 * SECOND
+    assert flapping([*five, end - 1], end + 2)[-1]
+    assert 1 not in flapping([*five, end + 1], end + 3)
 
 
 @examples(40)
