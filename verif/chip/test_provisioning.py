@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
-from chip.chip_bench import BAUD, Bench, identity, lamps, meter_address, seal_address, seal_key
+from chip.chip_bench import BAUD, Bench, flashes_red, identity, meter_address, seal_address, seal_key
 from chip.support import Bench as BlockBench
 
 from meterseal import bcd
@@ -16,7 +16,7 @@ from meterseal.dlt645 import requests
 from meterseal.dlt645.frame import Frame
 from meterseal.seal.image import Identity, read_identity
 from meterseal.seal.layout import unpack
-from meterseal.seal.record import SealRecord
+from meterseal.seal.record import Kind, SealRecord
 from sealchip.interface import BAUD_FEATURE, DIAGNOSTICS, FLASH_SIZE, Di
 from sealchip.line_rate import LineRate
 from sealchip.password import LOCK_TICKS, PasswordGuard
@@ -29,12 +29,16 @@ DONE, OTHER, NO_DATA, UNAUTHORISED, NO_RATE = None, 1, 2, 4, 8
 ITEM = {"seal": 0, "meter": 1, "asset": 2, "key": 3, "phone": 4, "baud": 5, "password": 6}
 
 
+def answers(bench: Bench, request: Frame, seconds: float = 1.0) -> list[Frame]:
+    """What a request is answered; the seal may report meanwhile."""
+    return [heard.frame for heard in bench.ask(request, seconds) if heard.frame.from_slave]
+
+
 def write(
     bench: Bench, di: int, data: bytes = b"", password: bytes = NONE, address: str = SEAL
 ) -> int | None:
     """ERR of the answer to a 14H."""
-    (heard,) = bench.ask(requests.write(address, di, data, password=password))
-    frame = heard.frame
+    (frame,) = answers(bench, requests.write(address, di, data, password=password))
     assert frame.control == (0xD4 if frame.data else 0x94)
     return frame.data[0] if frame.data else DONE
 
@@ -57,12 +61,13 @@ def test_new_address(settled: Bench, tmp_path: Path) -> None:
     """In force with the answer; what is reported from then on has it."""
     assert provision(settled, "seal", bcd.address_bytes(NEW)) is DONE
     assert stored(tmp_path) == replace(identity(), seal=NEW, sequence=1)
-    (heard,) = settled.ask(requests.read(NEW, Di.ADDRESS))
-    assert heard.frame.address == NEW
-    assert settled.ask(requests.read(SEAL, Di.ADDRESS)) == []
+    (frame,) = answers(settled, requests.read(NEW, Di.ADDRESS))
+    assert frame.address == NEW
+    assert answers(settled, requests.read(SEAL, Di.ADDRESS)) == []
     settled.pair.position(0, closed=False)
-    settled.run(1.0)
-    assert SealRecord.decode(settled.heard[-1].frame.data[12:]).seal == NEW
+    settled.run(2.0)
+    told = [SealRecord.decode(heard.frame.data[12:]) for heard in settled.heard if heard.is_report]
+    assert [(record.seal, record.kind) for record in told] == [(NEW, Kind.PROVISIONED), (NEW, Kind.OPENED)]
 
 
 def test_new_key(settled: Bench) -> None:
@@ -70,7 +75,8 @@ def test_new_key(settled: Bench) -> None:
     assert provision(settled, "seal", bcd.address_bytes(NEW)) is DONE
     assert provision(settled, "key", seal_key(77), address=NEW) is DONE
     settled.pair.position(0, closed=False)
-    settled.run(1.0)
+    settled.heard.clear()
+    settled.run(2.0)
     assert settled.heard[-1].record.seal == NEW
 
 
@@ -87,8 +93,8 @@ def test_password_guards_every_item(settled: Bench, tmp_path: Path) -> None:
 
 def test_change_of_password(settled: Bench, tmp_path: Path) -> None:
     def change(old: bytes, new: bytes) -> Frame:
-        (heard,) = settled.ask(requests.change_password(SEAL, 0x04000C03, old, new))
-        return heard.frame
+        (frame,) = answers(settled, requests.change_password(SEAL, 0x04000C03, old, new))
+        return frame
 
     assert change(NONE, PASSWORD) == Frame(SEAL, 0x98)
     assert stored(tmp_path).password == "123456"
@@ -102,10 +108,24 @@ def test_locked_out(settled: Bench, tmp_path: Path) -> None:
         provision(settled, "phone", bytes(16), password)
     before = stored(tmp_path)
     assert provision(settled, "phone", b"1" * 16) == UNAUTHORISED
-    (heard,) = settled.ask(requests.change_password(SEAL, 0, NONE, PASSWORD))
-    assert heard.frame == Frame(SEAL, 0xD8, bytes([UNAUTHORISED]))
+    refused = Frame(SEAL, 0xD8, bytes([UNAUTHORISED]))
+    assert answers(settled, requests.change_password(SEAL, 0, NONE, PASSWORD)) == [refused]
     assert stored(tmp_path) == before
-    assert len(settled.ask(requests.read(SEAL, Di.ADDRESS))) == 1
+    assert len(answers(settled, requests.read(SEAL, Di.ADDRESS))) == 1
+    assert Kind.LOCKED_OUT in [record.kind for record in settled.reports()]
+
+
+def test_seal_command(settled: Bench) -> None:
+    """Refused on an open loop, taken on a sealed one; both are events."""
+    assert write(settled, Di.SEAL, password=WRONG) == UNAUTHORISED
+    assert write(settled, Di.SEAL) is DONE
+    assert write(settled, Di.SEAL, b"x") == NO_DATA
+    settled.pair.position(0, closed=False)
+    settled.run(2.0)
+    assert write(settled, Di.SEAL) == OTHER
+    settled.run(1.0)
+    kinds = [Kind.PROVISIONED, Kind.OPENED, Kind.SEALING_REFUSED]
+    assert [record.kind for record in settled.reports()] == kinds
 
 
 def test_blank_seal(bench: Bench, tmp_path: Path) -> None:
@@ -113,7 +133,8 @@ def test_blank_seal(bench: Bench, tmp_path: Path) -> None:
     blank(tmp_path)
     bench.power()
     bench.run(2.0)
-    assert (bench.heard, lamps(bench)) == ([], (False, True))
+    assert bench.heard == []
+    assert flashes_red(bench)
     assert bench.ask(requests.read("0" * 12, Di.ADDRESS)) == []
     assert provision(bench, "meter", bcd.address_bytes(meter_address(1)), WRONG, ANYBODY) == UNAUTHORISED
     assert provision(bench, "meter", bcd.address_bytes(meter_address(1)), NONE, ANYBODY) is DONE
