@@ -135,7 +135,11 @@ class SealChip(wiring.Component):
             # The log writes no event while the signer works.
             s.time.index.eq(Mux(s.signer.busy, s.signer.uptime_index, s.log.uptime_index)),
             s.signer.uptime.eq(s.time.byte),
-            s.time.hold.eq(s.signer.busy | (s.log.flash.start & (s.log.flash.op == FlashOp.PROGRAM))),
+            s.time.hold.eq(
+                s.signer.busy
+                | (s.log.flash.start & (s.log.flash.op == FlashOp.PROGRAM))
+                | s.clock.hold  # diagnostics are being sent
+            ),
         ]
         wiring.connect(m, s.loop.o, s.log.i)
 

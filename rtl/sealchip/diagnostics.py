@@ -12,7 +12,7 @@ __all__ = ["DiagnosticsSource"]
 class DiagnosticsSource(wiring.Component):
     """Byte `index` of `interface.DIAGNOSTICS`, one cycle after `index` has changed.
 
-    `start` latches the values, so that the bytes belong together; the clock must hold of its own accord.
+    `start` latches the values, so that the bytes belong together; uptime and clock must hold of themselves.
     A loop voltage of FFFF is none: it is neither least nor greatest. With a front end that never measures,
     all that keeps them is optimised away.
 
@@ -50,7 +50,6 @@ class DiagnosticsSource(wiring.Component):
             "loop_max_mv": greatest,
             "state": self.state,
             "excursions": self.excursions,
-            "uptime": self.uptime,
         }
         latched = []
         for name, value in values.items():
@@ -58,6 +57,7 @@ class DiagnosticsSource(wiring.Component):
             with m.If(self.start):
                 m.d.sync += held.eq(value)
             latched.append(held)
+        latched.append(self.uptime)
         begin = DIAGNOSTICS.offsets["clock"]
         m.d.comb += [
             self.clock_index.eq(self.index - begin),

@@ -85,8 +85,8 @@ class EventLog(wiring.Component):
     enable: the identity has been read and the flash is free. uptime_index, uptime: byte of the seconds since
     power-up, low byte first, one cycle later; it must not change while the flash programs.
     i: events. flash: the flash. ready: restored. pending: there are unacknowledged events.
-    baseline_mv: of the newest entry, from `ready` on; FFFF without one. A new one comes byte by byte, the
-    low one first, while its entry is written. wait: no event is begun, for the loaded entry is being read.
+    baseline_mv: of the newest entry at power-up, from `ready` on; FFFF without one.
+    wait: no event is begun, for the loaded entry is being read.
     command, nth, start, done, found, this_boot: see above. address, byte: the loaded entry.
 
     Guarantees: `verif/chip/test_event_log.py::test_restore`, `test_any_story`,
@@ -305,8 +305,8 @@ class EventLog(wiring.Component):
         with m.Else():
             go(Phase.IDLE)
 
-        baseline = flash.strobe & ((task == Task.APPEND) | ((task == Task.BLANK) & newest))
+        baseline = flash.strobe & (task == Task.BLANK) & newest
         for n in range(2):
             with m.If(baseline & (flash.index == ENTRY.offsets["baseline_mv"] + n)):
-                m.d.sync += self.baseline_mv.word_select(n, 8).eq(entry.stored)
+                m.d.sync += self.baseline_mv.word_select(n, 8).eq(flash.o)
         return m

@@ -39,7 +39,7 @@ class EntryStore(wiring.Component):
 
     Members
     -------
-    index, read, i, write, written, keep: see above. stored: what enters the memory. event: what to write.
+    index, read, i, write, written, keep: see above. event: what to write.
     uptime_index, uptime: byte of the time stamp, one cycle later.
     before: there was an entry at power-up; else boot count and counter begin at 0.
     first: the next entry is the first of this power-up: one more boot.
@@ -55,7 +55,6 @@ class EntryStore(wiring.Component):
     i: In(8)
     write: In(1)
     written: Out(8)
-    stored: Out(8)
     keep: In(1)
     event: In(LoopEvent)
     uptime_index: Out(2)
@@ -80,8 +79,7 @@ class EntryStore(wiring.Component):
         place = self.index[: (_ROOM - 1).bit_length()]
         m.d.comb += [
             write.addr.eq(Cat(place, newest ^ self.read)),
-            self.stored.eq(Mux(self.read, self.i, self.written)),
-            write.data.eq(self.stored),
+            write.data.eq(Mux(self.read, self.i, self.written)),
             write.en.eq(self.read | self.write),
             read.addr.eq(Cat(place, newest ^ self.of_loaded, self.first & ~self.before & ~self.of_loaded)),
             read.en.eq(~write.en),  # as in `Sm4`

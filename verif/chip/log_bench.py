@@ -270,6 +270,9 @@ class Model:
         self.loaded = None
         boot = max((entry.boot for entry in self.ring.entries()), default=0) + 1
         assert boot >= self.boot, "the boot count never goes back"
+        newest = self.ring.entries()[-1:]
+        baseline_mv = self.log.ctx.get(self.log.log.baseline_mv)
+        assert baseline_mv == (newest[0].baseline_mv if newest else 0xFFFF)
         self.boot = boot
         self.check()
 
@@ -286,8 +289,6 @@ class Model:
         slots = [self.ring.slot(slot) for slot in range(self.ring.slots)]
         torn = sum(raw != blank and Entry.decode(raw) is None for raw in slots)
         assert len(held) + torn >= min(len(self.history), SMALL), "only the oldest sector is given up"
-        newest = held[-1].baseline_mv if held else 0xFFFF
-        assert self.log.ctx.get(self.log.log.baseline_mv) == newest
         if self.loaded is not None and self.loaded not in counters(held):
             self.loaded = None  # given up
 

@@ -109,13 +109,13 @@ class PowerFailureError(Exception):
 
 
 class Flash:
-    """The flash behind `FlashCommands`, one operation at a time, `pace` cycles a byte read.
+    """The flash behind `FlashCommands`, one operation at a time, `pace` cycles a byte read, at least 2.
 
     `cut` counts down with every byte programmed and every sector erased; the one that finds it at 0, and the
     rest of that operation, is done in part: only bits of `torn` change. Then `PowerFailureError` is raised.
     """
 
-    def __init__(self, content=b"", *, sector=0x1000, pace=1):
+    def __init__(self, content=b"", *, sector=0x1000, pace=2):
         self.content = bytearray(content).ljust(FLASH_SIZE, b"\xff")
         self.pace = pace
         self.sector = sector
@@ -153,13 +153,9 @@ class Flash:
         for index in range(length):
             ctx.set(bus.index, index)
             ctx.set(bus.o, self.content[address + index])
-            if self.pace > 1:
-                ctx.set(bus.strobe, 0)
-                await ctx.tick().repeat(self.pace - 1)
+            await ctx.tick().repeat(self.pace - 1)
             if not ctx.get(bus.skip):
                 summed.append(self.content[address + index])
-            ctx.set(bus.strobe, 1)
-            await ctx.tick()
             ctx.set(bus.strobe, 1)
             await ctx.tick()
             ctx.set(bus.strobe, 0)

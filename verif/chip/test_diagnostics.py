@@ -17,7 +17,6 @@ values = st.fixed_dictionaries(
     {
         "state": st.sampled_from(StateClass),
         "excursions": st.integers(0, 0xFFFF),
-        "uptime": st.integers(0, 2**32 - 1),
     }
 )
 
@@ -41,20 +40,23 @@ async def strobe(ctx):
 
 
 @examples(30)
-@given(now=values, later=values, clock=st.binary(min_size=6, max_size=6))
-def test_values_of_the_start(now, later, clock):
+@given(now=values, later=values, uptime=st.integers(0, 2**32 - 1), clock=st.binary(min_size=6, max_size=6))
+def test_values_of_the_start(now, later, uptime, clock):
     """What changes while the bytes are read belongs to the next time."""
 
     async def testbench(ctx):
         dut = BENCH.dut
         ctx.set(dut.millivolts, LOOP_NOT_MEASURED)
+        ctx.set(dut.uptime, uptime)
         for values in now, later:
             for name, value in values.items():
                 ctx.set(getattr(dut, name), value)
             if values is now:
                 await strobe(ctx)
         unmeasured = dict.fromkeys(["loop_mv", "loop_min_mv", "loop_max_mv"], LOOP_NOT_MEASURED)
-        assert await read(ctx, clock) == pack(DIAGNOSTICS, now | unmeasured | {"clock": clock})
+        assert await read(ctx, clock) == pack(
+            DIAGNOSTICS, now | unmeasured | {"uptime": uptime, "clock": clock}
+        )
 
     BENCH.run(testbench)
 
