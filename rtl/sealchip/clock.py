@@ -51,13 +51,17 @@ class CalendarClock(wiring.Component):
         read, write = memory.read_port(), memory.write_port()
         bank = Signal()  # the copy in force
         second = Signal()  # to be counted
-        setting, asked = Signal(), Signal()  # the pass takes a new time; one is waiting
+        setting = Signal()  # the pass takes a new time
+        asked = Signal()  # one is waiting
         index = Signal(3)
         step = Signal(range(_STEPS))
-        byte, limit, least = Signal(8), Signal(8), Signal()
+        byte = Signal(8)
+        limit = Signal(8)
+        least = Signal()
         carry = Signal()  # of the second, up to this byte
         wrong = Signal()
-        leap, last_day = Signal(), Signal(8)
+        leap = Signal()
+        last_day = Signal(8)
 
         ahead = step < _AHEAD
         over = limit < byte + Mux(setting, 0, 1)

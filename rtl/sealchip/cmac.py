@@ -52,7 +52,8 @@ class Cmac(wiring.Component):
         # Lower half: what is added to the next block of the message. Upper half: the subkey.
         m.submodules.memory = memory = Memory(shape=8, depth=2 * BLOCK_BYTES, init=[])
         read, write = memory.read_port(), memory.write_port()
-        index, second = Signal(range(BLOCK_BYTES)), Signal()  # byte, block
+        index = Signal(range(BLOCK_BYTES))  # byte
+        second = Signal()  # block
         last = index == BLOCK_BYTES - 1
         position = Cat(index, second)
         given = position < MESSAGE_BYTES  # this byte comes from the message, not from the padding

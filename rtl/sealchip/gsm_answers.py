@@ -59,7 +59,9 @@ class AnswerReader(wiring.Component):
         m.submodules.states = states = Memory(shape=8, depth=16 * _STATES, init=_table())
         classify, step = classes.read_port(), states.read_port()
         state = Signal(range(_STATES))
-        classified, stepped, bad = Signal(), Signal(), Signal()
+        classified = Signal()
+        stepped = Signal()
+        bad = Signal()
         m.d.comb += [classify.addr.eq(self.data), step.addr.eq(Cat(classify.data, state))]
         m.d.sync += [classified.eq(self.valid), stepped.eq(classified)]
         with m.If(self.valid):

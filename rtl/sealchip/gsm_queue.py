@@ -73,7 +73,8 @@ class GsmQueue(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         current = self.current
-        arrived, minute = Signal(), Signal()  # to be done
+        arrived = Signal()  # to be done
+        minute = Signal()  # to be done
         number = Signal(4)
         # One bit more than the place: full and empty differ.
         first = Signal(range(2 * DEPTH))
@@ -81,9 +82,12 @@ class GsmQueue(wiring.Component):
         dropped = Signal()  # the event being sent is no longer here
         # `APPEND` writes what arrived to the end, byte by byte; otherwise each event gets a minute older.
         append = Signal()
-        step, writing = Signal(range(_SLOT)), Signal()
+        step = Signal(range(_SLOT))
+        writing = Signal()
 
-        arrives, overrun, pop = Signal(), Signal(), Signal()
+        arrives = Signal()
+        overrun = Signal()
+        pop = Signal()
         full = first == end ^ DEPTH
         m.d.comb += [
             arrives.eq(self.valid & _is_told(self.kind, self.state)),
@@ -135,7 +139,8 @@ class GsmQueue(wiring.Component):
     def _count_lost(self, m, one_more, dropped):
         """`missing` since the last `tell`; one that was dropped then without having been told is another."""
         current = self.current
-        missing, total = Signal.like(current.lost), Signal(len(current.lost) + 1)
+        missing = Signal.like(current.lost)
+        total = Signal(len(current.lost) + 1)
         m.d.comb += total.eq(current.lost + missing + dropped)
         with m.If(one_more & (missing != LOST_MAX)):
             m.d.sync += missing.eq(missing + 1)

@@ -55,7 +55,10 @@ class GsmSequencer(wiring.Component):
         digit = Signal(2)
         attempt = Signal(range(ATTEMPTS))
         # Nothing moves on from a word but these.
-        advance, skip, go, failed = Signal(), Signal(), Signal(), Signal()
+        advance = Signal()
+        skip = Signal()
+        go = Signal()
+        failed = Signal()
 
         word = Signal(_Word)
         operand = word.operand

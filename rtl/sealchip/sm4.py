@@ -78,7 +78,9 @@ class Sm4(wiring.Component):
         substitute, read, write = sbox.read_port(), words.read_port(), words.write_port()
 
         work = Signal(32)
-        clear, add, shift = Signal(), Signal(), Signal()
+        clear = Signal()
+        add = Signal()
+        shift = Signal()
         entering = Signal(8)  # what a shift brings in
         with m.If(clear):
             m.d.sync += work.eq(0)
@@ -90,7 +92,8 @@ class Sm4(wiring.Component):
         step = Signal(range(_REPLACED + 1))
         turn = Signal(range(ROUNDS))  # round, or in its low bits number of a word of block or key
         word = turn[:2]
-        of_key, spread = Signal(), Signal()  # of the word that is written
+        of_key = Signal()  # of the word that is written
+        spread = Signal()  # of the word that is written
         m.d.comb += [
             substitute.addr.eq(work[24:]),
             entering.eq(substitute.data),
@@ -101,7 +104,8 @@ class Sm4(wiring.Component):
             self.o.payload.eq(work[24:]),
             self.key_address.eq(Cat(step[:2], word)),
         ]
-        advance, last = Signal(), Signal()  # to the next step, next word or round
+        advance = Signal()  # to the next step
+        last = Signal()  # next word or round
         with m.If(advance):
             m.d.sync += step.eq(step + 1)
         with m.If(last):
