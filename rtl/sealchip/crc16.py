@@ -2,17 +2,11 @@
 
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
-from amaranth.lib.crc.catalog import CRC16_IBM_3740
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["SerialCrc", "crc16"]
+__all__ = ["SerialCrc"]
 
 _POLYNOMIAL = 0x1021
-
-
-def crc16():
-    """A processor for `amaranth.lib.crc`, byte by byte, that a user must name as its submodule."""
-    return CRC16_IBM_3740(data_width=8).create()
 
 
 class SerialCrc(wiring.Component):
