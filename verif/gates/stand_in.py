@@ -46,18 +46,18 @@ def stand_in_for(component: type[Component], build: Build) -> Iterator[Stage]:
         text, interface = rtlil_of(self, elaborate), ports(self)
         if text not in stage.libraries:
             stage.libraries[text] = build(text, interface)
-        met.append((stage.libraries[text], interface))
-        m = Module()
-        # A shell without logic would have no clock.
-        m.d.sync += Signal().eq(0)
+        m, alive = Module(), Signal()
+        # Low behind a reset, also one that `ResetInserter` has put in; and the shell has a clock.
+        m.d.sync += alive.eq(1)
+        met.append((stage.libraries[text], interface, alive))
         return m
 
     class PlayingSimulator(Simulator):
         def __init__(self, dut):
             met.clear()
             super().__init__(dut)
-            for library, interface in met:
-                _play(self, Compiled(library, interface), interface, stage)
+            for library, interface, alive in met:
+                _play(self, Compiled(library, interface), interface, alive, stage)
 
     component.elaborate, chip.support.Simulator = shell, PlayingSimulator
     try:
@@ -66,9 +66,11 @@ def stand_in_for(component: type[Component], build: Build) -> Iterator[Stage]:
         component.elaborate, chip.support.Simulator = elaborate, Simulator
 
 
-def _play(sim: Simulator, design: Compiled, interface: list[Port], stage: Stage) -> None:
+def _play(sim: Simulator, design: Compiled, interface: list[Port], alive: Signal, stage: Stage) -> None:
     inputs = [port.value for port in interface if port.is_input]
     outputs = [port.value for port in interface if not port.is_input]
+    #: Changes behind an edge that may have been one of a reset.
+    doubtful = Signal()
 
     def show(ctx, values, *, tick):
         for output, value in zip(
@@ -77,17 +79,17 @@ def _play(sim: Simulator, design: Compiled, interface: list[Port], stage: Stage)
             ctx.set(output, value)
 
     async def follow(ctx):
-        design.reset()
         stage.plays += 1
-        if not inputs:
-            show(ctx, (), tick=False)
-            return
-        async for values in ctx.changed(*inputs):
+        async for *values, living, _ in ctx.changed(*inputs, alive, doubtful):
+            if not living:
+                design.reset()
             show(ctx, values, tick=False)
 
     async def clock(ctx):
-        async for _, _, *values in ctx.tick().sample(*inputs):
+        async for _, _, *values, lived, doubted in ctx.tick().sample(*inputs, alive, doubtful):
             show(ctx, values, tick=True)
+            if not lived:
+                ctx.set(doubtful, not doubted)
 
     sim.add_process(follow)
     sim.add_process(clock)
