@@ -201,7 +201,13 @@ def events_wait_until_taken(m: Module, hold_ms: int = HOLD_MS) -> None:
     m.d.comb += [Assert(~waits | (monitor.o.valid & same)), Cover(waits & monitor.o.ready)]
 
 
-@theorem(k=1, reach=40, parameters="any input, ticks, strobes and `ready`", smaller={"hold_ms": 3})
+@theorem(
+    k=1,
+    reach=40,
+    parameters="any input, ticks, strobes and `ready`",
+    smaller={"hold_ms": 3},
+    long=True,
+)
 def excursions_are_told(m: Module, hold_ms: int = HOLD_MS) -> list[Value]:
     """The excursions that the events so far carry and those since the last one are all that were counted, as
     long as fewer than 255 come between two events and fewer than 65 535 altogether.

@@ -112,7 +112,7 @@ def sealing_is_answered_and_told(m: Module, hold_ms: int = HOLD_MS) -> list[Valu
     return [chosen < 20]
 
 
-@theorem(k=1, reach=120, parameters="comparator, any line, ticks at any time")
+@theorem(k=1, reach=120, parameters="comparator, any line, ticks at any time", long=True)
 def sealed_only_while_the_pattern_returns(m: Module) -> list[Value]:
     """A line that is not open in any cycle of an off phase, from its 8th tick on, is a *mismatch* from the
     end of that phase until four off phases in a row have been open throughout; *sealed* is told at no time in
