@@ -1,6 +1,6 @@
 """The seal chip: all components, one clock."""
 
-from amaranth.hdl import Array, Module, Mux, Signal
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.cdc import FFSynchronizer
 from amaranth.lib.wiring import In, Out
@@ -15,20 +15,18 @@ from .framer import Framer
 from .front_end import FrontEnd, Sensor
 from .gsm import GsmNotifier
 from .identity import IdentityStore
-from .interface import BAUD_FEATURE
 from .lamps import Lamps
 from .line_rate import LineRate
 from .log_turns import LogTurns
 from .loop_monitor import LoopMonitor
 from .messages import Message
+from .pair_port import PairPort
 from .password import TICK_SECONDS
 from .reporter import Reporter
 from .signer import Signer
 from .slave import Slave
 from .spi_flash import FlashCommands, FlashOp, SpiFlash
 from .timebase import Timebase
-from .timing import bit_cycles
-from .transceiver import Transceiver
 
 __all__ = ["SealChip"]
 
@@ -58,7 +56,6 @@ class SealChip(wiring.Component):
         self._clock_hz, self._baud, self._flash_base, self._gsm = clock_hz, baud, flash_base, gsm
         self._sensor = Sensor(front_end)
         self._pattern = self._sensor == Sensor.SIGMA_DELTA if pattern is None else pattern
-        self._divisors = [bit_cycles(clock_hz, rate) for rate in BAUD_FEATURE.values()]
         super().__init__(
             {
                 "loop_cmp": In(1),
@@ -87,7 +84,7 @@ class SealChip(wiring.Component):
         m.submodules.identity = IdentityStore(self._baud, self._flash_base)
         m.submodules.log = EventLog(self._flash_base)
         m.submodules.rate = LineRate()
-        m.submodules.pair = Transceiver(max(self._divisors))
+        m.submodules.pair = PairPort(self._clock_hz)
         m.submodules.watchdog = DriverWatchdog()
         m.submodules.deframer = Deframer()
         m.submodules.access = BusAccess()
@@ -178,7 +175,7 @@ class SealChip(wiring.Component):
             s.rate.stored.eq(s.identity.baud),
             s.rate.word.eq(s.deframer.content),
             s.rate.take.eq(s.slave.changes_rate & s.pair.done),
-            s.pair.divisor.eq(Array(self._divisors)[s.rate.rate]),
+            s.pair.baud.eq(s.rate.rate),
             s.pair.ro.eq(ro),
             self.rs485_di.eq(s.pair.di),
             s.watchdog.rate.eq(s.rate.rate),

@@ -1,12 +1,13 @@
 """Tells the customer's phone of the seal's events: the GSM dialogue on a serial port."""
 
-from amaranth.hdl import EnableInserter, Module, Mux, Signal
+from amaranth.hdl import EnableInserter, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.cdc import FFSynchronizer
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from .gsm_dialogue import Facts, GsmDialogue
-from .timing import bit_cycles
+from .steps import Steps
+from .timing import bit_steps
 from .uart_rx import Receiver
 from .uart_tx import Transmitter
 
@@ -14,15 +15,12 @@ __all__ = ["BAUD", "GsmNotifier"]
 
 #: Every module speaks it; most find out by themselves.
 BAUD = 9600
-#: Steps of one bit, as few as the receiver can do with; more where the clock is no multiple of so many.
-_STEPS = range(8, 64)
 
 
 class GsmNotifier(wiring.Component):
     """`GsmDialogue` with a module on `txd` and `rxd`: 8N1, 9600 baud, no handshake lines.
 
-    Both UARTs do one step in several cycles: two short counters of steps and one of cycles are smaller than
-    two of cycles. A bit is at most 1 % off.
+    Both UARTs count steps: two short counters of steps and one of cycles are smaller than two of cycles.
 
     Parameters
     ----------
@@ -36,7 +34,7 @@ class GsmNotifier(wiring.Component):
     """
 
     def __init__(self, clock_hz):
-        self._cycles, self._steps = _divide(bit_cycles(clock_hz, BAUD))
+        self._cycles, self._steps = bit_steps(clock_hz, BAUD)
         super().__init__({"facts": In(Facts), "txd": Out(1, init=1), "rxd": In(1, init=1)})
 
     def elaborate(self, platform):
@@ -44,14 +42,12 @@ class GsmNotifier(wiring.Component):
         m.submodules.dialogue = dialogue = GsmDialogue()
         transmitter = Transmitter(self._steps, parity=False)
         receiver = Receiver(self._steps, parity=False)
-        cycle = Signal(range(self._cycles))
-        step = Signal()
+        m.submodules.steps = steps = Steps(self._cycles)
+        step = steps.step
         m.submodules.transmitter = EnableInserter(step)(transmitter)
         m.submodules.receiver = EnableInserter(step)(receiver)
         rxd = Signal(init=1)
         m.submodules.rxd = FFSynchronizer(self.rxd, rxd, init=1)
-        m.d.comb += step.eq(cycle == self._cycles - 1)
-        m.d.sync += cycle.eq(Mux(step, 0, cycle + 1))
         connect(m, flipped(self.facts), dialogue.facts)
         m.d.comb += [
             transmitter.divisor.eq(self._steps),
@@ -66,12 +62,3 @@ class GsmNotifier(wiring.Component):
             dialogue.error.eq(receiver.error),
         ]
         return m
-
-
-def _divide(bit):
-    """`bit` cycles as (cycles of a step, steps), as few steps as keep within 1 %; else a step is a cycle."""
-    for steps in _STEPS:
-        cycles = round(bit / steps)
-        if cycles and abs(cycles * steps - bit) <= bit / 100:
-            return cycles, steps
-    return 1, bit

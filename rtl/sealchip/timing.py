@@ -2,7 +2,7 @@
 
 from math import ceil
 
-__all__ = ["at_least", "bit_cycles", "cycles"]
+__all__ = ["at_least", "bit_cycles", "bit_steps", "cycles"]
 
 
 def cycles(clock_hz, seconds, *, tolerance=0.01):
@@ -25,6 +25,19 @@ def bit_cycles(clock_hz, baud):
     if whole < 8:
         raise ValueError(f"{baud} baud needs at least 8 clock cycles a bit; {clock_hz} Hz gives {whole}")
     return whole
+
+
+def bit_steps(clock_hz, baud):
+    """One UART bit as (cycles of a step, steps): as few steps as keep it within 0.5 %, eight at least.
+
+    Where there are none, steps of one cycle. What counts steps is smaller than what counts cycles.
+    """
+    exact = clock_hz / baud
+    for steps in range(8, 64):
+        whole = round(exact / steps)
+        if whole and abs(whole * steps - exact) <= 0.005 * exact:
+            return whole, steps
+    return 1, bit_cycles(clock_hz, baud)
 
 
 def at_least(clock_hz, seconds):

@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sealchip.interface import BAUD_FEATURE
+from sealchip.steps import Steps
 from sealchip.timebase import Timebase
-from sealchip.timing import at_least, bit_cycles, cycles
+from sealchip.timing import at_least, bit_cycles, bit_steps, cycles
 
 
 @given(clock=st.integers(1, 100_000_000), seconds=st.floats(1e-6, 1.0))
@@ -41,6 +42,35 @@ def test_at_least():
 def test_every_baud_rate_fits_every_clock(clock):
     for baud in BAUD_FEATURE.values():
         assert abs(bit_cycles(clock, baud) * baud / clock - 1) <= 0.02
+
+
+@given(clock=st.integers(307_200, 48_000_000), baud=st.sampled_from([9600, 19200]))
+def test_a_bit_is_at_least_eight_steps(clock, baud):
+    """Few steps and nearly exact, or as many as cycles; refused where cycles are."""
+    exact = clock / baud
+    try:
+        whole, steps = bit_steps(clock, baud)
+    except ValueError:
+        with pytest.raises(ValueError, match=f"{clock} Hz"):
+            bit_cycles(clock, baud)
+    else:
+        assert steps >= 8
+        assert abs(whole * steps - exact) <= (0.02 if whole == 1 else 0.005) * exact
+        assert whole == 1 or steps < 64
+
+
+@pytest.mark.parametrize("period", [1, 2, 5])
+def test_steps(period):
+    """Every `period`-th cycle, the first time after as many."""
+    dut, seen = Steps(period), []
+
+    async def testbench(ctx):
+        for _ in range(4 * period):
+            seen.append(ctx.get(dut.step))
+            await ctx.tick()
+
+    simulate(dut, testbench)
+    assert seen == ([0] * (period - 1) + [1]) * 4
 
 
 def test_bit_cycles_errors():
