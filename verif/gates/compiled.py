@@ -19,6 +19,7 @@ from pathlib import Path
 
 from amaranth.back import rtlil
 from amaranth.hdl import Elaboratable, Signal, Value
+from amaranth.hdl._ir import PortDirection
 from amaranth.lib.wiring import Component, Flow
 
 __all__ = ["ROOT", "SELECT", "Compiled", "Port", "YosysError", "compiled", "ports", "rtlil_of", "yosys"]
@@ -77,7 +78,9 @@ class _Original(Elaboratable):
 
 def rtlil_of(component: Component, elaborate=None) -> str:
     """RTLIL of `component`, module `top`; sources by their path in the repository."""
-    named = {port.name: (port.value, None) for port in ports(component)}
+    # An output that nothing drives has its initial value; without its direction it would become an input.
+    directions = {True: PortDirection.Input, False: PortDirection.Output}
+    named = {port.name: (port.value, directions[port.is_input]) for port in ports(component)}
     original = _Original(component, elaborate or type(component).elaborate)
     return rtlil.convert(original, name="top", ports=named).replace(f"{ROOT}/", "")
 
