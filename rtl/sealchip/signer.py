@@ -36,6 +36,7 @@ class Signer(wiring.Component):
        `verif/chip/test_signer.py::test_records_like_the_reference`, `test_age_of_a_record`.
     2. Without a key algorithm and MAC are zero: `test_unsigned_without_a_key`.
     3. It takes as long as said: `test_time`.
+    4. The key goes nowhere but into the cipher: `verif/formal/signer.py::the_record_asks_for_no_key`.
     """
 
     start: In(1)
