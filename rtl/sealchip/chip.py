@@ -15,6 +15,7 @@ from .framer import Framer
 from .front_end import FrontEnd, Sensor
 from .gsm import GsmNotifier
 from .identity import IdentityStore
+from .interface import StateClass
 from .lamps import Lamps
 from .line_rate import LineRate
 from .log_turns import LogTurns
@@ -175,6 +176,7 @@ class SealChip(wiring.Component):
             s.rate.stored.eq(s.identity.baud),
             s.rate.word.eq(s.deframer.content),
             s.rate.take.eq(s.slave.changes_rate & s.pair.done),
+            s.rate.revert.eq(s.reporter.baud_fallback),
             s.pair.baud.eq(s.rate.rate),
             s.pair.ro.eq(ro),
             self.rs485_di.eq(s.pair.di),
@@ -325,7 +327,8 @@ class SealChip(wiring.Component):
             s.lamps.flapping.eq(s.loop.flapping),
             s.lamps.locked_out.eq(s.slave.locked),
             s.lamps.exchanged.eq(s.reporter.exchanged),
-            s.lamps.pending.eq(s.loop.unlogged | s.log.pending),
+            # Not green while the loop is not sealed at this very moment, whatever the filtered state says.
+            s.lamps.pending.eq(s.loop.unlogged | s.log.pending | (s.loop.class_ != StateClass.SEALED)),
             s.lamps.failed.eq(s.reporter.failed | s.access.stuck),
             self.led_green.eq(s.lamps.green),
             self.led_red.eq(s.lamps.red),

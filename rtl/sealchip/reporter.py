@@ -48,6 +48,7 @@ class Reporter(wiring.Component):
     back-off: what has been changed about the pair since power-up may be why.
 
     Delivery in tests: `verif/chip/test_chip_report.py::test_report_until_acknowledged`,
+    `verif/chip/test_chip_report.py::test_the_stored_rate_comes_back`,
     `verif/chip/test_chip_bus.py::test_many_seals`; proofs:
     `verif/formal/bus.py::acknowledged_only_what_arrived`, `verif/formal/bus.py::one_speaker_in_the_chip`.
     """
@@ -80,7 +81,7 @@ class Reporter(wiring.Component):
         m = Module()
         introduced = Signal()  # the meter knows the seal's asset number
         attempts = Signal(range(BACKOFF_STEPS + 1))
-        wait = Signal(range(BACKOFF_MS << BACKOFF_STEPS))
+        wait = Signal(range((BACKOFF_MS << BACKOFF_STEPS) + 1))
         held = Signal()  # the record of the oldest entry is ready to send
         tried = Signal()  # a frame has begun ahead of the event that is offered
         introducing = self.message == Message.REPORT_IDENTITY

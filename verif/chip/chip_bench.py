@@ -69,9 +69,17 @@ class Heard:
 class Bench:
     """Chips on a pair, and one host end that can be the meters of all of them."""
 
-    def __init__(self, folder: Path, chips: int = 1, *, seed: int = 1, front_end: str = "comparator") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        chips: int = 1,
+        *,
+        seed: int = 1,
+        front_end: str = "comparator",
+        model: Path | None = None,
+    ) -> None:
         self.pair = Pair(
-            chip_library(clock_hz=CLOCK_HZ, front_end=front_end),
+            model or chip_library(clock_hz=CLOCK_HZ, front_end=front_end),
             chips=chips,
             ends=1,
             clock_hz=CLOCK_HZ,

@@ -112,6 +112,23 @@ def test_report_until_acknowledged(bench: Bench) -> None:
     assert len(bench.reports()) == count
 
 
+def test_the_stored_rate_comes_back(settled: Bench) -> None:
+    """17H changed the rate and no meter follows: after the longest back-off reports are at the old one."""
+    (answer,) = settled.ask(Frame(seal_address(1), 0x17, b"\x10"))
+    assert answer.frame.control == 0x97
+    settled.heard.clear()
+    settled.pair.position(0, closed=False)
+    moved = settled.pair.now
+    settled.run(60.0)
+    assert settled.heard == []
+    settled.run(60.0, until=lambda: bool(settled.heard))
+    (report,) = settled.reports()
+    assert report.kind is Kind.OPENED
+    assert report.age >= int(settled.pair.now - moved) - 2
+    settled.run(1.0)
+    assert settled.pair.chip(0).lamps & 1 == 0
+
+
 def test_error_answer_is_no_acknowledgement(bench: Bench) -> None:
     bench.answering = False
     bench.power()

@@ -1,0 +1,84 @@
+"""A single-event upset turns one register bit over: alarm or the same state, never green while open."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+from chip.chip_bench import CLOCK_HZ, Bench, lamps
+from chip.upsets import upset_chip
+
+from meterseal.chip.build import library
+from meterseal.chip.pair import LampsSeen
+from meterseal.seal.record import Kind
+from sealchip.interface import RECORD
+
+#: Register bits that a run turns over, in each of two states, beside those of the filtered state.
+SAMPLE = 40
+#: Two characters on the pin that names the bit, with a margin.
+TOLD = 0.003
+DEBOUNCE = 0.020
+
+
+def lamps_seen(bench: Bench) -> tuple[bool, bool]:
+    """Whether green and red have been lit since the last look, or are now."""
+    changes = [seen for seen in bench.pair.tap() if isinstance(seen, LampsSeen)]
+    green, red = lamps(bench)
+    return green or any(seen.green for seen in changes), red or any(seen.red for seen in changes)
+
+
+def upset(bench: Bench, bit: int) -> None:
+    bench.pair.write_gsm(0, bit.to_bytes(2, "little"))
+    bench.run(TOLD)
+
+
+def opening_told(bench: Bench) -> bool:
+    """Whether a report of an opening was heard, signed or not."""
+    place = 12 + RECORD.offsets["kind"]
+    return any(heard.is_report and heard.frame.data[place] == Kind.OPENED for heard in bench.heard)
+
+
+def wrong(bench: Bench, bit: int, chance: random.Random) -> str | None:
+    """What the chip does wrong when `bit` is turned over, once while sealed and once while open."""
+    bench.pair.position(0, closed=True)
+    bench.power()
+    bench.run(3.0, until=lambda: lamps(bench) == (True, False))
+    assert lamps(bench) == (True, False)
+    bench.heard.clear()
+
+    bench.run(chance.uniform(0, 0.5))
+    upset(bench, bit)
+    bench.run(chance.uniform(0, 1.0))
+    bench.pair.position(0, closed=False)
+    bench.run(DEBOUNCE + 0.001)
+    bench.pair.tap()
+    bench.run(1.5)
+    green, red = lamps_seen(bench)
+    if green:
+        return "green while open, after an upset while sealed"
+    if not (opening_told(bench) or red):
+        return "neither red nor reported, after an upset while sealed"
+    upset(bench, bit)
+    bench.run(1.0)
+    green, _ = lamps_seen(bench)
+    return "green, after an upset while open" if green else None
+
+
+@pytest.mark.long
+def test_single_event_upsets(tmp_path: Path) -> None:
+    """Upset while sealed: when the seal is then opened it is red or reports it, and is not green from the
+    debounce time on. Upset while open: not green.
+    """
+    verilog, names = upset_chip(CLOCK_HZ)
+    model, chance = library(verilog), random.Random(1)
+    found = {}
+    critical = [bit for bit, name in enumerate(names) if "debounce.state" in name]
+    assert critical
+    for bit in [*critical, *chance.sample(range(len(names)), SAMPLE)]:
+        bench = Bench(tmp_path, model=model)
+        try:
+            found[names[bit]] = wrong(bench, bit, chance)
+        finally:
+            bench.close()
+    assert {name: what for name, what in found.items() if what} == {}
