@@ -125,7 +125,7 @@ class _Follower:
         if outcome.lost or outcome.explained == len(self._records):
             return
         record = self._records[outcome.explained]
-        in_time = record.at is None or abs(record.at - at) <= AGE_ERROR
+        in_time = record.at is None or at - AGE_ERROR <= record.at <= latest + AGE_ERROR
         if (record.kind, record.state) == (kind, outcome.state) and in_time:
             yield replace(outcome, explained=outcome.explained + 1)
 
