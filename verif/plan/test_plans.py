@@ -1,0 +1,86 @@
+"""The plans name tests and theorems that exist, and all of them; `docs/verification.md` shows them."""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+from functools import cache
+from pathlib import Path
+
+import pytest
+from formal.theorems import THEOREMS
+from plan.plans import STAGES, VERIF, Plan, plans
+from plan.tables import TABLES
+
+import sealchip
+
+#: Folders whose tests are each in a plan.
+PLANNED = ("agents", "chip", "formal", "gates", "mutation")
+PLANS = plans()
+DOCUMENT = VERIF.parent / "docs/verification.md"
+TABLE = re.compile(r"(<!-- table: (.*?) -->\n).*?(<!-- end of table -->)", re.DOTALL)
+
+
+@cache
+def of_folder(folder: str) -> list[str]:
+    """The tests in the files right below `verif/folder`, as the plans name them."""
+    return [
+        f"{folder}/{path.name}::{node.name}"
+        for path in sorted((VERIF / folder).glob("test_*.py"))
+        for node in ast.parse(path.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_")
+    ]
+
+
+@cache
+def blocks() -> list[str]:
+    """The components of the gateware, except parts of others."""
+    found = []
+    for path in Path(sealchip.__path__[0]).glob("*.py"):
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            bases = node.bases if isinstance(node, ast.ClassDef) and node.name[0] != "_" else []
+            if "wiring.Component" in map(ast.unparse, bases):
+                found.append(f"sealchip.{path.stem}.{node.name}")
+    return found
+
+
+@pytest.mark.parametrize("plan", PLANS, ids=lambda plan: plan.name)
+def test_what_a_plan_names_exists(plan: Plan) -> None:
+    folders = {test.partition("/")[0] for test in plan.tests}
+    tests = {test for folder in folders for test in of_folder(folder)}
+    proofs = {f"{theorem.file.removeprefix('verif/')}::{theorem.name}" for theorem in THEOREMS}
+    missing = [test for test in (*plan.tests, *plan.inside) if test not in tests]
+    assert missing + [proof for proof in plan.proofs if proof not in proofs] == []
+    assert plan.block is None or plan.block in blocks()
+
+
+@pytest.mark.parametrize("plan", PLANS, ids=lambda plan: plan.name)
+def test_every_point_is_shown(plan: Plan) -> None:
+    assert [point.name for point in plan.points if not (point.tests or point.proofs)] == []
+    assert [point.stage for point in plan.points if point.stage not in STAGES] == []
+
+
+def test_every_test_is_in_a_plan() -> None:
+    planned = {test for plan in PLANS for test in plan.tests}
+    assert [test for folder in PLANNED for test in of_folder(folder) if test not in planned] == []
+
+
+def test_every_theorem_is_in_a_plan() -> None:
+    planned = {proof for plan in PLANS for proof in plan.proofs}
+    theorems = [f"{theorem.file.removeprefix('verif/')}::{theorem.name}" for theorem in THEOREMS]
+    assert [theorem for theorem in theorems if theorem not in planned] == []
+
+
+def test_every_block_has_a_plan() -> None:
+    assert sorted(blocks()) == sorted(plan.block for plan in PLANS if plan.block)
+
+
+def test_the_tables_are_those_of_plans_and_results() -> None:
+    text = DOCUMENT.read_text(encoding="utf-8")
+    fresh = TABLE.sub(lambda found: f"{found[1]}{TABLES[found[2]]()}{found[3]}", text)
+    if os.environ.get("METERSEAL_UPDATE_DOCS"):
+        DOCUMENT.write_text(fresh, encoding="utf-8")
+    else:
+        assert text == fresh, "run once with METERSEAL_UPDATE_DOCS=1"
+    assert sorted(name for _, name, _ in TABLE.findall(text)) == sorted(TABLES)
