@@ -60,7 +60,8 @@ class Slave(wiring.Component):
     sent: the framer's frame is out (or given up). challenged, challenge: a challenge came, and the last one.
 
     Guarantees: `verif/chip/test_provisioning.py`, `verif/chip/test_chip_slave.py::test_reads`,
-    `test_silence`, `verif/chip/test_chip_signing.py::test_challenge`.
+    `test_silence`, `verif/chip/test_chip_signing.py::test_challenge`;
+    proof: `verif/formal/slave.py::answers_only_what_is_meant`.
     """
 
     enable: In(1)

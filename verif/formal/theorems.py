@@ -2,12 +2,40 @@
 
 from __future__ import annotations
 
-from formal import bus, deframer, event_log, framer, gsm, loop, sense, signer, spi, transceiver, uart
+from formal import (
+    bus,
+    deframer,
+    event_log,
+    framer,
+    gsm,
+    loop,
+    password,
+    sense,
+    signer,
+    slave,
+    spi,
+    transceiver,
+    uart,
+)
 from formal.theorem import Theorem
 
 __all__ = ["THEOREMS", "table"]
 
-MODULES = (uart, transceiver, framer, deframer, bus, loop, sense, event_log, signer, spi, gsm)
+MODULES = (
+    uart,
+    transceiver,
+    framer,
+    deframer,
+    bus,
+    loop,
+    sense,
+    event_log,
+    signer,
+    spi,
+    gsm,
+    password,
+    slave,
+)
 THEOREMS = [it for module in MODULES for it in vars(module).values() if isinstance(it, Theorem)]
 
 

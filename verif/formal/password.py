@@ -1,0 +1,35 @@
+"""Theorem about the lock-out."""
+
+from amaranth.hdl import Assert, Cover, Module, Signal, Value
+from formal.theorem import Subject, past, theorem
+
+from sealchip.password import LOCK_TICKS, PasswordGuard
+
+
+@theorem(k=1, reach=6, parameters="any passwords and ticks")
+def three_wrong_passwords_lock(m: Module) -> list[Value]:
+    """`locked` exactly from the third wrong password on that had no right one between them, until as many
+    ticks have come as end 24 hours; nothing else ends it. `locked_out` strobes with that third one.
+    """
+    guard = PasswordGuard()
+    dut = Subject(m, guard)
+    wrong, ticks = Signal(2), Signal(range(LOCK_TICKS + 1))
+    third = (wrong == 2) & guard.wrong
+    with m.If(wrong == 3), m.If(guard.tick):
+        m.d.sync += ticks.eq(ticks + 1)
+        with m.If(ticks == LOCK_TICKS - 1):
+            m.d.sync += [wrong.eq(0), ticks.eq(0)]
+    with m.Elif(guard.right):
+        m.d.sync += wrong.eq(0)
+    with m.Elif(guard.wrong):
+        m.d.sync += wrong.eq(wrong + 1)
+    m.d.comb += [
+        Assert(guard.locked == (wrong == 3)),
+        Assert(guard.locked_out == third),
+        # Invariants: what is left.
+        Assert(dut.signal("failures") == wrong),
+        Assert((wrong == 3) | (ticks == 0)),
+        Assert((wrong != 3) | ((ticks < LOCK_TICKS) & (dut.signal("left") == LOCK_TICKS - 1 - ticks))),
+        Cover(past(m, third & ~guard.right) & guard.locked & guard.tick),
+    ]
+    return [guard.wrong]
