@@ -108,7 +108,8 @@ class Identity:
             meter=bcd.address(fields["meter"]),
             key=fields["key"],
             phone=fields["phone"].rstrip(b"\0").decode("ascii", "replace"),
-            baud=BAUD_FEATURE.get(fields["baud"][0], 0),
+            # Any other word, as a seal has it that began blank, leaves the chip its own rate.
+            baud=BAUD_FEATURE.get(fields["baud"][0], 2400),
             sequence=int.from_bytes(fields["sequence"], "little"),
             password=fields["password"][::-1].hex(),
         )
