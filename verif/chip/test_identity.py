@@ -343,6 +343,7 @@ def test_a_flash_that_does_not_take_it():
     assert (accepted, kept.secret) == ([0], GOOD.encode())
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("torn", [0x00, 0x2F, 0xFF])
 @pytest.mark.parametrize("cut", range(0, IDENTITY.size + 1, 8))
 def test_power_fails_in_any_write(cut, torn):

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 from meterseal.chip.build import chip_library
 from meterseal.seal.image import Identity, image, read_identity
 from sealchip.interface import FLASH_SIZE
@@ -41,6 +43,7 @@ def provision(url: str, *options: str, password: str = "000000") -> subprocess.C
     )
 
 
+@pytest.mark.long
 def test_from_blank_to_sealed_in_its_place(tmp_path: Path) -> None:
     """Items, a wrong password, the same call after an interruption, the log."""
     flash = tmp_path / "seal.bin"
