@@ -151,7 +151,7 @@ class EventLog(wiring.Component):
         fresh = Signal(init=1)  # nothing has been written since power-up
         loaded = Signal()  # `tail` is the slot that FETCH_OLDEST loaded
         remaining = Signal.like(self.nth)
-        valid, newest = flash.sum_ok, some & at_head
+        valid, newest = flash.sum_ok & entry.whole, some & at_head
 
         m.d.comb += [
             flash.start.eq(run),

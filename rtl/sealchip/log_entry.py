@@ -32,8 +32,8 @@ class EntryStore(wiring.Component):
     """Two entries in one memory: the newest, which is all that the log remembers of its counters, and the one
     that was read last.
 
-    *Reading:* `read` takes byte `index` of a slot, `i`; then `newer`, `blank`, `acked` and `same_boot` say
-    what it is. `keep` makes it the newest. *Writing:* `written` is byte `index` of the next entry, which
+    *Reading:* `read` takes byte `index` of a slot, `i`; then `newer`, `whole`, `blank`, `acked` and
+    `same_boot` say what it is. `keep` makes it the newest. *Writing:* `written` is byte `index` of the next entry, which
     follows from the newest one and the event; `write` says that it has been taken, and it replaces that of
     the newest. Bytes come in order, from index 0 on, and each index rests a cycle before `read` or `write`.
 
@@ -43,8 +43,8 @@ class EntryStore(wiring.Component):
     uptime_index, uptime: byte of the time stamp, one cycle later.
     before: there was an entry at power-up; else boot count and counter begin at 0.
     first: the next entry is the first of this power-up: one more boot.
-    newer: its counter is greater than the newest's. blank: all FF. acked: acknowledged. same_boot: its boot
-    count is the newest's. of_loaded, byte: byte `index` of what was read, one cycle later, while nothing else
+    newer: its counter is greater than the newest's. whole: its `zeros` are. blank: all FF.
+    acked: acknowledged. same_boot: its boot count is the newest's. of_loaded, byte: byte `index` of what was read, one cycle later, while nothing else
     is done.
 
     Guarantees: `verif/chip/test_event_log.py`.
@@ -62,6 +62,7 @@ class EntryStore(wiring.Component):
     before: In(1)
     first: In(1)
     newer: Out(1)
+    whole: Out(1)
     blank: Out(1)
     acked: Out(1)
     same_boot: Out(1)
@@ -92,6 +93,7 @@ class EntryStore(wiring.Component):
         carry = Signal()
         difference, sum_ = Signal(9), Signal(9)
         begins = self.index == 0
+        zeros = ENTRY.slice("zeros")
         m.d.comb += [
             difference.eq(read.data - self.i - (borrow & ~begins)),
             sum_.eq(read.data + Mux(self.index[:2] == 0, self.first | self.index[2], carry)),
@@ -104,6 +106,8 @@ class EntryStore(wiring.Component):
                 self.blank.eq((self.i == 0xFF) & (self.blank | begins)),
                 self.acked.eq(self.i != 0xFF),
             ]
+            with m.If((self.index >= zeros.start) & (self.index < zeros.stop)):
+                m.d.sync += self.whole.eq((self.i == 0) & (self.whole | (self.index == zeros.start)))
             with m.If(self.index < _COUNTED):
                 m.d.sync += borrow.eq(difference[8])
             with m.If(self.index < ENTRY["boot"].width):
@@ -134,6 +138,8 @@ class EntryStore(wiring.Component):
             stamp = ENTRY.slice("stamp")
             with m.Case(*range(stamp.start, stamp.stop)):
                 m.d.comb += self.written.eq(self.uptime)
+            with m.Case(*range(zeros.start, zeros.stop)):
+                m.d.comb += self.written.eq(0)
         return m
 
 

@@ -75,10 +75,11 @@ class Entry:
     @classmethod
     def decode(cls, raw):
         """The entry in one slot; None where there is none."""
-        if crc16(raw[:CRC]).to_bytes(2, "big") != raw[ENTRY.slice("crc")]:
+        if crc16(raw[:CRC]).to_bytes(2, "big") != raw[ENTRY.slice("crc")] or any(raw[ENTRY.slice("zeros")]):
             return None
         fields = unpack(ENTRY, raw)
-        numbers = {name: int.from_bytes(value, "little") for name, value in fields.items() if name != "crc"}
+        numbers = {name: int.from_bytes(value, "little") for name, value in fields.items()}
+        del numbers["zeros"], numbers["crc"]
         return cls(**numbers | {"acked": numbers["acked"] != 0xFF})
 
 

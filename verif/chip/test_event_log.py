@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from chip.log_bench import SMALL, Builder, Event, Model, Ring, counters, with_log
-from chip.support import examples
+from chip.log_bench import SMALL, Builder, Entry, Event, Model, Ring, counters, with_log
+from chip.support import crc16, examples
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -169,6 +169,26 @@ def test_power_fails_in_any_write(filled, torn):
         builder.acknowledge(filled - 1)
         failure = ("power_up", {"cut": cut, "torn": torn})
         tell([failure, ("append", Event(Kind.BOOT)), ("deliver", 2), ("append", Event())], builder)
+
+
+def test_a_slot_of_chance_with_a_right_crc_is_no_entry():
+    """What an interrupted erase may leave: as good as an entry, but for the zeros."""
+    builder = Builder()
+    for _ in range(3):
+        builder.entry()
+    zeros, crc = ENTRY.slice("zeros"), ENTRY.slice("crc")
+    for place in range(zeros.start, zeros.stop):
+        chance = bytearray(Entry(boot=0xE6330000, counter=0xA1100000).encode())
+        chance[place] = 0x40
+        chance[crc] = crc16(chance[: crc.start]).to_bytes(2, "big")
+        builder.ring.write(builder.slot, bytes(chance))
+        builder.slot += 1
+
+    async def story(log):
+        await log.power_up()
+        await check_restored(log, builder)
+
+    with_log(builder.ring, story)
 
 
 def test_overrun_gives_up_the_oldest_sector_only():

@@ -52,6 +52,15 @@ class Flash:
     def ports(self) -> tuple[Value, ...]:
         return self.bus.index, self.bus.o, self.bus.strobe, self.bus.done, self.bus.sum_ok
 
+    def whole(self, m: Module) -> Signal:
+        """The zeros of the slot that was read last were zeros."""
+        whole, zeros = Signal(name="reference_whole"), ENTRY.slice("zeros")
+        reads = self.bus.strobe & (self.bus.op == FlashOp.READ)
+        for n in range(zeros.start, zeros.stop):
+            with m.If(reads & (self.bus.index == n)):
+                m.d.sync += whole.eq((self.bus.o == 0) & (whole | (n == zeros.start)))
+        return whole
+
     def written(self, m: Module, offset: int, width: int) -> Signal:
         """The last bytes that were programmed from `offset` of an entry on, low byte first."""
         value = Signal(8 * width, name="written")
@@ -134,7 +143,7 @@ BOOT, COUNTER, EVENT = slice(0, 32), slice(32, 64), slice(64, 96)
 
 @theorem(
     k=1,
-    reach=140,
+    reach=175,
     parameters=f"{ANY_FLASH}; fewer than 2^32 events",
     smaller={"sector_slots": 1, "rest": 0},
     long=True,
@@ -160,7 +169,9 @@ def events_are_written_and_counted(m: Module, sector_slots: int = SECTOR_SLOTS, 
             m.d.sync += seen.word_select(n, 8).eq(bus.o)
     with m.If(taken):
         m.d.sync += [known.eq(1), boot.eq(written[BOOT]), counter.eq(written[COUNTER])]
-    valid = progress.does(Task.SCAN, Phase.LOOK) & bus.sum_ok
+    whole = flash.whole(m)
+    m.d.comb += Assert(whole == dut.part("entry").whole)
+    valid = progress.does(Task.SCAN, Phase.LOOK) & bus.sum_ok & whole
     with m.If(valid & AnySeq(1)):
         m.d.sync += [some.eq(1), found.eq(seen[COUNTER])]
     m.d.comb += [
@@ -227,7 +238,7 @@ def events_are_written_and_counted(m: Module, sector_slots: int = SECTOR_SLOTS, 
 
 @theorem(
     k=1,
-    reach=180,
+    reach=225,
     parameters=f"{ANY_FLASH}; at power-up, no entry right behind the blank slot",
     smaller={"sector_slots": 1, "rest": 0},
     long=True,
@@ -254,7 +265,9 @@ def acknowledged_only_on_command(m: Module, sector_slots: int = SECTOR_SLOTS, re
     m.d.comb += Assert(~marks | (log.start & (log.command == LogCommand.ACKNOWLEDGE)))
 
     head, tail, slot, loaded = (dut.signal(name) for name in ("head", "tail", "slot", "loaded"))
-    torn = progress.does(Task.OLDEST, Phase.LOOK) & ~bus.sum_ok
+    whole = flash.whole(m)
+    m.d.comb += Assert(whole == dut.part("entry").whole)
+    torn = progress.does(Task.OLDEST, Phase.LOOK) & ~(bus.sum_ok & whole)
     place = (FLASH_LOG_BASE + tail * FLASH_SLOT_BYTES)[:24]
     sector_bytes = sector_slots * FLASH_SLOT_BYTES
     erases = bus.start & (bus.op == FlashOp.ERASE)
