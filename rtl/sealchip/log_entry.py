@@ -33,9 +33,9 @@ class EntryStore(wiring.Component):
     that was read last.
 
     *Reading:* `read` takes byte `index` of a slot, `i`; then `newer`, `whole`, `blank`, `acked` and
-    `same_boot` say what it is. `keep` makes it the newest. *Writing:* `written` is byte `index` of the next entry, which
-    follows from the newest one and the event; `write` says that it has been taken, and it replaces that of
-    the newest. Bytes come in order, from index 0 on, and each index rests a cycle before `read` or `write`.
+    `same_boot` say what it is. `keep` makes it the newest. *Writing:* `written` is byte `index` of the next
+    entry, which follows from the newest one and the event; `write` says that it has been taken, and it
+    replaces that of the newest. Bytes come in order, from index 0 on, and each index rests a cycle before `read` or `write`.
 
     Members
     -------
@@ -44,8 +44,8 @@ class EntryStore(wiring.Component):
     before: there was an entry at power-up; else boot count and counter begin at 0.
     first: the next entry is the first of this power-up: one more boot.
     newer: its counter is greater than the newest's. whole: its `zeros` are. blank: all FF.
-    acked: acknowledged. same_boot: its boot count is the newest's. of_loaded, byte: byte `index` of what was read, one cycle later, while nothing else
-    is done.
+    acked: acknowledged. same_boot: its boot count is the newest's. of_loaded, byte: byte `index` of what was
+    read, one cycle later, while nothing else is done.
 
     Guarantees: `verif/chip/test_event_log.py`.
     """
