@@ -35,7 +35,8 @@ class EntryStore(wiring.Component):
     *Reading:* `read` takes byte `index` of a slot, `i`; then `newer`, `whole`, `blank`, `acked` and
     `same_boot` say what it is. `keep` makes it the newest. *Writing:* `written` is byte `index` of the next
     entry, which follows from the newest one and the event; `write` says that it has been taken, and it
-    replaces that of the newest. Bytes come in order, from index 0 on, and each index rests a cycle before `read` or `write`.
+    replaces that of the newest. Bytes come in order, from index 0 on, and each index rests a cycle before
+    `read` or `write`.
 
     Members
     -------
