@@ -85,7 +85,9 @@ def build(board: Board, folder: Path) -> Build:
             check=False,
         )
     if finished.returncode:
-        packed = re.search(r"(?:ICESTORM_LC|TRELLIS_COMB): *(\d+)/", log.read_text())
+        placer = folder / f"{_NAME}.tim"
+        said = placer.read_text() if placer.exists() else ""
+        packed = re.search(r"(?:ICESTORM_LC|TRELLIS_COMB):\s*(\d+)/", said)
         if packed is not None and int(packed.group(1)) > board.logic_cells:
             raise DoesNotFit(board, int(packed.group(1)))
         errors = [line for line in log.read_text().splitlines() if "ERROR" in line] or ["a tool failed"]
