@@ -38,7 +38,8 @@ class Classifier(wiring.Component):
     class_: *unknown* until the first measurement. millivolts: FFFF until then.
     in_range: within 3000 to 5250 mV.
 
-    Guarantees: `verif/chip/test_sense_classes.py::test_classes_against_model`.
+    Guarantees: `verif/chip/test_sense_classes.py::test_classes_against_model`,
+    `test_every_limit_to_the_millivolt`.
     """
 
     measured_mv: In(range(FULL_SCALE_MV + 1))

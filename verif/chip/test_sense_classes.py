@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 
+import pytest
 from chip.analogue import Loop
 from chip.support import Bench, examples
 from hypothesis import given
@@ -82,6 +83,25 @@ def test_classes_against_model(baseline, steps):
     for mv, hold in measurements:
         state = state if hold else classify(mv, state, baseline)
         expected.append(state)
+    assert classes(measurements, baseline) == expected
+
+
+@pytest.mark.parametrize("baseline", [3000, 3583, 4447, 5250, LOOP_NOT_MEASURED])
+def test_every_limit_to_the_millivolt(baseline):
+    """From every class, one millivolt below each limit, on it and above it."""
+    centre = 4000 if baseline == LOOP_NOT_MEASURED else baseline
+    margins = [centre // 16, centre // 32 + centre // 64]
+    limits = [500, 700, 3000, 5250, *(centre + sign * margin for margin in margins for sign in (1, -1))]
+    measurements = []
+    for before in (0, 1500, centre, 8000):
+        for limit in limits:
+            for offset in (-1, 0, 1):
+                measurements += [(before, False), (limit + offset, False)]
+    expected, state = [], StateClass.UNKNOWN
+    for mv, _ in measurements:
+        state = classify(mv, state, baseline)
+        expected.append(state)
+    assert {OPEN, LOW, SEALED, HIGH} == set(expected)
     assert classes(measurements, baseline) == expected
 
 
