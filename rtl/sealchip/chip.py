@@ -15,7 +15,7 @@ from .framer import Framer
 from .front_end import FrontEnd, Sensor
 from .gsm import GsmNotifier
 from .identity import IdentityStore
-from .interface import StateClass
+from .interface import BAUD_FEATURE, StateClass
 from .lamps import Lamps
 from .line_rate import LineRate
 from .log_turns import LogTurns
@@ -28,6 +28,7 @@ from .signer import Signer
 from .slave import Slave
 from .spi_flash import FlashCommands, FlashOp, SpiFlash
 from .timebase import Timebase
+from .timing import bit_steps
 
 __all__ = ["SealChip"]
 
@@ -57,6 +58,9 @@ class SealChip(wiring.Component):
         self._clock_hz, self._baud, self._flash_base, self._gsm = clock_hz, baud, flash_base, gsm
         self._sensor = Sensor(front_end)
         self._pattern = self._sensor == Sensor.SIGMA_DELTA if pattern is None else pattern
+        # A clock that cannot time the pair is refused here, before anything is built.
+        for rate in BAUD_FEATURE.values():
+            bit_steps(clock_hz, rate)
         super().__init__(
             {
                 "loop_cmp": In(1),
