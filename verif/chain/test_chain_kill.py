@@ -66,7 +66,13 @@ def _check(seen: Observation, moments: int, *, boots: int) -> None:
         }
 
 
-@pytest.mark.parametrize("link", LINKS)
+#: Links that are killed in the long set only: half a minute together.
+RARELY = {"meter", "customer"}
+
+
+@pytest.mark.parametrize(
+    "link", [pytest.param(link, marks=[pytest.mark.long] if link in RARELY else []) for link in LINKS]
+)
 def test_killed_link_loses_and_doubles_nothing(tmp_path: Path, link: str) -> None:
     seen = asyncio.run(_run(tmp_path, link, MOMENTS))
     _check(seen, len(MOMENTS), boots=1 + (len(MOMENTS) if link == "chip" else 0))

@@ -97,6 +97,7 @@ def test_one_attack_on_each_of_two_seals(name: str, attack: str) -> None:
         assert all({alarm["code"] for alarm in one["named"][system]} == NAMED[attack] for system in SYSTEMS)
 
 
+@pytest.mark.long
 def test_eight_seals_on_one_pair() -> None:
     """Every seal's boot report arrives, and every opening reaches its own customer and nobody else."""
     said = report("--scenario", "standard", "--seals", "8", "--baud", "9600")
@@ -111,6 +112,7 @@ def test_eight_seals_on_one_pair() -> None:
         assert owner.setdefault(message["number"], message["seal"]) == message["seal"]
 
 
+@pytest.mark.long
 def test_plain_lines_without_a_terminal(tmp_path: Path) -> None:
     """No terminal: lines; the commands are shown, the wires decoded; the files stay where they are wanted."""
     done = demo("--scenario", "bounce", "--baud", "9600", "--keep", str(tmp_path / "kept"))

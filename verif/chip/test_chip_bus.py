@@ -54,7 +54,7 @@ def test_a_stuck_line_is_red(settled: Bench) -> None:
     assert [record.kind for record in settled.reports()] == [Kind.OPENED, Kind.CLOSED]
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.long)])
 def test_many_seals(tmp_path: Path, seed: int) -> None:
     """Eight seals on one pair power up together and are all opened at once: every event arrives."""
     bench = Bench(tmp_path, 8, seed=seed)

@@ -189,7 +189,7 @@ def test_equal_slots():
     assert load(first, second).secret == first
 
 
-@examples(12)
+@examples(6)
 @given(position=st.integers(0, IDENTITY.size - 1), bits=st.integers(1, 255))
 def test_a_damaged_slot(position, bits):
     """Any damage to one slot makes the chip take the other one; damage to both is *invalid*."""

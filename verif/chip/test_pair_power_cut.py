@@ -65,7 +65,7 @@ EMPTY = image(IDENTITY)
 def test_while_an_opening_is_written(bench: PairBench, number: int | None) -> None:
     def opening(bench: PairBench) -> None:
         bench.restart(EMPTY)
-        bench.pair.run(0.3)  # the boot event is in the flash
+        bench.pair.run(0.4)  # the boot event is in the flash
         bench.pair.position(0, False)
 
     span = write_span(bench, opening)
@@ -130,6 +130,7 @@ def full_log() -> bytes:
                 "flags": 0,
                 "stamp": counter,
                 "baseline_mv": 0xFFFF,
+                "zeros": 0,
                 "crc": 0,
                 "acked": 0,
             },

@@ -27,7 +27,7 @@ class Meters:
         self._pair, self._end, self._addresses = pair, end, addresses
         self._take, self._random = take, chance
         self._decoder = Decoder()
-        self._answers: list[tuple[float, bytes]] = []
+        self._answers: list[tuple[float, Frame]] = []
         pair.open(end)
 
     def serve(self, now: float) -> None:
@@ -38,7 +38,15 @@ class Meters:
                 self._hear(decoded.frame, now)
         for answer in [answer for answer in self._answers if answer[0] <= now]:
             self._answers.remove(answer)
-            self._pair.write(self._end, answer[1])
+            self._pair.write(self._end, answer[1].encode())
+
+    def forget(self, address: str) -> None:
+        """Give no answer that is still due from the meter at `address`.
+
+        An answer has no number: one that comes later than the standard allows, and behind a power-up of the
+        seal, cannot be told from that to the seal's next report.
+        """
+        self._answers = [answer for answer in self._answers if answer[1].address != address]
 
     def _hear(self, frame: Frame, now: float) -> None:
         if frame.control != Function.WRITE or frame.address not in self._addresses:
@@ -51,7 +59,7 @@ class Meters:
             delay = self._random.uniform(0.6, 2.0)
         else:
             return
-        self._answers.append((now + delay, Frame(frame.address, _ANSWER | Function.WRITE).encode()))
+        self._answers.append((now + delay, Frame(frame.address, _ANSWER | Function.WRITE)))
 
 
 class Stranger:

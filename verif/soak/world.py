@@ -249,6 +249,7 @@ class World:
             seal.power_ups.append(PowerUp(self.pair.now, [(self.pair.now, seal.position)]))
         else:
             seal.power_ups[-1].end = self.pair.now
+            self.meters.forget(seal.identity.meter)
 
     def _cut_one(self) -> None:
         """Take one seal's supply for a time, sometimes again and again."""
