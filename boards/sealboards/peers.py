@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
-from sealboards.build import BuildError, tools
+from sealboards.tools import BuildError, run
 
 __all__ = ["PEERS", "Peer", "Size", "pack", "size"]
 
@@ -77,19 +75,10 @@ def size(peer: Peer, folder: Path) -> Size:
 
 def pack(script: str, name: str, folder: Path) -> Size:
     """Run yosys' `script`, which writes `name`.json into `folder`, and count what nextpnr makes of it."""
-    environment = {**os.environ, **tools()}
     nextpnr = ["--up5k", "--package", "sg48", "--json", f"{name}.json", "--pack-only"]
-    _run([environment["YOSYS"], "-q", "-p", script], folder)
-    said = _run([environment["NEXTPNR_ICE40"], *nextpnr], folder)
+    run("YOSYS", ["-q", "-p", script], folder, folder.name)
+    said = run("NEXTPNR_ICE40", nextpnr, folder, folder.name)
     return Size(_used(said, "ICESTORM_LC"), _used(said, "ICESTORM_RAM"))
-
-
-def _run(command: list[str], folder: Path) -> str:
-    finished = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-    if finished.returncode:
-        errors = [line for line in finished.stderr.splitlines() if "ERROR" in line] or ["a tool failed"]
-        raise BuildError(f"{folder.name}: {errors[0]}")
-    return finished.stderr
 
 
 def _used(said: str, cell: str) -> int:

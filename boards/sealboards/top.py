@@ -24,9 +24,9 @@ __all__ = ["BoardTop", "board_chip"]
 _INPUTS = frozenset({"loop_cmp", "rs485_ro", "flash_cipo", "gsm_rxd"})
 
 
-def board_chip(board):
-    """The chip as `board` has it."""
-    return SealChip(board.clock_hz, flash_base=board.flash_base, front_end=board.front_end, gsm=board.gsm)
+def board_chip(board, clock_hz, flash_base):
+    """The chip with the parts that `board` has."""
+    return SealChip(clock_hz, flash_base=flash_base, front_end=board.front_end, gsm=board.gsm)
 
 
 class BoardTop(Elaboratable):
@@ -45,7 +45,7 @@ class BoardTop(Elaboratable):
 
     def elaborate(self, platform):
         m = Module()
-        chip = board_chip(self._board)
+        chip = board_chip(self._board, self._board.clock_hz, self._board.flash_base)
         m.submodules.chip = DomainRenamer("seal")(chip)
         self._clock(m, platform)
         for name, wire in self._board.wires.items():

