@@ -1,25 +1,23 @@
 """`python -m mutation [BLOCK…]`: mutants of the blocks against their tests and theorems.
 
 BLOCK is the name of a test plan; without one, all plans of a component. Each mutant is killed by a test, or
-proved to change nothing, or refused by a theorem, or survives. `verif/results/mutation.json` keeps what was
-found, block by block. Ends with failure where less than nine in ten of a block's mutants are dead.
+proved to change nothing, or refused by a theorem, or survives. `verif/results/mutation/` keeps what was
+found. Ends with failure where less than nine in ten of a block's mutants are dead.
 """
 
 from __future__ import annotations
 
 import argparse
-import subprocess
 import sys
-import time
-from datetime import UTC, datetime
 from typing import Any
 
 from formal.theorems import THEOREMS
 from gates.bench import simulated
 from mutation.hunt import Hunt
 from mutation.judges import Court, equivalent
-from plan.plans import Plan, plans
-from plan.results import keep, kept, stamp
+from plan.blocks import each_block
+from plan.plans import Plan
+from plan.results import cpu_seconds, keep
 
 __all__ = ["main"]
 
@@ -30,44 +28,19 @@ LEAST = 0.9
 def main() -> int:
     """Command line; the exit code."""
     parser = argparse.ArgumentParser(prog="mutation", description=__doc__)
-    parser.add_argument("blocks", nargs="*", metavar="BLOCK")
     parser.add_argument("--number", type=int, default=60, help="mutants of each block")
     parser.add_argument("--seed", type=int, default=1, help="which ones; each seed has its own")
     parser.add_argument("--jobs", type=int, default=2, help="mutants at a time")
-    parser.add_argument("--minutes", type=float, default=600, help="begin no further block after that time")
-    asked = parser.parse_args()
-    wanted = _wanted(asked.blocks)
-    if len(wanted) == 1:
-        return _judge(wanted[0], asked)
-    # A process for each block: what one has patched is none of the next one's business.
-    options = [f"--{name}={getattr(asked, name)}" for name in ("number", "seed", "jobs")]
-    begin, failed = time.monotonic(), 0
-    for plan in wanted:
-        if time.monotonic() - begin < 60 * asked.minutes:
-            command = [sys.executable, "-W", "ignore", "-m", "mutation", plan.name, *options]
-            failed |= subprocess.run(command, check=False).returncode
-    return failed
+    return each_block(parser, _judge)
 
 
-def _wanted(names: list[str]) -> list[Plan]:
-    """The plans of those names, else of all blocks with tests of their own; the oldest result first."""
-    before = kept("mutation")
-    found = [plan for plan in plans() if plan.block and plan.name in (names or [plan.name])]
-    return sorted(
-        (plan for plan in found if simulated(plan)),
-        key=lambda plan: before.get(plan.name, {}).get("ran", ""),
-    )
-
-
-def _judge(plan: Plan, asked: argparse.Namespace) -> int:
-    begin = time.monotonic()
-    found = _verdicts(plan, asked)
-    found |= {"seconds": round(time.monotonic() - begin), "seed": asked.seed, **stamp()}
-    found["ran"] = datetime.now(UTC).isoformat(timespec="seconds")
-    keep("mutation", kept("mutation") | {plan.name: found})
+def _judge(plan: Plan, asked: argparse.Namespace) -> bool:
+    found = _verdicts(plan, asked) | {"seed": asked.seed}
+    found["seconds"] = cpu_seconds()
+    keep("mutation", plan.name, found)
     print(_summary(plan.name, found), flush=True)
     dead, counted = _score(found)
-    return int(dead < LEAST * counted)
+    return counted > 0 and dead >= LEAST * counted
 
 
 def _score(found: dict[str, Any]) -> tuple[int, int]:

@@ -1,38 +1,51 @@
-"""What a run of `make verify` has found, kept in `verif/results/`, each with the commit that it ran on."""
+"""What a run of `make verify` has found, kept in `verif/results/`, each with the commit that it ran on.
+
+One file for each block of each kind of result, so that several can be found at the same time.
+"""
 
 from __future__ import annotations
 
 import json
+import resource
 import subprocess
 from typing import Any
 
 from plan.plans import VERIF
 
-__all__ = ["keep", "kept", "stamp"]
+__all__ = ["cpu_seconds", "keep", "kept", "stamp"]
 
 FOLDER = VERIF / "results"
+#: What a run itself writes: it does not make the tree another one.
+WRITTEN = ("verif/results", "docs/verification.md")
 
 
-def kept(name: str) -> dict[str, Any]:
-    """The results of that name; empty where there was no run."""
-    path = FOLDER / f"{name}.json"
-    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    return found
+def kept(kind: str) -> dict[str, dict[str, Any]]:
+    """The results of that kind, by name; empty where there was no run."""
+    files = sorted((FOLDER / kind).glob("*.json"))
+    return {file.stem: json.loads(file.read_text(encoding="utf-8")) for file in files}
 
 
-def keep(name: str, found: dict[str, Any]) -> None:
-    """Write `found` in place of what was found before."""
-    FOLDER.mkdir(exist_ok=True)
-    text = json.dumps(found, indent=1, sort_keys=True, ensure_ascii=False)
-    (FOLDER / f"{name}.json").write_text(text + "\n", encoding="utf-8")
+def keep(kind: str, name: str, found: dict[str, Any]) -> None:
+    """Write `found`, with its stamp, in place of what was found before."""
+    (FOLDER / kind).mkdir(parents=True, exist_ok=True)
+    text = json.dumps(found | stamp(), indent=1, sort_keys=True, ensure_ascii=False)
+    (FOLDER / kind / f"{name}.json").write_text(text + "\n", encoding="utf-8")
 
 
 def stamp() -> dict[str, str]:
     """Commit and date of what is checked out; the commit says where something was changed since."""
+    others = [f":(top,exclude){path}" for path in WRITTEN]
+    dirty = "-dirty" if _git("status", "--porcelain", "--", ":(top)", *others) else ""
     return {
-        "commit": _git("describe", "--always", "--dirty", "--exclude=*"),
+        "commit": _git("rev-parse", "--short", "HEAD") + dirty,
         "date": _git("log", "-1", "--format=%cs"),
     }
+
+
+def cpu_seconds() -> int:
+    """Computing time of this process and of those that it has waited for: the same on a busy machine."""
+    spent = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return round(sum(one.ru_utime + one.ru_stime for one in spent))
 
 
 def _git(*arguments: str) -> str:

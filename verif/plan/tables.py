@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from plan.blocks import blocks
 from plan.plans import plans
 from plan.results import kept
 
@@ -26,39 +27,51 @@ def _plans() -> str:
     return _table("| plan | stage | what must be shown | shown by |", rows())
 
 
+def _results(kind: str, head: str, cells: Callable[[dict[str, Any]], list[object]]) -> str:
+    """A row for each block, also for one that has not been run."""
+    found = kept(kind)
+    width = head.count("|") - 3
+    rows = (
+        _row(
+            [name, *cells(found[name]), _run(found[name])]
+            if name in found
+            else [name, *["-"] * width, "no run"]
+        )
+        for name in blocks()
+    )
+    return _table(head, rows)
+
+
 def _mutation() -> str:
-    def rows() -> Iterator[str]:
-        for name, found in kept("mutation").items():
-            equal, proved = len(found["equivalent"]), len(found["refused"])
-            counted = found["mutants"] - equal
-            score = f"{(found['killed'] + proved) / counted:.0%}" if counted else "-"
-            alive = "; ".join(f"{it['place']} {it['mutant']}" for it in found["survivors"]) or "none"
-            numbers = f"{found['mutants']} | {found['killed']} | {proved} | {equal} | {score}"
-            yield f"| {name} | {numbers} | {alive} | {_run(found)} |"
+    def cells(found: dict[str, Any]) -> list[object]:
+        equal, proved = len(found["equivalent"]), len(found["refused"])
+        counted = found["mutants"] - equal
+        score = f"{(found['killed'] + proved) / counted:.0%}" if counted else "-"
+        alive = "; ".join(f"{it['place']} {it['mutant']}" for it in found["survivors"]) or "none"
+        return [found["mutants"], found["killed"], proved, equal, score, alive]
 
     head = (
         "| block | mutants | killed by tests | refused by theorems | equivalent | score | survivors | run |"
     )
-    return _table(head, rows())
+    return _results("mutation", head, cells)
 
 
 def _gates() -> str:
-    def rows() -> Iterator[str]:
-        for name, found in kept("gates").items():
-            inside = ", ".join(f"`{test.rpartition('::')[2]}`" for test in found["inside"]) or "none"
-            failed = ", ".join(f"`{test.rpartition('::')[2]}`" for test in found["failed"]) or "none"
-            yield f"| {name} | {found['passed']} | {failed} | {inside} | {_run(found)} |"
+    def cells(found: dict[str, Any]) -> list[object]:
+        named = [
+            ", ".join(f"`{test.rpartition('::')[2]}`" for test in found[key]) for key in ("failed", "inside")
+        ]
+        return [found["passed"], *(names or "none" for names in named)]
 
-    return _table("| block | tests that pass on gates | fail | look inside | run |", rows())
+    return _results("gates", "| block | tests that pass on gates | fail | look inside | run |", cells)
 
 
 def _coverage() -> str:
-    def rows() -> Iterator[str]:
-        for name, found in kept("coverage").items():
-            shares = (_share(found[f"{kind} reached"], found[kind]) for kind in ("branch", "toggle"))
-            yield f"| {name} | {' | '.join(shares)} | {len(found['missing'])} | {_run(found)} |"
+    def cells(found: dict[str, Any]) -> list[object]:
+        shares = [_share(found[f"{kind} reached"], found[kind]) for kind in ("branch", "toggle")]
+        return [*shares, len(found["missing"])]
 
-    return _table("| block | branches | toggled bits | points not reached | run |", rows())
+    return _results("coverage", "| block | branches | toggled bits | points not reached | run |", cells)
 
 
 def _share(part: int, whole: int) -> str:
@@ -67,10 +80,14 @@ def _share(part: int, whole: int) -> str:
 
 def _verify() -> str:
     rows = (
-        f"| {name} | {'passed' if found['passed'] else 'failed'} | {found['seconds']} | {_run(found)} |"
+        _row([name, "passed" if found["passed"] else "failed", found["seconds"], _run(found)])
         for name, found in kept("verify").items()
     )
-    return _table("| step | | seconds | run |", rows)
+    return _table("| step | | CPU seconds | run |", rows)
+
+
+def _row(cells: list[object]) -> str:
+    return f"| {' | '.join(map(str, cells))} |"
 
 
 def _run(found: dict[str, Any]) -> str:

@@ -1,66 +1,109 @@
 """`make verify`: everything that takes longer than a test may, in some 45 minutes on two cores.
 
-Two lanes run side by side; the mutants come last and have both cores. What was found goes to `verif/results/`
-and from there into `docs/verification.md`. Ends with failure where a step fails.
+Each step is one or more jobs, a job for each block or proof. One job at a time runs on each core, those that
+take long first. What was found goes to `verif/results/` and from there into `docs/verification.md`. A job
+that fails stops no other; then the exit code is 1.
 """
 
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
-import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from tempfile import TemporaryFile
+from threading import Timer
+from typing import IO
 
+from formal.theorems import THEOREMS
+from plan.blocks import blocks
 from plan.plans import VERIF
-from plan.results import keep, stamp
+from plan.results import keep, kept
 
 __all__ = ["main"]
 
-PYTHON = sys.executable
-PYTEST = [PYTHON, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
-#: Steps by name, lane by lane.
-LANES = [
-    {"proofs": [*PYTEST, "-m", "formal or long", "verif/formal"]},
-    {
-        "icarus": [*PYTEST, "-m", "long", "verif/gates"],
-        "gates": [PYTHON, "-m", "gates"],
-        "coverage": [PYTHON, "-m", "covering"],
-        "gates of the chip": [*PYTEST, "-m", "long", "verif/chip/test_pair_gates.py"],
-        "soak": [PYTHON, "-m", "soak", "--seconds", "300", "--seed", "1", "--seals", "3"],
-    },
-]
-LAST = {"mutation": [PYTHON, "-W", "ignore", "-m", "mutation", "--minutes", "15"]}
+PYTHON = [sys.executable, "-W", "ignore"]
+PYTEST = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+#: Seconds after which a job has failed: none takes half as long.
+TOO_LONG = 1200
+#: CPU seconds of a job that has never run.
+UNKNOWN = 60
+SOAK = 300
+
+
+@dataclass(frozen=True)
+class Job:
+    """One command of a step."""
+
+    step: str
+    name: str
+    command: list[str]
+    #: CPU seconds that it took, or will take.
+    seconds: float = UNKNOWN
+    passed: bool = False
 
 
 def main() -> int:
     """Run all; the exit code."""
-    with ThreadPoolExecutor(len(LANES)) as lanes:
-        done = [step for lane in lanes.map(_lane, LANES) for step in lane]
-    done += _lane(LAST)
-    found = {name: {"passed": passed, "seconds": seconds} | stamp() for name, passed, seconds in done}
-    keep("verify", found)
-    _run([*PYTEST, "verif/plan"], METERSEAL_UPDATE_DOCS="1")
-    return int(not all(passed for _, passed, _ in done))
+    jobs = sorted(_jobs(), key=lambda job: -job.seconds)
+    with ThreadPoolExecutor(os.cpu_count()) as cores:
+        done = list(cores.map(_run, jobs))
+    failed = [f"{job.step} {job.name}" for job in done if not job.passed]
+    for step in dict.fromkeys(job.step for job in done):
+        own = [job for job in done if job.step == step]
+        took = {job.name: round(job.seconds) for job in own}
+        passed = all(job.passed for job in own)
+        keep("verify", step, {"passed": passed, "seconds": sum(took.values()), "jobs": took})
+    _call([*PYTEST, "verif/plan"], METERSEAL_UPDATE_DOCS="1")
+    print("verify:", "failed: " + ", ".join(failed) if failed else "all passed", flush=True)
+    return int(bool(failed))
 
 
-def _lane(steps: dict[str, list[str]]) -> list[tuple[str, bool, int]]:
-    """Name, whether it passed, and seconds of each step, one after the other."""
-    done = []
-    for name, command in steps.items():
-        print(f"verify: {name} …", flush=True)
-        begin = time.monotonic()
-        passed = _run(command) == 0
-        seconds = round(time.monotonic() - begin)
-        print(f"verify: {name} {'passed' if passed else 'FAILED'} after {seconds} s", flush=True)
-        done.append((name, passed, seconds))
-    return done
+def _jobs() -> Iterator[Job]:
+    before = kept("verify")
+
+    def job(step: str, name: str, command: list[str]) -> Job:
+        return Job(step, name, command, before.get(step, {}).get("jobs", {}).get(name, UNKNOWN))
+
+    proofs = [*PYTEST, "verif/formal/test_proofs.py"]
+    yield job("proofs", "short", [*proofs, "-m", "not long"])
+    for theorem in THEOREMS:
+        if theorem.long:
+            yield job("proofs", theorem.name, [*proofs, "-k", f"test_theorem and [{theorem.name}]"])
+    for name in blocks():
+        for step, *options in ("mutation", "--jobs", "1"), ("gates",), ("coverage",):
+            module = "covering" if step == "coverage" else step
+            yield job(step, name, [*PYTHON, "-m", module, *options, name])
+    yield job("icarus", "chip", [*PYTEST, "-m", "long", "verif/gates"])
+    yield job("soak", "sigma-delta", [*PYTHON, "-m", "soak", "--seconds", str(SOAK)])
 
 
-def _run(command: list[str], **environment: str) -> int:
+def _run(job: Job) -> Job:
+    """The job done."""
+    with TemporaryFile("w+") as said:
+        seconds, passed = _call(job.command, said)
+        said.seek(0)
+        verdict = f"{'passed' if passed else 'FAILED'}, {seconds:.0f} CPU s"
+        print(f"verify: {job.step} {job.name}: {verdict}\n{said.read()}", flush=True)
+    return replace(job, seconds=seconds, passed=passed)
+
+
+def _call(command: list[str], said: IO[str] | None = None, **environment: str) -> tuple[float, bool]:
+    """CPU seconds of `command`, and whether it passed."""
     path = os.pathsep.join([str(VERIF), *filter(None, [os.environ.get("PYTHONPATH")])])
     environment = {**os.environ, "PYTHONPATH": path, **environment}
-    return subprocess.run(command, cwd=VERIF.parent, env=environment, check=False).returncode
+    process = subprocess.Popen(
+        command, cwd=VERIF.parent, env=environment, stdout=said, stderr=said, start_new_session=True
+    )
+    late = Timer(TOO_LONG, os.killpg, (process.pid, signal.SIGKILL))
+    late.start()
+    _, status, usage = os.wait4(process.pid, 0)
+    late.cancel()
+    process.returncode = os.waitstatus_to_exitcode(status)
+    return usage.ru_utime + usage.ru_stime, process.returncode == 0
 
 
 if __name__ == "__main__":
