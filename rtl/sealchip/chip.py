@@ -237,6 +237,7 @@ class SealChip(wiring.Component):
     def _sign(self, m, s):
         m.d.comb += [
             s.signer.this_boot.eq(s.log.this_boot),
+            s.slave.challenge_index.eq(s.signer.challenge_index),
             s.signer.challenge.eq(s.slave.challenge),
             s.signer.entry_byte.eq(s.log.byte),
             s.log.address.eq(s.signer.entry_address),

@@ -69,7 +69,8 @@ class RecordSource(wiring.Component):
     -------
     index, byte, advance: see above. uptime_index, uptime: byte of the seconds since power-up, low byte first,
     one cycle later. this_boot: the entry is of this power-up.
-    signed: the record will have a MAC. challenged, challenge: the record echoes it, first byte lowest.
+    signed: the record will have a MAC. challenged: the record echoes a challenge. challenge_index, challenge:
+    byte of it, one cycle later.
     entry_address, entry_byte: the log's loaded entry. identity_address, identity_byte: the identity;
     wants_identity says when.
 
@@ -86,7 +87,8 @@ class RecordSource(wiring.Component):
     this_boot: In(1)
     signed: In(1)
     challenged: In(1)
-    challenge: In(32)
+    challenge_index: Out(2)
+    challenge: In(8)
     entry_address: Out(range(ENTRY.size))
     entry_byte: In(8)
     wants_identity: Out(1)
@@ -108,6 +110,7 @@ class RecordSource(wiring.Component):
             self.identity_address.eq(origin.offset),
             self.wants_identity.eq(origin.source == _Source.IDENTITY),
             self.uptime_index.eq(origin.offset - ENTRY.offsets["stamp"]),
+            self.challenge_index.eq(origin.offset),
             difference.eq(self.uptime - Mux(self.this_boot, self.entry_byte, 0) - borrow),
         ]
         with m.Switch(origin.source):
@@ -120,9 +123,7 @@ class RecordSource(wiring.Component):
             with m.Case(_Source.AGE):
                 m.d.comb += self.byte.eq(difference)
             with m.Case(_Source.OWN):
-                echo = Mux(
-                    origin.challenge & self.challenged, self.challenge.word_select(origin.offset[:2], 8), 0
-                )
+                echo = Mux(origin.challenge & self.challenged, self.challenge, 0)
                 own = origin.one | (origin.algorithm & self.signed)
                 m.d.comb += self.byte.eq(echo | Cat(own))
         with m.If(self.advance):

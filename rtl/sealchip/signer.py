@@ -26,7 +26,8 @@ class Signer(wiring.Component):
 
     Members
     -------
-    start, busy, done: see above. uptime_index, uptime, this_boot, challenged, challenge: see `RecordSource`.
+    start, busy, done: see above. uptime_index, uptime, this_boot, challenged, challenge_index, challenge: see
+    `RecordSource`.
     entry_address, entry_byte: the log's loaded entry. signs: there is an identity with a key.
     secret_address, secret: the identity's port that has the key. index, byte: the record kept.
 
@@ -46,7 +47,8 @@ class Signer(wiring.Component):
     uptime: In(8)
     this_boot: In(1)
     challenged: In(1)
-    challenge: In(32)
+    challenge_index: Out(2)
+    challenge: In(8)
     entry_address: Out(range(ENTRY.size))
     entry_byte: In(8)
     signs: In(1)
@@ -74,6 +76,7 @@ class Signer(wiring.Component):
             source.signed.eq(self.signs),
             source.challenged.eq(self.challenged),
             source.challenge.eq(self.challenge),
+            self.challenge_index.eq(source.challenge_index),
             self.entry_address.eq(source.entry_address),
             source.entry_byte.eq(self.entry_byte),
             source.identity_byte.eq(self.secret),

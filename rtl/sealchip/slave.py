@@ -2,6 +2,7 @@
 
 from amaranth.hdl import C, Cat, Module, Signal
 from amaranth.lib import wiring
+from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from .deframer import FrameHead
@@ -57,7 +58,8 @@ class Slave(wiring.Component):
     seal, seal_done, seal_refused: strobes to and from the loop monitor. clock_set: strobe. rate_known: the
     first byte of DATA is a feature word; changes_rate: it comes into force with the end of the frame.
     tick, locked: see `PasswordGuard`. locked_out, provisioned: strobes, events. send, message: to the framer.
-    sent: the framer's frame is out (or given up). challenged, challenge: a challenge came, and the last one.
+    sent: the framer's frame is out (or given up). challenged: a challenge came. challenge_index, challenge:
+    byte of the last one, one cycle later.
 
     Guarantees: `verif/chip/test_provisioning.py`, `verif/chip/test_chip_slave.py::test_reads`,
     `test_silence`, `verif/chip/test_chip_signing.py::test_challenge`;
@@ -98,7 +100,8 @@ class Slave(wiring.Component):
     message: Out(Message)
     sent: In(1)
     challenged: Out(1)
-    challenge: Out(32)
+    challenge_index: In(2)
+    challenge: Out(8)
 
     def elaborate(self, platform):
         m = Module()
@@ -109,8 +112,17 @@ class Slave(wiring.Component):
             self.locked_out.eq(guard.locked_out),
             self.locked.eq(guard.locked),
         ]
+        m.submodules.challenge = challenge = Memory(shape=8, depth=CHALLENGE_BYTES, init=[])
+        write, read = challenge.write_port(), challenge.read_port()
         function = head.control[:5]
         step = Signal(3)
+        m.d.comb += [
+            write.addr.eq(step - 1),
+            write.data.eq(content),
+            read.addr.eq(self.challenge_index),
+            read.en.eq(~write.en),  # as in `Sm4`
+            self.challenge.eq(read.data),
+        ]
         ours, standard = Signal(), Signal()  # DI 048053xx, 040004xx
         sequence = Signal()  # SEQ can be one of the event log's
         number = Signal(6)  # of the record, SEQ, or of the item
@@ -190,8 +202,7 @@ class Slave(wiring.Component):
             with m.State("challenge"):
                 m.d.comb += self.position.eq(Cat(step[:2], C(WRITTEN >> 2, 2)))
                 m.d.sync += step.eq(step + 1)
-                with m.If(step != 0):
-                    m.d.sync += self.challenge.eq(Cat(self.challenge[8:], content))
+                m.d.comb += write.en.eq(step != 0)
                 with m.If(step == CHALLENGE_BYTES):
                     m.d.sync += self.challenged.eq(1)
                     answer(Message.ANSWER_DONE)

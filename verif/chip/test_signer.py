@@ -27,6 +27,7 @@ class Desk(wiring.Component):
         super().__init__({})
         self.signer = Signer()
         self.uptime = Signal(32)
+        self.challenge = Signal(32)
         self.identity = Memory(shape=8, depth=IDENTITY.size, init=[])
         self.entry = Memory(shape=8, depth=ENTRY.size, init=[])
 
@@ -41,7 +42,10 @@ class Desk(wiring.Component):
             entry.addr.eq(self.signer.entry_address),
             self.signer.entry_byte.eq(entry.data),
         ]
-        m.d.sync += self.signer.uptime.eq(self.uptime.word_select(self.signer.uptime_index, 8))
+        m.d.sync += [
+            self.signer.uptime.eq(self.uptime.word_select(self.signer.uptime_index, 8)),
+            self.signer.challenge.eq(self.challenge.word_select(self.signer.challenge_index, 8)),
+        ]
         return m
 
 
@@ -112,7 +116,8 @@ async def make(ctx, key, now):
     for n, byte in enumerate(pack(ENTRY, entry)):
         ctx.set(dut.entry.data[n], byte)
     ctx.set(dut.uptime, now.uptime)
-    for name in ("this_boot", "challenged", "challenge"):
+    ctx.set(dut.challenge, now.challenge)
+    for name in ("this_boot", "challenged"):
         ctx.set(getattr(signer, name), getattr(now, name))
     ctx.set(signer.signs, any(key))
     ctx.set(signer.start, 1)
