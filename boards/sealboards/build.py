@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sealboards.board import Board
+from sealboards.synthesis import FIRST_OPTIONS, rest
 from sealboards.tools import BuildError, environment, first_error
 from sealboards.top import BoardTop
 
@@ -58,8 +59,8 @@ def build(board: Board, folder: Path) -> Build:
     plan = platform.prepare(
         BoardTop(board),
         _NAME,
-        synth_opts="-abc9",
         nextpnr_opts="--report report.json",
+        **_synthesis(board),
     )
     log = folder / "build.log"
     with log.open("w") as output:
@@ -87,6 +88,13 @@ def build(board: Board, folder: Path) -> Build:
         fmax_hz=_fmax(report),
         seconds=time.monotonic() - started,
     )
+
+
+def _synthesis(board: Board) -> dict[str, str]:
+    """What the platform's synthesis script is to do otherwise."""
+    if board.fpga.startswith("iCE40"):
+        return {"synth_opts": FIRST_OPTIONS, "script_after_synth": rest(_NAME)}
+    return {"synth_opts": "-abc9"}
 
 
 def _used(report: Mapping[str, Mapping[str, Mapping[str, int]]], *names: str) -> int:

@@ -7,6 +7,7 @@ from pathlib import Path
 from amaranth.back import rtlil
 
 from sealboards.board import Board
+from sealboards.synthesis import synthesis
 from sealboards.tools import BuildError, run
 from sealboards.top import board_chip
 
@@ -16,7 +17,7 @@ _TOP = "seal_chip"
 
 
 def write_netlist(board: Board, clock_hz: int, output: Path) -> None:
-    """Write the chip of `board` to `output` as `synth_ice40` leaves it, with the options of the build.
+    """Write the chip of `board` to `output` as the build synthesises it.
 
     Two things are those of a simulation: the clock, for the simulated chip runs in real time, and the place
     of the seal's part of the flash, its beginning.
@@ -31,7 +32,7 @@ def write_netlist(board: Board, clock_hz: int, output: Path) -> None:
     design = output.with_suffix(".il")
     chip = board_chip(board, clock_hz, flash_base=0)
     design.write_text(rtlil.convert(chip, name=_TOP))
-    script = f"read_rtlil {design.name}; synth_ice40 -abc9 -top {_TOP}; write_verilog -noattr {output.name}"
+    script = f"read_rtlil {design.name}; {synthesis(_TOP)}; write_verilog -noattr {output.name}"
     try:
         run("YOSYS", ["-q", "-p", script], output.parent, board.name)
     finally:

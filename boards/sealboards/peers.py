@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
+from sealboards.synthesis import synthesis
 from sealboards.tools import BuildError, run
 
 __all__ = ["PEERS", "Peer", "Size", "pack", "size"]
@@ -68,13 +69,12 @@ def size(peer: Peer, folder: Path) -> Size:
     for source in peer.sources:
         (folder / Path(source).name).write_bytes(package.joinpath(source).read_bytes())
     names = " ".join(Path(source).name for source in peer.sources)
-    return pack(
-        f"read_verilog {names}; synth_ice40 -abc9 -top {peer.top} -json {peer.top}.json", peer.top, folder
-    )
+    return pack(f"read_verilog {names}", peer.top, folder)
 
 
-def pack(script: str, name: str, folder: Path) -> Size:
-    """Run yosys' `script`, which writes `name`.json into `folder`, and count what nextpnr makes of it."""
+def pack(read: str, name: str, folder: Path) -> Size:
+    """Synthesise module `name`, which yosys' command `read` reads in `folder`, and count its packed cells."""
+    script = f"{read}; {synthesis(name)}; write_json {name}.json"
     nextpnr = ["--up5k", "--package", "sg48", "--json", f"{name}.json", "--pack-only"]
     run("YOSYS", ["-q", "-p", script], folder, folder.name)
     said = run("NEXTPNR_ICE40", nextpnr, folder, folder.name)

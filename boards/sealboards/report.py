@@ -91,5 +91,4 @@ def _transceiver(folder: Path) -> Size:
     folder.mkdir(parents=True, exist_ok=True)
     design = rtlil.convert(Transceiver(bit_cycles(1_000_000, 600)), name="transceiver")
     (folder / "transceiver.il").write_text(design)
-    script = "read_rtlil transceiver.il; synth_ice40 -abc9 -top transceiver -json transceiver.json"
-    return pack(script, "transceiver", folder)
+    return pack("read_rtlil transceiver.il", "transceiver", folder)

