@@ -10,6 +10,9 @@ DEMO_ARGS ?=
 GATES ?=
 NETLIST := build/gates/$(GATES).v
 TEST_ARGS ?=
+# Tests go to whichever core is free; `make test CORES=0` runs them one after the other, in one process.
+CORES ?= auto
+PARALLEL := -n $(CORES) --dist worksteal
 
 .PHONY: demo test test-long boards verify lint clean
 .DEFAULT_GOAL := test
@@ -19,10 +22,10 @@ demo: $(STAMP)
 	@$(BIN)/meterseal demo $(if $(GATES),--netlist $(NETLIST)) $(DEMO_ARGS)
 
 test: $(STAMP)
-	@$(BIN)/pytest -m "not long and not boards" --cov --cov-report=term:skip-covered $(TEST_ARGS)
+	@$(BIN)/pytest $(PARALLEL) -m "not long and not boards" --cov --cov-report=term:skip-covered $(TEST_ARGS)
 
 test-long: $(STAMP)
-	@$(BIN)/pytest -m long $(TEST_ARGS)
+	@$(BIN)/pytest $(PARALLEL) -m long $(TEST_ARGS)
 
 boards: $(STAMP)
 	@$(BIN)/pytest -m boards verif/boards $(TEST_ARGS)
