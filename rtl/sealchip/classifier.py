@@ -1,6 +1,6 @@
 """From millivolts to a class of the loop: absolute limits, then a window around the learned voltage."""
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Const, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -14,7 +14,7 @@ OPEN_MV, OPEN_LEAVE_MV = 500, 700
 #: A loop may be sealed within these limits only; without a baseline they are the window.
 SEALED_MIN_MV, SEALED_MAX_MV = 3000, 5250
 
-_CENTRE, _MARGIN = (SEALED_MIN_MV + SEALED_MAX_MV) // 2, (SEALED_MAX_MV - SEALED_MIN_MV) // 2
+_PLACES = 16
 
 
 def is_learned(baseline_mv):
@@ -27,25 +27,32 @@ class Classifier(wiring.Component):
 
     Hysteresis: a loop that is not *sealed* becomes it within ± 3/64 only; *open* is left at 700 mV.
 
+    A voltage is compared bit by bit with all limits at once, the lowest bit first. The window is around the
+    baseline as it was when the measurement before was classed.
+
     *Timing:* `class_`, `millivolts` and `in_range` belong to one measurement and change in the cycle after
-    `valid`. They keep their values while `hold`. `reads_open` is combinational.
+    `valid`. They keep their values while `hold`.
 
     Members
     -------
-    measured_mv, valid: a measurement. hold: it was not taken under the usual conditions.
+    measured_mv: a measurement. step: strobe, its bit `place` is to be compared: from 0 to 15, and the voltage
+    the same all the while. hold: it was not taken under the usual conditions; looked at while `valid`.
     baseline_mv: voltage of the sealed loop, FFFF = none.
-    reads_open: whether `measured_mv` is that of an open loop.
+    valid: strobe, with place 15: the measurement has been compared.
+    reads_open: whether `measured_mv` is that of an open loop, right while `valid`.
     class_: *unknown* until the first measurement. millivolts: FFFF until then.
     in_range: within 3000 to 5250 mV.
 
     Guarantees: `verif/chip/test_sense_classes.py::test_classes_against_model`,
-    `test_every_limit_to_the_millivolt`.
+    `test_every_limit_to_the_millivolt`, `test_a_new_baseline_holds_for_whole_measurements`.
     """
 
     measured_mv: In(range(FULL_SCALE_MV + 1))
-    valid: In(1)
+    step: In(1)
+    place: In(range(_PLACES))
     hold: In(1)
-    baseline_mv: In(16)
+    baseline_mv: In(_PLACES)
+    valid: Out(1)
     reads_open: Out(1)
     class_: Out(StateClass)
     millivolts: Out(16, init=LOOP_NOT_MEASURED)
@@ -53,29 +60,54 @@ class Classifier(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        measured, baseline = self.measured_mv, self.baseline_mv
-        inner = (baseline >> 5) + (baseline >> 6)
-        outer = baseline >> 4
-        margin = Signal(range(FULL_SCALE_MV // 4))
-        deviation = Signal(range(-2 * FULL_SCALE_MV, 2 * FULL_SCALE_MV))
-        m.d.comb += [
-            self.reads_open.eq(measured < Mux(self.class_ == StateClass.OPEN, OPEN_LEAVE_MV, OPEN_MV)),
-            margin.eq(Mux(self.class_ == StateClass.SEALED, outer, inner)),
-            deviation.eq(measured - baseline),
-        ]
-        with m.If(~is_learned(baseline)):
-            m.d.comb += [margin.eq(_MARGIN), deviation.eq(measured - _CENTRE)]
+        last = self.place == _PLACES - 1
+        m.d.comb += self.valid.eq(self.step & last)
 
+        def kept(name, following):
+            """A bit that goes from place to place, and is 0 in the first one."""
+            bit = Signal(name=name)
+            with m.If(self.step):
+                m.d.sync += bit.eq(following(bit) & ~last)
+            return bit
+
+        def less(name, a, b):
+            """Whether the number whose bits are `a` is less than that of `b`, without this place."""
+            return kept(name, lambda before: Mux(a ^ b, b, before))
+
+        def plus(name, a, b):
+            """This bit of a sum."""
+            carry = kept(name, lambda before: (a & b) | (before & (a | b)))
+            return a ^ b ^ carry
+
+        def constant(millivolts):
+            return Const(millivolts, _PLACES).bit_select(self.place, 1)
+
+        bit = self.measured_mv.bit_select(self.place, 1)
+        leaves = Mux(self.class_ == StateClass.OPEN, constant(OPEN_LEAVE_MV), constant(OPEN_MV))
+        m.d.comb += self.reads_open.eq(less("opens", bit, leaves))
+        below_range = less("below_range", bit, constant(SEALED_MIN_MV))
+        above_range = less("above_range", constant(SEALED_MAX_MV), bit)
+
+        # The baseline moves down, so that this place of b, b/16, b/32 and b/64 is always the same bit of it.
+        baseline = Signal(_PLACES, init=LOOP_NOT_MEASURED)
+        with m.If(self.step):
+            m.d.sync += baseline.eq(Mux(last, self.baseline_mv, baseline >> 1))
+        inner = plus("inner", baseline[5], baseline[6])
+        margin = Mux(self.class_ == StateClass.SEALED, baseline[4], inner)
+        below_window = less("below_window", plus("lower", bit, margin), baseline[0])
+        above_window = less("above_window", plus("upper", baseline[0], margin), bit)
+
+        learned = is_learned(baseline[:1])  # in the last place its highest bit
         with m.If(self.valid & ~self.hold):
             m.d.sync += [
-                self.millivolts.eq(measured),
-                self.in_range.eq((measured >= SEALED_MIN_MV) & (measured <= SEALED_MAX_MV)),
+                self.millivolts.eq(self.measured_mv),
+                self.in_range.eq(~below_range & ~above_range),
                 self.class_.eq(StateClass.SEALED),
             ]
             with m.If(self.reads_open):
                 m.d.sync += self.class_.eq(StateClass.OPEN)
-            with m.Elif(deviation < -margin):
+            with m.Elif(Mux(learned, below_window, below_range)):
                 m.d.sync += self.class_.eq(StateClass.LOW)
-            with m.Elif(deviation > margin):
+            with m.Elif(Mux(learned, above_window, above_range)):
                 m.d.sync += self.class_.eq(StateClass.HIGH)
         return m

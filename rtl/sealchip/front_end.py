@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 from .classifier import Classifier
 from .interface import LOOP_NOT_MEASURED, StateClass
 from .pattern import DrivenPattern
-from .sigma_delta import SigmaDelta
+from .sigma_delta import COUNT_MV, SigmaDelta
 
 __all__ = ["FrontEnd", "Sensor"]
 
@@ -100,13 +100,14 @@ class FrontEnd(wiring.Component):
             converter.cmp.eq(self.cmp),
             self.fb.eq(converter.fb),
             classifier.measured_mv.eq(converter.millivolts),
-            classifier.valid.eq(converter.valid),
+            classifier.step.eq(converter.step),
+            classifier.place.eq(converter.place),
             classifier.hold.eq(self.blind),
             classifier.baseline_mv.eq(self.baseline_mv),
             self.millivolts.eq(classifier.millivolts),
-            self._valid.eq(converter.valid),
+            self._valid.eq(classifier.valid),
             self._reads_open.eq(classifier.reads_open),
-            self._noise.eq(converter.millivolts[0]),
+            self._noise.eq((converter.millivolts // COUNT_MV)[0]),
             self._class.eq(classifier.class_),
             self._in_range.eq(classifier.in_range),
         ]

@@ -10,7 +10,7 @@ import math
 import random
 from dataclasses import dataclass
 
-from sealchip.sigma_delta import FULL_SCALE_MV, OVERSAMPLING
+from sealchip.sigma_delta import FULL_SCALE_MV, OVERSAMPLING, STEP
 
 __all__ = ["Capacitor", "Loop", "Parts", "convert", "measurements"]
 
@@ -61,12 +61,11 @@ def convert(loop_mv, samples, capacitor):
 
 def measurements(bits):
     """Reference of the filter: millivolts at the end of each frame, from its bits and those before."""
-    weights = [OVERSAMPLING - abs(OVERSAMPLING - k) for k in range(2 * OVERSAMPLING)]
+    # A triangle with steps: k = 0 to 511 up to the middle and down again.
+    weights = [min(k // STEP, 2 * OVERSAMPLING // STEP - k // STEP) for k in range(2 * OVERSAMPLING)]
     padded = [0] * OVERSAMPLING + list(bits)
     return [
-        sum(w for w, bit in zip(weights, padded[start:], strict=False) if bit)
-        * FULL_SCALE_MV
-        // OVERSAMPLING**2
+        sum(w for w, bit in zip(weights, padded[start:], strict=False) if bit) * FULL_SCALE_MV // sum(weights)
         for start in range(0, len(bits) - OVERSAMPLING + 1, OVERSAMPLING)
     ]
 

@@ -34,18 +34,29 @@ def classes(measurements, baseline):
     dut, result = CLASSIFIER.dut, []
 
     async def testbench(ctx):
+        async def compare(mv, hold):
+            """All places of a voltage."""
+            before = ctx.get(dut.class_)
+            ctx.set(dut.measured_mv, mv)
+            for place in range(16):
+                ctx.set(dut.place, place)
+                ctx.set(dut.hold, hold if place == 15 else not hold)
+                if place % 5 == 0:  # no step, no measurement
+                    assert not ctx.get(dut.valid)
+                    await ctx.tick()
+                ctx.set(dut.step, 1)
+                assert ctx.get(dut.valid) == (place == 15)
+                assert ctx.get(dut.class_) == before
+                if place == 15:
+                    assert ctx.get(dut.reads_open) == (mv < (700 if before == OPEN else 500))
+                await ctx.tick()
+                ctx.set(dut.step, 0)
+
         ctx.set(dut.baseline_mv, baseline)
         assert (ctx.get(dut.class_), ctx.get(dut.millivolts)) == (StateClass.UNKNOWN, LOOP_NOT_MEASURED)
+        await compare(0, True)  # from now on the baseline is known
         for mv, hold in measurements:
-            ctx.set(dut.measured_mv, mv)
-            ctx.set(dut.hold, hold)
-            before = ctx.get(dut.class_)
-            assert ctx.get(dut.reads_open) == (mv < (700 if before == OPEN else 500))
-            await ctx.tick()  # no measurement without `valid`
-            assert ctx.get(dut.class_) == before
-            ctx.set(dut.valid, 1)
-            await ctx.tick()
-            ctx.set(dut.valid, 0)
+            await compare(mv, hold)
             if not hold:
                 assert ctx.get(dut.millivolts) == mv
                 assert ctx.get(dut.in_range) == (3000 <= mv <= 5250)
@@ -55,7 +66,7 @@ def classes(measurements, baseline):
     return result
 
 
-@examples(60)
+@examples(40)
 @given(
     baseline=st.integers(3000, 5250) | st.just(LOOP_NOT_MEASURED),
     steps=st.lists(
@@ -103,6 +114,26 @@ def test_every_limit_to_the_millivolt(baseline):
         expected.append(state)
     assert {OPEN, LOW, SEALED, HIGH} == set(expected)
     assert classes(measurements, baseline) == expected
+
+
+def test_a_new_baseline_holds_for_whole_measurements():
+    """It may change between any two places: what is being compared stays with the one before."""
+    dut = CLASSIFIER.dut
+
+    async def testbench(ctx):
+        ctx.set(dut.step, 1)
+        ctx.set(dut.baseline_mv, 4400)
+        ctx.set(dut.measured_mv, 4400)
+        seen = []
+        for number in range(16 * 5):
+            if number == 16 * 2 + 7:
+                ctx.set(dut.baseline_mv, 3500)
+            ctx.set(dut.place, number % 16)
+            await ctx.tick()
+            seen.append(ctx.get(dut.class_))
+        assert seen[15::16] == [SEALED, SEALED, SEALED, HIGH, HIGH]
+
+    CLASSIFIER.run(testbench)
 
 
 def test_parts_within_their_tolerances():

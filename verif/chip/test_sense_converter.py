@@ -22,19 +22,25 @@ TOLERANCE_MV = 50
 OFFSET_MV = 10
 
 
+#: Samples behind a frame for which its measurement stands.
+STANDS = 16
+
+
 def measured(clock_hz, compare, frames):
     """All measurements of the first `frames` frames; `compare(fb)` is called once a sample, before it."""
     dut, result = BENCHES[clock_hz].dut, []
     divisor = modulator_divisor(clock_hz)
 
     async def testbench(ctx):
-        for sample in range(frames * OVERSAMPLING + 1):
+        for sample in range(frames * OVERSAMPLING + STANDS):
             ctx.set(dut.cmp, compare(ctx.get(dut.fb)))
+            place = sample % OVERSAMPLING
             for cycle in range(divisor):
-                if ctx.get(dut.valid):
-                    assert cycle == divisor - 1
-                    assert sample % OVERSAMPLING == 0
+                assert ctx.get(dut.step) == (cycle == divisor - 1 and place < STANDS)
+                if place == 0 and cycle == 0:
                     result.append(ctx.get(dut.millivolts))
+                if place < STANDS:
+                    assert (ctx.get(dut.place), ctx.get(dut.millivolts)) == (place, result[-1])
                 await ctx.tick()
 
     BENCHES[clock_hz].run(testbench)
@@ -44,9 +50,11 @@ def measured(clock_hz, compare, frames):
 @examples(4)
 @given(seed=st.integers(0, 2**32), share=st.sampled_from([0.0, 0.01, 0.5, 1.0]))
 def test_filter_is_two_triangles(seed, share):
-    """Every measurement is the sum of 512 samples under a triangle, whatever the samples are."""
+    """Every measurement is the sum of 512 samples under a triangle, whatever the samples are; it stands, and
+    its places are told, for 16 samples.
+    """
     source = random.Random(seed)
-    bits = [int(source.random() < share) for _ in range(3 * OVERSAMPLING + 1)]
+    bits = [int(source.random() < share) for _ in range(3 * OVERSAMPLING + STANDS)]
     taken = iter(bits)
     assert measured(SLOW, lambda _: next(taken), 3) == [0, *measurements([0, *bits])[:3]]
 

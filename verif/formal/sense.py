@@ -3,7 +3,7 @@
 from amaranth.asserts import AnyConst
 from amaranth.hdl import Assert, Assume, Cover, Module, Mux, Signal, Value
 from formal.queue import Followed, Queue
-from formal.theorem import Subject, past, theorem
+from formal.theorem import Subject, past, theorem, unchanged
 
 from sealchip.classifier import SEALED_MAX_MV, SEALED_MIN_MV, Classifier
 from sealchip.debounce import HOLD_MS
@@ -30,7 +30,7 @@ def learned_only_when_sealing(m: Module, hold_ms: int = HOLD_MS) -> None:
     """
     classifier = Classifier()
     monitor = LoopMonitor(hold_ms=hold_ms)
-    Subject(m, classifier, "classifier", driven=(classifier.baseline_mv,))
+    parts = Subject(m, classifier, "classifier", driven=(classifier.baseline_mv, classifier.place))
     dut = Subject(m, monitor, "monitor", driven=(monitor.millivolts,))
     class_, millivolts, baseline = classifier.class_, classifier.millivolts, monitor.baseline_mv
     m.d.comb += [
@@ -39,6 +39,11 @@ def learned_only_when_sealing(m: Module, hold_ms: int = HOLD_MS) -> None:
         Assume((monitor.class_ == class_) | (monitor.class_ == StateClass.MISMATCH)),
         Assume(~monitor.sealable | classifier.in_range),
     ]
+
+    # The converter: a voltage stands for sixteen places.
+    place = classifier.place
+    m.d.sync += place.eq(place + classifier.step)
+    m.d.comb += Assume((place == 0) | unchanged(m, classifier.measured_mv))
 
     started = past(m, monitor.restored)
     restored = past(m, started)
@@ -53,7 +58,15 @@ def learned_only_when_sealing(m: Module, hold_ms: int = HOLD_MS) -> None:
         Assert(~changes | (within_range(baseline) & (baseline == past(m, millivolts)))),
     ]
 
-    # Invariants: what the classifier says of its measurement.
+    # Invariants: what the classifier has found of the lower places, and says of its measurement.
+    lower = ((1 << place) - 1)[:16]
+    measured_low = classifier.measured_mv & lower
+    below, above = parts.signal("below_range"), parts.signal("above_range")
+    m.d.comb += [
+        Assert(below == (measured_low < (SEALED_MIN_MV & lower))),
+        Assert(above == (measured_low > (SEALED_MAX_MV & lower))),
+        Assert((baseline != NONE_MV) | (parts.signal("baseline") == (NONE_MV >> place))),
+    ]
     measured = class_ != StateClass.UNKNOWN
     sealed_without = (class_ == StateClass.SEALED) & (baseline == NONE_MV)
     m.d.comb += [
