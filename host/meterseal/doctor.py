@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import PackageNotFoundError, distribution
 from typing import Annotated
 
@@ -20,7 +20,10 @@ __all__ = ["Finding", "doctor", "findings"]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One tool: where it is, its version, the least one that works, and what to do when it is not OK."""
+    """One tool: where it is, its version, the least one that works, and what to do when it is not OK.
+
+    `only_for`: what asks for it; empty where every command may.
+    """
 
     tool: str
     path: str | None
@@ -28,28 +31,33 @@ class Finding:
     minimum: str
     ok: bool
     fix: str
+    only_for: str = ""
 
 
 def findings() -> list[Finding]:
-    """What was found for every tool, in the order in which they are needed."""
+    """What was found for every tool, in the order in which they are needed.
+
+    Tests: `verif/protocol/test_doctor.py`.
+    """
     return [look() for look in _LOOKS]
 
 
 def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> None:
-    """Every tool, its path and version, and OK or the one-line fix; exit code 1 when anything is missing."""
+    """Every tool, its path and version, OK or the one-line fix; exit code 1 when a needed one is missing."""
     found = findings()
     if as_json:
         print(json.dumps([asdict(finding) for finding in found]))
     else:
         for finding in found:
             state = "OK" if finding.ok else finding.fix
+            use = f" (only for {finding.only_for})" if finding.only_for else ""
             print(
                 f"{finding.tool:<12} {finding.version or '-':<14} (>= {finding.minimum:<8}) "
-                f"{finding.path or 'not found'}: {state}"
+                f"{finding.path or 'not found'}: {state}{use}"
             )
-    if not all(finding.ok for finding in found):
+    if not all(finding.ok or finding.only_for for finding in found):
         raise typer.Exit(1)
 
 
@@ -66,15 +74,17 @@ def _python() -> Finding:
     return _judge("python", sys.executable, platform.python_version(), "3.11", "install Python 3.11 or newer")
 
 
-def _program(tool: str, *names: str, minimum: str, fix: str) -> Callable[[], Finding]:
+def _program(
+    tool: str, *names: str, minimum: str, fix: str, asked: str = "--version", only_for: str = ""
+) -> Callable[[], Finding]:
     def look() -> Finding:
         path = next((found for name in names if (found := shutil.which(name))), None)
         version = None
         if path:
-            said = subprocess.run([path, "--version"], capture_output=True, text=True, check=False).stdout
+            said = subprocess.run([path, asked], capture_output=True, text=True, check=False).stdout
             match = re.search(r"\d+\.\d+(\.\d+)?", said)
             version = match.group() if match else None
-        return _judge(tool, path, version, minimum, fix)
+        return replace(_judge(tool, path, version, minimum, fix), only_for=only_for)
 
     return look
 
@@ -107,4 +117,12 @@ _LOOKS: tuple[Callable[[], Finding], ...] = (
     _package("uvicorn", "0.30"),
     _package("httpx", "0.27"),
     _package("apprise", "1.9"),
+    _program(
+        "iverilog",
+        "iverilog",
+        minimum="11.0",
+        fix="install Icarus Verilog (package iverilog)",
+        asked="-V",
+        only_for="make verify",
+    ),
 )

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 from pathlib import Path
 
 from gates.compiled import yosys
 
-__all__ = ["IcarusMissingError", "benches", "lowered", "outputs_after_reset"]
+__all__ = ["IcarusMissingError", "benches", "outputs_after_reset", "with_whole_memories"]
 
 #: Cycles in reset, and cycles behind it in which the outputs are looked at, with random inputs.
 RESET, LOOKS = 4, 500
+#: The declaration of a memory.
+_MEMORY = re.compile(r"^(?P<declared> *reg \[\d+:0\] (?P<name>\S+)) +\[(?P<last>\d+):0\];$", re.MULTILINE)
 
 
 class IcarusMissingError(Exception):
@@ -22,15 +25,19 @@ class IcarusMissingError(Exception):
         super().__init__("Icarus Verilog is missing: install the system package `iverilog`")
 
 
-def lowered(verilog: str) -> str:
-    """`verilog` with assignments in place of `always_comb`.
+def with_whole_memories(verilog: str) -> str:
+    """`verilog` with memories whose depth is a power of two, as the random addresses of a bench want it.
 
-    Icarus takes a process that reads one bit of a vector to read all of it, and so runs one that sets the
-    other bits for ever ("sorry: constant selects in always_* processes are not currently supported").
+    Within the chip nobody reads beyond a memory's end; Icarus has X there, a block RAM 0.
     """
-    return yosys(
-        "read_verilog -sv top.v\nproc\nmemory_collect\nwrite_verilog -noattr out.v\n", top_v=verilog
-    )["out.v"]
+    return _MEMORY.sub(_whole, verilog)
+
+
+def _whole(memory: re.Match[str]) -> str:
+    declared, name, last = memory["declared"], memory["name"], int(memory["last"])
+    whole = (1 << last.bit_length()) - 1
+    zeros = " ".join(f"{name} [{place}] = 0;" for place in range(last + 1, whole + 1))
+    return f"{declared} [{whole}:0];\ninitial begin {zeros} end"
 
 
 def benches(verilog: str) -> dict[str, str]:
@@ -48,8 +55,8 @@ def outputs_after_reset(verilog: str, folder: Path) -> list[str]:
     if shutil.which("iverilog") is None:
         raise IcarusMissingError
     (folder / "bench.v").write_text(verilog, encoding="utf-8")
-    # -g2012: SystemVerilog; -Wall would complain of unused bits.
-    _run(["iverilog", "-g2012", "-s", "bench", "-o", "bench.vvp", "bench.v"], folder)
+    # -g2005: the export is plain Verilog; -Wall would complain of unused bits.
+    _run(["iverilog", "-g2005", "-s", "bench", "-o", "bench.vvp", "bench.v"], folder)
     said = _run(["vvp", "-n", "bench.vvp"], folder)
     assert "END" in said, said
     return sorted({line[2:] for line in said.splitlines() if line.startswith("X ")})
