@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sealboards.board import Board
-from sealboards.synthesis import FIRST_OPTIONS, rest
+from sealboards.synthesis import BEFORE, FIRST_OPTIONS, rest
 from sealboards.tools import BuildError, environment, first_error
 from sealboards.top import BoardTop
 
@@ -93,7 +93,11 @@ def build(board: Board, folder: Path) -> Build:
 def _synthesis(board: Board) -> dict[str, str]:
     """What the platform's synthesis script is to do otherwise."""
     if board.fpga.startswith("iCE40"):
-        return {"synth_opts": FIRST_OPTIONS, "script_after_synth": rest(_NAME)}
+        return {
+            "script_after_read": BEFORE,
+            "synth_opts": FIRST_OPTIONS,
+            "script_after_synth": rest(_NAME),
+        }
     return {"synth_opts": "-abc9"}
 
 
