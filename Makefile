@@ -9,6 +9,8 @@ DEMO_ARGS ?=
 # The chip's gates on an FPGA instead of its source: `make demo GATES=up5k`.
 GATES ?=
 NETLIST := build/gates/$(GATES).v
+# `make demo GATES=up5k FROM=bitstream` reads them back from a finished bitstream; needs icebox_vlog.
+FROM ?=
 TEST_ARGS ?=
 # Tests go to whichever core is free; `make test CORES=0` runs them one after the other, in one process.
 CORES ?= auto
@@ -18,7 +20,7 @@ PARALLEL := -n $(CORES) --dist worksteal
 .DEFAULT_GOAL := test
 
 demo: $(STAMP)
-	@$(if $(GATES),$(BIN)/meterseal board netlist $(GATES) -o $(NETLIST))
+	@$(if $(GATES),$(BIN)/meterseal board netlist $(GATES) $(if $(FROM),--from-$(FROM)) -o $(NETLIST))
 	@$(BIN)/meterseal demo $(if $(GATES),--netlist $(NETLIST)) $(DEMO_ARGS)
 
 test: $(STAMP)

@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 
 from amaranth.build import Platform
 
-__all__ = ["CONFIGURATION_CLOCK", "CONSTANT", "Board", "Wire"]
+__all__ = ["CONFIGURATION_CLOCK", "CONSTANT", "INPUTS", "Board", "Wire"]
 
+#: Pins that the chip listens to; it drives the others.
+INPUTS = frozenset({"loop_cmp", "rs485_ro", "flash_cipo", "gsm_rxd"})
 #: Pins beside the chip's own, and their level. Always listening: the chip compares what it sends with what
 #: is on the pair.
 CONSTANT = {"rs485_re_n": 0, "flash_wp_n": 1, "flash_hold_n": 1}

@@ -47,8 +47,8 @@ class Build:
     seconds: float
 
 
-def build(board: Board, folder: Path) -> Build:
-    """Make the bitstream of `board` in `folder`.
+def build(board: Board, folder: Path, clock_hz: int | None = None) -> Build:
+    """Make the bitstream of `board` in `folder`, its chip made for `clock_hz`, else the board's clock.
 
     Raises `PairError` for wiring that the FPGA does not have, `DoesNotFit` when it is too small, `BuildError`
     when a tool refuses for any other reason.
@@ -57,7 +57,7 @@ def build(board: Board, folder: Path) -> Build:
     folder.mkdir(parents=True, exist_ok=True)
     platform = board.platform()
     plan = platform.prepare(
-        BoardTop(board),
+        BoardTop(board, clock_hz),
         _NAME,
         nextpnr_opts="--report report.json",
         **_synthesis(board),

@@ -15,13 +15,11 @@ from amaranth.hdl import (
 from amaranth.lib import io
 from amaranth.lib.cdc import ResetSynchronizer
 
-from sealboards.board import CONFIGURATION_CLOCK, CONSTANT
+from sealboards.board import CONFIGURATION_CLOCK, CONSTANT, INPUTS
 from sealboards.pairs import check_pair
 from sealchip.chip import SealChip
 
 __all__ = ["BoardTop", "board_chip"]
-
-_INPUTS = frozenset({"loop_cmp", "rs485_ro", "flash_cipo", "gsm_rxd"})
 
 
 def board_chip(board, clock_hz, flash_base):
@@ -34,22 +32,25 @@ class BoardTop(Elaboratable):
 
     The platform's domain `sync` has the board's clock, and a reset that outlasts the time after configuration
     in which block RAMs read as zeros. The chip's slower clock is divided from it and goes through a global
-    buffer: the clock takes most of the power of such a chip.
+    buffer: the clock takes most of the power of such a chip. One that is not divided is the board's own.
+
+    clock_hz: the clock that the chip's times are made for; the board's, unless this is for a simulation.
 
     Raises `PairError` for a differential input that the FPGA does not have.
     """
 
-    def __init__(self, board):
+    def __init__(self, board, clock_hz=None):
         check_pair(board)
         self._board = board
+        self._clock_hz = clock_hz or board.clock_hz
 
     def elaborate(self, platform):
         m = Module()
-        chip = board_chip(self._board, self._board.clock_hz, self._board.flash_base)
+        chip = board_chip(self._board, self._clock_hz, self._board.flash_base)
         m.submodules.chip = DomainRenamer("seal")(chip)
         self._clock(m, platform)
         for name, wire in self._board.wires.items():
-            if name in _INPUTS:
+            if name in INPUTS:
                 m.d.comb += getattr(chip, name).eq(self._pin(m, platform, name, wire, "i"))
             else:
                 level = Const(CONSTANT[name], 1) if name in CONSTANT else getattr(chip, name)
@@ -58,6 +59,11 @@ class BoardTop(Elaboratable):
 
     def _clock(self, m, platform):
         board = self._board
+        m.domains += ClockDomain("seal")
+        m.submodules.reset = ResetSynchronizer(ResetSignal("sync", allow_reset_less=True), domain="seal")
+        if board.divide == 1:
+            m.d.comb += ClockSignal("seal").eq(ClockSignal("sync"))
+            return
         count, divided, buffered = Signal(range(board.divide)), Signal(), Signal()
         last = count == board.divide - 1
         with m.If(last):
@@ -73,9 +79,7 @@ class BoardTop(Elaboratable):
             buffer = Instance("DCCA", i_CLKI=divided, i_CE=Const(1), o_CLKO=buffered)
         m.submodules.clock_buffer = buffer
         platform.add_clock_constraint(buffered, board.board_clock_hz / board.divide)
-        m.domains += ClockDomain("seal")
         m.d.comb += ClockSignal("seal").eq(buffered)
-        m.submodules.reset = ResetSynchronizer(ResetSignal("sync", allow_reset_less=True), domain="seal")
 
     def _pin(self, m, platform, name, wire, direction):
         """The inside of the buffer of pin `name`."""

