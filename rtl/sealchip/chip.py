@@ -327,7 +327,7 @@ class SealChip(wiring.Component):
         m.d.comb += [
             s.lamps.identity_ready.eq(s.identity.ready),
             s.lamps.identity_valid.eq(s.identity.valid),
-            s.lamps.tick_ms.eq(s.time.tick_ms),
+            s.lamps.tick.eq(s.time.tick_quarter),
             s.lamps.state.eq(s.loop.state),
             s.lamps.flapping.eq(s.loop.flapping),
             s.lamps.locked_out.eq(s.slave.locked),

@@ -1,6 +1,8 @@
 """Tells a contact that keeps changing: one alarm with a count, not a storm."""
 
-from amaranth.hdl import Module, Signal
+from itertools import pairwise
+
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -16,8 +18,8 @@ _PERIOD_S = FLAPPING_S // (_WINDOWS - 1)
 class Flapping(wiring.Component):
     """Flapping begins with the sixth change within 10 s and ends after 10 to 11 s without a change.
 
-    Three counts, each over 15 s, begin 5 s apart: any 10 s lie wholly in one of them. So six changes within
-    10 s always begin it, six that take longer than 15 s never do.
+    Three counts begin 5 s apart, and each lasts 15 s: any 10 s lie wholly in one of them. So six changes
+    within 10 s always begin it, six that take 15 s or longer never do. The oldest count is the greatest.
 
     *Timing:* `flapping` follows `begins` and `ends` by one cycle.
 
@@ -27,7 +29,8 @@ class Flapping(wiring.Component):
 
     Guarantees: `verif/chip/test_sense_flapping.py::test_six_changes_within_ten_seconds`,
     `test_a_count_lasts_fifteen_seconds`,
-    `test_it_ends_after_ten_seconds_without_a_change`.
+    `test_it_ends_after_ten_seconds_without_a_change`; proof:
+    `verif/formal/loop.py::flapping_begins_and_ends_in_time`.
     """
 
     tick_s: In(1)
@@ -38,32 +41,27 @@ class Flapping(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        second = Signal(range(_PERIOD_S))
-        oldest = Signal(_WINDOWS, init=1)  # one bit: the count that begins anew next
-        still = Signal(range(FLAPPING_S + 1))  # whole seconds since the last change
+        # Of the present period, or, while flapping, whole ones since the last change.
+        second = Signal(range(FLAPPING_S + 1))
         boundary = Signal()
-        m.d.comb += boundary.eq(self.tick_s & (second == _PERIOD_S - 1))
-        with m.If(self.tick_s):
-            m.d.sync += [second.eq(second + 1), still.eq(still + 1)]
-        with m.If(boundary):
-            m.d.sync += [second.eq(0), oldest.eq(oldest.rotate_left(1))]
-
-        full = 0
-        for number in range(_WINDOWS):
-            count = Signal(range(FLAPPING_CHANGES), name=f"count{number}")
-            full |= count == FLAPPING_CHANGES - 1
-            # A change in the very cycle in which a count begins anew still belongs to the two others.
-            with m.If(self.flapping | (boundary & oldest[number])):
-                m.d.sync += count.eq(0)
-            with m.Elif(self.change):
-                m.d.sync += count.eq(count + 1)
-
+        counts = [Signal(range(FLAPPING_CHANGES + 1), name=f"count{number}") for number in range(_WINDOWS)]
         m.d.comb += [
-            self.begins.eq(self.change & ~self.flapping & full),
-            self.ends.eq(self.flapping & ~self.change & self.tick_s & (still == FLAPPING_S)),
+            boundary.eq(~self.flapping & self.tick_s & (second == _PERIOD_S - 1)),
+            self.begins.eq(~self.flapping & self.change & (counts[0] == FLAPPING_CHANGES - 1)),
+            self.ends.eq(self.flapping & ~self.change & self.tick_s & (second == FLAPPING_S)),
         ]
-        with m.If(self.change | self.ends):
-            m.d.sync += still.eq(0)
         with m.If(self.begins | self.ends):
             m.d.sync += self.flapping.eq(self.begins)
+        with m.If(boundary | self.ends | self.begins | (self.flapping & self.change)):
+            m.d.sync += second.eq(0)
+        with m.Elif(self.tick_s):
+            m.d.sync += second.eq(second + 1)
+
+        # The oldest first. At a boundary it ends, and the next one is the oldest; a change in that very cycle
+        # belongs to those that had begun.
+        for count, later in pairwise(counts):
+            m.d.sync += count.eq(Mux(boundary, later, count) + self.change)
+        m.d.sync += counts[-1].eq(Mux(boundary, 0, counts[-1] + self.change))
+        with m.If(self.flapping):
+            m.d.sync += [count.eq(0) for count in counts]
         return m

@@ -1,15 +1,12 @@
 """The two lamps: what the installer sees."""
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from .interface import StateClass
 
-__all__ = ["FLASH_MS", "Lamps"]
-
-#: Ticks of a flash, and of the dark behind it.
-FLASH_MS = 256
+__all__ = ["Lamps"]
 
 
 class Lamps(wiring.Component):
@@ -31,15 +28,16 @@ class Lamps(wiring.Component):
 
     Members
     -------
-    tick_ms: strobe. identity_ready, identity_valid: from the identity loader. state, flapping: of the loop.
-    exchanged, pending, failed: from reporter and log. locked_out: writes are refused after wrong passwords.
+    tick: strobe, each quarter of a second. identity_ready, identity_valid: from the identity loader.
+    state, flapping: of the loop. exchanged, pending, failed: from reporter and log.
+    locked_out: writes are refused after wrong passwords.
     green, red: the lamps.
 
     Guarantees: `verif/chip/test_sense_lamps.py::test_lamps_truth_table`, `test_blink_codes`;
     proof: `verif/formal/loop.py::green_is_never_false`.
     """
 
-    tick_ms: In(1)
+    tick: In(1)
     identity_ready: In(1)
     identity_valid: In(1)
     state: In(StateClass)
@@ -69,15 +67,10 @@ class Lamps(wiring.Component):
             m.d.comb += flashes.eq(4)
 
         # Down from the first flash: lit in steps 4, 6, 8, 10, then dark from 3 to 0.
-        elapsed = Signal(range(FLASH_MS))
         step = Signal(4)
         flashing = flashes != 0
-        with m.If(self.tick_ms):
-            m.d.sync += elapsed.eq(elapsed + 1)
-            with m.If(elapsed == FLASH_MS - 1):
-                m.d.sync += step.eq(step - 1)
-                with m.If(step == 0):
-                    m.d.sync += step.eq(2 * flashes + 2)
+        with m.If(self.tick):
+            m.d.sync += step.eq(Mux(step == 0, 2 * flashes + 2, step - 1))
         with m.If(~flashing):
             m.d.sync += step.eq(0)
 

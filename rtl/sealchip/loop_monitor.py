@@ -24,6 +24,7 @@ class LoopMonitor(wiring.Component):
     sealed (the state class tells which). With the sixth change within 10 s comes *flapping* instead; what
     changes then is counted as excursions, and when the loop has held still for 10 s one *closed* or *opened*
     tells how it is. An event carries how many excursions were counted since the one before, at most 255.
+    State and voltages are those of when it is queued: a few cycles later, more if the queue is full.
 
     *Sealing:* the voltage of the sealed loop is learned when the loop closes for the first time, or by `seal`
     while the loop is stable and `sealable`. It never changes otherwise. `seal` on any other loop is refused
@@ -127,10 +128,7 @@ class LoopMonitor(wiring.Component):
         if self._measures:
             closes = debounce.takes & (debounce.i == StateClass.SEALED)
             self._learn(m, accepted | (closes & ~is_learned(self.baseline_mv)), started)
-            latched = Signal(16)
-            with m.If(debounce.takes | self.seal | self.locked_out | self.provisioned):
-                m.d.sync += latched.eq(self.millivolts)
-            m.d.comb += event.loop_mv.eq(latched)
+            m.d.comb += event.loop_mv.eq(self.millivolts)
 
         # Only what is not the same in all events takes room in block RAM.
         constant = () if self._measures else ("loop_mv", "baseline_mv")

@@ -1,4 +1,4 @@
-"""The chip's sense of time: a millisecond tick, a second tick and the uptime."""
+"""The chip's sense of time: ticks of a millisecond, a quarter of a second and a second, and the uptime."""
 
 from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
@@ -10,7 +10,7 @@ __all__ = ["Timebase"]
 
 
 class Timebase(wiring.Component):
-    """Divides the clock into milliseconds and seconds.
+    """Divides the clock into milliseconds, quarters of a second and seconds.
 
     The first tick comes one whole period after reset. A second is 1000 ticks of the rounded millisecond;
     `timing.cycles` bounds the error at 1 %.
@@ -21,7 +21,7 @@ class Timebase(wiring.Component):
 
     Members
     -------
-    tick_ms, tick_s: one-cycle strobes.
+    tick_ms, tick_quarter, tick_s: one-cycle strobes; the one between them each quarter of a second.
     uptime: seconds since reset, wraps after 136 years. index, byte: one of its bytes, one cycle later.
     hold: the uptime waits, so that bytes read one by one belong together; not for a second or longer.
 
@@ -34,6 +34,7 @@ class Timebase(wiring.Component):
         super().__init__(
             {
                 "tick_ms": Out(1),
+                "tick_quarter": Out(1),
                 "tick_s": Out(1),
                 "uptime": Out(32),
                 "index": In(2),
@@ -45,11 +46,14 @@ class Timebase(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         prescaler = m.submodules.prescaler = _Divider(self._ms_cycles)
-        seconds = m.submodules.seconds = _Divider(1000)
+        quarters = m.submodules.quarters = _Divider(250)
+        seconds = m.submodules.seconds = _Divider(4)
         m.d.comb += [
             prescaler.en.eq(1),
             self.tick_ms.eq(prescaler.tick),
-            seconds.en.eq(prescaler.tick),
+            quarters.en.eq(prescaler.tick),
+            self.tick_quarter.eq(quarters.tick),
+            seconds.en.eq(quarters.tick),
             self.tick_s.eq(seconds.tick),
         ]
         waiting = Signal()  # a second that is not counted yet

@@ -84,12 +84,14 @@ def test_bit_cycles_errors():
 def test_timebase():
     """Ticks come every period, the first a whole period after reset; the uptime follows the second's tick."""
     dut, period = Timebase(3000), 3
-    milliseconds, seconds, uptimes = [], [], []
+    milliseconds, quarters, seconds, uptimes = [], [], [], []
 
     async def testbench(ctx):
         for cycle in range(2 * 1000 * period + 10):
             if ctx.get(dut.tick_ms):
                 milliseconds.append(cycle)
+            if ctx.get(dut.tick_quarter):
+                quarters.append(cycle)
             if ctx.get(dut.tick_s):
                 seconds.append(cycle)
             uptimes.append(ctx.get(dut.uptime))
@@ -97,6 +99,7 @@ def test_timebase():
 
     simulate(dut, testbench)
     assert milliseconds == list(range(period - 1, 2 * 1000 * period + 10, period))
+    assert quarters == list(range(250 * period - 1, 2 * 1000 * period, 250 * period))
     assert seconds == [1000 * period - 1, 2000 * period - 1]
     assert uptimes == [0] * 1000 * period + [1] * 1000 * period + [2] * 10
 

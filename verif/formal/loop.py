@@ -1,12 +1,15 @@
 """Theorems from the class of the loop to events and lamps: nothing too short or lost, no false green."""
 
+from itertools import pairwise
+
 from amaranth.asserts import AnyConst
-from amaranth.hdl import Assert, Assume, Cover, Module, Mux, Signal, Value
+from amaranth.hdl import Assert, Assume, Const, Cover, Module, Mux, Signal, Value
 from formal.queue import Followed, Queue
 from formal.theorem import Subject, past, theorem, unchanged
 
 from sealchip.debounce import HOLD_MS, Debounce
 from sealchip.event_queue import QUEUE_DEPTH
+from sealchip.flapping import FLAPPING_CHANGES, FLAPPING_S, Flapping
 from sealchip.interface import Kind, StateClass
 from sealchip.lamps import Lamps
 from sealchip.log_entry import LoopEvent
@@ -65,6 +68,71 @@ def every_excursion_counts(m: Module) -> list[Value]:
         Cover(debounce.excursion & (debounce.state == StateClass.SEALED)),
     ]
     return [debounce.tick_ms]
+
+
+#: Seconds of a period, of which a count lasts three; and the ticks that are told apart.
+PERIOD, MANY = 5, 15
+
+
+@theorem(k=1, reach=45, parameters="ticks and changes at any time")
+def flapping_begins_and_ends_in_time(m: Module) -> list[Value]:
+    """`flapping` rises exactly behind a change that finds five others, all since the last fall, in its own
+    period of five ticks and the two before it; periods are counted from reset and from each fall. So it
+    always does if no more than 10 ticks came since the first of six changes, and never if 15 did. It falls
+    exactly behind the eleventh tick since the last change; a tick in the very cycle of a change comes before.
+    """
+    flapping = Flapping()
+    dut = Subject(m, flapping)
+    change, tick, now = flapping.change, flapping.tick_s, flapping.flapping
+
+    # Reference: of the last five changes, the newest first, the fifth ticks and the ticks since it.
+    second = Signal(range(PERIOD))
+    fifth = tick & (second == PERIOD - 1)
+    since = Signal(range(FLAPPING_S + 2))  # ticks since the last change
+    periods = [Signal(range(4), init=3, name=f"periods{n}") for n in range(FLAPPING_CHANGES - 1)]
+    ticks = [Signal(range(MANY + 1), init=MANY, name=f"ticks{n}") for n in range(FLAPPING_CHANGES - 1)]
+    rises = ~now & change & (periods[-1] != 3)
+    falls = now & tick & ~change & (since == FLAPPING_S)
+    with m.If(now | rises):
+        m.d.sync += [second.eq(0), *(age.eq(age.init) for age in (*periods, *ticks))]
+    with m.Else():
+        m.d.sync += second.eq(Mux(fifth, 0, second + tick))
+        for ages, passes in ((periods, fifth), (ticks, tick)):
+            for age, newer in zip(ages, [Const(0), *ages], strict=False):
+                it = Mux(change, newer, age)
+                m.d.sync += age.eq(Mux(passes & (it != age.init), it + 1, it))
+    m.d.sync += since.eq(Mux(change | falls, 0, since + (tick & (since <= FLAPPING_S))))
+
+    m.d.comb += [
+        Assert(now == Mux(past(m, now), ~past(m, falls), past(m, rises))),
+        Assert(flapping.begins == rises),
+        Assert(flapping.ends == falls),
+        Assert(~rises | (ticks[-1] < MANY)),
+        Assert(~(~now & change & (ticks[-1] <= FLAPPING_S)) | rises),
+    ]
+
+    # Invariants: each count is of the changes that are young enough, and ages agree.
+    begun = past(m, rises)
+    for n, youngest in enumerate((2, 1, 0)):
+        count = sum(age <= youngest for age in periods)
+        m.d.comb += Assert(begun | (dut.signal(f"count{n}") == count))
+    for age, passed in zip(periods, ticks, strict=True):
+        least = Mux(age == 0, 0, PERIOD * (age - 1) + second + 1)
+        m.d.comb += [
+            Assert(passed >= Mux(least > MANY, MANY, least)),
+            Assert((age == 3) | (passed <= PERIOD * age + second)),
+        ]
+    m.d.comb += [
+        *(Assert(newer <= older) for newer, older in pairwise(periods)),
+        *(Assert(~now | (age == 3)) for age in periods),
+        Assert(dut.signal("second") == Mux(now, since, second)),
+        Assert(~begun | (now & (since == 0))),
+        Assert(second < Mux(now, 1, PERIOD)),
+        Assert(~now | (since <= FLAPPING_S)),
+        Cover(rises & (ticks[-1] == MANY - 1)),
+        Cover(falls),
+    ]
+    return [tick]
 
 
 @theorem(k=0, reach=2)
