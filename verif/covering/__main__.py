@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import argparse
 import sys
-import tempfile
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from covering.points import VERILOG, covered
-from gates.bench import Trial, simulated
-from gates.compiled import Compiled, Port, compiled, yosys
+from gates.bench import Timed, Trial
+from gates.compiled import yosys
 from plan.blocks import each_block
 from plan.plans import Plan
 from plan.results import cpu_seconds, keep
@@ -34,25 +33,20 @@ LEAST = 0.95
 class Covering(Trial):
     """The tests of a block on its design, counted."""
 
-    designs: list[tuple[Path, list[Port], str]] = field(default_factory=list)
+    #: Each point, and whether any design has reached it.
+    points: dict[str, bool] = field(default_factory=dict)
 
-    def build(self, text: str, interface: list[Port]) -> Path:
-        """The library that counts."""
-        verilog = yosys(VERILOG, top_il=text)["out.v"]
-        library = compiled(verilog, interface, coverage=True)
-        self.designs.append((library, interface, verilog))
-        return library
+    coverage: ClassVar[bool] = True
 
-    def points(self) -> dict[str, bool]:
-        """Each point, and whether any design has reached it."""
-        found: dict[str, bool] = {}
-        with tempfile.TemporaryDirectory(prefix="meterseal-") as folder:
-            data = Path(folder) / "coverage.dat"
-            for library, interface, verilog in self.designs:
-                Compiled(library, interface).coverage(data)
-                for name, reached in covered(data, verilog):
-                    found[name] = found.get(name, False) or reached
-        return found
+    def verilog(self, text: str) -> str:
+        """The source that counts."""
+        return yosys(VERILOG, top_il=text)["out.v"]
+
+    def judge(self, timed: list[Timed]) -> None:
+        """Collect what was counted."""
+        for counters, verilog in self.state.covered():
+            for name, reached in covered(counters, verilog):
+                self.points[name] = self.points.get(name, False) or reached
 
 
 def main() -> int:
@@ -61,11 +55,10 @@ def main() -> int:
 
 
 def _cover(plan: Plan, asked: argparse.Namespace) -> bool:
-    assert plan.block is not None
-    trial = Covering(plan.block)
-    trial.run(simulated(plan))
+    trial = Covering(plan)
+    trial.run()
     waived = tomllib.loads(WAIVERS.read_text(encoding="utf-8")).get(plan.name, {})
-    points = {name: reached for name, reached in trial.points().items() if not _is_waived(name, waived)}
+    points = {name: reached for name, reached in trial.points.items() if not _is_waived(name, waived)}
     missing = sorted(name for name, reached in points.items() if not reached)
     found: dict[str, Any] = {"missing": missing, "seconds": cpu_seconds()}
     for kind in KINDS:

@@ -28,7 +28,8 @@ def covered(data: Path, verilog: str) -> Iterator[tuple[str, bool]]:
         if not found:
             continue
         told = dict(part.split("\x02", 1) for part in found[1].split("\x01") if part)
-        if told["f"] == "top.v":
+        # Behind the block, or in another file: what is around it.
+        if told["f"] != "stand.sv" and int(told["l"]) <= len(lines):
             name = _name(told, lines[int(told["l"]) - 1], places)
             if name:
                 yield name, int(found[2]) > 0

@@ -82,7 +82,7 @@ def theorem(
     parameters: str = "none",
     smaller: dict[str, int] | None = None,
     long: bool = False,
-    timeout: int = 60,
+    timeout: int = 300,
 ) -> Callable[[Statement], Theorem]:
     """Make a `Theorem` of a function."""
     return lambda state: Theorem(state, k, reach, parameters, smaller or {}, long, timeout)

@@ -8,11 +8,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import dataclass
-from pathlib import Path
 
-from gates.bench import Trial, simulated
-from gates.compiled import Port, compiled
+from gates.bench import Trial
 from gates.netlist import gates
 from plan.blocks import each_block
 from plan.plans import Plan
@@ -21,13 +18,12 @@ from plan.results import cpu_seconds, keep
 __all__ = ["main"]
 
 
-@dataclass
 class GateLevel(Trial):
     """The tests of a block on its gates."""
 
-    def build(self, text: str, interface: list[Port]) -> Path:
-        """The library of the netlist."""
-        return compiled(gates(text), interface)
+    def verilog(self, text: str) -> str:
+        """The netlist."""
+        return gates(text)
 
 
 def main() -> int:
@@ -36,9 +32,8 @@ def main() -> int:
 
 
 def _check(plan: Plan, asked: argparse.Namespace) -> bool:
-    assert plan.block is not None
-    trial = GateLevel(plan.block)
-    trial.run(simulated(plan))
+    trial = GateLevel(plan)
+    trial.run()
     inside = [test for test in trial.failed if test.partition("[")[0] in plan.inside]
     failed = [test for test in trial.failed if test not in inside]
     found = {"passed": len(trial.passed), "inside": inside, "failed": failed, "seconds": cpu_seconds()}

@@ -1,4 +1,4 @@
-"""Runs the tests of a block on its compiled design."""
+"""Runs the tests of a block on another form of its design: its gates, its mutants, its source that counts."""
 
 from __future__ import annotations
 
@@ -6,16 +6,15 @@ import importlib
 import re
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, redirect_stdout
+from contextlib import AbstractContextManager, ExitStack, redirect_stdout
 from dataclasses import dataclass, field
 from io import StringIO
-from pathlib import Path
+from typing import ClassVar
 
 import pytest
-from gates.compiled import Port
 from plan.plans import VERIF, Plan
 
-__all__ = ["Timed", "Trial", "simulated"]
+__all__ = ["Timed", "Trial", "tests_of"]
 
 #: A test and the seconds of computing that it took.
 Timed = tuple[float, pytest.Item]
@@ -23,51 +22,62 @@ Timed = tuple[float, pytest.Item]
 SIMULATES = re.compile(r"from chip\.(support|log_bench) import")
 
 
-def simulated(plan: Plan) -> list[str]:
-    """The tests of a plan that run a single block."""
+def tests_of(plan: Plan) -> list[str]:
+    """The tests of a plan that meet its block."""
     files = {test.partition("::")[0] for test in plan.tests}
-    fit = {file for file in files if SIMULATES.search((VERIF / file).read_text(encoding="utf-8"))}
-    return [f"{VERIF}/{test}" for test in plan.tests if test.partition("::")[0] in fit]
+    fit = {file for file in files if plan.in_chip or SIMULATES.search((VERIF / file).read_text("utf-8"))}
+    return [test for test in plan.tests if test.partition("::")[0] in fit]
 
 
 @dataclass
 class Trial:
-    """A pytest plugin: the tests run once, all of the block's designs played by what `build` makes.
+    """A pytest plugin: the tests run once, and meet what `verilog` makes of the block.
 
-    Tests that do not meet the block are left out of what was found.
+    A block with tests of its own is met in Amaranth's simulator, one without within the simulated chip.
+    Tests that do not meet the block, or are long, are left out of what was found.
     """
 
-    #: `package.module.Class` of the block.
-    component: str
+    plan: Plan
     #: Tests that passed, and those that did not.
     passed: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
 
-    def build(self, text: str, interface: list[Port]) -> Path:
-        """The library for RTLIL `text`."""
+    #: Whether what the tests reach is counted.
+    coverage: ClassVar[bool] = False
+
+    def verilog(self, text: str) -> str:
+        """What the tests meet, of RTLIL `text`; module `top` in both."""
         raise NotImplementedError
 
-    def run(self, tests: list[str]) -> None:
-        """Run `tests`."""
+    def run(self) -> None:
+        """Run the tests."""
+        tests = [f"{VERIF}/{test}" for test in tests_of(self.plan)]
         with ExitStack() as self._stack, redirect_stdout(StringIO()):
-            pytest.main(["-p", "no:cacheprovider", "-p", "no:cov", *tests], plugins=[self])
+            pytest.main(["-p", "no:cacheprovider", "-p", "no:cov", "-m", "not long", *tests], plugins=[self])
 
     @pytest.hookimpl(wrapper=True)
     def pytest_collection(self, session: pytest.Session) -> Iterator[None]:
         """Everything that the tests build is met by the stand-in."""
         # Not before pytest has started: it rewrites what it imports.
         import chip.support
-        from gates.stand_in import stand_in_for
         from hypothesis import Phase, settings
 
-        module, _, name = self.component.rpartition(".")
-        component = getattr(importlib.import_module(module), name)
-        self.state = self._stack.enter_context(stand_in_for(component, self.build))
+        self.state = self._stack.enter_context(self._stand_in())
         plain = chip.support.examples
         # The first example that fails is enough; the smallest one is nobody's concern.
         phases = (Phase.explicit, Phase.generate)
         chip.support.examples = lambda number: settings(plain(number), phases=phases)
         return (yield)
+
+    def _stand_in(self) -> AbstractContextManager:
+        from gates.in_chip import in_chip
+        from gates.stand_in import stand_in_for
+
+        assert self.plan.block is not None
+        module, _, name = self.plan.block.rpartition(".")
+        component = getattr(importlib.import_module(module), name)
+        stand_in = in_chip if self.plan.in_chip else stand_in_for
+        return stand_in(component, self.verilog, coverage=self.coverage)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Remember failures."""

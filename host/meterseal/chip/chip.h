@@ -43,6 +43,9 @@ class Chip {
 
     Chip(const BitTimes& pair_times, const BitTimes& gsm_times, uint32_t clock_hz, uint64_t seed)
         : loop(clock_hz, seed), gsm(gsm_times), monitor(pair_times) {}
+    ~Chip() {
+        if (model_) model_->final();
+    }
 
     Flash flash;
     Loop loop;
