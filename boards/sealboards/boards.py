@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from amaranth_boards.icebreaker import ICEBreakerPlatform
 from amaranth_boards.icestick import ICEStickPlatform
 from amaranth_boards.ulx3s import ULX3S_25F_Platform
@@ -89,13 +91,11 @@ _ICESTICK = Board(
     attributes=_ICE40,
 )
 
-_UPDUINO = Board(
+_UPDUINO = replace(
+    _ICEBREAKER,  # the same FPGA, clock and flash
     name="upduino",
     title="tinyVision UPduino v3",
     platform=_UpduinoPlatform,
-    fpga="iCE40UP5K",
-    clock="clk12",
-    divide=12,
     wires={
         "loop_cmp": Wire("j_0:7", negative="j_0:8"),
         "loop_fb": Wire("j_0:9"),
@@ -114,14 +114,7 @@ _UPDUINO = Board(
         "led_green": Wire("39", inverted=True),
         "led_red": Wire("41", inverted=True),
     },
-    flash_base=0x100000,
-    logic_cells=5280,
-    block_rams=30,
-    budget=4200,
-    programming=_ICEPROG,
     preparation="Solder the OSC jumper: the crystal oscillator then clocks pin 20.",
-    attributes=_ICE40,
-    differential=_ICE40_LVDS,
 )
 
 _ULX3S = Board(
