@@ -7,7 +7,15 @@ from amaranth.lib.wiring import In, Out
 from .interface import LOOP_NOT_MEASURED, StateClass
 from .sigma_delta import FULL_SCALE_MV
 
-__all__ = ["OPEN_LEAVE_MV", "OPEN_MV", "SEALED_MAX_MV", "SEALED_MIN_MV", "Classifier", "is_learned"]
+__all__ = [
+    "NO_BASELINE_MV",
+    "OPEN_LEAVE_MV",
+    "OPEN_MV",
+    "SEALED_MAX_MV",
+    "SEALED_MIN_MV",
+    "Classifier",
+    "is_learned",
+]
 
 #: Below it the loop is *open*; it stays so up to the second one.
 OPEN_MV, OPEN_LEAVE_MV = 500, 700
@@ -15,10 +23,12 @@ OPEN_MV, OPEN_LEAVE_MV = 500, 700
 SEALED_MIN_MV, SEALED_MAX_MV = 3000, 5250
 
 _PLACES = 16
+#: A baseline that is none; a register that begins so has hardly an inverter.
+NO_BASELINE_MV = 1 << (_PLACES - 1)
 
 
 def is_learned(baseline_mv):
-    """Whether a baseline is one; FFFF is none, and no voltage has the highest bit."""
+    """Whether a baseline is one: no voltage has the highest bit. In the log FFFF is none."""
     return ~baseline_mv[-1]
 
 
@@ -37,7 +47,7 @@ class Classifier(wiring.Component):
     -------
     measured_mv: a measurement. step: strobe, its bit `place` is to be compared: from 0 to 15, and the voltage
     the same all the while. hold: it was not taken under the usual conditions; looked at while `valid`.
-    baseline_mv: voltage of the sealed loop, FFFF = none.
+    baseline_mv: voltage of the sealed loop; none if it is not `is_learned`.
     valid: strobe, with place 15: the measurement has been compared.
     reads_open: whether `measured_mv` is that of an open loop, right while `valid`.
     class_: *unknown* until the first measurement. millivolts: FFFF until then.
@@ -64,18 +74,18 @@ class Classifier(wiring.Component):
         m.d.comb += self.valid.eq(self.step & last)
 
         def kept(name, following):
-            """A bit that goes from place to place, and is 0 in the first one."""
+            """A bit that goes from place to place."""
             bit = Signal(name=name)
             with m.If(self.step):
-                m.d.sync += bit.eq(following(bit) & ~last)
+                m.d.sync += bit.eq(following(bit))
             return bit
 
         def less(name, a, b):
             """Whether the number whose bits are `a` is less than that of `b`, without this place."""
-            return kept(name, lambda before: Mux(a ^ b, b, before))
+            return kept(name, lambda before: Mux(a ^ b, b, before) & ~last)
 
         def plus(name, a, b):
-            """This bit of a sum."""
+            """This bit of a sum. The highest bits are 0, so nothing is carried into the next measurement."""
             carry = kept(name, lambda before: (a & b) | (before & (a | b)))
             return a ^ b ^ carry
 
@@ -89,7 +99,7 @@ class Classifier(wiring.Component):
         above_range = less("above_range", constant(SEALED_MAX_MV), bit)
 
         # The baseline moves down, so that this place of b, b/16, b/32 and b/64 is always the same bit of it.
-        baseline = Signal(_PLACES, init=LOOP_NOT_MEASURED)
+        baseline = Signal(_PLACES, init=NO_BASELINE_MV)
         with m.If(self.step):
             m.d.sync += baseline.eq(Mux(last, self.baseline_mv, baseline >> 1))
         inner = plus("inner", baseline[5], baseline[6])

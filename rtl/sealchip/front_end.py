@@ -38,7 +38,8 @@ class FrontEnd(wiring.Component):
     Members
     -------
     cmp: the comparator's pin, asynchronous. fb: feedback of the converter, else 0.
-    drive: voltage on the first electrode plate. tick_ms: strobe. baseline_mv: voltage learned, FFFF = none.
+    drive: voltage on the first electrode plate. tick_ms: strobe.
+    baseline_mv: voltage learned, see `is_learned`.
     class_, millivolts: the newest measurement. blind: the drive is off, or has not been on for long enough.
     sealable: what was measured may be taken for sealed.
 

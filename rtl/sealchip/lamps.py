@@ -33,7 +33,8 @@ class Lamps(wiring.Component):
     locked_out: writes are refused after wrong passwords.
     green, red: the lamps.
 
-    Guarantees: `verif/chip/test_sense_lamps.py::test_lamps_truth_table`, `test_blink_codes`;
+    Guarantees: `verif/chip/test_sense_lamps.py::test_lamps_truth_table`, `test_blink_codes`,
+    `test_what_is_not_yet_known_is_dark`;
     proof: `verif/formal/loop.py::green_is_never_false`.
     """
 
@@ -57,7 +58,7 @@ class Lamps(wiring.Component):
         flashes = Signal(range(5))
         with m.If(self.identity_ready & ~self.identity_valid):
             m.d.comb += flashes.eq(1)
-        with m.Elif(self.flapping | ~(opened | sealed | (self.state == StateClass.UNKNOWN))):
+        with m.Elif(self.flapping | self.state.matches(StateClass.LOW, StateClass.HIGH, StateClass.MISMATCH)):
             m.d.comb += flashes.eq(3)
         with m.Elif(opened):
             m.d.comb += steady.eq(1)

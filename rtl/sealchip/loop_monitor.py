@@ -4,7 +4,7 @@ from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from .classifier import is_learned
+from .classifier import NO_BASELINE_MV, is_learned
 from .debounce import HOLD_MS, Debounce
 from .event_queue import EventQueue
 from .flapping import Flapping
@@ -41,7 +41,7 @@ class LoopMonitor(wiring.Component):
     tick_ms, tick_s: strobes. class_, millivolts, blind, sealable: from the front end.
     restored, restored_mv: from now on the log knows what was learned before this power-up, FFFF = nothing.
     seal: strobe. seal_done, seal_refused: strobes. locked_out, provisioned: strobes, to be told as events.
-    o: events. state: filtered class. flapping: see above. baseline_mv: voltage learned, FFFF = none.
+    o: events. state: filtered class. flapping: see above. baseline_mv: voltage learned, see `is_learned`.
     excursions: count since reset, saturating.
     unlogged: a change of `state`, from its very first cycle on, has not been taken from `o` yet, or the loop
     is flapping.
@@ -75,7 +75,7 @@ class LoopMonitor(wiring.Component):
                 "o": Out(stream.Signature(LoopEvent)),
                 "state": Out(StateClass),
                 "flapping": Out(1),
-                "baseline_mv": Out(16, init=LOOP_NOT_MEASURED),
+                "baseline_mv": Out(16, init=NO_BASELINE_MV),
                 "excursions": Out(16),
                 "unlogged": Out(1),
             }
@@ -123,12 +123,12 @@ class LoopMonitor(wiring.Component):
         m.d.comb += [
             event.state.eq(self.state),
             event.loop_mv.eq(LOOP_NOT_MEASURED),
-            event.baseline_mv.eq(self.baseline_mv),
+            event.baseline_mv.eq(LOOP_NOT_MEASURED),
         ]
         if self._measures:
             closes = debounce.takes & (debounce.i == StateClass.SEALED)
             self._learn(m, accepted | (closes & ~is_learned(self.baseline_mv)), started)
-            m.d.comb += event.loop_mv.eq(self.millivolts)
+            m.d.comb += [event.loop_mv.eq(self.millivolts), event.baseline_mv.eq(self.baseline_mv)]
 
         # Only what is not the same in all events takes room in block RAM.
         constant = () if self._measures else ("loop_mv", "baseline_mv")

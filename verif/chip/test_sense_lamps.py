@@ -60,7 +60,9 @@ def test_lamps_truth_table():
     [
         ({"identity_valid": 0}, 1),
         ({"failed": 1}, 2),
+        ({"state": StateClass.LOW}, 3),
         ({"state": StateClass.HIGH}, 3),
+        ({"state": StateClass.MISMATCH}, 3),
         ({"flapping": 1, "state": StateClass.OPEN}, 3),
         ({"locked_out": 1}, 4),
         ({"locked_out": 1, "failed": 1}, 2),
@@ -92,3 +94,20 @@ def test_blink_codes(fault, flashes):
     lengths = [(lit, len(list(group)) / FLASH) for lit, group in groupby(red)]
     group = [(1, 1), (0, 1)] * (flashes - 1) + [(1, 1), (0, 4)]
     assert lengths == [(0, 1), *group, *group]
+
+
+def test_what_is_not_yet_known_is_dark():
+    """No flash begins while the loop is *unknown*, and none once it is sealed and all is good."""
+    dut = LAMPS.dut
+
+    async def testbench(ctx):
+        for name, value in GOOD.items():
+            ctx.set(getattr(dut, name), value)
+        ctx.set(dut.tick, 1)
+        for state in (StateClass.UNKNOWN, StateClass.SEALED):
+            ctx.set(dut.state, state)
+            for _ in range(20):
+                assert (ctx.get(dut.green), ctx.get(dut.red)) == (state == StateClass.SEALED, 0)
+                await ctx.tick()
+
+    LAMPS.run(testbench)

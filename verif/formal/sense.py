@@ -5,7 +5,7 @@ from amaranth.hdl import Assert, Assume, Cover, Module, Mux, Signal, Value
 from formal.queue import Followed, Queue
 from formal.theorem import Subject, past, theorem, unchanged
 
-from sealchip.classifier import SEALED_MAX_MV, SEALED_MIN_MV, Classifier
+from sealchip.classifier import NO_BASELINE_MV, SEALED_MAX_MV, SEALED_MIN_MV, Classifier, is_learned
 from sealchip.debounce import HOLD_MS
 from sealchip.front_end import FrontEnd, Sensor
 from sealchip.interface import Kind, StateClass
@@ -14,7 +14,6 @@ from sealchip.loop_monitor import LoopMonitor
 from sealchip.pattern import CLEAN_PHASES, OFF_MS, SETTLE_MS
 
 CLOCK_HZ = 307_200
-NONE_MV = 0xFFFF
 
 
 def within_range(mv: Value) -> Value:
@@ -47,13 +46,12 @@ def learned_only_when_sealing(m: Module, hold_ms: int = HOLD_MS) -> None:
 
     started = past(m, monitor.restored)
     restored = past(m, started)
-    before = past(m, baseline, init=NONE_MV)
+    before = past(m, baseline, init=NO_BASELINE_MV)
     changes = restored & (baseline != before)
     becomes_sealed = (monitor.state == StateClass.SEALED) & (past(m, monitor.state) != StateClass.SEALED)
-    closes = becomes_sealed & (before == NONE_MV)
+    closes = becomes_sealed & ~is_learned(before)
     m.d.comb += [
         Assume(~started | monitor.restored),
-        Assume(~monitor.restored | started | (monitor.restored_mv == NONE_MV) | ~monitor.restored_mv[15]),
         Assert(~changes | monitor.seal_done | closes),
         Assert(~changes | (within_range(baseline) & (baseline == past(m, millivolts)))),
     ]
@@ -65,16 +63,16 @@ def learned_only_when_sealing(m: Module, hold_ms: int = HOLD_MS) -> None:
     m.d.comb += [
         Assert(below == (measured_low < (SEALED_MIN_MV & lower))),
         Assert(above == (measured_low > (SEALED_MAX_MV & lower))),
-        Assert((baseline != NONE_MV) | (parts.signal("baseline") == (NONE_MV >> place))),
+        Assert(is_learned(baseline) | parts.signal("baseline").bit_select(~place, 1)),
     ]
     measured = class_ != StateClass.UNKNOWN
-    sealed_without = (class_ == StateClass.SEALED) & (baseline == NONE_MV)
+    sealed_without = (class_ == StateClass.SEALED) & ~is_learned(baseline)
     m.d.comb += [
         Assert(dut.signal("started") == started),
-        Assert((baseline == NONE_MV) | (started & ~baseline[15])),
+        Assert(started | ~is_learned(baseline)),
         Assert(classifier.in_range == (measured & within_range(millivolts))),
         Assert(~sealed_without | (measured & within_range(millivolts))),
-        Cover(changes & monitor.seal_done & (before != NONE_MV)),
+        Cover(changes & monitor.seal_done & is_learned(before)),
         Cover(changes & closes),
     ]
 
@@ -91,7 +89,7 @@ def sealing_is_answered_and_told(m: Module, hold_ms: int = HOLD_MS) -> list[Valu
     seal = past(m, monitor.seal)
     good = past(m, monitor.sealable & ~monitor.flapping & (monitor.class_ == monitor.state))
     started = past(m, monitor.restored)
-    before = past(m, monitor.baseline_mv, init=NONE_MV)
+    before = past(m, monitor.baseline_mv, init=NO_BASELINE_MV)
     m.d.comb += [
         Assert(monitor.seal_done + monitor.seal_refused == seal),
         Assert(~monitor.seal_done | (good & (monitor.baseline_mv == past(m, monitor.millivolts)))),
