@@ -9,6 +9,7 @@ so at least the last 64 events stay readable and no write of an event waits for 
 
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import enum, stream, wiring
+from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from .interface import (
@@ -20,9 +21,10 @@ from .interface import (
     LOOP_NOT_MEASURED,
 )
 from .log_entry import EntryStore, LoopEvent
+from .log_program import CONDITIONS, ROWS, Row, State
 from .spi_flash import FlashCommands, FlashOp
 
-__all__ = ["EventLog", "LogCommand", "Phase", "Task"]
+__all__ = ["EventLog", "LogCommand"]
 
 SECTOR_SLOTS = FLASH_SECTOR_BYTES // FLASH_SLOT_BYTES
 
@@ -36,31 +38,6 @@ class LogCommand(enum.Enum, shape=2):
     FETCH_NTH = 1
     #: Mark the entry that FETCH_OLDEST loaded last as acknowledged.
     ACKNOWLEDGE = 2
-
-
-class Task(enum.Enum, shape=3):
-    """What the log is busy with."""
-
-    SCAN = 0
-    BLANK = 1
-    WALK = 2
-    OLDEST = 3
-    NTH = 4
-    ACKNOWLEDGE = 5
-    APPEND = 6
-    ERASE = 7
-
-
-class Phase(enum.Enum, shape=3):
-    """How far it is: each turn of a task is one operation of the flash."""
-
-    IDLE = 0
-    #: Before the first or behind the last turn.
-    BEGIN = 1
-    RUN = 2
-    #: The operation is done.
-    LOOK = 3
-    DONE = 4
 
 
 class EventLog(wiring.Component):
@@ -130,28 +107,30 @@ class EventLog(wiring.Component):
         flash = self.flash
         slots = FLASH_LOG_SECTORS * self._sector_slots
         entry = m.submodules.entry = EntryStore()
-        task = Signal(Task)
-        phase = Signal(Phase)
-        idle, begin, run, look = (phase == it for it in (Phase.IDLE, Phase.BEGIN, Phase.RUN, Phase.LOOK))
+        program = m.submodules.program = Memory(
+            shape=Row, depth=len(ROWS), init=ROWS, attrs={"rom_block": True}
+        )
+        read = program.read_port()
+        state = Signal(State)
+        row = read.data
+        # Each state: its operation of the flash, if it has one; then one cycle to find its row, one to do it.
+        complete = Signal()
+        acts = Signal()
+        run = state.as_value()[3] & ~complete
+        acknowledges = state == State.ACKNOWLEDGE
 
         # All slot numbers wrap around the ring. Entries from `tail` to before `head` are unacknowledged.
         head = Signal(range(slots))
         tail = Signal(range(slots))
         slot = Signal(range(slots))  # of the present operation
-        to_head, to_tail, up, down = Signal(), Signal(), Signal(), Signal()  # where it goes
-        with m.If(to_head | to_tail):
-            m.d.sync += slot.eq(Mux(to_head, head, tail))
-        with m.Elif(up | down):
-            m.d.sync += slot.eq(slot + Mux(down, -1, 1))
         at_head = slot == head
         at_sector = slot % self._sector_slots == 0
 
-        restored = Signal()
         some = Signal()  # a valid entry was found while restoring
         fresh = Signal(init=1)  # nothing has been written since power-up
         loaded = Signal()  # `tail` is the slot that FETCH_OLDEST loaded
-        remaining = Signal.like(self.nth)
-        valid, newest = flash.sum_ok & entry.whole, some & at_head
+        passed = Signal.like(self.nth)
+        newest = some & at_head
 
         m.d.comb += [
             flash.start.eq(run),
@@ -165,25 +144,27 @@ class EventLog(wiring.Component):
             entry.event.eq(self.i.payload),
             entry.uptime.eq(self.uptime),
             self.uptime_index.eq(entry.uptime_index),
-            # Nobody reads the loaded entry while the flash is busy.
-            entry.index.eq(Mux(run, flash.index, self.address)),
+            # Nobody reads the loaded entry while the flash is busy. An entry is acknowledged by a zero.
+            entry.index.eq(
+                Mux(run, flash.index | Mux(acknowledges, ENTRY.offsets["zeros"], 0), self.address)
+            ),
             entry.of_loaded.eq(~run),
             self.byte.eq(entry.byte),
             self.this_boot.eq(entry.same_boot & ~fresh),
-            self.ready.eq(restored),
-            self.done.eq(phase == Phase.DONE),
+            self.done.eq(acts & (state == State.DONE)),
             # What has been taken is pending at once, a little before `head` says so.
-            self.pending.eq((tail != head) | ((task == Task.APPEND) & (look | begin))),
+            self.pending.eq(
+                (tail != head) | (state == State.APPENDED) | ((state == State.APPEND) & complete)
+            ),
         ]
-        with m.Switch(task):
-            with m.Case(Task.ACKNOWLEDGE):
+        with m.Switch(state):
+            with m.Case(State.ACKNOWLEDGE):
                 m.d.comb += [
                     flash.op.eq(FlashOp.PROGRAM),
                     flash.address.eq(self._base | slot * FLASH_SLOT_BYTES | ENTRY.offsets["acked"]),
                     flash.length.eq(1),
-                    flash.i.eq(0),
                 ]
-            with m.Case(Task.APPEND):
+            with m.Case(State.APPEND):
                 m.d.comb += [
                     flash.op.eq(FlashOp.PROGRAM),
                     flash.length.eq(ENTRY.offsets["acked"]),
@@ -191,121 +172,66 @@ class EventLog(wiring.Component):
                     entry.write.eq(flash.strobe),
                     self.i.ready.eq(flash.done),
                 ]
-            with m.Case(Task.ERASE):
+            with m.Case(State.ERASE):
                 m.d.comb += flash.op.eq(FlashOp.ERASE)
             with m.Default():
                 m.d.comb += entry.read.eq(flash.strobe)
 
-        def go(to, then=None):
-            m.d.sync += phase.eq(to)
-            if then is not None:
-                m.d.sync += task.eq(then)
+        # What the present state depends on, as `log_program` names it.
+        conditions = Signal(CONDITIONS)
+        m.d.comb += [
+            read.addr.eq(Cat(conditions, state)),
+            conditions.eq(Cat(flash.sum_ok & entry.whole, at_head, at_sector, entry.blank)),
+        ]
+        with m.Switch(state):
+            with m.Case(State.OFF):
+                m.d.comb += conditions[0].eq(self.enable)
+            with m.Case(State.IDLE):
+                number = Mux(self.start, self.command, self.i.valid & ~self.wait)
+                m.d.comb += conditions.eq(Cat(number[:2], self.start, loaded))
+            with m.Case(State.SCAN):
+                m.d.comb += conditions[1:3].eq(Cat(slot == slots - 1, entry.newer | ~some))
+            with m.Case(State.BLANK):
+                m.d.comb += conditions[1].eq(newest)
+            with m.Case(State.WALK):
+                m.d.comb += conditions[2].eq(entry.acked)
+            with m.Case(State.READ_NTH):
+                m.d.comb += conditions[2].eq(passed == self.nth)
+            with m.Case(State.APPENDED):
+                m.d.comb += conditions[3].eq(tail[-1] == slot[-1])
+            with m.Case(State.ERASE):
+                m.d.comb += conditions[2].eq(self.ready)
 
-        with m.If(idle):
-            m.d.sync += remaining.eq(self.nth)
-            with m.If(~restored):
-                with m.If(self.enable):
-                    go(Phase.RUN, Task.SCAN)
-            with m.Elif(self.start):
-                m.d.sync += self.found.eq(0)
-                with m.Switch(self.command):
-                    with m.Case(LogCommand.FETCH_OLDEST):
-                        m.d.comb += to_tail.eq(1)
-                        go(Phase.BEGIN, Task.OLDEST)
-                    with m.Case(LogCommand.FETCH_NTH):
-                        m.d.comb += to_head.eq(1)
-                        go(Phase.BEGIN, Task.NTH)
-                    with m.Case(LogCommand.ACKNOWLEDGE):
-                        m.d.comb += to_tail.eq(1)
-                        go(Mux(loaded, Phase.RUN, Phase.DONE), Task.ACKNOWLEDGE)
-            with m.Elif(self.i.valid & ~self.wait):
-                m.d.comb += to_head.eq(1)
-                go(Phase.RUN, Task.APPEND)
-
-        with m.Elif(begin), m.Switch(task):
-            with m.Case(Task.SCAN):  # has ended
-                m.d.comb += to_head.eq(1)
-                go(Phase.RUN, Task.BLANK)
-            with m.Case(Task.OLDEST):
-                m.d.sync += tail.eq(slot)
-                go(Mux(at_head, Phase.DONE, Phase.RUN))
-            with m.Case(Task.NTH):
-                m.d.comb += down.eq(1)
-                go(Phase.RUN)
-            with m.Case(Task.ACKNOWLEDGE):  # has ended
-                m.d.sync += tail.eq(slot)
-                go(Phase.DONE)
-            with m.Case(Task.APPEND):  # has ended
+        m.d.sync += [acts.eq(~acts & ~run), self.ready.eq(self.ready | (state == State.IDLE))]
+        with m.If(flash.done):
+            m.d.sync += complete.eq(1)
+        with m.If(self.i.ready):
+            m.d.sync += fresh.eq(0)
+        with m.If(state == State.IDLE):
+            m.d.sync += passed.eq(0)
+        with m.If(acts):
+            m.d.sync += [
+                state.eq(row.next),
+                complete.eq(0),
+                some.eq(some | row.keep),
+                passed.eq(passed + row.passes),
+            ]
+            m.d.comb += entry.keep.eq(row.keep)
+            # Bit 2: to where the last bit tells; bit 1: to the next one, down if the last bit tells.
+            with m.If(row.move.as_value()[2]):
+                m.d.sync += slot.eq(Mux(row.move.as_value()[0], tail, head))
+            with m.Elif(row.move.as_value()[1]):
+                m.d.sync += slot.eq(slot + Mux(row.move.as_value()[0], -1, 1))
+            with m.If(row.head):
                 m.d.sync += head.eq(slot)
-                go(Phase.IDLE)
-                # The next sector is needed. Unacknowledged entries in it are given up.
-                with m.If(at_sector):
-                    go(Phase.RUN, Task.ERASE)
-                    with m.If(tail[-1] == slot[-1]):
-                        m.d.sync += [tail.eq(Cat(slot[:-1], ~slot[-1])), loaded.eq(0)]
+            with m.If(row.tail | row.give_up):
+                m.d.sync += [tail.eq(Cat(slot[:-1], slot[-1] ^ row.give_up)), loaded.eq(0)]
+            with m.Elif(row.loaded):
+                m.d.sync += loaded.eq(1)
+            with m.If(row.clear | row.found):
+                m.d.sync += self.found.eq(row.found)
 
-        with m.Elif(run):
-            with m.If(flash.done):
-                go(Phase.LOOK)
-
-        with m.Elif(look), m.Switch(task):
-            # Restore 1: the newest valid entry, which `head` remembers.
-            with m.Case(Task.SCAN):
-                m.d.comb += up.eq(1)
-                with m.If(valid & (~some | entry.newer)):
-                    m.d.comb += entry.keep.eq(1)
-                    m.d.sync += [some.eq(1), head.eq(slot)]
-                go(Mux(slot == slots - 1, Phase.BEGIN, Phase.RUN))
-            # Restore 2: that one again, for its voltage, and the next blank slot behind it. The first slot
-            # of a sector may look blank in a sector whose erase was cut short: there the erase is done again.
-            with m.Case(Task.BLANK):
-                go(Phase.RUN)
-                with m.If(newest | ~(at_sector | entry.blank)):
-                    m.d.comb += up.eq(1)
-                with m.Else():
-                    m.d.sync += [head.eq(slot), tail.eq(slot)]
-                    m.d.comb += down.eq(~at_sector)
-                    go(Phase.RUN, Mux(at_sector, Task.ERASE, Task.WALK))
-            # Restore 3: back to the oldest unacknowledged entry. They are acknowledged in order, so the
-            # first acknowledged or blank slot ends the walk; torn slots are passed over.
-            with m.Case(Task.WALK):
-                m.d.comb += down.eq(1)
-                go(Phase.RUN)
-                # Round the whole ring without a blank slot: the flash is dead.
-                with m.If(entry.blank | (valid & entry.acked) | at_head):
-                    m.d.sync += restored.eq(1)
-                    go(Phase.IDLE)
-                with m.Elif(valid):
-                    m.d.sync += tail.eq(slot)
-            with m.Case(Task.OLDEST):
-                m.d.comb += up.eq(~valid)  # torn
-                m.d.sync += [self.found.eq(valid), loaded.eq(valid)]
-                go(Mux(valid, Phase.DONE, Phase.BEGIN))
-            with m.Case(Task.NTH):
-                go(Phase.BEGIN)
-                with m.If(valid):
-                    m.d.sync += [remaining.eq(remaining - 1), self.found.eq(remaining == 0)]
-                with m.If(entry.blank | (valid & (remaining == 0)) | at_head):
-                    go(Phase.DONE)
-            with m.Case(Task.ACKNOWLEDGE):
-                m.d.comb += up.eq(1)
-                m.d.sync += loaded.eq(0)
-                go(Phase.BEGIN)
-            with m.Case(Task.APPEND):
-                m.d.comb += up.eq(1)
-                m.d.sync += fresh.eq(0)
-                go(Phase.BEGIN)
-            # `slot` = `head` = first slot of the sector.
-            with m.Case(Task.ERASE):
-                go(Phase.IDLE)
-                with m.If(~restored):
-                    m.d.comb += down.eq(1)
-                    go(Phase.RUN, Task.WALK)
-
-        with m.Else():
-            go(Phase.IDLE)
-
-        baseline = flash.strobe & (task == Task.BLANK) & newest
+        baseline = flash.strobe & (state == State.BLANK) & newest
         for n in range(2):
             with m.If(baseline & (flash.index == ENTRY.offsets["baseline_mv"] + n)):
                 m.d.sync += self.baseline_mv.word_select(n, 8).eq(flash.o)

@@ -246,8 +246,8 @@ ENTRY = Layout(
     Field("state", 1, "state class"),
     Field("loop_mv", 2, "loop voltage in mV"),
     Field("flags", 2, "flags known when it happened"),
-    Field("stamp", 4, "uptime in seconds when it happened"),
     Field("baseline_mv", 2, "loop voltage learned at sealing in mV, in force since this event; FFFF = none"),
+    Field("stamp", 4, "uptime in seconds when it happened"),
     # An erase that is cut short leaves bits of chance, and one in 65536 of such slots would pass the CRC.
     Field("zeros", 4, "00: what an interrupted erase does not leave"),
     Field("crc", 2, "CRC-16/IBM-3740 over all before it, high byte first"),

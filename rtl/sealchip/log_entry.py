@@ -1,6 +1,6 @@
 """Entries of the event log on their way from and to flash: the bytes, and what they say."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.hdl import C, Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -11,8 +11,11 @@ __all__ = ["EntryStore", "LoopEvent"]
 
 #: Bytes of memory for one entry.
 _ROOM = 32
-#: Bytes at the beginning of an entry that are boot count and counter.
-_COUNTED = ENTRY["boot"].width + ENTRY["counter"].width
+#: Words are known by their place: boot count, counter, two that tell the event, time stamp, zeros.
+_WORD = 4
+_PLACES = {"boot": 0, "counter": 4, "kind": 8, "stamp": 16, "zeros": 20, "crc": 24}
+if any(ENTRY.offsets[name] != place for name, place in _PLACES.items()):
+    raise ValueError("the fields of an entry are not where the log takes them to be")
 
 
 class LoopEvent(data.Struct):
@@ -51,7 +54,7 @@ class EntryStore(wiring.Component):
     Guarantees: `verif/chip/test_event_log.py`.
     """
 
-    index: In(8)
+    index: In(range(_ROOM))
     read: In(1)
     i: In(8)
     write: In(1)
@@ -78,71 +81,70 @@ class EntryStore(wiring.Component):
         newest = Signal()  # which half
         with m.If(self.keep):
             m.d.sync += newest.eq(~newest)
-        place = self.index[: (_ROOM - 1).bit_length()]
+        index = self.index
+        word = index[2:]
+        counts, ours, zeros = index[3:] == 0, index[3:] == 1, word == _PLACES["zeros"] // _WORD
+        # The zeros are compared with zeros; and what is counted begins there in a blank flash.
+        nothing = zeros | (self.first & ~self.before)
         m.d.comb += [
-            write.addr.eq(Cat(place, newest ^ self.read)),
+            write.addr.eq(Cat(index, newest ^ self.read)),
             write.data.eq(Mux(self.read, self.i, self.written)),
             write.en.eq(self.read | self.write),
-            read.addr.eq(Cat(place, newest ^ self.of_loaded, self.first & ~self.before & ~self.of_loaded)),
+            read.addr.eq(Cat(index, newest ^ self.of_loaded, nothing & ~self.of_loaded)),
             read.en.eq(~write.en),  # as in `Sm4`
             self.byte.eq(read.data),
         ]
 
-        # Boot count and counter are the first eight bytes, low byte first, the counter in the last four: so
-        # one comparison of all eight tells which counter is greater.
-        borrow = Signal()
+        # One adder for both: the counter of the newest entry less what is read, and one more than it. Boot
+        # count and counter come with the low byte first.
         carry = Signal()
-        difference, sum_ = Signal(9), Signal(9)
-        begins = self.index == 0
-        zeros = ENTRY.slice("zeros")
+        sum_ = Signal(9)
+        begins = index[:2] == 0
         m.d.comb += [
-            difference.eq(read.data - self.i - (borrow & ~begins)),
-            sum_.eq(read.data + Mux(self.index[:2] == 0, self.first | self.index[2], carry)),
-            self.newer.eq(borrow),
+            sum_.eq(read.data + Mux(self.read, ~self.i, 0) + Mux(begins, index[2] | self.first, carry)),
+            self.newer.eq(~carry),
         ]
-        with m.If(self.write):
+        with m.If(write.en & counts):
             m.d.sync += carry.eq(sum_[8])
+
+        same = self.i == read.data
         with m.If(self.read):
             m.d.sync += [
-                self.blank.eq((self.i == 0xFF) & (self.blank | begins)),
+                self.blank.eq((self.i == 0xFF) & (self.blank | (index == 0))),
                 self.acked.eq(self.i != 0xFF),
             ]
-            with m.If((self.index >= zeros.start) & (self.index < zeros.stop)):
-                m.d.sync += self.whole.eq((self.i == 0) & (self.whole | (self.index == zeros.start)))
-            with m.If(self.index < _COUNTED):
-                m.d.sync += borrow.eq(difference[8])
-            with m.If(self.index < ENTRY["boot"].width):
-                m.d.sync += self.same_boot.eq((self.i == read.data) & (self.same_boot | begins))
+            with m.If(zeros):
+                m.d.sync += self.whole.eq(same & (self.whole | begins))
+            with m.If(counts & ~index[2]):
+                m.d.sync += self.same_boot.eq(same & (self.same_boot | begins))
 
+        m.d.comb += self.uptime_index.eq(index)
+        with m.If(counts):
+            m.d.comb += self.written.eq(sum_)
+        with m.Elif(ours):
+            m.d.comb += self.written.eq(self._told().word_select(index[:3], 8))
+        with m.Elif(~zeros):
+            m.d.comb += self.written.eq(self.uptime)
+        return m
+
+    def _told(self):
+        """The bytes of an entry that tell the event."""
         event = self.event
-        unobserved = (event.kind == Kind.BOOT) & self.before
-        flags = Signal(16)
-        m.d.comb += [
-            flags[_bit(Flags.UNOBSERVED)].eq(unobserved),
-            flags[_bit(Flags.EXCURSIONS)].eq(event.excursions != 0),
-            flags[8:].eq(event.excursions),
-            self.uptime_index.eq(self.index - ENTRY.offsets["stamp"]),
-            self.written.eq(sum_[:8]),
-        ]
+        flags = {
+            Flags.UNOBSERVED: (event.kind == Kind.BOOT) & self.before,
+            Flags.EXCURSIONS: event.excursions != 0,
+        }
         values = {
             "kind": event.kind,
             "state": event.state,
             "loop_mv": event.loop_mv,
-            "flags": flags,
+            "flags": Cat(*(flags.get(Flags(1 << n), 0) for n in range(8)), event.excursions),
             "baseline_mv": event.baseline_mv,
         }
-        with m.Switch(self.index):
-            for name, value in values.items():
-                for n in range(ENTRY[name].width):
-                    with m.Case(ENTRY.offsets[name] + n):
-                        m.d.comb += self.written.eq(Value.cast(value)[8 * n : 8 * n + 8])
-            stamp = ENTRY.slice("stamp")
-            with m.Case(*range(stamp.start, stamp.stop)):
-                m.d.comb += self.written.eq(self.uptime)
-            with m.Case(*range(zeros.start, zeros.stop)):
-                m.d.comb += self.written.eq(0)
-        return m
+        # In the order of the entry.
+        return Cat(_filled(value, 8 * ENTRY[name].width) for name, value in values.items())
 
 
-def _bit(flag):
-    return flag.value.bit_length() - 1
+def _filled(value, width):
+    value = Value.cast(value)
+    return Cat(value, C(0, width - len(value)))

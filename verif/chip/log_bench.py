@@ -145,7 +145,7 @@ class Log:
 
     async def idle(self):
         """Let an erase behind an append begin and end."""
-        for _ in range(3):
+        for _ in range(6):
             await self.flash.serve(self.ctx, self.log.flash)
 
     async def command(self, command, nth=0):

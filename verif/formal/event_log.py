@@ -1,11 +1,14 @@
 """Theorems about the event log: written before it is told, counted without a step back, kept until told."""
 
+from __future__ import annotations
+
 from amaranth.asserts import AnySeq
 from amaranth.hdl import Assert, Assume, C, Cat, Cover, Module, Mux, Signal, Value
 from formal.theorem import Subject, past, theorem, unchanged
 
-from sealchip.event_log import SECTOR_SLOTS, EventLog, LogCommand, Phase, Task
+from sealchip.event_log import SECTOR_SLOTS, EventLog, LogCommand
 from sealchip.interface import ENTRY, FLASH_LOG_BASE, FLASH_SLOT_BYTES
+from sealchip.log_program import State
 from sealchip.spi_flash import FlashOp
 
 ANY_FLASH = "any content of the flash, at any speed; 2 x 64 slots; commands hold until done"
@@ -52,14 +55,28 @@ class Flash:
     def ports(self) -> tuple[Value, ...]:
         return self.bus.index, self.bus.o, self.bus.strobe, self.bus.done, self.bus.sum_ok
 
-    def whole(self, m: Module) -> Signal:
-        """The zeros of the slot that was read last were zeros."""
+    def whole(self, m: Module, dut: Subject) -> Signal:
+        """The zeros of the slot that was read last were zeros; so are those that they are compared with."""
         whole, zeros = Signal(name="reference_whole"), ENTRY.slice("zeros")
-        reads = self.bus.strobe & (self.bus.op == FlashOp.READ)
+        reads = self.bus.start & (self.bus.op == FlashOp.READ)
+        store = dut.part("entry")
         for n in range(zeros.start, zeros.stop):
-            with m.If(reads & (self.bus.index == n)):
+            here = reads & (self.bus.index == n)
+            with m.If(here & self.bus.strobe):
                 m.d.sync += whole.eq((self.bus.o == 0) & (whole | (n == zeros.start)))
+            m.d.comb += [
+                *(Assert(dut.row(Cat(C(n, 5), C(half, 2)), "entry", "memory") == 0) for half in (2, 3)),
+                Assert(~(here & self.rested) | (store.byte == 0)),
+            ]
+        m.d.comb += Assert(whole == store.whole)
         return whole
+
+    def valid(self, m: Module, dut: Subject, progress: Progress) -> Signal:
+        """Whether the slot that was read last is a valid entry, in the last cycle of its state."""
+        valid = past(m, self.bus.sum_ok & self.whole(m, dut))
+        looks = progress.does(State.SCAN, State.READ_OLDEST)
+        m.d.comb += Assert(~looks | (progress.found[0] == valid))
+        return valid
 
     def written(self, m: Module, offset: int, width: int) -> Signal:
         """The last bytes that were programmed from `offset` of an entry on, low byte first."""
@@ -80,34 +97,59 @@ def surroundings(m: Module, log: EventLog, rest: int) -> tuple[Subject, Flash]:
     m.d.comb += [
         Assume(~asks | (log.start & unchanged(m, log.command))),
         Assume(~offers | (log.i.valid & unchanged(m, log.i.payload))),
+        Assume(Value.cast(log.command).matches(*LogCommand)),
     ]
     return dut, flash
 
 
 class Progress:
-    """What the log is busy with, and the invariant that it does everything in its time."""
+    """How far the log is, and the invariant that it does each step as the table says, in its time."""
 
-    def __init__(self, m: Module, dut: Subject) -> None:
-        self.task, self.phase = dut.signal("task"), dut.signal("phase")
-        self.restored = dut.signal("restored")
-        restores = (Task.SCAN, Task.BLANK, Task.WALK, Task.ERASE)
-        serves = (Task.OLDEST, Task.NTH, Task.ACKNOWLEDGE, Task.APPEND, Task.ERASE)
-        begins = (Task.SCAN, Task.OLDEST, Task.NTH, Task.ACKNOWLEDGE, Task.APPEND)
+    def __init__(self, m: Module, dut: Subject, log: EventLog) -> None:
+        self.state, self.complete, self.acts = (dut.signal(name) for name in ("state", "complete", "acts"))
+        self.runs = log.flash.start
+        conditions = dut.signal("conditions")
+        (table,) = dut.part("program").read_ports
+        asked = past(m, table.addr)
+        #: The conditions that the step depends on.
+        self.found = asked[: len(conditions)]
+        begins = self.does(State.IDLE)
+        changes = self.found[1:] != conditions[1:]
         m.d.comb += [
-            Assert(self.phase <= Phase.DONE.value),
-            Assert(self.phase.matches(Phase.IDLE) | Mux(self.restored, self.on(*serves), self.on(*restores))),
-            Assert(~self.is_at(Phase.BEGIN) | self.on(*begins)),
-            Assert(~self.is_at(Phase.DONE) | self.on(Task.OLDEST, Task.NTH, Task.ACKNOWLEDGE)),
+            Assert(~self.complete | self.on(*OPERATIONS)),
+            Assert(~self.acts | ~self.runs),
+            Assert(~self.acts | (asked[len(conditions) :] == self.state)),
+            Assert(~self.acts | (table.data == dut.row(asked, "program"))),
+            Assert(~self.acts | self.on(State.IDLE, State.READ_NTH) | ~changes),
+            # What is asked, and what is offered, holds.
+            Assert(~begins | (self.found[3] == conditions[3])),
+            Assert(~begins | ~self.found[2] | (log.start & (Value.cast(log.command) == self.found[:2]))),
+            Assert(~begins | self.found[2] | ~self.found[1] & (log.i.valid | ~self.found[0])),
+            Assert(
+                Mux(log.ready, ~self.on(*RESTORES), self.on(*RESTORES, State.IDLE, State.WALK, State.ERASE))
+            ),
+            Assert(~log.ready | ~self.on(State.WALK)),
+            Assert(~begins | log.ready),
         ]
 
-    def on(self, *tasks: Task) -> Value:
-        return self.task.matches(*tasks)
+    def on(self, *states: State) -> Value:
+        return self.state.matches(*states)
 
-    def is_at(self, *phases: Phase) -> Value:
-        return self.phase.matches(*phases)
+    def runs_on(self, *states: State) -> Value:
+        """The flash works for one of `states`."""
+        return self.runs & self.on(*states)
 
-    def does(self, task: Task, *phases: Phase) -> Value:
-        return self.on(task) & self.is_at(*phases)
+    def ends(self, *states: State) -> Value:
+        """The operation of one of `states` is done."""
+        return self.complete & self.on(*states)
+
+    def does(self, *states: State) -> Value:
+        """This is the last cycle of one of `states`."""
+        return self.acts & self.on(*states)
+
+
+OPERATIONS = [state for state in State if state.value >= State.SCAN.value]
+RESTORES = State.OFF, State.SCAN, State.SCANNED, State.BLANK
 
 
 def plain(log: EventLog) -> Value:
@@ -122,7 +164,8 @@ def flash_operations_hold(m: Module, sector_slots: int = SECTOR_SLOTS, rest: int
     others only the byte *acked*, to 0.
     """
     log = EventLog(sector_slots=sector_slots)
-    _, flash = surroundings(m, log, rest)
+    dut, flash = surroundings(m, log, rest)
+    Progress(m, dut, log)
     bus = flash.bus
     goes_on = past(m, bus.start & ~bus.done)
     programs = bus.start & (bus.op == FlashOp.PROGRAM)
@@ -143,7 +186,7 @@ BOOT, COUNTER, EVENT = slice(0, 32), slice(32, 64), slice(64, 96)
 
 @theorem(
     k=1,
-    reach=175,
+    reach=220,
     parameters=f"{ANY_FLASH}; fewer than 2^32 events",
     smaller={"sector_slots": 1, "rest": 0},
     long=True,
@@ -156,7 +199,7 @@ def events_are_written_and_counted(m: Module, sector_slots: int = SECTOR_SLOTS, 
     """
     log = EventLog(sector_slots=sector_slots)
     dut, flash = surroundings(m, log, rest)
-    bus, event, progress = flash.bus, log.i.payload, Progress(m, dut)
+    bus, event, progress = flash.bus, log.i.payload, Progress(m, dut, log)
     taken = log.i.valid & log.i.ready
     written = flash.written(m, 0, 12)
 
@@ -169,9 +212,7 @@ def events_are_written_and_counted(m: Module, sector_slots: int = SECTOR_SLOTS, 
             m.d.sync += seen.word_select(n, 8).eq(bus.o)
     with m.If(taken):
         m.d.sync += [known.eq(1), boot.eq(written[BOOT]), counter.eq(written[COUNTER])]
-    whole = flash.whole(m)
-    m.d.comb += Assert(whole == dut.part("entry").whole)
-    valid = progress.does(Task.SCAN, Phase.LOOK) & bus.sum_ok & whole
+    valid = progress.does(State.SCAN) & flash.valid(m, dut, progress)
     with m.If(valid & AnySeq(1)):
         m.d.sync += [some.eq(1), found.eq(seen[COUNTER])]
     m.d.comb += [
@@ -191,19 +232,18 @@ def events_are_written_and_counted(m: Module, sector_slots: int = SECTOR_SLOTS, 
         m.d.sync += newest.eq(written[:64])
     m.d.comb += Assume(~(valid & seen[COUNTER].all()) & ~newest[COUNTER].all())
     fresh, before = dut.signal("fresh"), dut.signal("some")
-    appending = progress.does(Task.APPEND, Phase.RUN)
+    appending = progress.runs_on(State.APPEND)
     stored = known | before
     m.d.comb += [
         Assert(~appending | log.i.valid),
-        Assert(~known | progress.restored),
-        Assert(fresh == (~known | progress.does(Task.APPEND, Phase.LOOK) & fresh)),
-        Assert(~progress.does(Task.APPEND, Phase.LOOK, Phase.BEGIN) | known),
+        Assert(~known | log.ready),
+        Assert(fresh == ~known),
         Assert(~known | (newest == Cat(boot, counter))),
         Assert(~some | (before & (found <= newest[COUNTER]))),
         Assert(stored | (~newer_half & (newest == 0))),
     ]
     reads = bus.start & (bus.op == FlashOp.READ)
-    looks = progress.is_at(Phase.LOOK) & ~progress.on(Task.ACKNOWLEDGE, Task.APPEND, Task.ERASE)
+    looks = progress.complete & ~progress.on(State.ACKNOWLEDGE, State.APPEND, State.ERASE)
     expected = Cat((newest[BOOT] + fresh)[:32], (newest[COUNTER] + 1)[:32])
     expected = Cat(expected, event.kind, C(0, 5), event.state, C(0, 5), event.loop_mv)
     for n in range(12):
@@ -219,26 +259,25 @@ def events_are_written_and_counted(m: Module, sector_slots: int = SECTOR_SLOTS, 
             Assert(zero == 0),
             Assert(Mux(appending & over, kept == written[byte], now == newest[byte])),
             Assert(~(looks | reads & over) | (read == seen[byte])),
-            Assert(~(bus.start & flash.rested & (bus.index == n)) | (store.byte == now)),
+            Assert(~((reads | appending) & flash.rested & (bus.index == n)) | (store.byte == now)),
         ]
+    carry = dut.signal("carry", "entry")
     for n in range(1, 9):
-        low, part = slice(0, 8 * n), n if n <= 4 else n - 4
+        part = n if n <= 4 else n - 4
         added = (newest[COUNTER][: 8 * part] + 1) if n > 4 else (newest[BOOT][: 8 * part] + fresh)
         here = ~flash.complete & (bus.index == n)
-        compared = (
-            looks | reads & (flash.complete | bus.index.matches(*range(8, 32))) if n == 8 else reads & here
-        )
-        m.d.comb += [
-            Assert(~compared | (dut.signal("borrow", "entry") == (newest[low] < seen[low]))),
-            Assert(~(appending & here) | (dut.signal("carry", "entry") == added[8 * part])),
-        ]
+        m.d.comb += Assert(~(appending & here) | (carry == added[8 * part]))
+        low = slice(32, 8 * n)
+        compared = reads & here if n < 8 else looks | reads & (flash.complete | (bus.index >= n))
+        if n > 4:
+            m.d.comb += Assert(~compared | (carry == (newest[low] >= seen[low])))
     m.d.comb += Cover(taken)
     return [flash.fast & flash.blank & log.enable & ~log.start & log.i.valid, plain(log)]
 
 
 @theorem(
     k=1,
-    reach=225,
+    reach=290,
     parameters=f"{ANY_FLASH}; at power-up, no entry right behind the blank slot",
     smaller={"sector_slots": 1, "rest": 0},
     long=True,
@@ -251,7 +290,7 @@ def acknowledged_only_on_command(m: Module, sector_slots: int = SECTOR_SLOTS, re
     """
     log = EventLog(sector_slots=sector_slots)
     dut, flash = surroundings(m, log, rest)
-    bus, progress = flash.bus, Progress(m, dut)
+    bus, progress = flash.bus, Progress(m, dut, log)
     fetches = log.start & (log.command == LogCommand.FETCH_OLDEST)
     marks = bus.start & (bus.op == FlashOp.PROGRAM) & (bus.length == 1)
 
@@ -265,51 +304,46 @@ def acknowledged_only_on_command(m: Module, sector_slots: int = SECTOR_SLOTS, re
     m.d.comb += Assert(~marks | (log.start & (log.command == LogCommand.ACKNOWLEDGE)))
 
     head, tail, slot, loaded = (dut.signal(name) for name in ("head", "tail", "slot", "loaded"))
-    whole = flash.whole(m)
-    m.d.comb += Assert(whole == dut.part("entry").whole)
-    torn = progress.does(Task.OLDEST, Phase.LOOK) & ~(bus.sum_ok & whole)
+    torn = progress.does(State.READ_OLDEST) & ~flash.valid(m, dut, progress)
     place = (FLASH_LOG_BASE + tail * FLASH_SLOT_BYTES)[:24]
     sector_bytes = sector_slots * FLASH_SLOT_BYTES
     erases = bus.start & (bus.op == FlashOp.ERASE)
     given_up = erases & (bus.address // sector_bytes == past(m, place) // sector_bytes)
-    stays = ~past(m, progress.restored) | unchanged(m, tail)
+    stays = ~past(m, log.ready) | unchanged(m, tail)
     leaves = Signal()  # the oldest entry may leave the queue
     with m.If(marks & bus.done | torn):
         m.d.sync += leaves.eq(1)
-    with m.Elif(progress.is_at(Phase.BEGIN)):
+    with m.Elif(progress.does(State.OLDEST, State.ACKNOWLEDGED)):
         m.d.sync += leaves.eq(0)
     m.d.comb += Assert(stays | past(m, leaves) | given_up)
 
     # Invariants
     serving = {
-        Task.OLDEST: LogCommand.FETCH_OLDEST,
-        Task.NTH: LogCommand.FETCH_NTH,
-        Task.ACKNOWLEDGE: LogCommand.ACKNOWLEDGE,
+        LogCommand.FETCH_OLDEST: (State.OLDEST, State.READ_OLDEST),
+        LogCommand.FETCH_NTH: (State.NTH, State.READ_NTH),
+        LogCommand.ACKNOWLEDGE: (State.ACKNOWLEDGE, State.ACKNOWLEDGED),
     }
-    for task, command in serving.items():
-        works = progress.on(task) & ~progress.is_at(Phase.IDLE)
-        m.d.comb += Assert(~works | (log.start & (log.command == command)))
-    restored = progress.restored
+    for command, states in serving.items():
+        m.d.comb += Assert(~progress.on(*states) | (log.start & (log.command == command)))
     ordered = (tail // sector_slots != head // sector_slots) | (tail <= head)
-    m.d.comb += Assume(~restored | past(m, restored) | ordered)
-    told = progress.is_at(Phase.DONE) & fetches & log.found
+    m.d.comb += Assume(~log.ready | past(m, log.ready) | ordered)
+    told = progress.on(State.DONE) & fetches & log.found
     following = slot == (tail + 1)[: len(tail)]
-    oldest = progress.does(Task.OLDEST, Phase.RUN, Phase.LOOK)
-    passed = progress.does(Task.OLDEST, Phase.BEGIN) & leaves
-    marked = progress.does(Task.ACKNOWLEDGE, Phase.LOOK, Phase.BEGIN)
+    passed = progress.on(State.OLDEST) & leaves
+    marked = progress.ends(State.ACKNOWLEDGE) | progress.on(State.ACKNOWLEDGED)
     m.d.comb += [
-        Assert(~restored | ordered),
-        Assert(~progress.does(Task.APPEND, Phase.RUN, Phase.LOOK) | (slot == head)),
-        Assert(~progress.does(Task.APPEND, Phase.BEGIN) | (slot == (head + 1)[: len(head)])),
-        Assert(~loaded | (restored & (tail != head) & (address == place) & (found | told))),
-        Assert(~progress.is_at(Phase.DONE) | ~(fetches & loaded) | log.found),
-        Assert(~oldest | ((tail != head) & (slot == tail) & ~leaves)),
-        Assert(~progress.does(Task.OLDEST, Phase.LOOK) | (address == place)),
+        Assert(~log.ready | ordered),
+        Assert(~progress.on(State.APPEND) | (slot == head)),
+        Assert(~progress.on(State.APPENDED) | (slot == (head + 1)[: len(head)])),
+        Assert(~loaded | (log.ready & (tail != head) & (address == place) & (found | told))),
+        Assert(~progress.on(State.DONE) | log.start),
+        Assert(~progress.on(State.DONE) | ~(fetches & loaded) | log.found),
+        Assert(~progress.on(State.READ_OLDEST) | ((tail != head) & (slot == tail) & ~leaves & ~loaded)),
+        Assert(~progress.ends(State.READ_OLDEST) | (address == place)),
         Assert(~passed | (following & (tail != head) & ~loaded)),
-        Assert(~progress.does(Task.OLDEST, Phase.BEGIN) | leaves | (slot == tail)),
-        Assert(~progress.does(Task.ACKNOWLEDGE, Phase.RUN) | ((slot == tail) & loaded)),
-        Assert(~progress.does(Task.ACKNOWLEDGE, Phase.LOOK) | (slot == tail)),
-        Assert(~progress.does(Task.ACKNOWLEDGE, Phase.BEGIN) | (following & ~loaded)),
+        Assert(~progress.on(State.OLDEST) | leaves | (slot == tail)),
+        Assert(~progress.on(State.ACKNOWLEDGE) | ((slot == tail) & loaded)),
+        Assert(~progress.on(State.ACKNOWLEDGED) | (following & loaded)),
         Assert(~marked | (tail != head)),
         Assert(leaves == (marked | passed)),
         Cover(marks & bus.done),
