@@ -19,29 +19,45 @@ from sealchip.spi_flash import DESELECTED, POWER_UP_MS, FlashOp, SpiFlash
 
 
 @examples(10)
-@given(pairs=st.lists(st.tuples(st.integers(0, 255), st.integers(0, 255)), min_size=1, max_size=3))
-def test_spi_byte(pairs):
-    """Mode 0: high bit first, data stable around the rising edge; `done` in the 16th cycle after `start`."""
+@given(exchanges=st.lists(st.tuples(*3 * [st.integers(0, 255)], st.integers(0, 3)), min_size=2, max_size=4))
+def test_spi_byte(exchanges):
+    """Mode 0: high bit first, data stable around the rising edge; `done` in the 16th cycle after `start`.
+
+    `start` and `i` count only between bytes, and there nothing happens without them.
+    """
     dut = SpiByte()
 
     async def testbench(ctx):
-        for sent, answer in pairs:
+        for sent, answer, other, pause in exchanges:
+            ctx.set(dut.i, other)
+            for _ in range(pause):
+                assert not ctx.get(dut.sck | dut.done | dut.shifts)
+                await ctx.tick()
             ctx.set(dut.i, sent)
             ctx.set(dut.start, 1)
             await ctx.tick()
-            ctx.set(dut.start, 0)
-            ctx.set(dut.i, ~sent)  # taken with `start`
+            ctx.set(dut.start, other & 1)
+            ctx.set(dut.i, other)
             copi = []
             for cycle in range(1, 17):
                 # The flash changes its output at the falling edge; here at the start of each bit.
-                ctx.set(dut.cipo, answer >> (7 - (cycle - 1) // 2) & 1)
-                assert ctx.get(dut.sck) == (cycle % 2 == 0)
-                assert ctx.get(dut.done) == (cycle == 16)
+                bit = answer >> (7 - (cycle - 1) // 2) & 1
+                ctx.set(dut.cipo, bit)
+                second = cycle % 2 == 0
+                assert (ctx.get(dut.sck), ctx.get(dut.shifts), ctx.get(dut.done)) == (
+                    second,
+                    second,
+                    cycle == 16,
+                )
                 copi.append(ctx.get(dut.copi))
+                if second:
+                    assert ctx.get(dut.o) & 1 == bit
+                    # Behind the rising edge it may change.
+                    ctx.set(dut.cipo, not bit)
                 if cycle == 16:
                     assert ctx.get(dut.o) == answer
+                    ctx.set(dut.start, 0)
                 await ctx.tick()
-            assert ctx.get(dut.sck) == 0
             assert copi[0::2] == copi[1::2] == [sent >> n & 1 for n in range(7, -1, -1)]
 
     simulate(dut, testbench)
