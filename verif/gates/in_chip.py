@@ -28,6 +28,7 @@ __all__ = ["ChipStage", "in_chip"]
 MUTANT, COUNTERS = "METERSEAL_MUTANT", "METERSEAL_COUNTERS"
 EXPORT = "read_rtlil top.il\nproc -nomux -norom\nmemory_collect\nwrite_verilog -sv -norename -noattr out.v\n"
 TAKE = "read_rtlil top.il\nhierarchy -top {name}\nwrite_rtlil out.il\n"
+MODULE = re.compile(r"^(?:\(\*.*\*\)\n)*module .*?^endmodule\n", re.MULTILINE | re.DOTALL)
 #: What stands in the block's place.
 PLACE = f"""\
   reg [15:0] {SELECT};
@@ -93,10 +94,11 @@ class ChipStage:
         name = found[1]
         taken = yosys(TAKE.format(name=name), top_il=chip)["out.il"]
         block = self.verilog(re.sub(rf"\\{re.escape(name)}(?=[.\s])", r"\\top", taken))
-        rest = _modules(yosys(EXPORT, top_il=chip)["out.v"])
+        rest = {_name(it[0]): it[0] for it in MODULE.finditer(yosys(EXPORT, top_il=chip)["out.v"])}
         # Of the components within it, it is their own plans that speak.
-        own = _modules(block.replace("\\top.", f"\\{name}."))
-        block = "".join(text for of, text in own.items() if of not in rest)
+        block = MODULE.sub(
+            lambda it: "" if _name(it[0]) in rest else it[0], block.replace("\\top.", f"\\{name}.")
+        )
         head, body = rest[name].split(");\n", 1)
         ends = re.findall(r"^  (?:input|output) .*;\n", body, re.MULTILINE)
         write = WRITE % len(self.made) if self.counters else ""
@@ -116,7 +118,6 @@ def in_chip(component: type, verilog: Callable[[str], str], *, coverage: bool = 
         yield stage
 
 
-def _modules(verilog: str) -> dict[str, str]:
-    """The modules of `verilog` by name."""
-    texts = re.findall(r"^(?:\(\*.*\*\)\n)*module .*?^endmodule\n", verilog, re.MULTILINE | re.DOTALL)
-    return {re.search(r"^module \\?([^\s(]+)", text, re.MULTILINE)[1]: text for text in texts}
+def _name(module: str) -> str:
+    """The name of a module of Verilog."""
+    return re.search(r"^module \\?([^\s(]+)", module, re.MULTILINE)[1]

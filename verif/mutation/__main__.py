@@ -22,6 +22,8 @@ __all__ = ["main"]
 
 #: The share of a block's mutants that must be dead.
 LEAST = 0.9
+#: CPU seconds after which no survivor of a block is brought before a judge any more.
+PATIENCE = 300
 
 
 def main() -> int:
@@ -62,7 +64,9 @@ def _verdicts(plan: Plan, asked: argparse.Namespace) -> dict[str, Any]:
         if killer is not None:
             continue
         told = {"place": mutant.place, "mutant": str(mutant)}
-        if equivalent(run.design, mutant):
+        if cpu_seconds() > PATIENCE:
+            survivors.append(told)
+        elif equivalent(run.design, mutant):
             equal.append(told)
         elif by := court.refuses(mutant):
             refused.append(told | {"by": by})

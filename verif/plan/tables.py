@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from formal.theorems import THEOREMS
 from plan.blocks import blocks
 from plan.plans import plans
 from plan.results import kept
 
 __all__ = ["TABLES"]
+
+_NO_RUN = ["-", "-", "-", "no run"]
 
 
 def _table(head: str, rows: Iterator[str]) -> str:
@@ -78,12 +81,24 @@ def _share(part: int, whole: int) -> str:
     return f"{part / whole:.0%} of {whole}" if whole else "-"
 
 
+def _proofs() -> str:
+    found = kept("proofs")
+
+    def rows() -> Iterator[str]:
+        for it in THEOREMS:
+            proof = found.get(it.name)
+            cells = [proof["verdict"], proof["covers"], proof["seconds"], _run(proof)] if proof else _NO_RUN
+            yield _row([it.name, *cells])
+
+    return _table("| theorem | | covers reached | seconds | run |", rows())
+
+
 def _verify() -> str:
     rows = (
-        _row([name, "passed" if found["passed"] else "failed", found["seconds"], _run(found)])
-        for name, found in kept("verify").items()
+        _row([name, len(it["jobs"]), ", ".join(it["failed"]) or "none", it["seconds"], _run(it)])
+        for name, it in kept("verify").items()
     )
-    return _table("| step | | CPU seconds | run |", rows)
+    return _table("| step | jobs | failed | CPU seconds | run |", rows)
 
 
 def _row(cells: list[object]) -> str:
@@ -99,5 +114,6 @@ TABLES: dict[str, Callable[[], str]] = {
     "mutation": _mutation,
     "gates": _gates,
     "coverage": _coverage,
+    "proofs": _proofs,
     "verify": _verify,
 }
