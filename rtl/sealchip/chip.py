@@ -22,7 +22,6 @@ from .log_turns import LogTurns
 from .loop_monitor import LoopMonitor
 from .messages import Message
 from .pair_port import PairPort
-from .password import TICK_SECONDS
 from .reporter import Reporter
 from .signer import Signer
 from .slave import Slave
@@ -107,6 +106,7 @@ class SealChip(wiring.Component):
             self._attach_pair,
             self._share_identity,
             self._feed_framer,
+            self._tell_the_time,
             self._sign,
             self._share_log,
             self._serve,
@@ -133,15 +133,6 @@ class SealChip(wiring.Component):
             s.loop.sealable.eq(s.front_end.sealable),
             s.loop.restored.eq(s.log.ready),
             s.loop.restored_mv.eq(s.log.baseline_mv),
-            s.log.uptime.eq(s.time.byte),
-            # The log writes no event while the signer works.
-            s.time.index.eq(Mux(s.signer.busy, s.signer.uptime_index, s.log.uptime_index)),
-            s.signer.uptime.eq(s.time.byte),
-            s.time.hold.eq(
-                s.signer.busy
-                | (s.log.flash.start & (s.log.flash.op == FlashOp.PROGRAM))
-                | s.clock.hold  # diagnostics are being sent
-            ),
         ]
         wiring.connect(m, s.loop.o, s.log.i)
 
@@ -219,19 +210,31 @@ class SealChip(wiring.Component):
         m.d.comb += [
             s.signer.index.eq(s.framer.index),
             s.framer.record.eq(s.signer.byte),
-            s.diagnostics.start.eq(s.framer.start),
+            s.diagnostics.hold.eq(s.framer.busy & (s.framer.message == Message.ANSWER_DIAGNOSTICS)),
             s.diagnostics.index.eq(s.framer.index),
+            s.diagnostics.sample.eq(s.front_end.measured),
             s.diagnostics.millivolts.eq(s.front_end.millivolts),
             s.diagnostics.state.eq(s.loop.state),
             s.diagnostics.excursions.eq(s.loop.excursions),
-            s.diagnostics.uptime.eq(s.time.uptime),
             s.framer.diagnostics.eq(s.diagnostics.byte),
+        ]
+
+    def _tell_the_time(self, m, s):
+        """Nobody wants a byte of the clock within a pass of having asked for it to be held."""
+        m.d.comb += [
             s.clock.tick_s.eq(s.time.tick_s),
-            s.clock.hold.eq(s.framer.busy & (s.framer.message == Message.ANSWER_DIAGNOSTICS)),
             s.clock.set.eq(s.slave.clock_set),
             s.clock.source.eq(s.deframer.content),
+            s.clock.hold.eq(
+                s.diagnostics.hold | s.signer.busy | (s.log.flash.start & (s.log.flash.op == FlashOp.PROGRAM))
+            ),
             s.clock.index.eq(s.diagnostics.clock_index),
             s.diagnostics.clock.eq(s.clock.byte),
+            # The log writes no event while the signer works.
+            s.clock.uptime_index.eq(Mux(s.signer.busy, s.signer.uptime_index, s.log.uptime_index)),
+            s.signer.uptime.eq(s.clock.uptime),
+            s.log.uptime.eq(s.clock.uptime),
+            s.slave.tick.eq(s.clock.tick_128_s),
         ]
 
     def _sign(self, m, s):
@@ -283,7 +286,6 @@ class SealChip(wiring.Component):
             s.slave.quiet_ms.eq(s.access.quiet_ms),
             s.slave.sent.eq(s.pair.done | s.pair.broken),
             s.slave.rate_known.eq(s.rate.known),
-            s.slave.tick.eq(s.time.tick_s & s.time.uptime[: TICK_SECONDS.bit_length() - 1].all()),
             s.slave.seal_done.eq(s.loop.seal_done),
             s.slave.seal_refused.eq(s.loop.seal_refused),
             s.loop.seal.eq(s.slave.seal),
@@ -341,7 +343,7 @@ class SealChip(wiring.Component):
 
     def _tell_the_customer(self, m, s):
         """The clock's one read port is the diagnostics' while they are sent."""
-        facts, busy = s.gsm.facts, s.clock.hold
+        facts, busy = s.gsm.facts, s.diagnostics.hold
         m.d.comb += [
             facts.valid.eq(s.log.i.valid & s.log.i.ready & s.identity.valid),
             facts.kind.eq(s.log.i.payload.kind),

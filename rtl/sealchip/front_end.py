@@ -40,7 +40,8 @@ class FrontEnd(wiring.Component):
     cmp: the comparator's pin, asynchronous. fb: feedback of the converter, else 0.
     drive: voltage on the first electrode plate. tick_ms: strobe.
     baseline_mv: voltage learned, see `is_learned`.
-    class_, millivolts: the newest measurement. blind: the drive is off, or has not been on for long enough.
+    class_, millivolts: the newest measurement. measured: strobe, it is new; with a comparator, `tick_ms`.
+    blind: the drive is off, or has not been on for long enough.
     sealable: what was measured may be taken for sealed.
 
     Guarantees: `verif/chip/test_sense_front_end.py`; proof:
@@ -58,6 +59,7 @@ class FrontEnd(wiring.Component):
                 "baseline_mv": In(16),
                 "class_": Out(StateClass),
                 "millivolts": Out(16, init=LOOP_NOT_MEASURED),
+                "measured": Out(1),
                 "blind": Out(1),
                 "sealable": Out(1),
             }
@@ -86,6 +88,7 @@ class FrontEnd(wiring.Component):
         above = Signal()
         m.submodules.synchroniser = FFSynchronizer(self.cmp, above)
         m.d.comb += [
+            self.measured.eq(self.tick_ms),
             self._valid.eq(1),
             self._reads_open.eq(~above),
             self._in_range.eq(self._class == StateClass.SEALED),
@@ -97,6 +100,7 @@ class FrontEnd(wiring.Component):
     def _convert(self, m):
         converter = m.submodules.converter = SigmaDelta(self._clock_hz)
         classifier = m.submodules.classifier = Classifier()
+        m.d.sync += self.measured.eq(classifier.valid)
         m.d.comb += [
             converter.cmp.eq(self.cmp),
             self.fb.eq(converter.fb),

@@ -1,8 +1,8 @@
-"""The chip's sense of time: ticks of a millisecond, a quarter of a second and a second, and the uptime."""
+"""The chip's sense of time: ticks of a millisecond, a quarter of a second and a second."""
 
 from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import Out
 
 from .timing import cycles
 
@@ -22,26 +22,13 @@ class Timebase(wiring.Component):
     Members
     -------
     tick_ms, tick_quarter, tick_s: one-cycle strobes; the one between them each quarter of a second.
-    uptime: seconds since reset, wraps after 136 years. index, byte: one of its bytes, one cycle later.
-    hold: the uptime waits, so that bytes read one by one belong together; not for a second or longer.
 
-    Guarantees: `verif/chip/test_timing.py::test_timebase`, `test_uptime_waits_while_its_bytes_are_read`,
-    `test_bytes_of_the_uptime`.
+    Guarantees: `verif/chip/test_timing.py::test_timebase`.
     """
 
     def __init__(self, clock_hz):
         self._ms_cycles = cycles(clock_hz, 1e-3)
-        super().__init__(
-            {
-                "tick_ms": Out(1),
-                "tick_quarter": Out(1),
-                "tick_s": Out(1),
-                "uptime": Out(32),
-                "index": In(2),
-                "byte": Out(8),
-                "hold": In(1),
-            }
-        )
+        super().__init__({"tick_ms": Out(1), "tick_quarter": Out(1), "tick_s": Out(1)})
 
     def elaborate(self, platform):
         m = Module()
@@ -56,11 +43,6 @@ class Timebase(wiring.Component):
             seconds.en.eq(quarters.tick),
             self.tick_s.eq(seconds.tick),
         ]
-        waiting = Signal()  # a second that is not counted yet
-        due = self.tick_s | waiting
-        m.d.sync += [waiting.eq(due & self.hold), self.byte.eq(self.uptime.word_select(self.index, 8))]
-        with m.If(due & ~self.hold):
-            m.d.sync += self.uptime.eq(self.uptime + 1)
         return m
 
 

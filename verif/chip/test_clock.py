@@ -9,12 +9,12 @@ from chip.support import Bench, examples
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sealchip.clock import CLOCK_BYTES, CalendarClock
+from sealchip.clock import CLOCK_BYTES, UPTIME, CalendarClock
 
 BENCH = Bench(CalendarClock)
 UNSET = b"\xff" * CLOCK_BYTES
 #: Cycles that a pass may take.
-PASS = 25
+PASS = 28
 
 SECOND = timedelta(seconds=1)
 
@@ -44,8 +44,8 @@ def encode(moment):
 class Clock:
     """The clock as its users see it."""
 
-    def __init__(self, ctx):
-        self.ctx, self.dut = ctx, BENCH.dut
+    def __init__(self, ctx, dut):
+        self.ctx, self.dut = ctx, dut
 
     async def set(self, raw, **others):
         """Offer six bytes, each one cycle after it has been asked for."""
@@ -66,20 +66,30 @@ class Clock:
         self.ctx.set(self.dut.tick_s, 0)
         await self.ctx.tick().repeat(PASS)
 
-    async def read(self):
+    async def read(self, first=0, count=CLOCK_BYTES):
         raw = bytearray()
-        for index in range(CLOCK_BYTES):
+        for index in range(first, first + count):
             self.ctx.set(self.dut.index, index)
             await self.ctx.tick()
             raw.append(self.ctx.get(self.dut.byte))
         return bytes(raw)
 
+    async def uptime(self):
+        """Of both ports."""
+        raw = bytearray()
+        for index in range(4):
+            self.ctx.set(self.dut.uptime_index, index)
+            await self.ctx.tick()
+            raw.append(self.ctx.get(self.dut.uptime))
+        assert raw == await self.read(UPTIME, 4)
+        return int.from_bytes(raw, "little")
 
-def run(story):
+
+def run(story, bench=BENCH):
     async def testbench(ctx):
-        await story(Clock(ctx))
+        await story(Clock(ctx, bench.dut))
 
-    BENCH.run(testbench)
+    bench.run(testbench)
 
 
 @examples(60)
@@ -188,5 +198,37 @@ def test_no_second_is_lost():
         ctx.set(dut.hold, 0)
         await ctx.tick().repeat(PASS)
         assert await clock.read() == encode(start + 2 * SECOND)
+
+    run(story)
+
+
+@pytest.mark.parametrize("uptime", [0xFE, 0x12FFFE, 0x11FFFFFE, 0xFFFFFFFE])
+def test_uptime_counts_through_all_bytes(uptime):
+    """Whether the clock is set or not, and a new time is no second."""
+
+    async def story(clock):
+        for passed in range(3):
+            assert await clock.uptime() == (uptime + passed) % 2**32
+            await clock.second()
+        await clock.set(encode(at(2026)))
+        assert await clock.uptime() == (uptime + 3) % 2**32
+        await clock.second()
+        assert await clock.uptime() == (uptime + 4) % 2**32
+        assert await clock.read() == encode(at(2026) + SECOND)
+
+    run(story, Bench(CalendarClock, uptime))
+
+
+def test_a_tick_every_128_seconds():
+    async def story(clock):
+        ctx, dut, ticks = clock.ctx, clock.dut, []
+        for second in range(1, 300):
+            ctx.set(dut.tick_s, 1)
+            for _ in range(PASS):
+                await ctx.tick()
+                ctx.set(dut.tick_s, 0)
+                if ctx.get(dut.tick_128_s):
+                    ticks.append(second)
+        assert ticks == [128, 256]
 
     run(story)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from chip.support import examples, simulate
+from chip.support import simulate
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -82,9 +82,9 @@ def test_bit_cycles_errors():
 
 
 def test_timebase():
-    """Ticks come every period, the first a whole period after reset; the uptime follows the second's tick."""
+    """Ticks come every period, the first a whole period after reset."""
     dut, period = Timebase(3000), 3
-    milliseconds, quarters, seconds, uptimes = [], [], [], []
+    milliseconds, quarters, seconds = [], [], []
 
     async def testbench(ctx):
         for cycle in range(2 * 1000 * period + 10):
@@ -94,43 +94,9 @@ def test_timebase():
                 quarters.append(cycle)
             if ctx.get(dut.tick_s):
                 seconds.append(cycle)
-            uptimes.append(ctx.get(dut.uptime))
             await ctx.tick()
 
     simulate(dut, testbench)
     assert milliseconds == list(range(period - 1, 2 * 1000 * period + 10, period))
     assert quarters == list(range(250 * period - 1, 2 * 1000 * period, 250 * period))
     assert seconds == [1000 * period - 1, 2000 * period - 1]
-    assert uptimes == [0] * 1000 * period + [1] * 1000 * period + [2] * 10
-
-
-@pytest.mark.parametrize("held", [(0, 1), (999, 1), (1000, 1), (500, 999)], ids=str)
-def test_uptime_waits_while_its_bytes_are_read(held):
-    """No second is lost by it, and none is counted twice."""
-    dut, (begin, length) = Timebase(1000), held
-
-    async def testbench(ctx):
-        seconds = 0
-        for cycle in range(2500):
-            ctx.set(dut.hold, begin <= cycle < begin + length)
-            before, now = ctx.get(dut.uptime), ctx.get(dut.hold)
-            seconds += ctx.get(dut.tick_s)
-            await ctx.tick()
-            assert ctx.get(dut.uptime) == (before if now else seconds)
-
-    simulate(dut, testbench)
-
-
-@given(uptime=st.integers(0, 2**32 - 1))
-@examples(5)
-def test_bytes_of_the_uptime(uptime):
-    dut = Timebase(1000)
-
-    async def testbench(ctx):
-        ctx.set(dut.uptime, uptime)
-        for index, byte in enumerate(uptime.to_bytes(4, "little")):
-            ctx.set(dut.index, index)
-            await ctx.tick()
-            assert ctx.get(dut.byte) == byte
-
-    simulate(dut, testbench)
