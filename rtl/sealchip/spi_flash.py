@@ -141,8 +141,9 @@ class SpiFlash(wiring.Component):
 
         def after_data():
             m.d.comb += bus.strobe.eq(1)
-            m.d.sync += bus.index.eq(bus.index + 1)
-            with m.If(bus.index == bus.length - 1):
+            following = (bus.index + 1)[:8]
+            m.d.sync += bus.index.eq(following)
+            with m.If(following == bus.length):
                 m.d.sync += bus.index.eq(0)
                 deselect("written")()
                 with m.If(reads):
