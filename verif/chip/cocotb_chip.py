@@ -15,7 +15,7 @@ async def power_up(dut):
     dut.gsm_rxd.value = 1
     dut.loop_cmp.value = 0
     dut.rst.value = 1
-    cocotb.start_soon(Clock(dut.clk, 1_000_000_000 // CLOCK_HZ, unit="ns").start())
+    cocotb.start_soon(Clock(dut.clk, 2 * round(5e8 / CLOCK_HZ), unit="ns").start())
     await ClockCycles(dut.clk, 4)
     dut.rst.value = 0
     await ClockCycles(dut.clk, 1)

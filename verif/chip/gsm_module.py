@@ -68,7 +68,7 @@ class Module:
     heard: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self._restart()
+        self.restart()
 
     def receive(self, byte: int) -> None:
         """One character of the host."""
@@ -84,7 +84,8 @@ class Module:
         else:
             self.line.append(byte)
 
-    def _restart(self) -> None:
+    def restart(self) -> None:
+        """As after power-up."""
         self.echo, self.text_mode, self.ucs2, self.coding = True, False, False, 0
         self.line, self.number = bytearray(), None
 
@@ -122,7 +123,7 @@ class Module:
                 self._brown_out()
 
     def _brown_out(self) -> None:
-        self._restart()
+        self.restart()
         self.output += GARBAGE
         self._say("RDY")
 

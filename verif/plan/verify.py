@@ -78,6 +78,8 @@ def _jobs() -> Iterator[Job]:
             module = "covering" if step == "coverage" else step
             yield job(step, name, [*PYTHON, "-m", module, *options, name])
     yield job("icarus", "chip", [*PYTEST, "-m", "long", "verif/gates"])
+    for simulator in ("verilator", "icarus"):
+        yield job("agents", simulator, [*PYTEST, "verif/agents", "-k", simulator])
     yield job("soak", "sigma-delta", [*PYTHON, "-m", "soak", "--seconds", str(SOAK)])
 
 

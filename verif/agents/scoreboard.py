@@ -1,0 +1,126 @@
+"""What a seal must have said, from what its surroundings have seen; fed by monitors alone.
+
+The host's codec decodes, and the rules are written from the requirements: nothing is the gateware's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from agents.uart import Character
+from chip.analogue import Loop
+
+from meterseal.dlt645.decoder import Decoder, Discarded, Received
+from meterseal.dlt645.frame import Frame
+from meterseal.seal.image import Identity
+from meterseal.seal.record import Flags, Kind, SealRecord, StateClass
+from meterseal.seal.signing import verify
+from sealchip.interface import Di
+
+__all__ = ["Heard", "Scoreboard"]
+
+#: A change of the loop that holds for longer is an event, one that holds for a shorter time is none (ns).
+HELD, NOT_HELD = 21e6, 19e6
+ACKNOWLEDGEMENT = 0x94
+
+
+@dataclass(frozen=True)
+class Heard:
+    """A frame on the pair, when it was complete (ns), and whether the chip has sent it."""
+
+    at: float
+    frame: Frame
+    own: bool
+
+    @property
+    def is_report(self) -> bool:
+        """Whether it is a seal's report."""
+        return self.own and self.frame.control == 0x14 and self.frame.di == Di.REPORT
+
+    @property
+    def raw(self) -> bytes:
+        """The record in a report, or in an answer to a read."""
+        return self.frame.data[12:] if self.is_report else self.frame.content
+
+
+@dataclass
+class Scoreboard:
+    """`identity` is the seal's; `counter` the last one that it has reported in an earlier life."""
+
+    identity: Identity
+    counter: int = 0
+    frames: list[Heard] = field(default_factory=list)
+    #: What came and was no frame, and who said it.
+    garbage: list[tuple[bool, bytes]] = field(default_factory=list)
+    _decoders: dict[bool, Decoder] = field(default_factory=lambda: {True: Decoder(), False: Decoder()})
+
+    def character(self, character: Character, own: bool) -> Heard | None:
+        """From the monitor of the pair; a frame, if this completes one."""
+        found = None
+        if not character.good:
+            self.garbage.append((own, bytes([character.value])))
+            return None
+        for event in self._decoders[own].feed(bytes([character.value]), character.end / 1e9):
+            if isinstance(event, Received):
+                found = Heard(character.end, event.frame, own)
+                self.frames.append(found)
+            elif isinstance(event, Discarded):
+                self.garbage.append((own, event.raw))
+        return found
+
+    def records(self) -> list[SealRecord]:
+        """What was reported, each event once and in order, every record signed and of this seal."""
+        found: dict[int, SealRecord] = {}
+        for heard in self.frames:
+            if heard.is_report:
+                record = self.record(heard)
+                assert record.counter >= max(found, default=0), "an event was reported behind a later one"
+                found.setdefault(record.counter, record)
+        return list(found.values())
+
+    def boot(self) -> SealRecord | None:
+        """This life's first event, once it has been reported."""
+        fresh = [record for record in self.records() if not record.flags & Flags.AGE_UNKNOWN]
+        return fresh[0] if fresh else None
+
+    def assets(self) -> list[str]:
+        """The asset numbers that were reported, each time."""
+        reports = [heard.frame for heard in self.frames if heard.own and heard.frame.di == Di.REPORT_IDENTITY]
+        return [frame.data[18:].rstrip(b"\0")[::-1].decode("ascii") for frame in reports]
+
+    def record(self, heard: Heard) -> SealRecord:
+        """The record of a frame, verified."""
+        record = SealRecord.decode(heard.raw)
+        assert verify(self.identity.key, heard.raw), "the record's MAC is wrong"
+        assert record.seal == self.identity.seal
+        return record
+
+    def check(self, moved: list[tuple[float, Loop]], states: dict[Loop, StateClass], end: float) -> None:
+        """The loop was `moved` so; `states` says what is to be sensed. Counters follow each other."""
+        records = self.records()
+        assert [(record.kind, record.state) for record in records] == _events(moved, states, end)
+        counters = [record.counter for record in records]
+        assert counters == [self.counter + 1 + n for n in range(len(counters))]
+        assert len({record.boot for record in records}) == 1
+        for heard in self.frames:
+            if heard.is_report:
+                assert heard.frame.address == self.identity.meter
+                assert self.record(heard).age * 1e9 <= heard.at
+
+
+def _events(
+    moved: list[tuple[float, Loop]], states: dict[Loop, StateClass], end: float
+) -> list[tuple[Kind, StateClass]]:
+    """The events of a loop that becomes what `moved` says, the first one being how it was found."""
+    events: list[tuple[Kind, StateClass]] = []
+    seen: list[tuple[float, StateClass]] = []
+    for at, loop in moved:
+        if not seen or seen[-1][1] != states[loop]:
+            seen.append((at, states[loop]))
+    for (at, state), until in zip(seen, [at for at, _ in seen[1:]] + [end], strict=True):
+        held = until - at
+        assert not NOT_HELD < held < HELD, "this story leaves open whether there is an event"
+        if held > HELD and (not events or events[-1][1] != state):
+            kind = Kind.CLOSED if state == StateClass.SEALED else Kind.OPENED
+            events.append((kind if events else Kind.BOOT, state))
+    return events
