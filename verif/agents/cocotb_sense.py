@@ -20,8 +20,8 @@ STATES = {
 }
 #: A comparator with an offset of some millivolts at its pin, noise, and parts at the end of their tolerance.
 PARTS = Parts(ohm=22e3 * 1.01, farad=100e-9 * 0.9, offset_mv=10.0, noise_mv=10.0, scale=0.995)
-#: Seconds until a class is told: a mismatch is found in the next off phase.
-NAMED = 1.0
+#: Seconds until a class is told: a mismatch is over when four off phases have been clean.
+NAMED = 1.6
 
 
 @cocotb.test()

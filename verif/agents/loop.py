@@ -40,7 +40,7 @@ class AnalogueLoop:
         self._capacitor = Capacitor(hz, self._parts, seed=seed)
         self._chance = random.Random(seed)
         self._changed = Event()
-        self._mv, self._at, self._level = 0.0, 0.0, 1
+        self._mv, self._at, self._level = 0.0, 0.0, 0
         self.loop = PULLED
         self.moved: list[tuple[float, Loop]] = []
         dut.loop_cmp.value = 0
@@ -70,6 +70,7 @@ class AnalogueLoop:
 
     async def run(self) -> None:
         """Until cancelled."""
+        self._level = int(self._dut.loop_drive.value)
         drive = cocotb.start_soon(self._follow_drive())
         try:
             await (self._convert() if self._measures else self._compare())

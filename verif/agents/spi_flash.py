@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import partial
 
 import cocotb
-from cocotb.triggers import Event, FallingEdge, RisingEdge
+from cocotb.triggers import Event, FallingEdge, ReadOnly, RisingEdge
 from cocotb.utils import get_sim_time
 
 __all__ = ["SpiFlash"]
@@ -59,15 +59,17 @@ class SpiFlash:
         """Until cancelled or without power."""
         while not self.failed.is_set():
             await FallingEdge(self._dut.flash_cs_n)
-            self._check_clock_is_low("selected")
             transfer = cocotb.start_soon(self._transfer())
+            await self._check_clock_is_low("selected")
             await RisingEdge(self._dut.flash_cs_n)
-            self._check_clock_is_low("deselected")
+            await self._check_clock_is_low("deselected")
             transfer.cancel()
             if self._clocked % 8 == 0 and self._in and not self.failed.is_set():
                 self._command(self._in[0])
 
-    def _check_clock_is_low(self, when: str) -> None:
+    async def _check_clock_is_low(self, when: str) -> None:
+        """Once all that changes together has changed."""
+        await ReadOnly()
         if self._dut.flash_sck.value != 0:
             self.faults.append(f"{when} while SCK is high")
 
