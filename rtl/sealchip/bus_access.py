@@ -34,17 +34,18 @@ STUCK_MS = 64
 class BusAccess(wiring.Component):
     """Says when the pair is free for this seal.
 
-    *Timing:* quiet is counted in ms from the last low level of the line or the end of the own driving. The
-    slot runs down, in ms, once it has been quiet for `GAP_MS` where no answer is due, `CRASH_MS` after an
-    own frame that ended in a collision, `SILENCE_MS` where an answer may be due; then `free` is high. `draw`
-    draws a new slot of 0 to 31 times `SLOT_MS`. After reset an answer may be due.
+    *Timing:* quiet is counted in ms from the last rise of the line or the end of the own driving. The slot
+    runs down, in ms, once it has been quiet for `GAP_MS` where no answer is due, `CRASH_MS` after an own
+    frame that ended in a collision, `SILENCE_MS` where an answer may be due; then `free` is high. `draw`
+    draws a new slot of 0 to 31 times `SLOT_MS`, in force from the second cycle behind it; till then `free` is
+    low. After reset an answer may be due.
 
     Members
     -------
     ro: the line. de: own driver. tick_ms: time. frame, head: frames of others. sent, expects: an own frame
     was sent, and whether it wants an answer. broken: an own frame was given up, in the last cycle of `de`.
     seed: differs between seals. draw: draw a slot.
-    free: the seal may start a frame now. quiet_ms: see above, saturating. silence: `SILENCE_MS` of it.
+    free: the seal may start a frame now. quiet_ms: see above, up to `SILENCE_MS`. silence: so long.
     stuck: the line has been low for `STUCK_MS`.
 
     Guarantees: `verif/chip/test_bus_access.py::test_silent_while_an_answer_is_due`,
@@ -72,26 +73,18 @@ class BusAccess(wiring.Component):
         m = Module()
         due = Signal(init=1)  # somebody's answer may still come
         crashed = Signal()  # the last thing on the pair was an own frame that was given up
-        slot_ms = Signal(range(SLOT_MS << SLOT_BITS))
-        # Galois LFSR x^16 + x^14 + x^13 + x^11 + 1, never 0; the seed is mixed in at each draw, so that
-        # seals that power up in the same cycle do not draw the same slots.
-        lfsr = Signal(16, init=1)
-        stepped = Signal(16)
-        m.d.comb += stepped.eq((lfsr >> 1) ^ Mux(lfsr[0], 0xB400, 0))
-        m.d.sync += lfsr.eq(stepped)
-
-        activity = ~self.ro | self.de
-        with m.If(activity):
-            m.d.sync += self.quiet_ms.eq(0)
-        with m.Elif(self.tick_ms & ~self.quiet_ms.all()):
-            m.d.sync += self.quiet_ms.eq(self.quiet_ms + 1)
+        high = Signal(init=1)  # the line, one cycle ago
+        held_ms = Signal(len(self.quiet_ms))  # how long it has been so; high, and driven by others
+        longest = (held_ms & SILENCE_MS) == SILENCE_MS  # counted up from 0, and no further
+        quiet = self.ro & high & ~self.de
+        m.d.sync += high.eq(self.ro)
+        with m.If((self.ro != high) | (self.ro & self.de)):
+            m.d.sync += held_ms.eq(0)
+        with m.Elif(self.tick_ms & ~longest):
+            m.d.sync += held_ms.eq(held_ms + 1)
 
         # The line may still be low when an own frame has just been given up; a new low is somebody else's.
-        falls = Signal()
-        high = Signal(init=1)
-        m.d.sync += high.eq(self.ro)
-        m.d.comb += falls.eq(high & ~self.ro)
-        with m.If(self.de | falls):
+        with m.If(self.de | (high & ~self.ro)):
             m.d.sync += [due.eq(1), crashed.eq(0)]
         with m.If(self.frame):
             m.d.sync += due.eq(~self.head.control[7] & ~self.head.broadcast)
@@ -100,24 +93,27 @@ class BusAccess(wiring.Component):
         with m.If(self.broken):
             m.d.sync += [due.eq(0), crashed.eq(1)]
 
-        open_ = Signal()
-        pause = Mux(due, SILENCE_MS, Mux(crashed, CRASH_MS, GAP_MS))
-        m.d.comb += [
-            open_.eq(~activity & ~self.frame & (self.quiet_ms >= pause)),
-            self.free.eq(open_ & (slot_ms == 0)),
-            self.silence.eq(self.quiet_ms >= SILENCE_MS),
-        ]
-        with m.If(open_ & self.tick_ms & (slot_ms != 0)):
-            m.d.sync += slot_ms.eq(slot_ms - 1)
-        with m.If(self.draw):
-            mixed = stepped ^ self.seed
-            drawn = (mixed[:SLOT_BITS] ^ mixed[SLOT_BITS:])[:SLOT_BITS]
-            m.d.sync += [lfsr.eq(Mux(mixed == 0, 1, mixed)), slot_ms.eq(drawn * SLOT_MS)]
+        # Galois LFSR x^16 + x^14 + x^13 + x^11 + 1. The seed is mixed in at each draw, so that seals that
+        # power up in the same cycle do not draw the same slots; where that gives 0, the next draw gives the
+        # seed.
+        lfsr = Signal(16, init=1)
+        drawn = Signal()  # the slot is to be taken
+        slot_ms = Signal(range(SLOT_MS << SLOT_BITS))
+        m.d.sync += drawn.eq(self.draw)
+        with m.If(self.draw | self.tick_ms):
+            m.d.sync += lfsr.eq((lfsr >> 1) ^ Mux(lfsr[0], 0xB400, 0) ^ Mux(self.draw, self.seed, 0))
 
-        low_ms = Signal(range(STUCK_MS + 1))
-        m.d.comb += self.stuck.eq(low_ms == STUCK_MS)
-        with m.If(self.ro):
-            m.d.sync += low_ms.eq(0)
-        with m.Elif(self.tick_ms & ~self.stuck):
-            m.d.sync += low_ms.eq(low_ms + 1)
+        open_ = Signal()
+        soon = (held_ms >= CRASH_MS) | ((held_ms >= GAP_MS) & ~crashed)
+        m.d.comb += [
+            open_.eq(quiet & ~self.frame & (longest | (~due & soon))),
+            self.free.eq(open_ & (slot_ms == 0) & ~drawn),
+            self.quiet_ms.eq(Mux(quiet, held_ms, 0)),
+            self.silence.eq(quiet & longest),
+            self.stuck.eq(~self.ro & ~high & (held_ms >= STUCK_MS)),
+        ]
+        with m.If(drawn):
+            m.d.sync += slot_ms.eq(lfsr[:SLOT_BITS] * SLOT_MS)
+        with m.Elif(open_ & self.tick_ms & (slot_ms != 0)):
+            m.d.sync += slot_ms.eq(slot_ms - 1)
         return m

@@ -38,9 +38,9 @@ class _Place(enum.Enum, shape=3):
     SECOND_START = 2
     CONTROL = 3
     LENGTH = 4
+    #: Or, when there are as many as the length byte says, the checksum.
     DATA = 5
-    CHECKSUM = 6
-    END = 7
+    END = 6
 
 
 class Deframer(wiring.Component):
@@ -84,7 +84,6 @@ class Deframer(wiring.Component):
         m = Module()
         head = self.head
         passed = Signal(8)  # bytes of the address, or of DATA
-        following = Signal(8)
         checksum = Signal(8)
         place = Signal(_Place)
         m.submodules.content = content = Memory(shape=8, depth=256, init=[])
@@ -101,7 +100,6 @@ class Deframer(wiring.Component):
             head.meter.eq(compare.meter),
             head.broadcast.eq(compare.broadcast),
             head.anybody.eq(compare.anybody),
-            following.eq(passed + 1),
             write.addr.eq(passed),
             write.data.eq(self.data - SCRAMBLE),
             read.addr.eq(self.position),
@@ -111,16 +109,15 @@ class Deframer(wiring.Component):
 
         # The places follow one another, so stepping to the next one is counting.
         is_start, fits, last = Signal(), Signal(), Signal()
-        m.d.comb += [is_start.eq(self.data == START), fits.eq(1), last.eq(1)]
+        counts, whole = Signal(), Signal()
+        m.d.comb += [is_start.eq(self.data == START), whole.eq(passed == head.length), fits.eq(1), last.eq(1)]
         with m.Switch(place):
             with m.Case(_Place.START, _Place.SECOND_START):
                 m.d.comb += fits.eq(is_start)
             with m.Case(_Place.ADDRESS):
-                m.d.comb += last.eq(passed == ADDRESS_BYTES - 1)
+                m.d.comb += [counts.eq(1), last.eq(passed == ADDRESS_BYTES - 1)]
             with m.Case(_Place.DATA):
-                m.d.comb += last.eq(following == head.length)
-            with m.Case(_Place.CHECKSUM):
-                m.d.comb += fits.eq(self.data == checksum)
+                m.d.comb += [counts.eq(1), last.eq(whole), fits.eq(~whole | (self.data == checksum))]
             with m.Case(_Place.END):
                 m.d.comb += fits.eq(self.data == END)
 
@@ -131,20 +128,18 @@ class Deframer(wiring.Component):
             self.begun.eq(good & is_start & ((place == _Place.START) | ~fits)),
             self.frame.eq(good & (place == _Place.END) & fits),
             compare.strobe.eq(good & (place == _Place.ADDRESS)),
-            write.en.eq(good & (place == _Place.DATA)),
+            write.en.eq(good & (place == _Place.DATA) & ~whole),
         ]
         with m.If(self.valid):
-            m.d.sync += [checksum.eq(checksum + self.data), passed.eq(following)]
+            m.d.sync += [checksum.eq(checksum + self.data), passed.eq(Mux(counts, passed + 1, 0))]
             with m.If(place == _Place.CONTROL):
                 m.d.sync += head.control.eq(self.data)
             with m.If(place == _Place.LENGTH):
-                m.d.sync += [head.length.eq(self.data), passed.eq(0)]
+                m.d.sync += head.length.eq(self.data)
         with m.If(self.begun):
             m.d.sync += [checksum.eq(START), passed.eq(0), place.eq(_Place.ADDRESS)]
-        with m.Elif(self.silence | (self.valid & (self.error | ~fits))):
+        with m.Elif(self.silence | (self.valid & (self.error | ~fits | (place == _Place.END)))):
             m.d.sync += place.eq(_Place.START)
-        with m.Elif(self.valid & (place == _Place.LENGTH) & (self.data == 0)):
-            m.d.sync += place.eq(_Place.CHECKSUM)
         with m.Elif(self.valid & last):
             m.d.sync += place.eq(Value.cast(place) + 1)
         return m

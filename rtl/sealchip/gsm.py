@@ -40,8 +40,8 @@ class GsmNotifier(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         m.submodules.dialogue = dialogue = GsmDialogue()
-        transmitter = Transmitter(self._steps, parity=False)
-        receiver = Receiver(self._steps, parity=False)
+        transmitter = Transmitter(self._steps)
+        receiver = Receiver(self._steps)
         m.submodules.steps = steps = Steps(self._cycles)
         step = steps.step
         m.submodules.transmitter = EnableInserter(step)(transmitter)

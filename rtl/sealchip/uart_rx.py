@@ -1,10 +1,13 @@
-"""UART receiver, 8E1 (DL/T 645-2007) or 8N1, sampling each bit in its middle."""
+"""UART receiver, 8N1, sampling each bit in its middle."""
 
 from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 __all__ = ["Receiver"]
+
+#: Behind the start bit and the eight of data.
+STOP_BIT = 8
 
 
 class Receiver(wiring.Component):
@@ -13,14 +16,14 @@ class Receiver(wiring.Component):
     *Timing:* a falling edge starts a character; a start bit that is not low in its middle is taken for a
     glitch. `valid` strobes in the middle of the stop bit, with `data` and `error`; the next edge may come
     right then, so characters may follow without a gap.
-    *Errors:* wrong parity or a low stop bit raise `error` together with `valid`. After a low stop bit
-    (break) the receiver waits for the line to return.
+    *Errors:* a low stop bit raises `error` together with `valid`; the receiver then waits for the line to
+    return.
     There is no back-pressure: `data` holds until the first data bit of the next character, at
     least one bit later.
 
     Parameters
     ----------
-    divisor_max: largest divisor, in clock cycles. parity: 8E1; without it 8N1.
+    divisor_max: largest divisor, in clock cycles.
 
     Members
     -------
@@ -28,14 +31,12 @@ class Receiver(wiring.Component):
     valid, data, error: the character. busy: inside a character.
 
     Guarantees: `verif/chip/test_uart.py::test_uart_loopback`, `test_receiver_errors`,
-    `test_receiver_takes_baud_error`, `test_receiver_ignores_glitches`, `test_receiver_8n1`;
-    proofs:
-    `verif/formal/uart.py::receiver_takes_every_byte`,
-    `verif/formal/uart.py::receiver_takes_every_8n1_byte`.
+    `test_receiver_takes_baud_error`, `test_receiver_ignores_glitches`;
+    proof: `verif/formal/uart.py::receiver_takes_every_byte`.
     """
 
-    def __init__(self, divisor_max, *, parity=True):
-        self._divisor_max, self._parity = divisor_max, parity
+    def __init__(self, divisor_max):
+        self._divisor_max = divisor_max
         super().__init__(
             {
                 "i": In(1, init=1),
@@ -51,15 +52,13 @@ class Receiver(wiring.Component):
         m = Module()
         time = Signal(range(self._divisor_max + 1))
         bit = Signal(4)
-        parity = Signal()
-        stop_bit = 8 + self._parity
 
-        m.d.comb += self.error.eq((parity if self._parity else 0) | ~self.i)
+        m.d.comb += self.error.eq(~self.i)
         # Each bit is timed from the middle of the one before; the start bit only half a bit from its edge.
         with m.FSM(name="state") as fsm:
             m.d.comb += self.busy.eq(~fsm.ongoing("idle"))
             with m.State("idle"):
-                m.d.sync += [time.eq(self.divisor >> 1), bit.eq(0), parity.eq(0)]
+                m.d.sync += [time.eq(self.divisor >> 1), bit.eq(0)]
                 with m.If(~self.i):
                     m.next = "start"
             with m.State("start"):
@@ -74,16 +73,14 @@ class Receiver(wiring.Component):
                 m.d.sync += time.eq(time - 1)
                 with m.If(time == 1):
                     m.d.sync += [time.eq(self.divisor), bit.eq(bit + 1)]
-                    with m.If(bit == stop_bit):
+                    with m.If(bit == STOP_BIT):
                         m.d.comb += self.valid.eq(1)
                         with m.If(self.i):
                             m.next = "idle"
                         with m.Else():
                             m.next = "break"
                     with m.Else():
-                        m.d.sync += parity.eq(parity ^ self.i)
-                        with m.If(bit != 8):
-                            m.d.sync += self.data.eq(Cat(self.data[1:], self.i))
+                        m.d.sync += self.data.eq(Cat(self.data[1:], self.i))
             with m.State("break"):
                 with m.If(self.i):
                     m.next = "idle"

@@ -1,4 +1,4 @@
-"""UART transmitter: 8E1 (DL/T 645-2007: 1 start, 8 data LSB first, even parity, 1 stop) or 8N1."""
+"""UART transmitter, 8N1: 1 start, 8 data LSB first, 1 stop."""
 
 from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import stream, wiring
@@ -12,11 +12,11 @@ class Transmitter(wiring.Component):
 
     *Timing:* the start bit begins in the cycle after the transfer; each bit lasts `divisor` cycles; a byte
     offered in the last cycle of the stop bit follows without a gap. After reset the line is idle (1).
-    `divisor` may change only while `busy` is 0. `abort` ends the character at once, line back to idle.
+    `divisor` may change only while `busy` is 0.
 
     Parameters
     ----------
-    divisor_max: largest divisor, in clock cycles. parity: 8E1; without it 8N1.
+    divisor_max: largest divisor, in clock cycles.
 
     Members
     -------
@@ -24,30 +24,25 @@ class Transmitter(wiring.Component):
     divisor: clock cycles of one bit, at least 8.
     o: the line.
     busy: a character is on the line.
-    sample: strobe in the middle of each bit; `o` is then stable for half a bit on both sides.
 
-    Guarantees: `verif/chip/test_uart.py::test_transmitter_wave`, `test_transmitter_abort`,
-    `test_transmitter_8n1_wave`; proofs:
-    `verif/formal/uart.py::transmitter_sends_8e1`, `verif/formal/uart.py::transmitter_sends_8n1`.
+    Guarantees: `verif/chip/test_uart.py::test_transmitter_wave`;
+    proof: `verif/formal/uart.py::transmitter_sends_8n1`.
     """
 
-    def __init__(self, divisor_max, *, parity=True):
-        self._divisor_max, self._parity = divisor_max, parity
+    def __init__(self, divisor_max):
+        self._divisor_max = divisor_max
         super().__init__(
             {
                 "i": In(stream.Signature(8)),
                 "divisor": In(range(divisor_max + 1)),
-                "abort": In(1),
                 "o": Out(1, init=1),
                 "busy": Out(1),
-                "sample": Out(1),
             }
         )
 
     def elaborate(self, platform):
         m = Module()
-        byte = self.i.payload
-        character = Cat(byte, byte.xor(), 1) if self._parity else Cat(byte, 1)  # behind the start bit
+        character = Cat(self.i.payload, 1)  # behind the start bit
         bits = 1 + len(character)
         # Bits still to come, next one lowest; ones are shifted in, so that the stop bit and the idle
         # line need no case of their own.
@@ -59,7 +54,6 @@ class Transmitter(wiring.Component):
         m.d.comb += [
             self.busy.eq(left != 0),
             self.i.ready.eq((left == 0) | ((left == 1) & bit_ends)),
-            self.sample.eq(self.busy & (time == self.divisor >> 1)),
         ]
         with m.If(self.busy):
             m.d.sync += time.eq(time + 1)
@@ -77,6 +71,4 @@ class Transmitter(wiring.Component):
                 left.eq(bits),
                 time.eq(0),
             ]
-        with m.If(self.abort):
-            m.d.sync += [self.o.eq(1), left.eq(0)]
         return m

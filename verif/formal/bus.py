@@ -25,24 +25,26 @@ def free_only_when_nobody_else_speaks(m: Module) -> list[Value]:
     """
     access = BusAccess()
     dut = Subject(m, access)
-    activity = ~access.ro | access.de
+    held = dut.signal("held_ms")
+    before = past(m, access.ro, init=1)
+    activity = ~access.ro | ~before | access.de
 
     # Reference: ticks since the last activity and the last draw, and how the talk before it has ended.
-    quiet, drawn, low = Signal(range(1 << len(access.quiet_ms))), Signal(range(1024)), Signal(range(65))
+    quiet, drawn, low = Signal(range(SILENCE_MS + 1)), Signal(range(1024)), Signal(range(65))
     settled, broken = Signal(), Signal()
     with m.If(activity):
         m.d.sync += quiet.eq(0)
-    with m.Elif(access.tick_ms & ~quiet.all()):
+    with m.Elif(access.tick_ms & (quiet != SILENCE_MS)):
         m.d.sync += quiet.eq(quiet + 1)
-    with m.If(activity | access.draw | access.frame):
+    with m.If(activity | access.draw | past(m, access.draw) | access.frame):
         m.d.sync += drawn.eq(0)
     with m.Elif(access.tick_ms & (drawn != SILENCE_MS + LONGEST_BACKOFF_MS)):
         m.d.sync += drawn.eq(drawn + 1)
-    with m.If(access.ro):
+    with m.If(access.ro | before):
         m.d.sync += low.eq(0)
     with m.Elif(access.tick_ms & (low != STUCK_MS)):
         m.d.sync += low.eq(low + 1)
-    falls = ~access.ro & past(m, access.ro, init=1)
+    falls = ~access.ro & before
     with m.If(access.de | falls):
         m.d.sync += [settled.eq(0), broken.eq(0)]
     with m.If(access.frame):
@@ -58,17 +60,21 @@ def free_only_when_nobody_else_speaks(m: Module) -> list[Value]:
         Assert(~access.free | (~activity & ~access.frame)),
         Assert(~access.free | (quiet >= least)),
         Assert(access.free | ~waited | activity | access.frame),
-        Assert(access.silence == (quiet >= SILENCE_MS)),
-        Assert(access.quiet_ms == quiet),
-        Assert(access.stuck == (low == STUCK_MS)),
+        Assert(access.silence == (~activity & (quiet == SILENCE_MS))),
+        Assert(access.quiet_ms == Mux(activity, 0, quiet)),
+        Assert(access.stuck == (~access.ro & (low == STUCK_MS))),
         # Invariants
-        Assert(quiet >= drawn),
-        Assert((dut.signal("low_ms") == low) & (low <= STUCK_MS)),
+        Assert((quiet >= drawn) | (quiet == SILENCE_MS)),
+        Assert((quiet <= SILENCE_MS) & (drawn <= SILENCE_MS + LONGEST_BACKOFF_MS)),
+        Assert(Mux(before, low == 0, quiet == 0)),
+        Assert(Mux(before, held == quiet, low == Mux(held < STUCK_MS, held, STUCK_MS))),
+        Assert(held <= SILENCE_MS),
+        Assert(dut.signal("drawn") == past(m, access.draw)),
         Assert(dut.signal("slot_ms") <= LONGEST_BACKOFF_MS),
         Assert((drawn <= SILENCE_MS) | (dut.signal("slot_ms") <= SILENCE_MS + LONGEST_BACKOFF_MS - drawn)),
         Assert(dut.signal("due") == (~settled & ~broken)),
         Assert(~broken | dut.signal("crashed")),
-        Assert(dut.signal("high") == past(m, access.ro, init=1)),
+        Assert(dut.signal("high") == before),
         Cover(access.free & settled),
         Cover(access.free & ~settled & ~broken),
         Cover(access.free & broken),

@@ -1,7 +1,7 @@
 """Theorem about what is taken for a frame."""
 
 from amaranth.asserts import AnyConst
-from amaranth.hdl import Assert, Cover, Module, Mux, Signal, Value
+from amaranth.hdl import Assert, Cat, Cover, Module, Mux, Signal, Value
 from formal.theorem import Subject, past, theorem
 
 from sealchip.deframer import Deframer
@@ -70,15 +70,15 @@ def accepts_exactly_the_frames(m: Module) -> list[Value]:
         due == 7,
         due == CONTROL,
         due == LENGTH,
-        behind_length & in_data,
-        behind_length & sum_due,
+        behind_length & (in_data | sum_due),
         behind_length & end_due,
     ]
     m.d.comb += [Assert((state == number) == here) for number, here in enumerate(places)]
     m.d.comb += [
+        Assert(Cat(places).any()),
         Assert((due == 0) | (dut.signal("checksum") == total)),
         Assert(~in_address | (passed == due - 1)),
-        Assert(~(behind_length & in_data) | (passed == due - DATA)),
+        Assert(~(behind_length & (in_data | sum_due)) | (passed == due - DATA)),
         Assert((due <= CONTROL) | (head.control == control)),
         Assert((due <= LENGTH) | (head.length == length)),
     ]

@@ -9,7 +9,7 @@
     stage = "V1"
     says = "Each byte is one whole character"
     tests = ["chip/test_uart.py::test_transmitter_wave"]
-    proofs = ["formal/uart.py::transmitter_sends_8e1"]
+    proofs = ["formal/uart.py::transmitter_sends_8n1"]
 
 Stages: V1 it does its work; V2 all that it can do and be given; V2S attacks and loss of power; V3 the rest,
 among it the interplay of the whole chip.
