@@ -8,11 +8,14 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from .steps import RATE_BITS, carries
+
 __all__ = ["LIMIT_MS", "DriverWatchdog"]
 
 #: Time in ms after which the driver goes off at the slowest baud rate, half of it at each next one: 768
 #: bits, and the longest frame has 66 characters of 11 bits and half a bit before them.
 LIMIT_MS = 1280
+_LIMIT = LIMIT_MS >> RATE_BITS
 
 
 class DriverWatchdog(wiring.Component):
@@ -40,14 +43,16 @@ class DriverWatchdog(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        # Counts faster at the faster rates; each step divides the limit.
-        worn = Signal(11)
+        ticks = Signal(RATE_BITS)
+        worn = Signal(range(_LIMIT + 1))
         m.d.comb += [
-            self.expired.eq(worn >= LIMIT_MS),
+            self.expired.eq(worn >= _LIMIT),
             self.de.eq(self.wanted & ~self.expired),
         ]
         with m.If(~self.wanted & ~self.busy):
-            m.d.sync += worn.eq(0)
-        with m.Elif(self.tick_ms & ~self.expired):
-            m.d.sync += worn.eq(worn + (1 << self.rate))
+            m.d.sync += [ticks.eq(0), worn.eq(0)]
+        with m.Elif(self.tick_ms):
+            m.d.sync += ticks.eq(ticks + 1)
+            with m.If(carries(ticks, self.rate) & ~self.expired):
+                m.d.sync += worn.eq(worn + 1)
         return m

@@ -1,11 +1,11 @@
 """The RS485 pair at the baud rates of DL/T 645-2007."""
 
-from amaranth.hdl import Array, EnableInserter, Module, Mux, Signal
+from amaranth.hdl import EnableInserter, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 
 from .interface import BAUD_FEATURE
-from .steps import Steps
+from .steps import RATE_BITS, Steps, carries
 from .timing import bit_steps
 from .transceiver import PAIR_PORTS, Transceiver
 
@@ -42,11 +42,10 @@ class PairPort(wiring.Component):
         pair = Transceiver(self._steps)
         part = Signal()
         m.submodules.transceiver = EnableInserter(part)(pair)
-        count = Signal(len(_RATES) - 1)
-        carries = Array(count[:width].all() for width in reversed(range(len(_RATES))))
+        count = Signal(RATE_BITS)
         m.d.comb += [
             pair.divisor.eq(self._steps),
-            part.eq(steps.step & (pair.idle | carries[self.baud])),
+            part.eq(steps.step & (pair.idle | carries(count, self.baud))),
         ]
         with m.If(steps.step):
             m.d.sync += count.eq(Mux(pair.idle, 0, count + 1))

@@ -1,10 +1,20 @@
-"""Steps: the clock of the UARTs, a small part of a bit."""
+"""Steps: the clock of the UARTs, a small part of a bit; and how slower baud rates follow from the fastest."""
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Array, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import Out
 
-__all__ = ["Steps"]
+from .interface import BAUD_FEATURE
+
+__all__ = ["RATE_BITS", "Steps", "carries"]
+
+#: Each baud rate is twice the one before: a counter of this many bits divides the fastest down to each.
+RATE_BITS = len(BAUD_FEATURE) - 1
+
+
+def carries(count, rate):
+    """Whether this count of `count`, of `RATE_BITS`, is the last that one of `rate` takes, slowest first."""
+    return Array(count[:width].all() for width in reversed(range(RATE_BITS + 1)))[rate]
 
 
 class Steps(wiring.Component):

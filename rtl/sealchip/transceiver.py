@@ -78,7 +78,7 @@ class Transceiver(wiring.Component):
         m = Module()
         running = Signal()  # inside a character
         bit = Signal(4, init=START)
-        time = Signal(range(self._divisor_max + 1))
+        time = Signal(range(self._divisor_max))
         parity = Signal()
         last = Signal()
         # A character that began while the driver was on is not the others': it stays muted to its end.

@@ -7,6 +7,7 @@ from formal.uart import CHARACTER_BITS, DIVISOR_MAX, character
 
 from sealchip.driver_watchdog import LIMIT_MS, DriverWatchdog
 from sealchip.interface import BAUD_FEATURE
+from sealchip.steps import RATE_BITS
 from sealchip.transceiver import PARITY, START, STOP, Transceiver
 
 
@@ -188,7 +189,11 @@ def driver_on_time_is_bounded(m: Module) -> list[Value]:
         Assert(~watchdog.wanted | watchdog.de | watchdog.expired),
         # Invariants
         Assert(~over | watchdog.expired),
-        Assert(~watchdog.de | (on_ms << watchdog.rate <= dut.signal("worn"))),
         Cover(over & past(m, watchdog.tick_ms)),
     ]
+    with m.Switch(watchdog.rate):
+        for rate in range(len(BAUD_FEATURE)):
+            with m.Case(rate):
+                worn = Cat(dut.signal("ticks")[: RATE_BITS - rate], dut.signal("worn"))
+                m.d.comb += Assert(~watchdog.de | (on_ms <= worn))
     return [pair.divisor == 8, pair.ro == pair.di, watchdog.tick_ms & (watchdog.rate == 5)]
