@@ -82,11 +82,11 @@ class SigmaDelta(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        phase = Signal(range(self._divisor))
-        k = Signal(range(2 * OVERSAMPLING))
-        sample = phase == self._divisor - 1
+        count = Signal(range(2 * OVERSAMPLING * self._divisor))
+        k = count[-9:]  # of the sample
+        sample = count % self._divisor == self._divisor - 1
         step, odd = k[5:8], k[8]  # of this frame; whether the frame is the second of two
-        m.d.sync += Cat(phase, k).eq(Cat(phase, k) + 1)
+        m.d.sync += count.eq(count + 1)
         m.d.comb += [self.place.eq(k), self.step.eq(sample & (k[:8] < _PLACES))]
         with m.If(sample):
             m.d.sync += self.fb.eq(self.cmp)
