@@ -24,7 +24,7 @@ class EventQueue(wiring.Component):
     -------
     i, o: events. empty: none waits.
 
-    Guarantees, as part of `LoopMonitor`:
+    Guarantees: `verif/chip/test_event_queue.py::test_queue_like_a_list`; as part of `LoopMonitor`,
     `verif/chip/test_loop.py::test_nothing_is_lost_while_the_log_is_stalled`.
     """
 

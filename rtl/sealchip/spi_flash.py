@@ -22,7 +22,7 @@ class FlashOp(enum.Enum, shape=2):
     ERASE = 2
 
 
-_COMMAND = {FlashOp.READ: 0x03, FlashOp.PROGRAM: 0x02, FlashOp.ERASE: 0x20}
+_READ, _PROGRAM, _ERASE = 0x03, 0x02, 0x20
 _WRITE_ENABLE, _READ_STATUS, _WAKE = 0x06, 0x05, 0xAB
 
 #: Milliseconds from power-up to the first command; data sheets say up to 10 ms.
@@ -101,6 +101,7 @@ class SpiFlash(wiring.Component):
         rested = Signal()
         waited = Signal(range(max(POWER_UP_MS + 1, self._deselected)))
         reads = bus.op == FlashOp.READ
+        erases = bus.op == FlashOp.ERASE
 
         def wait(state, length, then, when=1):
             """State that lasts `length` cycles, of those in which `when` is 1."""
@@ -136,7 +137,7 @@ class SpiFlash(wiring.Component):
             with m.If(address_byte == 0):
                 m.d.sync += address_byte.eq(2)
                 go("data")()
-                with m.If(bus.op == FlashOp.ERASE):
+                with m.If(erases):
                     deselect("written")()
 
         def after_data():
@@ -153,12 +154,6 @@ class SpiFlash(wiring.Component):
             with m.If(~spi.o[0]):
                 deselect("end")()
 
-        command = Signal(8)
-        with m.Switch(bus.op):
-            for op, code in _COMMAND.items():
-                with m.Case(op):
-                    m.d.comb += command.eq(code)
-
         # A write is three commands: write enable, the write itself, and the status until it is done.
         with m.FSM(name="state") as fsm:
             # The first tick comes at any time, so one more is waited for.
@@ -172,7 +167,7 @@ class SpiFlash(wiring.Component):
                         m.next = "enable"
             byte("enable", C(_WRITE_ENABLE, 8), deselect("enabled"))
             wait("enabled", self._deselected, "command")
-            byte("command", command, go("address"))
+            byte("command", Mux(reads, _READ, Mux(erases, _ERASE, _PROGRAM)), go("address"))
             byte("address", bus.address.word_select(address_byte, 8), after_address)
             byte("data", Mux(reads, 0, bus.i), after_data)
             wait("written", self._deselected, "poll")
