@@ -46,7 +46,9 @@ class Covering(Trial):
         """Collect what was counted."""
         for counters, verilog in self.state.covered():
             for name, reached in covered(counters, verilog):
-                self.points[name] = self.points.get(name, False) or reached
+                # In the chip, what others drive has another name within the block, and their place.
+                if not self.plan.in_chip or f" {self.plan.file}:" in name:
+                    self.points[name] = self.points.get(name, False) or reached
 
 
 def main() -> int:

@@ -40,8 +40,9 @@ def _name(told: dict[str, str], line: str, places: dict[str, str]) -> str | None
     what = told["o"]
     if told["page"].startswith("v_toggle"):
         signal = what.partition("[")[0].partition(":")[0]
-        # What yosys has named itself is part of an expression.
-        return f"toggle {places[signal]} {what}" if signal in places and "$" not in signal else None
+        # What yosys has named itself is part of an expression; a signal of no width has a bit -1.
+        named = signal in places and "$" not in signal and "[-1]" not in what
+        return f"toggle {places[signal]} {what}" if named else None
     condition = re.search(rf"if \(!?{_NAME} ?\)", line)
     # The reset is tested on the whole chip: the benches of the blocks power up instead.
     if condition is None or condition[1] == "rst":

@@ -51,14 +51,12 @@ def _score(found: dict[str, Any]) -> tuple[int, int]:
 
 def _verdicts(plan: Plan, asked: argparse.Namespace) -> dict[str, Any]:
     """What became of the mutants of a block."""
-    assert plan.block is not None
     run = Hunt(plan, number=asked.number, seed=asked.seed, jobs=asked.jobs)
     run.run()
-    file = f"rtl/{plan.block.rpartition('.')[0].replace('.', '/')}.py"
     # Long proofs would take minutes for each mutant.
     named = [f"verif/{proof}" for proof in plan.proofs]
     quick = [it for it in THEOREMS if f"{it.file}::{it.name}" in named and not it.long]
-    court = Court(file, quick)
+    court = Court(plan.file, quick)
     equal, refused, survivors = [], [], []
     for mutant, killer in zip(run.mutants, run.killers, strict=True):
         if killer is not None:

@@ -55,6 +55,12 @@ class Plan:
     inside: tuple[str, ...] = ()
 
     @property
+    def file(self) -> str:
+        """The source of the component."""
+        assert self.block is not None
+        return f"rtl/{self.block.rpartition('.')[0].replace('.', '/')}.py"
+
+    @property
     def tests(self) -> list[str]:
         """All tests, each once."""
         return list(dict.fromkeys(test for point in self.points for test in point.tests))
