@@ -119,14 +119,16 @@ def test_a_comparator_knows_two_classes():
 
 
 def test_a_comparator_with_the_pattern_finds_a_stuck_line():
-    """*Unknown* until the drive has been on; sealed while the line follows, mismatch when it does not."""
+    """*Unknown* until the drive has been on; sealed while the line follows, mismatch when it does not, and
+    sealed again when it has followed for four off phases.
+    """
 
     async def testbench(ctx):
         dut = PLAIN_WITH_PATTERN.dut
         ctx.set(dut.tick_ms, 1)
         seen = []
-        for cycle in range(2000):
-            ctx.set(dut.cmp, ctx.get(dut.drive) or cycle > 1000)
+        for cycle in range(3500):
+            ctx.set(dut.cmp, ctx.get(dut.drive) or 1000 < cycle <= 2000)
             await ctx.tick()
             seen.append(ctx.get(dut.class_))
         unknown = seen.index(StateClass.SEALED)
@@ -134,6 +136,9 @@ def test_a_comparator_with_the_pattern_finds_a_stuck_line():
         assert unknown == 12 + 8
         assert set(seen[unknown:1000]) == {StateClass.SEALED}
         assert StateClass.OPEN not in seen
-        assert set(seen[1300:]) == {StateClass.MISMATCH}
+        assert set(seen[1300:2000]) == {StateClass.MISMATCH}
+        again = seen.index(StateClass.SEALED, 2000)
+        assert 3 * (64 + 12) < again - 2000 < 4 * (256 + 12)
+        assert set(seen[again:]) == {StateClass.SEALED}
 
     PLAIN_WITH_PATTERN.run(testbench)
