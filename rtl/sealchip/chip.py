@@ -169,7 +169,7 @@ class SealChip(wiring.Component):
         wiring.connect(m, s.framer.o, s.pair.i)
         m.d.comb += [
             s.rate.stored.eq(s.identity.baud),
-            s.rate.word.eq(s.deframer.content),
+            s.rate.number.eq(s.slave.new_rate),
             s.rate.take.eq(s.slave.changes_rate & s.pair.done),
             s.rate.revert.eq(s.reporter.baud_fallback),
             s.pair.baud.eq(s.rate.rate),
@@ -285,7 +285,6 @@ class SealChip(wiring.Component):
             s.slave.content.eq(s.deframer.content),
             s.slave.quiet_ms.eq(s.access.quiet_ms),
             s.slave.sent.eq(s.pair.done | s.pair.broken),
-            s.slave.rate_known.eq(s.rate.known),
             s.slave.seal_done.eq(s.loop.seal_done),
             s.slave.seal_refused.eq(s.loop.seal_refused),
             s.loop.seal.eq(s.slave.seal),

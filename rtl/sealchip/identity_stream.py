@@ -6,7 +6,6 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from .interface import BAUD_FEATURE, IDENTITY, PROVISIONING
-from .line_rate import rate_number
 
 __all__ = ["ITEMS", "IdentityStream"]
 
@@ -40,6 +39,16 @@ def _roles():
         if field.name in ("version", "sequence", "crc"):
             role[field.name] = 1
         yield from [role] * field.width
+
+
+def _rate_number(m, word):
+    """Whether `word` is a baud feature word, and the rate's number in `BAUD_FEATURE`, slowest first."""
+    known, number = Signal(), Signal(range(len(BAUD_FEATURE)))
+    with m.Switch(word):
+        for place, feature in enumerate(BAUD_FEATURE):
+            with m.Case(feature):
+                m.d.comb += [known.eq(1), number.eq(place)]
+    return known, number
 
 
 class IdentityStream(wiring.Component):
@@ -132,7 +141,7 @@ class IdentityStream(wiring.Component):
             with m.If((role.item == ITEMS["key"]) & (self.byte != 0)):
                 m.d.sync += self.has_key.eq(1)
             with m.If(role.item == ITEMS["baud"]):
-                known, number = rate_number(m, self.byte)
+                known, number = _rate_number(m, self.byte)
                 m.d.sync += self.baud.eq(Mux(known, number, self._default))
             with m.If(role.version):
                 m.d.sync += self.version_right.eq(self.byte == _VERSION)

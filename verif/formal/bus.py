@@ -2,6 +2,7 @@
 
 from amaranth.asserts import AnyConst, AnySeq
 from amaranth.hdl import Assert, Assume, Cover, Module, Mux, Signal, Value
+from formal.slave import at_its_step, sends
 from formal.theorem import Subject, past, theorem, unchanged
 
 from sealchip.bus_access import CRASH_MS, GAP_MS, SILENCE_MS, SLOT_BITS, SLOT_MS, STUCK_MS, BusAccess
@@ -206,7 +207,8 @@ class Speakers:
         m.d.comb += [
             Assert(~reporter.speaking | ~slave.busy),
             Assert(~self.start | ~self.busy),
-            Assert(self.busy == (on_wire | self.replies.fsm().ongoing("sending"))),
+            *at_its_step(self.replies, slave),
+            Assert(self.busy == (on_wire | sends(self.replies))),
             Assert(~(self.busy & self.behind_body & reporter.speaking) | ~reporter.unready),
             Assert(~state.ongoing("fetch for it") | reporter.unready),
         ]
