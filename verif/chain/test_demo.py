@@ -48,7 +48,14 @@ def test_one_seal() -> None:
         (alarm,) = (one for one in said["alarms"][system] if one["code"] == "SEAL_OPEN_UNMATCHED")
         assert (alarm["seal"], alarm["counter"], alarm["active"]) == (seal, 3, False)
     assert said["lamps"] == {seal: {"green": True, "red": False}}
-    assert [message["counter"] for message in said["messages"]] == [2, 3, 4]
+    by_chain = [message["counter"] for message in said["messages"] if message["by"] == "marketing"]
+    assert by_chain == [2, 3, 4]
+    own = [message for message in said["messages"] if message["by"] == "chip"]
+    assert [message["text"].split()[-1] for message in own] == [
+        *("上电时未闭合,此前未监测", "闭合", "开启", "闭合")
+    ]
+    assert {message["seal"] for message in own} == {seal}
+    assert {message["number"] for message in own} == {said["messages"][-1]["number"]}
 
 
 #: By attack, the alarms by which each system names it.

@@ -1,18 +1,29 @@
-"""The GSM ports of simulated chips on their way to modems; the puppet says back what it hears."""
+"""The GSM ports of simulated chips on their way to modems: of puppets, which say back what they hear, and of
+the chip.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 import pytest
+from chip.chip_bench import BAUD, identity, seal_address
+from chip.gsm_module import Manner, Module, Received
 
-from meterseal.chip.build import library
+from meterseal.chip.build import chip_library, library
+from meterseal.chip.flash_file import FlashFile
 from meterseal.chip.gsm import Modems
-from meterseal.chip.pair import Pair
+from meterseal.chip.pair import CLOCK_HZ, Pair
+from meterseal.clock import CST
+from meterseal.demo.plan import FRONT_END
+from meterseal.dlt645.requests import broadcast_time
 from meterseal.io.pty import PtyEnd
+from meterseal.seal.image import image
 
 PUPPET = Path(__file__).with_name("puppet.v")
 WITHIN = 10.0
@@ -98,3 +109,48 @@ def test_a_chip_without_power_hears_nothing(cut: bool) -> None:
         pair.write_gsm(0, b"AT")
         pair.run(0.01)
         assert pair.read_gsm(0) == (b"" if cut else b"AT")
+
+
+#: A module that refuses, then restarts in the middle of the dialogue, chatters, and only then behaves.
+MANNERS = (Manner.CME_ERROR, Manner.CHATTER, Manner.GARBAGE, Manner.BROWN_OUT, Manner.CHATTER)
+PHONE = "+8613800138000"
+
+
+def test_the_chip_tells_the_time_of_its_events(tmp_path: Path) -> None:
+    """From the loop to the phone, with the clock set by a broadcast. The module misbehaves for half a minute,
+    so that the message comes in a later minute than the one it tells; the next one has the new minute.
+    """
+    chip = chip_library(clock_hz=CLOCK_HZ, front_end=FRONT_END, gsm=True)
+    path = tmp_path / "seal.bin"
+    path.write_bytes(image(replace(identity(1), phone=PHONE)))
+    module, flash = Module(list(MANNERS)), FlashFile(path)
+    with Pair(chip, chips=1, ends=1, clock_hz=CLOCK_HZ, baud=BAUD) as pair:
+        pair.attach_flash(0, flash)
+        pair.open(0)
+        pair.open_gsm(0)
+
+        def run(seconds: float, messages: int) -> None:
+            """Until the phone has so many, `seconds` at most."""
+            end = pair.now + seconds
+            while pair.now < end and len(module.messages) < messages:
+                pair.run(0.005)
+                for byte in pair.read_gsm(0):
+                    module.receive(byte)
+                del module.output[: pair.write_gsm(0, bytes(module.output))]
+
+        pair.position(0, closed=True)
+        pair.power(0, True)
+        run(2.0, 1)
+        began = pair.now
+        pair.write(0, broadcast_time(datetime(2026, 11, 22, 13, 5, 40, tzinfo=CST)).encode())
+        run(1.0, 1)
+        pair.position(0, closed=False)
+        run(60.0, 1)
+        assert pair.now - began > 21, "the minute is over"
+        pair.position(0, closed=True)
+        run(10.0, 2)
+    flash.close()
+    assert module.messages == [
+        Received(PHONE, f"【封印】{seal_address(1)} 于2026-11-22 13:{minute} {what}")
+        for minute, what in (("05", "开启"), ("06", "闭合"))
+    ]

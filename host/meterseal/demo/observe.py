@@ -19,6 +19,7 @@ from meterseal.demo.plan import LINKS, Plan
 from meterseal.store import alarms, events
 from meterseal.store.database import Database
 from meterseal.store.events import SealEvent
+from sealchip.gsm_text import SIGN
 
 __all__ = ["SYSTEMS", "Attack", "Observation", "Seen", "observe"]
 
@@ -26,6 +27,8 @@ __all__ = ["SYSTEMS", "Attack", "Observation", "Seen", "observe"]
 SYSTEMS = ("meter", "terminal", "metering", "marketing")
 #: Record number in a message to the customer: the id of the event in marketing.
 _RECORD_NUMBER = re.compile(r"EV(\d+)")
+#: How a message of a chip itself begins.
+_OF_CHIP = re.compile(rf"{SIGN}(\d{{12}}) ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,13 +101,15 @@ def observe(plan: Plan) -> Observation:
         told = numbers.get(int(number[1])) if number else None
         if told is not None:
             seen.events[told.seal, told.counter].hops.setdefault("customer", message.received_at)
+        of_chip = _OF_CHIP.match(message.text)
         seen.messages.append(
             {
                 "number": message.number,
                 "text": message.text,
                 "received_at": isoformat(message.received_at),
-                "seal": told.seal if told else None,
+                "seal": told.seal if told else of_chip and of_chip[1],
                 "counter": told.counter if told else None,
+                "by": "chip" if of_chip else "marketing",
             }
         )
     return seen

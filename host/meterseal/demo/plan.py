@@ -65,6 +65,8 @@ class Plan:
     control: tuple[str, int]
     metering_url: str
     marketing_url: str
+    #: Whether the first seal has a GSM modem of its own.
+    gsm: bool = False
     commands: dict[str, list[str]] = field(default_factory=dict)
 
     def store(self, link: str) -> Path:
@@ -87,10 +89,12 @@ def make_plan(
     baud: int = 2400,
     front_end: str = FRONT_END,
     netlist: Path | None = None,
+    gsm: bool = False,
 ) -> Plan:
     """Write what the links read at their start into `folder`, and choose free ports.
 
-    `netlist` holds the chip's gates, where they and not its source are to be simulated.
+    `netlist` holds the chip's gates, where they and not its source are to be simulated. With `gsm` the first
+    seal has a modem of its own, by which it tells its customer beside the chain.
     """
     if not 1 <= seals <= SEALS_MAX:
         raise LayoutError(f"{seals} seals: one pair carries 1 to {SEALS_MAX}")
@@ -119,13 +123,15 @@ def make_plan(
         (_HOST, control),
         f"http://{_HOST}:{metering}",
         f"http://{_HOST}:{marketing}",
+        gsm,
     )
-    pair, modem = folder / "rs485", folder / "modem"
+    pair, modem, own_modem = folder / "rs485", folder / "modem", folder / "modem-of-the-seal"
     rate = ["--baud", str(baud)]
     plan.commands.update(
         chip=[
             *("chip", "run", "--front-end", front_end, "--seals", str(seals), *rate, "--pty", str(pair)),
             *(("--netlist", str(netlist)) if netlist else ()),
+            *(("--gsm", str(own_modem)) if gsm else ()),
             *("--tcp", f"{_HOST}:{bus}", "--control", f"{_HOST}:{control}", "--log", str(plan.store("chip"))),
             *(part for flash in flashes for part in ("--flash", str(flash))),
         ],
@@ -149,7 +155,10 @@ def make_plan(
             *("marketing", "run", "--http", f"{_HOST}:{marketing}", "--store", str(plan.store("marketing"))),
             *("--customers", str(folder / "customers.json"), "--sms-port", str(modem)),
         ],
-        customer=["customer", "run", "--pty", str(modem), "--store", str(plan.store("customer"))],
+        customer=[
+            *("customer", "run", "--pty", str(modem), "--store", str(plan.store("customer"))),
+            *(("--pty", str(own_modem)) if gsm else ()),
+        ],
     )
     _import_keys(plan.store("metering"), folder / "master.key", signing)
     return plan

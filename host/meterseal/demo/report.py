@@ -45,7 +45,7 @@ def summary(report: dict[str, Any]) -> str:
         lines.append(f"  seal {seal} {shown}")
     lines.append("Messages on the phones:")
     lines += [
-        f"  {_clock(message['received_at'])} {message['number']}: {message['text']}"
+        f"  {_clock(message['received_at'])} {message['by']:<9} {message['number']}: {message['text']}"
         for message in report["messages"]
     ]
     return "\n".join([*lines, *_attacks(report["attacks"])])

@@ -37,14 +37,16 @@ async def play(
     """Run the chain through `scenario` and return the report; `Failure` names the link that failed.
 
     `linger` seconds the chain goes on behind the scenario, to be tried by hand; `folder` keeps the files.
-    `front_end` and `netlist`: which chip.
+    `front_end` and `netlist`: which chip. The first seal has a modem of its own, unless there is a netlist:
+    not every board's gates have a GSM port.
     """
     with ExitStack() as files:
         if folder is None:
             folder = Path(files.enter_context(tempfile.TemporaryDirectory(prefix="meterseal-")))
         folder.mkdir(parents=True, exist_ok=True)
-        plan = make_plan(folder, seals=seals, baud=baud, front_end=front_end, netlist=netlist)
-        chip_library(clock_hz=CLOCK_HZ, front_end=front_end, netlist=netlist, say=display.say)
+        gsm = netlist is None
+        plan = make_plan(folder, seals=seals, baud=baud, front_end=front_end, netlist=netlist, gsm=gsm)
+        chip_library(clock_hz=CLOCK_HZ, front_end=front_end, netlist=netlist, gsm=gsm, say=display.say)
         for link in LINKS:
             display.say(plan.shown(link))
         async with Chain(plan, display.line) as chain:

@@ -17,6 +17,7 @@ from meterseal.demo.observe import SYSTEMS, Attack, Observation, Seen, observe
 from meterseal.demo.plan import LINKS, Site
 from meterseal.errors import Failure
 from meterseal.seal.record import Kind
+from sealchip.gsm_text import PHRASES
 
 __all__ = ["SCENARIOS", "Stage"]
 
@@ -82,7 +83,8 @@ class Stage:
         self._moved.append(self.clock.monotonic())
 
     async def expect(self, kind: str) -> None:
-        """Wait until one more event of `kind` of every seal has passed every link.
+        """Wait until one more event of `kind` of every seal has passed every link, and a seal with a modem of
+        its own has told the customer, too.
 
         `Failure` names the first link that has not got one in time.
         """
@@ -90,7 +92,9 @@ class Stage:
         last = LINKS if kind in TOLD else LINKS[:-1]
 
         def lack(seen: Observation) -> str | None:
-            lacks = (_lack(seen, site.seal, kind, count, last) for site in self.sites)
+            lacks = [_lack(seen, site.seal, kind, count, last) for site in self.sites]
+            if kind in TOLD and self.chain.plan.gsm:
+                lacks.append(_untold(seen, self.chain.plan.sites[0].seal, kind, count))
             return next(filter(None, lacks), None)
 
         await self._until(lack)
@@ -164,6 +168,20 @@ def _lack(seen: Observation, seal: str, kind: str, count: int, links: tuple[str,
     if len(of_kind) < count:
         return f"chip: seal {seal} has reported {len(of_kind)} of {count} events of kind {kind}"
     return next((lack for event in of_kind[:count] if (lack := _stuck(event, links))), None)
+
+
+def _untold(seen: Observation, seal: str, kind: str, count: int) -> str | None:
+    """What the customer lacks of the seal's own messages."""
+    phrases = [f" {phrase.zh}" for phrase in PHRASES if phrase.kind == Kind[kind.upper()]]
+    told = [
+        message
+        for message in seen.messages
+        if (message["by"], message["seal"]) == ("chip", seal)
+        and any(phrase in str(message["text"]) for phrase in phrases)
+    ]
+    if len(told) >= count:
+        return None
+    return f"customer: seal {seal} has itself told {len(told)} of {count} events of kind {kind}"
 
 
 def _stuck(event: Seen, links: tuple[str, ...]) -> str | None:
