@@ -49,7 +49,7 @@ def test_messages_by_a_bad_modem(chip: Chip, simulator: str) -> None:
 
 def test_attacks_are_named(simulator: str, tmp_path: Path) -> None:
     """With the converter: jumper, corroded contact, foreign voltage, pulled head."""
-    Chip(simulator, tmp_path, front_end="sigma-delta", gsm=True).run("agents.cocotb_sense", 1)
+    Chip(simulator, tmp_path, front_end="sigma-delta", gsm=True).run("agents.cocotb_sense", 2)
 
 
 def test_power_cuts_in_events(chip: Chip, simulator: str, tmp_path: Path) -> None:
