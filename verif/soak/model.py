@@ -31,7 +31,9 @@ class Promise:
 
     A position is never taken over before `hold_min` and always after `hold_max`; `start` is the latest
     beginning of sensing after a power-up; `write` the latest end of a write after a change was taken over.
-    `measures`: it tells a jumper and a bad contact from a sealed loop, once it has learned that.
+    `measures`: it tells a jumper and a bad contact from a sealed loop, once it has learned that. A foreign
+    voltage in the place of a sealed loop's is found within `foreign`, at the end of an off phase; once it is
+    gone, the loop counts as it is after at most `clean`, four of them.
     """
 
     hold_min: float
@@ -39,6 +41,12 @@ class Promise:
     start: float = 0.4
     write: float = 0.1
     measures: bool = False
+    foreign: float = 0.30
+    clean: float = 1.15
+
+    def latest(self, state: StateClass) -> float:
+        """Seconds after which a position is always taken over, nothing else being in the way."""
+        return self.hold_max + (self.foreign if state is StateClass.MISMATCH else 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +82,8 @@ class _Outcome:
     """One way in which it may have gone: the filtered class, changes that count, records explained."""
 
     state: StateClass = StateClass.UNKNOWN
-    changes: tuple[float, ...] = ()
+    #: Earliest and latest time of each.
+    changes: tuple[tuple[float, float], ...] = ()
     flapping: bool = False
     explained: int = 0
     lost: bool = False
@@ -98,24 +107,23 @@ class _Follower:
 
     def wait(self, outcome: _Outcome, now: float) -> Iterator[_Outcome]:
         """Nothing changes until `now`: flapping may come to its end."""
-        last = outcome.changes[-1] if outcome.changes else now
-        still = now - last
-        if not outcome.flapping or still < STILL_MAX:
+        last, latest = outcome.changes[-1] if outcome.changes else (now, now)
+        if not outcome.flapping or now - latest < STILL_MAX:
             yield outcome
-        if outcome.flapping and still > STILL_MIN:
+        if outcome.flapping and now - last > STILL_MIN:
             settled = replace(outcome, flapping=False, changes=())
-            yield from self._tell(settled, _kind(outcome.state), last + STILL_MIN, last + STILL_MAX)
+            yield from self._tell(settled, _kind(outcome.state), last + STILL_MIN, latest + STILL_MAX)
 
     def _alternate(self, outcome: _Outcome, at: float, latest: float) -> Iterator[_Outcome]:
-        changes = (*outcome.changes, at)[-FLAPPING_CHANGES:]
+        changes = (*outcome.changes, (at, latest))[-FLAPPING_CHANGES:]
         changed = replace(outcome, changes=changes)
         if outcome.flapping:
             yield changed
             return
-        took = at - changes[0] if len(changes) == FLAPPING_CHANGES else float("inf")
-        if took < FLAPPING_MAY:
+        counted = len(changes) == FLAPPING_CHANGES
+        if counted and at - changes[0][1] < FLAPPING_MAY:
             yield from self._tell(replace(changed, flapping=True), Kind.FLAPPING, at, latest)
-        if took > FLAPPING_ALWAYS - 0.1:
+        if not counted or latest - changes[0][0] > FLAPPING_ALWAYS - 0.1:
             yield from self._tell(changed, _kind(outcome.state), at, latest)
 
     def _tell(self, outcome: _Outcome, kind: Kind, at: float, latest: float) -> Iterator[_Outcome]:
@@ -138,12 +146,17 @@ def explains(power_up: PowerUp, records: Sequence[Report], promise: Promise, now
     """Whether `records` are what a seal may have told of this power-up by `now`, all of it."""
     follower = _Follower(promise, records, power_up.end)
     outcomes = {_Outcome()}
-    for state, begin, end in power_up.runs(now):
+    runs = list(power_up.runs(now))
+    free = power_up.start + promise.start
+    for (state, begin, end), (following, _, _) in zip(runs, [*runs[1:], runs[-1]], strict=True):
         after = set()
         at = begin + promise.hold_min
-        latest = max(begin, power_up.start + promise.start) + promise.hold_max
+        latest = max(begin, free) + promise.latest(state)
+        # What looks like it stands for it until it is found, and no position is seen until it is surely gone.
+        unfound = promise.foreign if (state, following) == (StateClass.SEALED, StateClass.MISMATCH) else 0.0
+        free = end + promise.clean if state is StateClass.MISMATCH else free
         for outcome in outcomes:
-            if at < end:
+            if at < end + unfound:
                 after.update(follower.change(outcome, state, at, latest))
             if latest > end:
                 after.add(outcome)

@@ -11,7 +11,8 @@ from soak.__main__ import soak
 from soak.model import PowerUp, Promise, Report, explain
 
 PROMISE = Promise(hold_min=0.018, hold_max=0.023)
-OPEN, SEALED = StateClass.OPEN, StateClass.SEALED
+MEASURING = Promise(hold_min=0.010, hold_max=0.060, measures=True)
+OPEN, SEALED, MISMATCH = StateClass.OPEN, StateClass.SEALED, StateClass.MISMATCH
 NOW = 1000.0
 
 
@@ -110,3 +111,19 @@ def test_six_changes_within_ten_seconds_are_flapping_until_ten_seconds_without_o
     assert explain([story], settled[:-1], PROMISE, NOW)
     each = [(Kind.CLOSED if n % 2 else Kind.OPENED, state, 10.0 + n) for n, state in changes[1:]]
     assert explain([story], reports(told[0], *each), PROMISE, NOW)
+
+
+def test_a_foreign_voltage_counts_until_four_off_phases_were_clean() -> None:
+    story = power_up(
+        10.0, (0, SEALED), (5, MISMATCH), (6, SEALED), (6.4, OPEN), (9, SEALED), (9.005, MISMATCH)
+    )
+    told = [(Kind.BOOT, SEALED, 10.0), (Kind.OPENED, MISMATCH, 15.2)]
+    # What the head does within the time that the phases take may be seen or not.
+    seen = [*told, (Kind.CLOSED, SEALED, 16.3), (Kind.OPENED, OPEN, 16.5)]
+    for before in seen, [*told, (Kind.OPENED, OPEN, 17.0)]:
+        # A source that follows a closing within the same phase looks like the head until that phase ends.
+        for after in [], [(Kind.CLOSED, SEALED, 19.1)]:
+            whole = reports(*before, *after, (Kind.OPENED, MISMATCH, 19.4))
+            assert not explain([story], whole, MEASURING, NOW)
+    assert explain([story], reports(*told, (Kind.OPENED, OPEN, 17.0)), MEASURING, NOW)
+    assert explain([story], reports(told[0], *seen[3:]), MEASURING, NOW)

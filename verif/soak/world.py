@@ -65,6 +65,8 @@ class _Seal:
     @property
     def position(self) -> StateClass:
         """Class of the loop as it is."""
+        if self.loop.foreign_mv is not None:
+            return StateClass.MISMATCH
         if self.measures and self.loop.jumper:
             return StateClass.HIGH
         if self.measures and self.closed and self.loop.contact_mv < CONTACT_MV:
@@ -271,13 +273,15 @@ class World:
         self._move(self._one(), noise_mv=noise, offset_mv=offset)
 
     def _attack_one(self) -> None:
-        """A jumper for a time, or a contact that corrodes and is mended."""
+        """A jumper for a time, a contact that is mended again, or another source in the head's place."""
         seal = self._one()
-        bad: dict[str, Any] = self._random.choice([{"jumper": True}, {"contact_mv": 3000}])
+        bad: dict[str, Any] = self._random.choice([{"jumper": True}, {"contact_mv": 3000}, {}])
+        if not bad and seal.measures and seal.position is StateClass.SEALED:
+            bad = {"foreign_mv": CONTACT_MV}
         self._move(seal, **bad)
         self._at(
             self.pair.now + self._random.uniform(0.05, 5.0),
-            lambda: self._move(seal, jumper=False, contact_mv=CONTACT_MV),
+            lambda: self._move(seal, jumper=False, contact_mv=CONTACT_MV, foreign_mv=None),
         )
 
     def _change_meters(self) -> None:
@@ -297,7 +301,7 @@ class World:
             if (
                 green
                 and seal.position is not StateClass.SEALED
-                and now - seal.unsealed_since > self._promise.hold_max + SLICE
+                and now - seal.unsealed_since > self._promise.latest(seal.position) + SLICE
             ):
                 raise ViolationError(
                     f"seal {seal.identity.seal}: green at {now:.6f} s, "
