@@ -51,7 +51,8 @@ class EntryStore(wiring.Component):
     acked: acknowledged. same_boot: its boot count is the newest's. of_loaded, byte: byte `index` of what was
     read, one cycle later, while nothing else is done.
 
-    Guarantees: `verif/chip/test_event_log.py`.
+    Guarantees: `verif/chip/test_log_entry.py::test_entries_like_the_reference`; as part of the log,
+    `verif/chip/test_event_log.py`.
     """
 
     index: In(range(_ROOM))
