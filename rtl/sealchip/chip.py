@@ -226,12 +226,14 @@ class SealChip(wiring.Component):
             s.clock.set.eq(s.slave.clock_set),
             s.clock.source.eq(s.deframer.content),
             s.clock.hold.eq(
-                s.diagnostics.hold | s.signer.busy | (s.log.flash.start & (s.log.flash.op == FlashOp.PROGRAM))
+                s.diagnostics.hold
+                | s.signer.making
+                | (s.log.flash.start & (s.log.flash.op == FlashOp.PROGRAM))
             ),
             s.clock.index.eq(s.diagnostics.clock_index),
             s.diagnostics.clock.eq(s.clock.byte),
-            # The log writes no event while the signer works.
-            s.clock.uptime_index.eq(Mux(s.signer.busy, s.signer.uptime_index, s.log.uptime_index)),
+            # The log writes no event while a record is made.
+            s.clock.uptime_index.eq(Mux(s.signer.making, s.signer.uptime_index, s.log.uptime_index)),
             s.signer.uptime.eq(s.clock.uptime),
             s.log.uptime.eq(s.clock.uptime),
             s.slave.tick.eq(s.clock.tick_128_s),
@@ -265,12 +267,12 @@ class SealChip(wiring.Component):
             ),
             s.log.command.eq(s.turns.log_command),
             s.log.nth.eq(s.slave.log_nth),
-            s.log.wait.eq(s.signer.busy),
+            s.log.wait.eq(s.signer.making),
             s.turns.log_done.eq(s.log.done),
             s.turns.log_found.eq(s.log.found),
             s.signer.start.eq(s.turns.signer_start),
             s.signer.challenged.eq(s.turns.challenged),
-            s.turns.signer_busy.eq(s.signer.busy),
+            s.turns.signer_busy.eq(s.signer.making),
             s.turns.signer_done.eq(s.signer.done),
         ]
 
@@ -318,7 +320,7 @@ class SealChip(wiring.Component):
             s.reporter.slave_busy.eq(s.slave.busy),
             s.reporter.sent.eq(s.pair.done),
             s.reporter.broken.eq(s.pair.broken),
-            s.framer.wait.eq(s.reporter.unready & s.reporter.speaking),
+            s.framer.wait.eq((s.reporter.unready & s.reporter.speaking) | ~s.signer.ready),
             s.framer.start.eq(s.slave.send | s.reporter.send),
             s.framer.message.eq(Mux(s.slave.busy, s.slave.message, s.reporter.message)),
             s.framer.function.eq(s.deframer.head.control),

@@ -97,7 +97,7 @@ class CalendarClock(wiring.Component):
             write.addr.eq(Cat(place, ~of_uptime & (bank ^ setting))),
             write.data.eq(Mux(setting, byte, Mux(over, least, following))),
             read.addr.eq(Cat(place, ~of_uptime & bank)),
-            read.en.eq(~write.en),  # as in `Sm4`
+            read.en.eq(~write.en),  # as in `EventQueue`
             others.en.eq(~write.en),
             others.addr.eq(Cat(self.index, Mux(self.index[3], 0, Cat(bank, ~self.valid)))),
             self.uptime.eq(read.data),

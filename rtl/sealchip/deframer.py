@@ -103,7 +103,7 @@ class Deframer(wiring.Component):
             write.addr.eq(passed),
             write.data.eq(self.data - SCRAMBLE),
             read.addr.eq(self.position),
-            read.en.eq(~write.en),  # as in `Sm4`
+            read.en.eq(~write.en),  # as in `EventQueue`
             self.content.eq(read.data),
         ]
 

@@ -72,7 +72,7 @@ class DiagnosticsSource(wiring.Component):
             extreme.eq(greatest | (pair == DIAGNOSTICS.offsets["loop_min_mv"] // 2)),
             value.eq(self.millivolts.word_select(second, 8)),
             old.addr.eq(place),
-            old.en.eq(~keep.en),  # as in `Sm4`
+            old.en.eq(~keep.en),  # as in `EventQueue`
             keep.addr.eq(place),
             keep.en.eq(done & writes & ~none),
             keep.data.eq(Mux(takes | ~extreme | none, value, old.data)),

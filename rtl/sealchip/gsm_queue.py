@@ -155,7 +155,7 @@ class GsmQueue(wiring.Component):
         read, write = memory.read_port(), memory.write_port()
         older = Cat(C(Slot.AGE, 3), step[:2])
         m.d.comb += [
-            # Never both at once, as in `Sm4`.
+            # Never both at once, as in `EventQueue`.
             write.en.eq(current.busy & writing),
             read.en.eq(~write.en),
             read.addr.eq(Mux(current.busy, older, Cat(current.address, first[:2]))),

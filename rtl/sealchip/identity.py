@@ -107,7 +107,7 @@ class IdentityStore(wiring.Component):
             stream.kept.eq(read_secret.data),
             write.data.eq(Mux(stream.secret, 0, stream.byte)),
             write_secret.data.eq(stream.byte),
-            # Never both at once, as in `Sm4`.
+            # Never both at once, as in `EventQueue`.
             read.en.eq(~write.en),
             read_secret.en.eq(~write.en),
             read.addr.eq(self.address),

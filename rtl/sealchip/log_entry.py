@@ -92,7 +92,7 @@ class EntryStore(wiring.Component):
             write.data.eq(Mux(self.read, self.i, self.written)),
             write.en.eq(self.read | self.write),
             read.addr.eq(Cat(index, newest ^ self.of_loaded, nothing & ~self.of_loaded)),
-            read.en.eq(~write.en),  # as in `Sm4`
+            read.en.eq(~write.en),  # as in `EventQueue`
             self.byte.eq(read.data),
         ]
 

@@ -142,7 +142,7 @@ class Slave(wiring.Component):
             write.addr.eq(step.position),
             write.data.eq(content),
             read.addr.eq(self.challenge_index),
-            read.en.eq(~write.en),  # as in `Sm4`
+            read.en.eq(~write.en),  # as in `EventQueue`
             self.challenge.eq(read.data),
         ]
 
