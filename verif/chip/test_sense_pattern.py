@@ -49,8 +49,8 @@ def phases(driven):
 
 def test_phases_are_bounded_and_differ():
     """Off first and for 12 ms each, on for 64 to 256 ms, with and without noise; noise makes other phases."""
-    quiet = phases(run(true_loop, 6000))
-    noisy = phases(run(true_loop, 6000, noise=lambda ms: ms % 7 == 3))
+    quiet = phases(run(true_loop, 4000))
+    noisy = phases(run(true_loop, 4000, noise=lambda ms: ms % 7 == 3))
     for found in (quiet, noisy):
         assert found[0] == (0, OFF_MS)
         assert {length for drive, length in found[:-1] if not drive} == {OFF_MS}
@@ -58,6 +58,30 @@ def test_phases_are_bounded_and_differ():
         assert all(ON_MIN_MS <= length <= ON_MAX_MS for length in lengths)
         assert len(set(lengths)) > len(lengths) / 2
     assert quiet != noisy
+
+
+def shifted(register, noise):
+    """Reference: the shift register one millisecond later; its polynomial is x^16 + x^15 + x^13 + x^4 + 1."""
+    fed = (register >> 15 ^ register >> 14 ^ register >> 12 ^ register >> 3 ^ noise) & 1
+    return (register << 1 | fed) & 0xFFFF
+
+
+def test_the_shift_register_takes_its_time_to_repeat():
+    """It goes through all its states but 0; phases end as it says, with noise and without."""
+    register = 1
+    for step in range(1, 0x10000):
+        register = shifted(register, 0)
+        assert (register == 1) == (step == 0xFFFF)
+    for noise in (lambda ms: 0, lambda ms: ms % 7 == 3):
+        expected, drive, length, register = [], 0, 0, 1
+        for ms in range(3000):
+            length += 1
+            drawn = length >= ON_MIN_MS and not register & 0x1F
+            if length == OFF_MS if not drive else drawn or length == ON_MAX_MS:
+                expected.append((drive, length))
+                drive, length = 1 - drive, 0
+            register = shifted(register, noise(ms))
+        assert phases(run(true_loop, 3000, noise=noise))[:-1] == expected
 
 
 def test_blind_while_off_and_eight_milliseconds_longer():
@@ -89,7 +113,25 @@ def test_any_foreign_reading_is_a_mismatch(bad, at, repeated):
     mismatches = [now for (drive, _, now), (after, *_) in pairwise(seen) if after and not drive]
     last = bad + repeated - 1 if at >= SETTLE_MS else bad - CLEAN_PHASES
     assert len(mismatches) > 8
+    assert all(
+        now == before or (not drive and after)  # it changes at the end of an off phase only
+        for (*_, before), (drive, _, now), (after, *_) in zip(seen, seen[1:], seen[2:], strict=False)
+    )
     assert mismatches == [bad <= number < last + CLEAN_PHASES for number in range(len(mismatches))]
+
+
+def test_a_foreign_reading_counts_in_the_last_cycle_of_its_phase():
+    dut = PATTERN.dut
+
+    async def testbench(ctx):
+        ctx.set(dut.valid, 1)
+        ctx.set(dut.tick_ms, 1)
+        for cycle in range(OFF_MS):
+            ctx.set(dut.reads_open, cycle != OFF_MS - 1)
+            await ctx.tick()
+        assert (ctx.get(dut.drive), ctx.get(dut.mismatch)) == (1, 1)
+
+    PATTERN.run(testbench)
 
 
 def test_a_loop_that_is_never_read_is_a_mismatch():
