@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import importlib
 import re
+import subprocess
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, redirect_stdout
 from dataclasses import dataclass, field
 from io import StringIO
@@ -54,6 +56,13 @@ class Trial:
         tests = [f"{VERIF}/{test}" for test in tests_of(self.plan)]
         with ExitStack() as self._stack, redirect_stdout(StringIO()):
             pytest.main(["-p", "no:cacheprovider", "-p", "no:cov", "-m", "not long", *tests], plugins=[self])
+
+    def plain(self, tests: Sequence[str]) -> None:
+        """Run `tests` as they are."""
+        for test in tests:
+            command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"{VERIF}/{test}"]
+            run = subprocess.run(command, capture_output=True, check=False)
+            (self.failed if run.returncode else self.passed).append(test)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_collection(self, session: pytest.Session) -> Iterator[None]:

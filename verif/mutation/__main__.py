@@ -23,7 +23,7 @@ __all__ = ["main"]
 #: The share of a block's mutants that must be dead.
 LEAST = 0.9
 #: CPU seconds after which no survivor of a block is brought before a judge any more.
-PATIENCE = 300
+PATIENCE = 180
 
 
 def main() -> int:

@@ -51,6 +51,8 @@ class Plan:
     block: str | None = None
     #: Whether its tests meet the component nowhere but in the whole chip.
     in_chip: bool = False
+    #: Tests that make its gates themselves: no other is quick enough on them.
+    on_gates: tuple[str, ...] = ()
     #: Tests that look inside the block: they run on its source alone.
     inside: tuple[str, ...] = ()
 

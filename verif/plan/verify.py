@@ -14,6 +14,7 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from pathlib import Path
 from tempfile import TemporaryFile
 from threading import Timer
 from typing import IO
@@ -27,6 +28,12 @@ __all__ = ["main"]
 
 PYTHON = [sys.executable, "-W", "ignore"]
 PYTEST = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+#: Steps with a job, and a result, for each block.
+BY_BLOCK = {
+    "mutation": [*PYTHON, "-m", "mutation", "--jobs", "1"],
+    "gates": [*PYTHON, "-m", "gates"],
+    "coverage": [*PYTHON, "-m", "covering"],
+}
 #: Seconds after which a job has failed: none takes half as long.
 TOO_LONG = 1200
 #: CPU seconds of a job that has never run.
@@ -63,10 +70,12 @@ def main() -> int:
 
 
 def _jobs() -> Iterator[Job]:
-    before = kept("verify")
+    before = {step: it["jobs"] for step, it in kept("verify").items()}
+    alone = {step: kept(step) for step in BY_BLOCK}
 
     def job(step: str, name: str, command: list[str]) -> Job:
-        return Job(step, name, command, before.get(step, {}).get("jobs", {}).get(name, UNKNOWN))
+        guess = alone.get(step, {}).get(name, {}).get("seconds", UNKNOWN)
+        return Job(step, name, command, before.get(step, {}).get(name, guess))
 
     proofs = [*PYTEST, "verif/formal/test_proofs.py"]
     yield job("proofs", "short", [*proofs, "-m", "not long"])
@@ -74,9 +83,8 @@ def _jobs() -> Iterator[Job]:
         if theorem.long:
             yield job("proofs", theorem.name, [*proofs, "-k", f"test_theorem and [{theorem.name}]"])
     for name in blocks():
-        for step, *options in ("mutation", "--jobs", "1"), ("gates",), ("coverage",):
-            module = "covering" if step == "coverage" else step
-            yield job(step, name, [*PYTHON, "-m", module, *options, name])
+        for step, command in BY_BLOCK.items():
+            yield job(step, name, [*command, name])
     yield job("icarus", "chip", [*PYTEST, "-m", "long", "verif/gates"])
     for simulator in ("verilator", "icarus"):
         yield job("agents", simulator, [*PYTEST, "verif/agents", "-k", simulator])
@@ -96,7 +104,9 @@ def _run(job: Job) -> Job:
 def _call(command: list[str], said: IO[str] | None = None, **environment: str) -> tuple[float, bool]:
     """CPU seconds of `command`, and whether it passed."""
     path = os.pathsep.join([str(VERIF), *filter(None, [os.environ.get("PYTHONPATH")])])
-    environment = {**os.environ, "PYTHONPATH": path, "METERSEAL_KEEP_RESULTS": "1", **environment}
+    tools = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    own = {"PATH": tools, "PYTHONPATH": path, "METERSEAL_KEEP_RESULTS": "1"}
+    environment = {**os.environ, **own, **environment}
     process = subprocess.Popen(
         command, cwd=VERIF.parent, env=environment, stdout=said, stderr=said, start_new_session=True
     )
