@@ -25,8 +25,8 @@ class IdentityStore(wiring.Component):
     It is accepted when the other slot then is the newer valid one. It is refused, and nothing is written,
     when the field does not end where DATA ends, or when the frame's DATA was `spoiled` meanwhile.
 
-    The public memory never holds key nor password: there its bytes are zero. A second memory with all bytes
-    is read for signing alone.
+    The public memory never holds key nor password: there its bytes are never written, and zero. A second
+    memory with all bytes is read for signing alone.
 
     *Timing:* starts after reset; `ready` rises after three reads of 128 bytes and is low while a command
     works. `start` holds, with the command, until `done`, in whose cycle `accepted` answers. `flash.index`
@@ -49,7 +49,9 @@ class IdentityStore(wiring.Component):
     position, content: the frame's DATA; `position` is 0 while it is not wanted.
 
     Guarantees: `verif/chip/test_identity.py`; the lamp in
-    `verif/chip/test_chip_power.py::test_unreadable_identity_is_red`.
+    `verif/chip/test_chip_power.py::test_unreadable_identity_is_red`; proofs:
+    `verif/formal/identity.py::key_and_password_are_never_public`,
+    `verif/formal/identity.py::written_only_with_the_password`.
     """
 
     def __init__(self, default_baud, flash_base=0):
@@ -95,8 +97,10 @@ class IdentityStore(wiring.Component):
         sound = flash.sum_ok & stream.version_right
 
         for port in (write, write_secret):
-            m.d.comb += [port.addr.eq(flash.index), port.en.eq(stream.strobe)]
+            m.d.comb += [port.addr.eq(flash.index), port.data.eq(stream.byte)]
         m.d.comb += [
+            write.en.eq(stream.strobe & ~stream.secret),
+            write_secret.en.eq(stream.strobe),
             reading.eq(flash.start & (flash.op == FlashOp.READ)),
             stream.clear.eq(reading & fresh),
             stream.strobe.eq(reading & flash.strobe),
@@ -105,11 +109,9 @@ class IdentityStore(wiring.Component):
             stream.item.eq(self.item),
             stream.content.eq(self.content),
             stream.kept.eq(read_secret.data),
-            write.data.eq(Mux(stream.secret, 0, stream.byte)),
-            write_secret.data.eq(stream.byte),
             # Never both at once, as in `EventQueue`.
             read.en.eq(~write.en),
-            read_secret.en.eq(~write.en),
+            read_secret.en.eq(~write_secret.en),
             read.addr.eq(self.address),
             self.data.eq(read.data),
             read_gsm.en.eq(~write.en),

@@ -1,6 +1,6 @@
 """The bytes of an identity on their way from flash: what each one is, what replaces it, what they say."""
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -41,14 +41,17 @@ def _roles():
         yield from [role] * field.width
 
 
-def _rate_number(m, word):
-    """Whether `word` is a baud feature word, and the rate's number in `BAUD_FEATURE`, slowest first."""
-    known, number = Signal(), Signal(range(len(BAUD_FEATURE)))
-    with m.Switch(word):
-        for place, feature in enumerate(BAUD_FEATURE):
-            with m.Case(feature):
-                m.d.comb += [known.eq(1), number.eq(place)]
-    return known, number
+def _rate_number(word, default):
+    """Number in `BAUD_FEATURE`, slowest first, of a baud feature word; `default` when it is none.
+
+    A word has one bit, each rate its own.
+    """
+    one_low, one_high = (half.matches(1, 2, 4, 8) for half in (word[:4], word[4:]))
+    one = (one_low & (word[4:] == 0)) | (one_high & (word[:4] == 0))
+    places = [(place, word[feature.bit_length() - 1]) for place, feature in enumerate(BAUD_FEATURE)]
+    is_rate = one & Cat(bit for _, bit in places).any()
+    number = Cat(Cat(bit for place, bit in places if place >> n & 1).any() for n in range(3))
+    return Mux(is_rate, number, default)
 
 
 class IdentityStream(wiring.Component):
@@ -120,16 +123,13 @@ class IdentityStream(wiring.Component):
         # Sequence numbers go low byte first, so they are subtracted and incremented byte by byte.
         borrow, carry = Signal(), Signal()
         difference, sum_ = Signal(9), Signal(9)
-        m.d.comb += [difference.eq(self.kept - base - borrow), sum_.eq(base + carry)]
+        m.d.comb += [
+            difference.eq(self.kept - base - borrow),
+            sum_.eq(base + (carry & role.sequence & self.patch)),
+            self.byte.eq(Mux(self.inside & self.patch, self.content, sum_)),
+        ]
         with m.If(self.strobe & role.sequence):
             m.d.sync += [borrow.eq(difference[8]), self.newer.eq(difference[7]), carry.eq(sum_[8])]
-
-        m.d.comb += self.byte.eq(base)
-        with m.If(self.patch):
-            with m.If(role.sequence):
-                m.d.comb += self.byte.eq(sum_)
-            with m.Elif(self.inside):
-                m.d.comb += self.byte.eq(self.content)
 
         with m.If(self.strobe):
             with m.If(self.inside & (base != self.content)):
@@ -141,8 +141,7 @@ class IdentityStream(wiring.Component):
             with m.If((role.item == ITEMS["key"]) & (self.byte != 0)):
                 m.d.sync += self.has_key.eq(1)
             with m.If(role.item == ITEMS["baud"]):
-                known, number = _rate_number(m, self.byte)
-                m.d.sync += self.baud.eq(Mux(known, number, self._default))
+                m.d.sync += self.baud.eq(_rate_number(self.byte, self._default))
             with m.If(role.version):
                 m.d.sync += self.version_right.eq(self.byte == _VERSION)
         with m.If(self.clear):

@@ -36,20 +36,20 @@ class PasswordGuard(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         failures = Signal(range(ATTEMPTS + 1))
-        left = Signal(range(LOCK_TICKS))
+        ticks = Signal(range(LOCK_TICKS))
+        last = LOCK_TICKS - 1
         m.d.comb += [
             self.locked.eq(failures == ATTEMPTS),
             self.locked_out.eq(self.wrong & (failures == ATTEMPTS - 1)),
         ]
-        with m.If(self.locked):
-            with m.If(self.tick):
-                m.d.sync += left.eq(left - 1)
-                with m.If(left == 0):
-                    m.d.sync += failures.eq(0)
-        with m.Else():
-            m.d.sync += left.eq(LOCK_TICKS - 1)
+        with m.If(~self.locked):
+            m.d.sync += ticks.eq(0)
             with m.If(self.right):
                 m.d.sync += failures.eq(0)
             with m.Elif(self.wrong):
                 m.d.sync += failures.eq(failures + 1)
+        with m.Elif(self.tick):
+            m.d.sync += ticks.eq(ticks + 1)
+            with m.If(ticks & last == last):  # counted up from 0, and no further
+                m.d.sync += failures.eq(0)
         return m

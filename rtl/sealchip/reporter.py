@@ -10,10 +10,9 @@ from .messages import Message
 
 __all__ = ["Reporter"]
 
-#: Time in ms within which the meter's answer must have come: Td up to 500 ms and the frame at 600 baud.
-ANSWER_MS = 1000
-#: Age in ms at which a record that waits for the pair is made anew, so that its age in seconds is right.
-FRESH_MS = 1000
+#: Time in ms within which the meter's answer must have come: Td up to 500 ms and the frame at 600 baud. It is
+#: also the age at which a record that waits for the pair is made anew, so that its age in seconds is right.
+ANSWER_MS = 1024
 #: Back-off after a report without acknowledgement: 0.5 s, doubled each time up to 32 s.
 BACKOFF_MS, BACKOFF_STEPS = 512, 6
 ACKNOWLEDGED = 0x94
@@ -81,7 +80,10 @@ class Reporter(wiring.Component):
         m = Module()
         introduced = Signal()  # the meter knows the seal's asset number
         attempts = Signal(range(BACKOFF_STEPS + 1))
-        wait = Signal(range((BACKOFF_MS << BACKOFF_STEPS) + 1))
+        # Each time is a power of two, so that it has passed with the first change of one bit.
+        passed_ms = Signal(range((BACKOFF_MS << BACKOFF_STEPS) + 1))
+        answer_due = passed_ms[ANSWER_MS.bit_length() - 1]
+        rested = passed_ms[BACKOFF_MS.bit_length() - 1 :].bit_select(attempts, 1)
         held = Signal()  # the record of the oldest entry is ready to send
         tried = Signal()  # a frame has begun ahead of the event that is offered
         introducing = self.message == Message.REPORT_IDENTITY
@@ -90,8 +92,8 @@ class Reporter(wiring.Component):
         )
         m.d.comb += self.unready.eq(~held & ~introducing)
 
-        with m.If(self.tick_ms & (wait != 0)):
-            m.d.sync += wait.eq(wait - 1)
+        with m.If(self.tick_ms):
+            m.d.sync += passed_ms.eq(passed_ms + 1)
         with m.If(self.arrived):
             m.d.sync += tried.eq(0)
 
@@ -110,7 +112,7 @@ class Reporter(wiring.Component):
                 with m.If(self.enable):
                     m.next = "idle"
             with m.State("idle"):
-                m.d.sync += [wait.eq(FRESH_MS), held.eq(0)]
+                m.d.sync += [passed_ms.eq(0), held.eq(0)]
                 with m.If(self.enable & ~self.slave_busy):
                     with m.If(self.pending):
                         m.d.sync += self.message.eq(Message.REPORT_RECORD)
@@ -130,7 +132,7 @@ class Reporter(wiring.Component):
                         m.next = "contend"
             # The slave may use log and framer while the reporter waits; then the entry is fetched again.
             with m.State("contend"):
-                with m.If(self.slave_busy | (wait == 0)):
+                with m.If(self.slave_busy | answer_due):
                     m.next = "idle"
                 with m.Elif(self.free):
                     m.next = "send"
@@ -144,7 +146,7 @@ class Reporter(wiring.Component):
                     with m.If(self.unready):
                         m.next = "idle"
                 with m.Elif(self.sent):
-                    m.d.sync += wait.eq(ANSWER_MS)
+                    m.d.sync += passed_ms.eq(0)
                     m.next = "await"
                 with m.Elif(self.unready & self.pending):
                     m.next = "fetch for it"
@@ -164,19 +166,17 @@ class Reporter(wiring.Component):
                     with m.If(introducing):
                         m.d.sync += introduced.eq(1)
                         m.next = "idle"
-                with m.Elif(self.frame | (wait == 0)):
-                    m.d.comb += self.draw.eq(1)
-                    m.d.sync += [self.failed.eq(1), wait.eq(BACKOFF_MS << attempts)]
-                    with m.If(attempts != BACKOFF_STEPS):
-                        m.d.sync += attempts.eq(attempts + 1)
-                    with m.Else():
-                        m.d.comb += self.baud_fallback.eq(1)
+                with m.Elif(self.frame | answer_due):
+                    m.d.comb += [self.draw.eq(1), self.baud_fallback.eq(attempts == BACKOFF_STEPS)]
+                    m.d.sync += [self.failed.eq(1), passed_ms.eq(0)]
                     m.next = "back-off"
             with m.State("acknowledge"):
                 m.d.comb += [self.log_start.eq(1), self.log_command.eq(LogCommand.ACKNOWLEDGE)]
                 with m.If(self.log_done):
                     m.next = "idle"
             with m.State("back-off"):
-                with m.If(self.arrived | (wait == 0)):
+                with m.If(self.arrived | rested):
                     m.next = "idle"
+                    with m.If(attempts != BACKOFF_STEPS):
+                        m.d.sync += attempts.eq(attempts + 1)
         return m

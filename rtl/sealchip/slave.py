@@ -59,7 +59,8 @@ class Slave(wiring.Component):
     Guarantees: `verif/chip/test_slave.py`; the whole in `verif/chip/test_provisioning.py`,
     `verif/chip/test_chip_slave.py::test_reads`, `test_silence`,
     `verif/chip/test_chip_signing.py::test_challenge`;
-    proof: `verif/formal/slave.py::answers_only_what_is_meant`.
+    proofs: `verif/formal/slave.py::answers_only_what_is_meant`,
+    `verif/formal/identity.py::written_only_with_the_password`.
     """
 
     enable: In(1)

@@ -29,7 +29,7 @@ def three_wrong_passwords_lock(m: Module) -> list[Value]:
         # Invariants: what is left.
         Assert(dut.signal("failures") == wrong),
         Assert((wrong == 3) | (ticks == 0)),
-        Assert((wrong != 3) | ((ticks < LOCK_TICKS) & (dut.signal("left") == LOCK_TICKS - 1 - ticks))),
+        Assert((wrong != 3) | ((ticks < LOCK_TICKS) & (dut.signal("ticks") == ticks))),
         Cover(past(m, third & ~guard.right) & guard.locked & guard.tick),
     ]
     return [guard.wrong]

@@ -8,6 +8,7 @@ from formal import (
     event_log,
     framer,
     gsm,
+    identity,
     loop,
     password,
     sense,
@@ -35,6 +36,7 @@ MODULES = (
     gsm,
     password,
     slave,
+    identity,
 )
 THEOREMS = [it for module in MODULES for it in vars(module).values() if isinstance(it, Theorem)]
 
