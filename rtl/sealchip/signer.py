@@ -1,6 +1,6 @@
 """The record that the chip is about to send: made, signed and kept."""
 
-from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal
+from amaranth.hdl import Array, Cat, Const, Module, Mux, ResetSignal, Signal
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -102,7 +102,8 @@ class Signer(wiring.Component):
         )
         m.d.comb += [
             row.eq(fetch.data),
-            fetch.addr.eq(following),
+            # What a memory reads first is unknown, and its register has no reset: the program begins at 0.
+            fetch.addr.eq(Mux(ResetSignal(), 0, following)),
             following.eq(row.next | Cat(ways[row.go.as_value()], (row.go == Go.BY_PHASE) & phase[1])),
             self.done.eq(row.made & self.making),
             self.busy.eq(~row.idle | self.making),
