@@ -28,7 +28,7 @@ __all__ = ["ChipStage", "in_chip"]
 MUTANT, COUNTERS = "METERSEAL_MUTANT", "METERSEAL_COUNTERS"
 EXPORT = "read_rtlil top.il\nproc -nomux -norom\nmemory_collect\nwrite_verilog -sv -norename -noattr out.v\n"
 TAKE = "read_rtlil top.il\nhierarchy -top {name}\nwrite_rtlil out.il\n"
-MODULE = re.compile(r"^(?:\(\*.*\*\)\n)*module .*?^endmodule\n", re.MULTILINE | re.DOTALL)
+MODULE = re.compile(r"^(?:\(\*[^\n]*\n)*module .*?^endmodule\n", re.MULTILINE | re.DOTALL)
 #: What stands in the block's place.
 PLACE = f"""\
   reg [15:0] {SELECT};
