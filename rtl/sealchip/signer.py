@@ -103,7 +103,7 @@ class Signer(wiring.Component):
         m.d.comb += [
             row.eq(fetch.data),
             # What a memory reads first is unknown, and its register has no reset: the program begins at 0.
-            fetch.addr.eq(Mux(ResetSignal(), 0, following)),
+            fetch.addr.eq(Mux(ResetSignal(allow_reset_less=True), 0, following)),
             following.eq(row.next | Cat(ways[row.go.as_value()], (row.go == Go.BY_PHASE) & phase[1])),
             self.done.eq(row.made & self.making),
             self.busy.eq(~row.idle | self.making),
