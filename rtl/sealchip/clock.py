@@ -26,8 +26,8 @@ class CalendarClock(wiring.Component):
     leap years included. The uptime wraps after 136 years.
 
     *Timing:* a pass through all bytes, for a second or a new time, takes at most 28 cycles, in which no byte
-    means anything. While `hold` is high no pass for a second begins, so that bytes read one by one belong
-    together; it must be low once a second.
+    means anything. While `hold` is high none begins, so that bytes read one by one belong together; it must be
+    low once a second.
 
     Parameters
     ----------
@@ -42,6 +42,7 @@ class CalendarClock(wiring.Component):
 
     Guarantees: `verif/chip/test_clock.py::test_every_second_is_that_of_the_calendar`,
     `test_what_is_no_time_is_refused`, `test_unset_until_set`, `test_no_second_is_lost`,
+    `test_a_new_time_waits_while_bytes_are_read`,
     `test_uptime_counts_through_all_bytes`, `test_a_tick_every_128_seconds`.
     """
 
@@ -114,12 +115,13 @@ class CalendarClock(wiring.Component):
                 m.d.comb += self.idle.eq(1)
                 m.d.comb += read.addr.eq(Cat(self.uptime_index, C(UPTIME >> 2, 2)))
                 m.d.sync += [step.eq(_BEGIN), carry.eq(1), wrong.eq(0), setting.eq(asked)]
-                with m.If(asked):
-                    m.d.sync += asked.eq(0)
-                    m.next = "ask"
-                with m.Elif(second & ~self.hold):
-                    m.d.sync += second.eq(self.tick_s)
-                    m.next = "ask"
+                with m.If(~self.hold):
+                    with m.If(asked):
+                        m.d.sync += asked.eq(0)
+                        m.next = "ask"
+                    with m.Elif(second):
+                        m.d.sync += second.eq(self.tick_s)
+                        m.next = "ask"
             with m.State("ask"):
                 m.next = "take"
             with m.State("take"):

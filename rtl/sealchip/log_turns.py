@@ -21,7 +21,7 @@ class LogTurns(wiring.Component):
     log_start, log_command, log_done, log_found: to the log.
     signer_start, signer_busy, signer_done, challenged: to the signer.
 
-    Guarantees: the whole in `verif/chip/test_chip_slave.py`, `verif/chip/test_chip_report.py`;
+    Guarantees: `verif/chip/test_log_turns.py::test_who_has_begun_goes_on_to_the_end`;
     proof: `verif/formal/bus.py::an_entry_leaves_only_when_told`.
     """
 

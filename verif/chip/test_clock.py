@@ -53,12 +53,16 @@ class Clock:
         ctx.set(dut.set, 1)
         for name, value in others.items():
             ctx.set(getattr(dut, name), value)
-        for _ in range(PASS):
-            asked = ctx.get(dut.source_index)
-            await ctx.tick()
-            ctx.set(dut.source, raw[asked] if asked < CLOCK_BYTES else 0xEE)
-            for name in ("set", *others):
-                ctx.set(getattr(dut, name), 0)
+        await self.offer(raw, 1)
+        for name in ("set", *others):
+            ctx.set(getattr(dut, name), 0)
+        await self.offer(raw)
+
+    async def offer(self, raw, cycles=PASS):
+        for _ in range(cycles):
+            asked = self.ctx.get(self.dut.source_index)
+            await self.ctx.tick()
+            self.ctx.set(self.dut.source, raw[asked] if asked < CLOCK_BYTES else 0xEE)
 
     async def second(self):
         self.ctx.set(self.dut.tick_s, 1)
@@ -198,6 +202,23 @@ def test_no_second_is_lost():
         ctx.set(dut.hold, 0)
         await ctx.tick().repeat(PASS)
         assert await clock.read() == encode(start + 2 * SECOND)
+
+    run(story)
+
+
+def test_a_new_time_waits_while_bytes_are_read():
+    """They belong together, the uptime's too."""
+    old, new = encode(at(2025)), encode(at(2026))
+
+    async def story(clock):
+        await clock.set(old)
+        clock.ctx.set(clock.dut.hold, 1)
+        uptime = await clock.uptime()
+        await clock.set(new)
+        assert (await clock.read(), await clock.uptime()) == (old, uptime)
+        clock.ctx.set(clock.dut.hold, 0)
+        await clock.offer(new)
+        assert await clock.read() == new
 
     run(story)
 
