@@ -26,8 +26,8 @@ class CalendarClock(wiring.Component):
     leap years included. The uptime wraps after 136 years.
 
     *Timing:* a pass through all bytes, for a second or a new time, takes at most 28 cycles, in which no byte
-    means anything. While `hold` is high none begins, so that bytes read one by one belong together; it must be
-    low once a second.
+    means anything. While `hold` is high none begins, so that bytes read one by one belong together; it must
+    be low once a second.
 
     Parameters
     ----------

@@ -235,6 +235,19 @@ def test_late_answers_are_waited_for_before_the_next_request_to_that_slave(maste
     master.start(write, ready)
 
 
+def test_what_came_before_a_request_is_no_answer_to_it(master):
+    """Not even when it comes to light later, held up by the false head of a damaged one."""
+    write = requests.write(METER, 0x04001503, bytes(12))
+    late = Frame(METER, 0x94)
+    false_head = bytes.fromhex("68" + "00" * 6 + "68" + "94" + "40")
+    assert master.receive(false_head + late.encode(0), 1.0) == []
+    master.start(write, 1.0)
+    events = master.tick(1.0 + TB_MAX)
+    assert Overheard(late) in events
+    assert master.busy
+    assert isinstance(answer(master, late, 1.7)[0], Answered)
+
+
 def test_a_dead_slave_does_not_hold_up_its_neighbours(master):
     master.start(READ, 0.0)
     _, now = run_out(master)

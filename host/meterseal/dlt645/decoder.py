@@ -44,7 +44,7 @@ class Decoder:
     """Decodes one byte stream; never holds more than two longest frames.
 
     Times are seconds of a steady clock. Bytes that begin a frame wait for the rest of it until `deadline`;
-    then `idle`, or the next `feed`, gives them up and looks for a frame inside them.
+    then `idle`, or the next `feed`, or before that `flush`, gives them up and looks for a frame inside them.
     """
 
     def __init__(self) -> None:
@@ -70,15 +70,17 @@ class Decoder:
         """What the bytes in `data`, read at `now`, complete."""
         if not data:
             return []
-        ended = self._scan(self._rest, final=True) if self._rest and now - self._last > TB_MAX else []
+        ended = self.flush() if now - self._last > TB_MAX else []
         self._last = now
         return ended + self._scan(self._rest + data, final=False)
 
     def idle(self, now: float) -> list[Received | Discarded]:
         """What is left of a frame that did not go on within Tb; nothing before `deadline`."""
-        if not self._rest or now < self._last + TB_MAX:
-            return []
-        return self._scan(self._rest, final=True)
+        return self.flush() if now >= self._last + TB_MAX else []
+
+    def flush(self) -> list[Received | Discarded]:
+        """What is left of a frame that will not go on, whenever it began."""
+        return self._scan(self._rest, final=True) if self._rest else []
 
     def _scan(self, raw: bytes, *, final: bool) -> list[Received | Discarded]:
         """Report what can be told of `raw` and keep the rest; with `final` nothing is kept."""

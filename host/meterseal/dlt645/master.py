@@ -120,6 +120,8 @@ class Master:
         self._timeout = timeout
         self._tries = tries
         self._decoder = Decoder()
+        #: What was on the line before the last `start`, to be told with the next events.
+        self._before: list[Event] = []
         self._exchange: _Exchange | None = None
         self._due = 0.0
         #: Slaves that may still answer something that is over, and until when.
@@ -153,14 +155,16 @@ class Master:
     def start(self, request: Frame, now: float) -> bytes:
         """Begin an exchange: the bytes to put on the line.
 
-        A broadcast has no answer and is over at once. `RuntimeError` while an exchange is outstanding or
-        before `ready_at`.
+        A broadcast has no answer and is over at once. What was heard before is no answer, not even a frame
+        that comes to light later, behind the remains of a damaged one. `RuntimeError` while an exchange is
+        outstanding or before `ready_at`.
         """
         if self._exchange is not None:
             raise RuntimeError(f"{self._exchange.request} is outstanding")
         if now < self.ready_at(request.address):
             raise RuntimeError(f"{request.address} may still answer late: wait until ready_at")
         self._late = {slave: at for slave, at in self._late.items() if at > now}
+        self._before = self._take(self._decoder.flush(), now)
         raw = request.encode()
         if request.address != BROADCAST and request.function != Function.BROADCAST_TIME:
             self._exchange = _Exchange(request, request)
@@ -182,7 +186,7 @@ class Master:
         self._due = now + len(raw) * self._byte_time + self._timeout
 
     def _take(self, decoded: list[Received | Discarded], now: float) -> list[Event]:
-        events: list[Event] = []
+        events, self._before = self._before, []
         for item in decoded:
             if isinstance(item, Discarded):
                 events.append(item)
