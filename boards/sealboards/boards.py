@@ -146,7 +146,7 @@ _ULX3S = Board(
     flash_base=0x200000,
     logic_cells=24288,
     block_rams=56,
-    budget=6000,
+    budget=3800,
     programming=(
         "openFPGALoader -b ulx3s -f {bitstream}",
         "openFPGALoader -b ulx3s -f -o {base:#x} {image}",
