@@ -62,6 +62,11 @@ class Board:
     differential: Mapping[str, str] = field(default_factory=dict)
 
     @property
+    def is_ice40(self) -> bool:
+        """Whether the FPGA is of the iCE40 family; else it is an ECP5."""
+        return self.fpga.startswith("iCE40")
+
+    @property
     def clock_hz(self) -> int:
         """Frequency of the chip's clock in Hz, rounded."""
         return round(self.board_clock_hz / self.divide)

@@ -92,7 +92,7 @@ def build(board: Board, folder: Path, clock_hz: int | None = None) -> Build:
 
 def _synthesis(board: Board) -> dict[str, str]:
     """What the platform's synthesis script is to do otherwise."""
-    if board.fpga.startswith("iCE40"):
+    if board.is_ice40:
         return {
             "script_after_read": BEFORE,
             "synth_opts": FIRST_OPTIONS,

@@ -24,7 +24,7 @@ def write_netlist(board: Board, clock_hz: int, output: Path) -> None:
 
     Raises `BuildError` for a board whose FPGA is no iCE40, and when yosys refuses.
     """
-    if not board.fpga.startswith("iCE40"):
+    if not board.is_ice40:
         raise BuildError(
             f"{board.name}: gates are simulated with the cells of the iCE40; this is a {board.fpga}"
         )

@@ -77,7 +77,7 @@ def pack(read: str, name: str, folder: Path) -> Size:
     script = f"{read}; {synthesis(name)}; write_json {name}.json"
     nextpnr = ["--up5k", "--package", "sg48", "--json", f"{name}.json", "--pack-only"]
     run("YOSYS", ["-q", "-p", script], folder, folder.name)
-    said = run("NEXTPNR_ICE40", nextpnr, folder, folder.name)
+    said = run("NEXTPNR_ICE40", nextpnr, folder, folder.name).stderr
     return Size(_used(said, "ICESTORM_LC"), _used(said, "ICESTORM_RAM"))
 
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
 import tempfile
 from dataclasses import replace
 from pathlib import Path
 
 from sealboards.board import CONSTANT, INPUTS, Board
 from sealboards.build import build
-from sealboards.tools import BuildError, first_error, run
+from sealboards.tools import BuildError, run
 
 __all__ = ["write_recovered"]
 
@@ -36,33 +34,19 @@ def write_recovered(board: Board, clock_hz: int, output: Path) -> None:
     Needs `icebox_vlog` of Project IceStorm, which pip does not install. Raises `BuildError` without it, for a
     board whose FPGA is no iCE40, and when a tool refuses.
     """
-    if not board.fpga.startswith("iCE40"):
+    if not board.is_ice40:
         raise BuildError(f"{board.name}: only an iCE40's bitstream is read back; this is a {board.fpga}")
-    with tempfile.TemporaryDirectory(prefix="recovered-", dir=_made(output.parent)) as place:
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="recovered-", dir=output.parent) as place:
         folder = Path(place)
         bitstream = build(replace(board, divide=1, flash_base=0), folder, clock_hz).bitstream
         run("ICEPACK", ["-u", bitstream.name, "read_back.asc"], folder, board.name)
         pins = bitstream.with_suffix(".pcf")
-        inside = _verilog(["-s", "-n", _INSIDE, "-p", pins.name, "read_back.asc"], folder, board.name)
+        told = ["-s", "-n", _INSIDE, "-p", pins.name, "read_back.asc"]
+        inside = run("ICEBOX_VLOG", told, folder, board.name).stdout
         (folder / "read_back.v").write_text(inside + _around(board, _PIN.findall(pins.read_text())))
         run("YOSYS", ["-q", "-p", _TIDY], folder, board.name)
         output.write_bytes((folder / "tidy.v").read_bytes())
-
-
-def _made(folder: Path) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
-
-
-def _verilog(arguments: list[str], folder: Path, what: str) -> str:
-    tool = os.environ.get("ICEBOX_VLOG", "icebox_vlog")
-    try:
-        done = subprocess.run([tool, *arguments], cwd=folder, capture_output=True, text=True, check=False)
-    except OSError as error:
-        raise BuildError(f"{tool}: {error.strerror}; install Project IceStorm (fpga-icestorm)") from None
-    if done.returncode:
-        raise BuildError(f"{what}: {first_error(done.stderr)}")
-    return done.stdout
 
 
 def _around(board: Board, pins: list[str]) -> str:

