@@ -36,9 +36,11 @@ class BusAccess(wiring.Component):
 
     *Timing:* quiet is counted in ms from the last rise of the line or the end of the own driving. The slot
     runs down, in ms, once it has been quiet for `GAP_MS` where no answer is due, `CRASH_MS` after an own
-    frame that ended in a collision, `SILENCE_MS` where an answer may be due; then `free` is high. `draw`
-    draws a new slot of 0 to 31 times `SLOT_MS`, in force from the second cycle behind it; till then `free` is
-    low. After reset an answer may be due.
+    frame that ended in a collision, `SILENCE_MS` where an answer may be due; then `free` is high. After reset
+    an answer may be due. `draw` draws a new slot, in force from the second cycle behind it; till then `free`
+    is low. It is `SLOT_MS` times the lowest five bits of a Galois LFSR x^16 + x^14 + x^13 + x^11 + 1. This is
+    1 at reset, makes a step in each cycle with a tick or a draw, and takes the seed in, bit by bit modulo 2,
+    with the step of a draw.
 
     Members
     -------
@@ -48,9 +50,10 @@ class BusAccess(wiring.Component):
     free: the seal may start a frame now. quiet_ms: see above, up to `SILENCE_MS`. silence: so long.
     stuck: the line has been low for `STUCK_MS`.
 
-    Guarantees: `verif/chip/test_bus_access.py::test_silent_while_an_answer_is_due`,
-    `test_free_soon_when_no_answer_is_due`, `test_quick_after_a_collision`, `test_slots_differ_with_the_seed`,
-    `test_a_stuck_line_is_told`; the whole in `verif/chip/test_chip_bus.py`;
+    Guarantees: `verif/chip/test_bus_access.py::test_every_cycle_is_as_promised`,
+    `test_silent_while_an_answer_is_due`, `test_free_soon_when_no_answer_is_due`,
+    `test_quick_after_a_collision`, `test_slots_differ_with_the_seed`, `test_a_stuck_line_is_told`;
+    the whole in `verif/chip/test_chip_bus.py`;
     proof: `verif/formal/bus.py::free_only_when_nobody_else_speaks`.
     """
 
@@ -93,9 +96,8 @@ class BusAccess(wiring.Component):
         with m.If(self.broken):
             m.d.sync += [due.eq(0), crashed.eq(1)]
 
-        # Galois LFSR x^16 + x^14 + x^13 + x^11 + 1. The seed is mixed in at each draw, so that seals that
-        # power up in the same cycle do not draw the same slots; where that gives 0, the next draw gives the
-        # seed.
+        # The seed is mixed in at each draw, so that seals that power up in the same cycle do not draw the
+        # same slots; where that gives 0, the next draw gives the seed.
         lfsr = Signal(16, init=1)
         drawn = Signal()  # the slot is to be taken
         slot_ms = Signal(range(SLOT_MS << SLOT_BITS))

@@ -308,3 +308,98 @@ def test_slots_differ_with_the_seed():
     for one, other in combinations(slots, 2):
         same = sum(a == b for a, b in zip(one, other, strict=True))
         assert same <= 0.15 * len(one), "twice in a row the same moment must be rare"
+
+
+class Contract:
+    """What `BusAccess` promises, cycle by cycle: the ms of quiet that are enough, the slot, the generator."""
+
+    def __init__(self):
+        self.enough, self.line, self.ms = ANSWER, 1, 0
+        self.slot, self.drawn, self.lfsr = 0, False, 1
+
+    def outputs(self, i):
+        """free, quiet_ms, silence and stuck while the inputs are `i`; then the next cycle."""
+        changes = i["ro"] != self.line
+        quiet = i["ro"] and not changes and not i["de"]
+        may = quiet and not i["frame"] and self.ms >= self.enough
+        ms = min(self.ms, ANSWER)
+        told = (
+            may and self.slot == 0 and not self.drawn,
+            ms if quiet else 0,
+            quiet and ms == ANSWER,
+            not i["ro"] and not changes and ms >= STUCK,
+        )
+        self._hear(i, changes)
+        self._draw(i, may)
+        return told
+
+    def _hear(self, i, changes):
+        if i["de"] or (changes and not i["ro"]):
+            self.enough = ANSWER
+        if i["frame"]:
+            self.enough = LEAST_GAP if i["control"] & 0x80 or i["broadcast"] else ANSWER
+        if i["sent"]:
+            self.enough = ANSWER if i["expects"] else LEAST_GAP
+        if i["broken"]:
+            self.enough = AFTER_CRASH
+        self.ms = 0 if changes or (i["de"] and i["ro"]) else self.ms + i["tick_ms"]
+        self.line = i["ro"]
+
+    def _draw(self, i, may):
+        if self.drawn:
+            self.slot = self.lfsr % SLOTS * SLOT
+        elif may and self.slot and i["tick_ms"]:
+            self.slot -= 1
+        self.drawn = i["draw"]
+        if i["draw"] or i["tick_ms"]:
+            # x^16 + x^14 + x^13 + x^11 + 1
+            self.lfsr = self.lfsr >> 1 ^ (0xB400 if self.lfsr & 1 else 0)
+        if i["draw"]:
+            self.lfsr ^= i["seed"]
+
+
+def talk(chance):
+    """One thing that happens on the pair and the time behind it: what differs from a quiet line, by cycle."""
+    low, high = {"ro": 0}, {}
+    own = [{"de": 1, "ro": chance.randrange(2)} for _ in range(chance.randrange(1, 4))]
+    end = {"de": 1, "expects": chance.randrange(2)}
+    frame = {"frame": 1, "control": chance.randrange(256), "broadcast": chance.random() < 0.2}
+    happens = {
+        "others": [low, low, high, *[high] * chance.randrange(2), frame],
+        "sent": [*own, end | {"sent": 1}],
+        "broken": [*own, end | {"broken": 1, "ro": 0}, *[low] * chance.randrange(4)],
+        "noise": [low] * chance.choice([1, 2, 10, STUCK - 1, STUCK + 10]),
+        "nothing": [],
+    }
+    (kind,) = chance.choices(list(happens), [8, 4, 4, 1, 2])
+    quiet = [{} for _ in range(chance.choice([1, LEAST_GAP + 2, 24, 40, LATEST + 5, LATEST + 5]))]
+    if chance.random() < 0.1:
+        quiet += [{}] * (ANSWER + 10)
+    if chance.random() < 0.5:
+        for _ in range(chance.choice([1, 1, 2])):
+            chance.choice(quiet[:3])["draw"] = 1
+    return [*happens[kind], *quiet]
+
+
+def test_every_cycle_is_as_promised():
+    """Frames of others, own ones sent and given up, noise and draws at any time."""
+    chance, contract = random.Random(1), Contract()
+
+    async def testbench(ctx):
+        dut = ACCESS.dut
+        names = ("ro", "de", "tick_ms", "frame", "sent", "expects", "broken", "seed", "draw")
+        ports = {name: getattr(dut, name) for name in names}
+        ports |= {"control": dut.head.control, "broadcast": dut.head.broadcast}
+        outputs = dut.free, dut.quiet_ms, dut.silence, dut.stuck
+        given = still = dict.fromkeys(ports, 0) | {"ro": 1}
+        for _ in range(250):
+            ticks, seed = chance.choice([1, 1, 1, 0.7]), chance.randrange(1 << 16)
+            for differs in talk(chance):
+                inputs = still | {"tick_ms": chance.random() < ticks, "seed": seed} | differs
+                for name in [name for name, value in inputs.items() if value != given[name]]:
+                    ctx.set(ports[name], inputs[name])
+                given = inputs
+                assert tuple(map(ctx.get, outputs)) == contract.outputs(inputs)
+                await ctx.tick()
+
+    ACCESS.run(testbench)
