@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass
+from functools import cached_property
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -50,7 +51,7 @@ class Port:
     value: Signal
     is_input: bool
 
-    @property
+    @cached_property
     def words(self) -> int:
         """64-bit words that the library exchanges for it."""
         return (len(self.value) + 63) // 64
