@@ -6,6 +6,9 @@ from amaranth.lib.wiring import In, Out
 
 __all__ = ["Transmitter"]
 
+#: Of a character.
+BITS = 10
+
 
 class Transmitter(wiring.Component):
     """Sends each byte as one character.
@@ -42,13 +45,11 @@ class Transmitter(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        character = Cat(self.i.payload, 1)  # behind the start bit
-        bits = 1 + len(character)
         # Bits still to come, next one lowest; ones are shifted in, so that the stop bit and the idle
         # line need no case of their own.
-        shift = Signal(len(character), init=~0)
-        left = Signal(range(bits + 1))
-        time = Signal(range(self._divisor_max + 1))
+        shift = Signal(8, init=~0)
+        left = Signal(range(BITS + 1))
+        time = Signal(range(self._divisor_max))
 
         bit_ends = time == self.divisor - 1
         m.d.comb += [
@@ -67,8 +68,8 @@ class Transmitter(wiring.Component):
         with m.If(self.i.valid & self.i.ready):
             m.d.sync += [
                 self.o.eq(0),
-                shift.eq(character),
-                left.eq(bits),
+                shift.eq(self.i.payload),
+                left.eq(BITS),
                 time.eq(0),
             ]
         return m

@@ -63,7 +63,7 @@ def transmitter_sends_8n1(m: Module) -> list[Value]:
     ]
 
     # Invariants: the registers are those of the place in the character.
-    ahead = Cat(dut.signal("o"), dut.signal("shift"))
+    ahead = Cat(dut.signal("o"), dut.signal("shift"), 1)
     with m.If(sending):
         m.d.comb += [
             Assert(bit < length),
