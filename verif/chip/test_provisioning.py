@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime
-from itertools import product
 from pathlib import Path
 
 import pytest
 from chip.chip_bench import BAUD, Bench, flashes_red, identity, meter_address, seal_address, seal_key
-from chip.support import Bench as BlockBench
 
 from meterseal import bcd
 from meterseal.clock import CST
@@ -18,9 +16,7 @@ from meterseal.dlt645.frame import Frame
 from meterseal.seal.image import Identity, read_identity
 from meterseal.seal.layout import unpack
 from meterseal.seal.record import Kind, SealRecord
-from sealchip.interface import BAUD_FEATURE, DIAGNOSTICS, FLASH_SIZE, Di
-from sealchip.line_rate import LineRate
-from sealchip.password import LOCK_TICKS, PasswordGuard
+from sealchip.interface import DIAGNOSTICS, FLASH_SIZE, Di
 
 SEAL = seal_address(1)
 ANYBODY = "A" * 12
@@ -226,59 +222,3 @@ def test_rate(settled: Bench) -> None:
     assert len(settled.ask(requests.read(SEAL, Di.ADDRESS))) == 1
     (heard,) = settled.ask(Frame(SEAL, 0x17, b"\x03"))
     assert heard.frame == Frame(SEAL, 0xD7, bytes([NO_RATE]))
-
-
-# -- Blocks
-
-GUARD, RATE = BlockBench(PasswordGuard), BlockBench(LineRate)
-
-
-def test_lock_out() -> None:
-    """A right one forgives; after the third wrong one 24 hours of ticks, then all is forgotten."""
-
-    async def testbench(ctx) -> None:
-        guard = GUARD.dut
-
-        async def strobe(port) -> int:
-            ctx.set(port, 1)
-            event = ctx.get(guard.locked_out)
-            await ctx.tick()
-            ctx.set(port, 0)
-            return event
-
-        for _ in range(2):
-            wrong = [await strobe(guard.wrong) for _ in range(2)]
-            assert wrong == [0, 0]
-            await strobe(guard.right)
-        for _ in range(2):
-            assert [await strobe(guard.wrong) for _ in range(3)] == [0, 0, 1]
-            for _ in range(LOCK_TICKS):
-                assert ctx.get(guard.locked)
-                await ctx.tick().repeat(3)
-                assert await strobe(guard.tick) == 0
-            assert not ctx.get(guard.locked)
-
-    GUARD.run(testbench)
-
-
-def test_line_rate() -> None:
-    """Every rate is taken when it is told to be, from each other one; `revert` brings the stored one back."""
-
-    async def testbench(ctx) -> None:
-        rate = RATE.dut
-        for stored, number in product(range(len(BAUD_FEATURE)), repeat=2):
-            ctx.set(rate.stored, stored)
-            ctx.set(rate.number, number)
-            await ctx.tick()
-            assert ctx.get(rate.rate) == stored
-            ctx.set(rate.take, 1)
-            await ctx.tick()
-            ctx.set(rate.take, 0)
-            ctx.set(rate.number, 7 - number)
-            await ctx.tick()
-            assert ctx.get(rate.rate) == number
-            ctx.set(rate.revert, 1)
-            await ctx.tick()
-            ctx.set(rate.revert, 0)
-
-    RATE.run(testbench)

@@ -1,0 +1,266 @@
+"""Lives of a whole chip in which one block tells another one everything that it ever tells it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+from chip.chip_bench import (
+    BAUD,
+    REPORT_SECONDS,
+    STEP,
+    Bench,
+    flashes_red,
+    identity,
+    lamps,
+    meter_address,
+    seal_address,
+    seal_key,
+)
+from chip.log_bench import Entry, slot_address
+
+from meterseal import bcd
+from meterseal.chip.head import CONTACT_MV
+from meterseal.chip.pair import ByteSeen
+from meterseal.clock import CST
+from meterseal.dlt645 import requests
+from meterseal.dlt645.frame import Frame
+from meterseal.seal.image import image, read_identity
+from meterseal.seal.layout import unpack
+from meterseal.seal.record import Flags, Kind, SealRecord, StateClass
+from meterseal.seal.signing import verify
+from sealchip.interface import DIAGNOSTICS, ENTRY, FLASH_SIZE, Di
+from sealchip.slave import TD_MS
+
+SEAL, ANYBODY = seal_address(1), "A" * 12
+PASSWORD, NEW_PASSWORD, WRONG = (bytes.fromhex(digits) for digits in ("02000000", "02563412", "02563413"))
+BIT = 1 / BAUD
+#: From flash and front end to a chip that has power.
+Begin = Callable[..., Bench]
+
+
+@pytest.fixture
+def begin(tmp_path: Path) -> Iterator[Begin]:
+    """Power up a chip that has such a flash and such a front end; its loop is open."""
+    with ExitStack() as stack:
+
+        def power_up(flash: bytes, front_end: str = "sigma-delta") -> Bench:
+            bench = stack.enter_context(closing(Bench(tmp_path, front_end=front_end)))
+            (tmp_path / "0.bin").write_bytes(flash)
+            bench.power()
+            return bench
+
+        yield power_up
+
+
+def entries(folder: Path) -> list[Entry]:
+    """What the log has in its first slots."""
+    flash = (folder / "0.bin").read_bytes()
+    slots = (flash[slot_address(n) :][: ENTRY.size] for n in range(64))
+    return [entry for raw in slots if (entry := Entry.decode(raw))]
+
+
+def ask(bench: Bench, request: Frame, *, at_once: bool = True) -> Frame:
+    """The seal's one answer; it begins when the line has been high for `TD_MS` behind the request, or later
+    where what was asked for takes its time.
+    """
+    before = len(bench.heard)
+    bench.pair.tap()
+    bench.pair.write(0, request.encode())
+    bench.run(1.0, until=lambda: any(heard.frame.from_slave for heard in bench.heard[before:]))
+    seen = [byte for byte in bench.pair.tap() if isinstance(byte, ByteSeen)]
+    # A byte of the host is told of at its end, one of a seal in the middle of its stop bit.
+    high = max(byte.at for byte in seen if byte.source == 1) - 2 * BIT
+    begun = min(byte.at for byte in seen if byte.source == 0 and byte.at > high) - 10.5 * BIT
+    quiet_ms = 1000 * (begun - BIT / 2 - high)
+    assert quiet_ms > TD_MS - 1, "ticks come at any time"
+    assert quiet_ms < TD_MS + 0.1 or not at_once
+    (answer,) = (heard.frame for heard in bench.heard[before:] if heard.frame.from_slave)
+    return answer
+
+
+def write(bench: Bench, di: int, data: bytes = b"", password: bytes = PASSWORD) -> Frame:
+    return ask(bench, requests.write(SEAL, di, data, password=password), at_once=False)
+
+
+def kinds(records: list[SealRecord]) -> list[Kind]:
+    return [record.kind for record in records]
+
+
+def told(bench: Bench, number: int) -> list[SealRecord]:
+    """The records of the next reports, as many as said; the last one's acknowledgement is out then."""
+    before = len(bench.reports())
+    bench.run(8.0, until=lambda: len(bench.reports()) == before + number)
+    bench.run(0.12)
+    return bench.reports()[before:]
+
+
+def near(mv: int) -> object:
+    return pytest.approx(mv, abs=50)
+
+
+@pytest.mark.parametrize(("baseline_mv", "state"), [(0x0FA5, StateClass.SEALED), (0x705A, StateClass.LOW)])
+def test_what_an_earlier_life_has_left(
+    tmp_path: Path, begin: Begin, baseline_mv: int, state: StateClass
+) -> None:
+    """An entry that nobody acknowledged is told as it stands, older each time; what was learned is kept."""
+    number = baseline_mv * 0x10001 ^ 0x5AA50000
+    old = Entry(
+        boot=number,
+        counter=number >> 3,
+        state=StateClass.MISMATCH,
+        loop_mv=baseline_mv ^ 0xFFFF,
+        flags=Flags.UNOBSERVED | Flags.EXCURSIONS | (baseline_mv & 0xFF) << 8,
+        stamp=number ^ 0xFFFFFFFF,
+        baseline_mv=baseline_mv,
+    )
+    flash = bytearray(image(identity()))
+    flash[slot_address(0) : slot_address(0) + ENTRY.size] = old.encode()
+    bench = begin(bytes(flash))
+    bench.answering = False
+    bench.pair.position(0, closed=True)
+    for record in told(bench, 3):
+        fact = (record.boot, record.counter, record.kind, record.state, record.loop_mv, record.excursions)
+        assert fact == (old.boot, old.counter, old.kind, old.state, old.loop_mv, old.flags >> 8)
+        assert record.flags == Flags.UNOBSERVED | Flags.EXCURSIONS | Flags.AGE_UNKNOWN
+    assert [it.record.age for it in bench.heard] == [int(it.at - REPORT_SECONDS) for it in bench.heard]
+
+    found = unpack(DIAGNOSTICS, ask(bench, requests.read(SEAL, Di.DIAGNOSTICS)).content)
+    for name in ("loop_mv", "loop_min_mv", "loop_max_mv"):
+        assert int.from_bytes(found[name], "little") == near(CONTACT_MV)
+    assert found["state"][0] == state
+    bench.answering = True
+    moved = bench.pair.now
+    bench.pair.position(0, closed=False)
+    records = told(bench, 3)[1:]
+    bench.run(0.5)
+    boot, opened = (entry for entry in entries(tmp_path) if entry.boot == old.boot + 1)
+    kept = {"boot": old.boot + 1, "baseline_mv": baseline_mv, "acked": True}
+    first = {"counter": old.counter + 1, "kind": Kind.BOOT, "state": state, "flags": Flags.UNOBSERVED}
+    assert boot == Entry(**kept, **first, loop_mv=near(CONTACT_MV))
+    second = {"counter": old.counter + 2, "kind": Kind.OPENED, "state": StateClass.OPEN}
+    assert opened == Entry(**kept, **second, loop_mv=near(0), stamp=int(moved + 0.04))
+    assert [(it.counter, it.loop_mv) for it in records] == [(it.counter, it.loop_mv) for it in (boot, opened)]
+
+
+def test_from_blank_to_locked_out(tmp_path: Path, begin: Begin) -> None:
+    """All that is asked of a seal which is given its address first and forgets its password last."""
+    bench = begin(b"\xff" * FLASH_SIZE)
+    bench.run(0.5)
+    whole = replace(identity(), sequence=4)
+    asset = whole.asset.encode()[::-1].ljust(32, b"\0")
+    for item, data in ((1, bcd.address_bytes(whole.meter)), (2, asset), (3, whole.key)):
+        request = requests.write(ANYBODY, Di.PROVISIONING + item, data, password=PASSWORD)
+        assert ask(bench, request, at_once=False) == Frame("0" * 12, 0x94)
+    assert flashes_red(bench)
+    assert ask(bench, requests.write_address(SEAL), at_once=False) == Frame(SEAL, 0x95)
+    assert kinds(told(bench, 5)) == [Kind.BOOT, *[Kind.PROVISIONED] * 4]
+    assert read_identity((tmp_path / "0.bin").read_bytes()) == whole
+
+    # Sealed, and read.
+    bench.run(0.5)
+    bench.pair.position(0, closed=True)
+    (closed,) = told(bench, 1)
+    assert (closed.kind, closed.state, closed.loop_mv) == (Kind.CLOSED, StateClass.SEALED, near(CONTACT_MV))
+    bench.run(0.1)
+    assert lamps(bench) == (True, False)
+    assert entries(tmp_path)[-1].baseline_mv == near(CONTACT_MV)
+    assert ask(bench, requests.read_address()) == Frame(SEAL, 0x93, bcd.address_bytes(SEAL))
+    assert ask(bench, requests.read(SEAL, Di.ADDRESS)).content == bcd.address_bytes(SEAL)
+    assert ask(bench, requests.read(SEAL, Di.ASSET_NUMBER)).content == asset
+    at = datetime(2027, 11, 30, 23, 59, 58, tzinfo=CST)
+    bench.ask(requests.broadcast_time(at), 0.2)
+    found = unpack(DIAGNOSTICS, ask(bench, requests.read(SEAL, Di.DIAGNOSTICS)).content)
+    numbers = {name: int.from_bytes(value, "little") for name, value in found.items()}
+    assert numbers.pop("uptime") == int(bench.pair.now - 0.2)
+    assert 0 <= (bcd.moment(found["clock"]) - at).total_seconds() <= 1
+    assert (numbers["loop_mv"], numbers["loop_min_mv"]) == (near(CONTACT_MV), 0)
+    assert (numbers["state"], numbers["excursions"]) == (StateClass.SEALED, 0)
+
+    # A record under a challenge, while the loop opens: it comes whole, and then the report.
+    challenge = bytes.fromhex("C4A11E4E")
+    assert write(bench, Di.CHALLENGE, challenge, WRONG) == Frame(SEAL, 0x94)
+    before = len(bench.heard)
+    bench.pair.write(0, requests.read(SEAL, Di.RECORD_HISTORY + 1).encode())
+    bench.run(20 * 11 * BIT + 0.080)
+    bench.pair.position(0, closed=False)
+    bench.run(0.005)
+    assert lamps(bench)[0] is False, "at once"
+    (opened,) = told(bench, 1)
+    raw = bench.heard[before].frame.content
+    record = SealRecord.decode(raw)
+    assert verify(seal_key(1), raw)
+    assert (record.counter, record.challenge, record.flags) == (
+        closed.counter - 1,
+        challenge,
+        Flags.CHALLENGED,
+    )
+    assert (opened.kind, opened.challenge, opened.flags) == (Kind.OPENED, bytes(4), Flags(0))
+
+    # Password, and what it guards.
+    assert write(bench, Di.SEAL) == Frame(SEAL, 0xD4, b"\1")
+    assert kinds(told(bench, 1)) == [Kind.SEALING_REFUSED]
+    taken = requests.change_password(SEAL, 0x04000C03, PASSWORD, NEW_PASSWORD)
+    assert ask(bench, taken, at_once=False) == Frame(SEAL, 0x98)
+    assert kinds(told(bench, 1)) == [Kind.PROVISIONED]
+    phone = "13800138000"
+    given = write(bench, Di.PROVISIONING + 4, phone.encode().ljust(16, b"\0"), NEW_PASSWORD)
+    assert given == Frame(SEAL, 0x94)
+    assert kinds(told(bench, 1)) == [Kind.PROVISIONED]
+    kept = replace(whole, sequence=6, password="123456", phone=phone)
+    assert read_identity((tmp_path / "0.bin").read_bytes()) == kept
+    refused = Frame(SEAL, 0xD4, b"\4")
+    assert [write(bench, Di.SEAL, password=WRONG) for _ in range(3)] == [refused] * 3
+    assert kinds(told(bench, 1)) == [Kind.LOCKED_OUT]
+    assert write(bench, Di.SEAL, password=NEW_PASSWORD) == refused
+
+    # A rate that the host does not follow.
+    assert ask(bench, requests.change_baud(SEAL, 4800)) == Frame(SEAL, 0x97)
+    assert bench.ask(requests.read_address(), 0.3) == []
+
+
+def test_a_contact_that_shivers(begin: Begin) -> None:
+    """Each of hundreds of excursions counts, in the next event up to 255 of them; then nobody answers."""
+    bench = begin(image(identity()), "comparator")
+    bench.pair.position(0, closed=True)
+    told(bench, 1)
+    bench.run(0.7)
+    assert lamps(bench) == (True, False)
+    for n in range(600):
+        bench.pair.position(0, closed=n % 2 == 1)
+        bench.pair.run(0.001)
+    found = unpack(DIAGNOSTICS, ask(bench, requests.read(SEAL, Di.DIAGNOSTICS)).content)
+    assert int.from_bytes(found["excursions"], "little") == 300
+    assert [found[name] for name in ("loop_mv", "loop_min_mv", "loop_max_mv")] == [b"\xff\xff"] * 3
+    bench.answering = False
+    moved = bench.pair.now
+    bench.pair.position(0, closed=False)
+    (opened,) = told(bench, 1)
+    assert bench.heard[-1].at - moved <= 0.021 + REPORT_SECONDS + STEP
+    assert (opened.kind, opened.excursions, opened.flags) == (Kind.OPENED, 255, Flags.EXCURSIONS)
+    bench.pair.position(0, closed=True)
+    (again,) = told(bench, 1)
+    assert again.counter == opened.counter
+    assert lamps(bench)[0] is False, "not before it is acknowledged"
+    bench.answering = True
+    assert told(bench, 2)[-1].kind == Kind.CLOSED
+    bench.run(0.3)
+    assert lamps(bench) == (True, False)
+
+
+@pytest.mark.parametrize("control", [0x83, 0x91, 0x94])
+def test_an_answer_of_any_function_ends_the_waiting(begin: Begin, control: int) -> None:
+    """Somebody else's answer: nobody is to answer that, so the report comes at once."""
+    bench = begin(image(identity()), "comparator")
+    told(bench, 1)
+    bench.run(0.7)
+    bench.pair.write(0, Frame(meter_address(7), control).encode())
+    bench.pair.position(0, closed=True)
+    bench.run(16 * 11 * BIT)
+    answered = bench.pair.now
+    told(bench, 1)
+    assert bench.heard[-1].at - REPORT_SECONDS - answered < 0.070

@@ -1,0 +1,274 @@
+"""The reporter alone, cycle by cycle, against a reference of what it tells when."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from itertools import pairwise
+from random import Random
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from amaranth.hdl import Cat, Module, Signal
+from amaranth.lib import data, wiring
+from chip.support import Bench
+
+from sealchip.deframer import FrameHead
+from sealchip.event_log import LogCommand
+from sealchip.messages import Message
+from sealchip.reporter import Reporter
+
+ANSWER_MS, SHORTEST_MS, LONGEST_MS = 1024, 512, 32768
+STROBES = (
+    *("enable", "offered", "arrived", "pending", "frame", "tick_ms", "free"),
+    *("slave_busy", "log_done", "log_found", "sent", "broken"),
+)
+TOLD = data.StructLayout(
+    {
+        **dict.fromkeys(("draw", "speaking", "log_start"), 1),
+        "log_command": LogCommand,
+        "send": 1,
+        "message": Message,
+        **dict.fromkeys(("unready", "exchanged", "failed", "baud_fallback"), 1),
+    }
+)
+QUIET = {**dict.fromkeys(TOLD.members, 0), "log_command": LogCommand.FETCH_OLDEST}
+Cycle = Generator[dict[str, Any], SimpleNamespace, SimpleNamespace]
+State = Generator[dict[str, Any], SimpleNamespace, "Callable[[], State]"]
+
+
+class Desk(wiring.Component):
+    """The reporter with its strobes in one signal and its outputs in another one."""
+
+    def __init__(self):
+        super().__init__({})
+        self.reporter = Reporter()
+        self.strobes, self.told = Signal(len(STROBES)), Signal(TOLD)
+        self.head = Signal(FrameHead)
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.reporter = reporter = self.reporter
+        m.d.comb += [
+            Cat(getattr(reporter, name) for name in STROBES).eq(self.strobes),
+            reporter.head.eq(self.head),
+            *(self.told[name].eq(getattr(reporter, name)) for name in TOLD.members),
+        ]
+        return m
+
+
+BENCH = Bench(Desk)
+
+
+class Reference:
+    """What the reporter tells, written out from its description. A state is a generator: it is given the
+    inputs of each cycle, tells the outputs, and ends with the state that follows.
+    """
+
+    def __init__(self) -> None:
+        self.exchanged = self.failed = self.introduced = self.held = self.tried = False
+        self.message = Message.REPORT_RECORD
+        self.failures = self.ms = 0
+
+    @property
+    def unready(self) -> bool:
+        return self.message is Message.REPORT_RECORD and not self.held
+
+    def life(self) -> Generator[dict[str, Any], SimpleNamespace]:
+        self.now = yield {}
+        while not self.now.enable:
+            yield from self.cycle()
+        yield from self.cycle(draw=True)
+        state = self.idle
+        while True:
+            state = yield from state()
+
+    def cycle(self, **told: object) -> Cycle:
+        """One cycle; what came in it. What is changed behind it is seen in the next one."""
+        met = self.now
+        kept = {name: getattr(self, name) for name in ("message", "unready", "exchanged", "failed")}
+        self.now = yield {**QUIET, **kept, **told}
+        self.ms += met.tick_ms
+        self.tried = self.tried and not met.arrived
+        return met
+
+    def idle(self) -> State:
+        tried = self.tried
+        met = yield from self.cycle()
+        self.ms, self.held = 0, False
+        if not met.enable or met.slave_busy:
+            return self.idle
+        if met.pending:
+            self.message = Message.REPORT_RECORD
+            return self.fetch
+        if met.offered and not tried:
+            if not met.free:
+                return self.idle
+            # Ahead of the event.
+            self.message, self.tried = Message.REPORT_RECORD, True
+            return self.send
+        if self.exchanged and not self.introduced:
+            self.message = Message.REPORT_IDENTITY
+            return self.contend
+        return self.idle
+
+    def ask(self, command: int, **told: object) -> Cycle:
+        met = yield from self.cycle(log_start=True, log_command=command, **told)
+        if met.log_done and command == LogCommand.FETCH_OLDEST:
+            self.held = bool(met.log_found)
+        return met
+
+    def fetch(self) -> State:
+        while True:
+            met = yield from self.ask(LogCommand.FETCH_OLDEST)
+            if met.log_done:
+                return self.contend if met.log_found else self.idle
+
+    def contend(self) -> State:
+        while True:
+            old = self.ms >= ANSWER_MS
+            met = yield from self.cycle()
+            if met.slave_busy or old:
+                return self.idle
+            if met.free:
+                return self.send
+
+    def send(self) -> State:
+        yield from self.cycle(send=True, speaking=True)
+        return self.sending
+
+    def sending(self) -> State:
+        while True:
+            unready = self.unready
+            met = yield from self.cycle(speaking=True, draw=self.now.broken)
+            if met.broken:
+                return self.idle if unready else self.contend
+            if met.sent:
+                self.ms = 0
+                return self.wait
+            if unready and met.pending:
+                return self.fetch_for_it
+
+    def fetch_for_it(self) -> State:
+        while True:
+            met = yield from self.ask(LogCommand.FETCH_OLDEST, speaking=True, draw=self.now.broken)
+            if met.broken:
+                return self.fetch
+            if met.log_done:
+                return self.sending
+
+    def wait(self) -> State:
+        while True:
+            late = self.ms >= ANSWER_MS
+            head, frame = self.now.head, self.now.frame
+            right = frame and (head["meter"], head["control"], head["length"]) == (1, 0x94, 0)
+            wrong = not right and (frame or late)
+            longest = SHORTEST_MS << self.failures == LONGEST_MS
+            yield from self.cycle(draw=right or wrong, baud_fallback=wrong and longest)
+            if right:
+                self.exchanged, self.failed, self.failures = True, False, 0
+                if self.message is Message.REPORT_RECORD:
+                    return self.acknowledge
+                self.introduced = True
+                return self.idle
+            if wrong:
+                self.failed, self.ms = True, 0
+                return self.back_off
+
+    def acknowledge(self) -> State:
+        while True:
+            met = yield from self.ask(LogCommand.ACKNOWLEDGE)
+            if met.log_done:
+                return self.idle
+
+    def back_off(self) -> State:
+        while True:
+            pause = SHORTEST_MS << self.failures
+            rested = self.ms >= pause
+            met = yield from self.cycle()
+            if met.arrived or rested:
+                self.failures += pause < LONGEST_MS
+                return self.idle
+
+
+def heads(random: Random) -> dict[str, int]:
+    """The right answer, or a frame that differs from it in one bit."""
+    others = {name: random.getrandbits(1) for name in ("to_seal", "broadcast", "anybody")}
+    head = {"control": 0x94, "length": 0, "meter": 1, **others}
+    name, bits = random.choice([("control", 8), ("length", 8), ("meter", 1)])
+    if random.random() < 0.6:
+        head[name] ^= 1 << random.randrange(bits)
+    return head
+
+
+def stretch(random: Random) -> tuple[int, dict[str, float]]:
+    """Some cycles, and how often each strobe is high in them. Log and framer always come to an end."""
+    chances = {name: random.choice([0, 0.1, 0.5, 0.9]) for name in STROBES}
+    chances |= {"enable": 0.98, "log_done": 0.4, "sent": 0.1, "tick_ms": 0.9}
+    chances["broken"] = random.choice([0, 0.1])
+    chances["slave_busy"] /= 2
+    if random.random() < 0.9:
+        return random.randint(1, 60), chances
+    # Time passes, and nothing else happens on the pair.
+    return random.randint(600, 1600), chances | dict.fromkeys(["frame", "arrived", "free"], 0)
+
+
+def story(random: Random, cycles: int) -> list[SimpleNamespace]:
+    """What comes in, cycle by cycle."""
+    # Not enabled before the identity is read.
+    met = [_inputs(random, {**dict.fromkeys(STROBES, 0.5), "enable": 0}) for _ in range(6)]
+    while len(met) < cycles:
+        length, chances = stretch(random)
+        met += [_inputs(random, chances) for _ in range(length)]
+    return met
+
+
+def _inputs(random: Random, chances: dict[str, float]) -> SimpleNamespace:
+    strobes = {name: random.random() < chance for name, chance in chances.items()}
+    return SimpleNamespace(**strobes, head=heads(random))
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_each_cycle_like_the_reference(seed: int) -> None:
+    met = story(Random(seed), 6000)
+
+    async def testbench(ctx: Any) -> None:
+        reference = Reference().life()
+        next(reference)
+        for cycle, now in enumerate(met):
+            ctx.set(desk.strobes, sum(getattr(now, name) << n for n, name in enumerate(STROBES)))
+            ctx.set(desk.head, now.head)
+            told, expected = ctx.get(desk.told), reference.send(now)
+            assert {name: told[name] for name in TOLD.members} == expected, cycle
+            await ctx.tick()
+
+    desk = BENCH.dut
+    BENCH.run(testbench)
+
+
+def test_pauses_double_up_to_32_seconds() -> None:
+    """Nobody answers: 1024 ms after each report a pause, then the next one; at the longest the rate is given
+    up.
+    """
+    sent: list[int] = []
+    given_up: list[int] = []
+
+    async def testbench(ctx: Any) -> None:
+        always = ("enable", "pending", "tick_ms", "free", "log_done", "log_found", "sent")
+        ctx.set(desk.strobes, sum((name in always) << n for n, name in enumerate(STROBES)))
+        ms = 0
+        async for _, _, send, fallback in ctx.tick().sample(desk.told.send, desk.told.baud_fallback):
+            ms += 1
+            if send:
+                sent.append(ms)
+            if fallback:
+                given_up.append(ms)
+            if len(sent) == 9:
+                return
+
+    desk = BENCH.dut
+    BENCH.run(testbench)
+    # Beside answer and pause: from one to the other, and from fetching the record on to its frame's end.
+    pauses = [later - earlier - ANSWER_MS - 7 for earlier, later in pairwise(sent)]
+    assert pauses == [512, 1024, 2048, 4096, 8192, 16384, 32768, 32768]
+    assert given_up == [at + ANSWER_MS + 2 for at in sent[6:8]]
