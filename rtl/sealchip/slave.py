@@ -119,7 +119,7 @@ class Slave(wiring.Component):
         goes_on, result = Signal(), Signal()
         begun = Signal()  # what the step asks for once is under way
         request, begins = Signal(), Signal()
-        numbers = content ^ step.value
+        numbers = content[: len(self.log_nth)] ^ step.value[: len(self.log_nth)]
 
         to_us = head.to_seal & (self.valid | head.anybody)
         is_time = head.broadcast & (head.control[:5] == SET_CLOCK)
@@ -131,7 +131,7 @@ class Slave(wiring.Component):
             steps.addr.eq(place),
             step.eq(steps.data),
             self.position.eq(step.position),
-            self.log_nth.eq(numbers[:6] + step.successor),
+            self.log_nth.eq(numbers + step.successor),
             self.identity_item.eq(step.value),
             self.identity_origin.eq(step.value[4:]),
             self.identity_update.eq(step.op == Op.UPDATE),

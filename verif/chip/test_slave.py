@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
-from amaranth.hdl import Module
+from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from chip.support import Bench, examples
@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from sealchip.interface import BAUD_FEATURE, PROVISIONING, Di
 from sealchip.messages import Message
+from sealchip.password import LOCK_TICKS
 from sealchip.slave import TD_MS, Slave
 
 NO_RATE = None
@@ -25,19 +26,31 @@ UNAUTHORISED = Message.REFUSE_UNAUTHORISED
 PASSWORD_ITEM = 6
 
 
+#: What the slave asks others to do; what it tells them besides; how it stands.
+ASKS = ("log_start", "identity_start", "seal", "send", "clock_set")
+TELLS = ("locked_out", "provisioned", "changes_rate")
+STANDS = ("spoiled", "busy")
+BITS = {name: 1 << n for n, name in enumerate((*ASKS, *TELLS, *STANDS))}
+
+
 class Desk(wiring.Component):
-    """The slave and the frame's DATA."""
+    """The slave and the frame's DATA; all that it tells in one bit stands in one signal."""
 
     def __init__(self):
         super().__init__({})
         self.slave = Slave()
         self.data = Memory(shape=8, depth=64, init=[])
+        self.told = Signal(len(BITS))
 
     def elaborate(self, platform):
         m = Module()
         m.submodules.slave, m.submodules.data = self.slave, self.data
         read = self.data.read_port()
-        m.d.comb += [read.addr.eq(self.slave.position), self.slave.content.eq(read.data)]
+        m.d.comb += [
+            read.addr.eq(self.slave.position),
+            self.slave.content.eq(read.data),
+            self.told.eq(Cat(getattr(self.slave, name) for name in BITS)),
+        ]
         return m
 
 
@@ -60,7 +73,7 @@ class Situation:
     right: bool = True
     takes: bool = True
     seals: bool = True
-    #: Another frame begins before the answer.
+    #: Another frame begins before the answer, in the very cycle behind the request's end.
     spoiled: bool = False
 
 
@@ -74,13 +87,30 @@ class Doing:
     sealed: int = 0
     clock: int = 0
     provisioned: int = 0
+    locked_out: int = 0
     sent: list[Message] = field(default_factory=list)
     rate: int | None = NO_RATE
 
 
-def expected(now: Situation, *, locked: bool = False) -> Doing:
+class Guard:
+    """Reference: three wrong passwords lock; one that another may have spoiled is none."""
+
+    def __init__(self) -> None:
+        self.wrong = 0
+
+    @property
+    def locked(self) -> bool:
+        return self.wrong == 3
+
+    def check(self, now: Situation) -> bool:
+        """Whether this one locks."""
+        self.wrong = 0 if now.right else self.wrong + (not now.spoiled)
+        return self.locked
+
+
+def expected(now: Situation, guard: Guard) -> Doing:
     """Reference, written out from the slave's description."""
-    doing = Doing()
+    doing, locked = Doing(), guard.locked
     to_us = now.to_seal and (now.valid or now.anybody)
     function, data, size = now.control & 0x1F, now.data, len(now.data)
     if not now.enable or now.control >> 5 or not (to_us or (now.broadcast and function == 0x08)):
@@ -93,6 +123,7 @@ def expected(now: Situation, *, locked: bool = False) -> Doing:
     def authorised() -> bool:
         if not locked:
             doing.identity.append((0, PASSWORD_ITEM, 5))
+            doing.locked_out += guard.check(now)
         return not locked and now.right
 
     def update(item: int, origin: int) -> Message:
@@ -167,87 +198,109 @@ def expected(now: Situation, *, locked: bool = False) -> Doing:
 
 async def ask(ctx: Any, now: Situation) -> Doing:
     """One request, until the slave is idle again; log, identity and loop take their time."""
-    slave, doing = BENCH.dut.slave, Doing()
+    desk, slave, doing = BENCH.dut, BENCH.dut.slave, Doing()
     for place, byte in enumerate(now.data.ljust(16, b"\xa5")):
-        ctx.set(BENCH.dut.data.data[place], byte)
+        ctx.set(desk.data.data[place], byte)
     flags = {name: getattr(now, name) for name in ("to_seal", "anybody", "broadcast")}
     ctx.set(slave.head, {"control": now.control, "length": len(now.data), "meter": 0, **flags})
     for name in ("valid", "enable"):
         ctx.set(getattr(slave, name), getattr(now, name))
     await ctx.tick().repeat(2)  # a program takes its time to begin
+    assert not ctx.get(desk.told), "idle"
     ctx.set(slave.frame, 1)
     await ctx.tick()
     ctx.set(slave.frame, 0)
-    cycles = 0
-    while ctx.get(slave.busy):
-        cycles += 1
-        assert cycles < 200, "comes to an end"
-        ctx.set(slave.begun, now.spoiled and cycles == 60)
-        ctx.set(slave.quiet_ms, TD_MS if cycles > 70 else TD_MS - 1)
-        await _serve(ctx, slave, now, doing)
+    ctx.set(slave.quiet_ms, TD_MS - 1)
+    ctx.set(slave.begun, now.spoiled)
+    seen = ctx.get(desk.told)
+    await ctx.tick()
+    ctx.set(slave.begun, 0)
+    ctx.set(slave.quiet_ms, TD_MS)
+    # What is not for the seal is over before it has begun, and nothing else happens.
+    for _ in range(200):
+        if not seen & BITS["busy"]:
+            break
+        await _serve(ctx, desk, now, doing)
+        seen = ctx.get(desk.told)
     # What sets the clock is idle before the program has come back.
-    await ctx.tick().repeat(4)
+    await ctx.tick().repeat(3)
+    assert not ctx.get(desk.told), "idle again"
     return doing
 
 
-async def _serve(ctx: Any, slave: Slave, now: Situation, doing: Doing) -> None:
+async def _serve(ctx: Any, desk: Desk, now: Situation, doing: Doing) -> None:
     """One cycle, or a whole command."""
-    if ctx.get(slave.log_start):
-        nth = ctx.get(slave.log_nth)
-        doing.fetched.append(nth)
-        await ctx.tick().repeat(3)
-        assert (ctx.get(slave.log_start), ctx.get(slave.log_nth)) == (1, nth)
-        await _done(ctx, slave.log_done, slave.log_found, nth < now.records)
-    elif ctx.get(slave.identity_start):
-        ports = slave.identity_update, slave.identity_item, slave.identity_origin
-        command = tuple(ctx.get(port) for port in ports)
-        doing.identity.append(command)
-        await ctx.tick().repeat(3)
-        assert tuple(ctx.get(port) for port in ports) == command
-        assert ctx.get(slave.identity_start)
-        assert ctx.get(slave.position) == 0, "DATA is the identity's"
-        accepted = now.takes if command[0] else now.right
-        doing.provisioned += await _done(ctx, slave.identity_done, slave.identity_accepted, accepted)
-    elif ctx.get(slave.seal):
-        doing.sealed += 1
-        await ctx.tick()
-        assert not ctx.get(slave.seal)
-        await _done(ctx, slave.seal_done if now.seals else slave.seal_refused)
-    elif ctx.get(slave.send):
-        message = ctx.get(slave.message)
-        doing.sent.append(message)
-        for _ in range(4):
+    slave, stands = desk.slave, BITS["busy"] | BITS["spoiled"] * now.spoiled
+
+    async def holds(told: int, cycles: int = 3) -> None:
+        """Nothing else is told, for some cycles."""
+        for _ in range(cycles):
+            assert ctx.get(desk.told) == stands | told
             await ctx.tick()
-            assert ctx.get(slave.message) == message
-            assert not ctx.get(slave.send)
-            assert ctx.get(slave.position) == 0, "DATA is the framer's"
-        if ctx.get(slave.changes_rate):
-            doing.rate = ctx.get(slave.new_rate)
-        await _done(ctx, slave.sent)
-    else:
-        doing.clock += ctx.get(slave.clock_set)
+
+    async def done(strobe: Any, result: Any = None, value: bool = False) -> int:
+        """Strobe `strobe`, with `result`; what the slave tells in this cycle."""
+        ctx.set(strobe, 1)
+        if result is not None:
+            ctx.set(result, value)
+        told = ctx.get(desk.told)
         await ctx.tick()
+        ctx.set(strobe, 0)
+        if result is not None:
+            ctx.set(result, 0)
+        return told & ~stands
 
-
-async def _done(ctx: Any, strobe: Any, result: Any = None, value: bool = False) -> int:
-    """Strobe `strobe`, with `result`; whether the seal says then that it was provisioned."""
-    ctx.set(strobe, 1)
-    if result is not None:
-        ctx.set(result, value)
-    provisioned = ctx.get(BENCH.dut.slave.provisioned)
-    await ctx.tick()
-    ctx.set(strobe, 0)
-    if result is not None:
-        ctx.set(result, 0)
-    return provisioned
+    told = ctx.get(desk.told)
+    assert told & (stands | BITS["spoiled"]) == stands
+    match [name for name in BITS if told & ~stands & BITS[name]]:
+        case []:
+            await ctx.tick()
+        case ["log_start"]:
+            nth = ctx.get(slave.log_nth)
+            doing.fetched.append(nth)
+            await holds(BITS["log_start"])
+            assert ctx.get(slave.log_nth) == nth
+            assert await done(slave.log_done, slave.log_found, nth < now.records) == BITS["log_start"]
+        case ["identity_start"]:
+            ports = slave.identity_update, slave.identity_item, slave.identity_origin
+            update, *_ = command = tuple(ctx.get(port) for port in ports)
+            doing.identity.append(command)
+            await holds(BITS["identity_start"])
+            assert tuple(ctx.get(port) for port in ports) == command
+            assert ctx.get(slave.position) == 0, "DATA is the identity's"
+            accepted = now.takes if update else now.right
+            told = await done(slave.identity_done, slave.identity_accepted, accepted)
+            doing.provisioned += told == BITS["identity_start"] | BITS["provisioned"]
+            doing.locked_out += told == BITS["identity_start"] | BITS["locked_out"]
+        case ["seal"]:
+            doing.sealed += 1
+            await ctx.tick()
+            await holds(0)
+            await done(slave.seal_done if now.seals else slave.seal_refused)
+        case ["send"]:
+            message = ctx.get(slave.message)
+            doing.sent.append(message)
+            await ctx.tick()
+            told = ctx.get(desk.told) & BITS["changes_rate"]
+            await holds(told)
+            assert ctx.get(slave.position) == 0, "DATA is the framer's"
+            assert ctx.get(slave.message) == message
+            doing.rate = ctx.get(slave.new_rate) if told else NO_RATE
+            assert await done(slave.sent) == told
+        case ["clock_set"]:
+            doing.clock += 1
+            await ctx.tick()
+        case others:
+            raise AssertionError(f"{others} at a time")
 
 
 def check(*situations: Situation) -> None:
     """The slave does what the reference says, one request after the other."""
 
     async def testbench(ctx: Any) -> None:
+        guard = Guard()
         for now in situations:
-            assert await ask(ctx, now) == expected(now), now
+            assert await ask(ctx, now) == expected(now, guard), now
 
     BENCH.run(testbench)
 
@@ -345,21 +398,51 @@ def test_a_challenge_is_kept() -> None:
 
 
 def test_locked_out() -> None:
-    """The third wrong password locks, spoiled ones do not count; then no password is even looked at."""
+    """The third wrong password locks, spoiled ones do not count; then no password is even looked at, until
+    its time is over.
+    """
 
     async def testbench(ctx: Any) -> None:
-        slave, wrong = BENCH.dut.slave, write(Di.PROVISIONING, right=False)
+        slave, guard, wrong = BENCH.dut.slave, Guard(), write(Di.PROVISIONING, right=False)
 
-        async def refused(now: Situation, *, locked: bool = False) -> None:
-            assert await ask(ctx, now) == expected(now, locked=locked)
+        async def refused(now: Situation) -> None:
+            assert await ask(ctx, now) == expected(now, guard)
+            assert ctx.get(slave.locked) == guard.locked
 
-        for now in (wrong, wrong, write(Di.PROVISIONING), wrong, wrong):
+        ctx.set(slave.tick, 1)
+        spoiled = replace(wrong, spoiled=True)
+        for now in (wrong, wrong, spoiled, spoiled, write(Di.PROVISIONING), wrong, wrong, spoiled):
             await refused(now)
-            assert not ctx.get(slave.locked)
+        ctx.set(slave.tick, 0)
         await refused(wrong)
-        assert ctx.get(slave.locked)
+        assert guard.locked
         for now in (write(Di.PROVISIONING), write(Di.SEAL), Situation(0x18, bytes(12)), write(0x048053F7)):
-            await refused(now, locked=True)
+            await refused(now)
         await refused(Situation(0x13))
+        ctx.set(slave.tick, 1)
+        await ctx.tick().repeat(LOCK_TICKS)
+        guard.wrong = 0
+        await refused(wrong)
+
+    BENCH.run(testbench)
+
+
+def test_answers_when_it_is_quiet() -> None:
+    """Not before it has been quiet for `TD_MS`, whatever the time before."""
+
+    async def testbench(ctx: Any) -> None:
+        slave = BENCH.dut.slave
+        ctx.set(slave.head, {"control": 0x13, "to_seal": 1})
+        for name in ("valid", "enable", "frame"):
+            ctx.set(getattr(slave, name), 1)
+        await ctx.tick().repeat(20)
+        for quiet_ms in (*range(TD_MS), *(1 << n for n in range(9, 4, -1))):
+            ctx.set(slave.quiet_ms, quiet_ms)
+            assert ctx.get(slave.send) == (quiet_ms >= TD_MS)
+        for quiet_ms in (*range(TD_MS), TD_MS):
+            ctx.set(slave.quiet_ms, quiet_ms)
+            assert ctx.get(slave.send) == (quiet_ms == TD_MS)
+            await ctx.tick()
+        assert not ctx.get(slave.send)
 
     BENCH.run(testbench)
