@@ -10,7 +10,7 @@ __all__ = ["LineRate"]
 class LineRate(wiring.Component):
     """The stored rate until `take` brings another one into force; from then on that one until `revert`.
 
-    *Timing:* the rate changes in the cycle behind the strobe.
+    *Timing:* the rate changes in the cycle behind the strobe; of both in one cycle `take` counts.
 
     Members
     -------

@@ -20,6 +20,9 @@ class PairPort(wiring.Component):
     Each rate is twice the one before: a bit of the fastest is a few steps, and a counter of steps carries at
     all the others. While nothing is timed every step counts, so that an edge is seen as soon as it comes.
 
+    *Timing:* whatever begins is seen in the next step; each part of a bit lasts as many steps from there as
+    the rate is slower than the fastest.
+
     Parameters
     ----------
     clock_hz: frequency of the clock in Hz.

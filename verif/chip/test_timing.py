@@ -59,7 +59,7 @@ def test_a_bit_is_at_least_eight_steps(clock, baud):
         assert whole == 1 or steps < 64
 
 
-@pytest.mark.parametrize("period", [1, 2, 5])
+@pytest.mark.parametrize("period", [5, 2, 1])
 def test_steps(period):
     """Every `period`-th cycle, the first time after as many."""
     dut, seen = Steps(period), []
