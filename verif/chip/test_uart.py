@@ -126,6 +126,7 @@ class Ear:
                 ctx.set(self._line(dut), level)
                 if ctx.get(dut.valid):
                     heard.append((cycle, ctx.get(dut.data), ctx.get(dut.error)))
+                    assert ctx.get(self._busy(dut)), "to the middle of the stop bit"
                 await ctx.tick()
             busy.append(ctx.get(self._busy(dut)))
 
