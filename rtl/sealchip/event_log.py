@@ -131,12 +131,13 @@ class EventLog(wiring.Component):
         loaded = Signal()  # `tail` is the slot that FETCH_OLDEST loaded
         passed = Signal.like(self.nth)
         newest = some & at_head
+        index = flash.index[: len(entry.index)]
 
         m.d.comb += [
             flash.start.eq(run),
             flash.address.eq(self._base | slot * FLASH_SLOT_BYTES),
             flash.length.eq(ENTRY.size),
-            flash.skip.eq(flash.index == ENTRY.offsets["acked"]),
+            flash.skip.eq(index == ENTRY.offsets["acked"]),
             flash.i.eq(entry.written),
             entry.i.eq(flash.o),
             entry.before.eq(some),
@@ -145,9 +146,7 @@ class EventLog(wiring.Component):
             entry.uptime.eq(self.uptime),
             self.uptime_index.eq(entry.uptime_index),
             # Nobody reads the loaded entry while the flash is busy. An entry is acknowledged by a zero.
-            entry.index.eq(
-                Mux(run, flash.index | Mux(acknowledges, ENTRY.offsets["zeros"], 0), self.address)
-            ),
+            entry.index.eq(Mux(run, index | Mux(acknowledges, ENTRY.offsets["zeros"], 0), self.address)),
             entry.of_loaded.eq(~run),
             self.byte.eq(entry.byte),
             self.this_boot.eq(entry.same_boot & ~fresh),
@@ -168,7 +167,7 @@ class EventLog(wiring.Component):
                 m.d.comb += [
                     flash.op.eq(FlashOp.PROGRAM),
                     flash.length.eq(ENTRY.offsets["acked"]),
-                    flash.sum.eq(flash.index >= ENTRY.offsets["crc"]),
+                    flash.sum.eq(index >= ENTRY.offsets["crc"]),
                     entry.write.eq(flash.strobe),
                     self.i.ready.eq(flash.done),
                 ]
@@ -231,8 +230,9 @@ class EventLog(wiring.Component):
             with m.If(row.clear | row.found):
                 m.d.sync += self.found.eq(row.found)
 
-        baseline = flash.strobe & (state == State.BLANK) & newest
+        # What comes last, with the strobe, stays.
+        baseline = (state == State.BLANK) & newest
         for n in range(2):
-            with m.If(baseline & (flash.index == ENTRY.offsets["baseline_mv"] + n)):
+            with m.If(baseline & (index == ENTRY.offsets["baseline_mv"] + n)):
                 m.d.sync += self.baseline_mv.word_select(n, 8).eq(flash.o)
         return m

@@ -30,8 +30,9 @@ class IdentityStore(wiring.Component):
 
     *Timing:* starts after reset; `ready` rises after three reads of 128 bytes and is low while a command
     works. `start` holds, with the command, until `done`, in whose cycle `accepted` answers. `flash.index`
-    must have rested for two cycles at each strobe. `data` follows `address` one cycle later, and so does
-    `secret_data` `secret_address`; both say what they shall only while `ready`.
+    must have rested for two cycles at each strobe. `data` follows `address` one cycle later, and so do the
+    other ports; in a cycle that keeps a byte they stay. Only while `ready` all bytes are there, and
+    `secret_address` is followed.
 
     Parameters
     ----------
@@ -93,7 +94,7 @@ class IdentityStore(wiring.Component):
         write_secret, read_secret = secret.write_port(), secret.read_port()
         slot, before = Signal(), Signal()  # in force; before the update
         known = Signal()  # there is a valid slot
-        reading, fresh = Signal(), Signal()  # an operation; it begins in this cycle
+        fresh = Signal()  # an operation begins in this cycle, if any
         sound = flash.sum_ok & stream.version_right
 
         for port in (write, write_secret):
@@ -101,9 +102,9 @@ class IdentityStore(wiring.Component):
         m.d.comb += [
             write.en.eq(stream.strobe & ~stream.secret),
             write_secret.en.eq(stream.strobe),
-            reading.eq(flash.start & (flash.op == FlashOp.READ)),
-            stream.clear.eq(reading & fresh),
-            stream.strobe.eq(reading & flash.strobe),
+            # What comes while a slot is programmed is read anew behind it.
+            stream.clear.eq(flash.start & fresh),
+            stream.strobe.eq(flash.strobe),
             stream.index.eq(flash.index),
             stream.i.eq(flash.o),
             stream.item.eq(self.item),

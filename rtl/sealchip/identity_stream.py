@@ -74,9 +74,10 @@ class IdentityStream(wiring.Component):
     byte: what is to be kept. secret: it is of key or password. inside: it is of field `item`. crc: it is of
     the CRC, which is not kept right. version_right: the version is. newer: the sequence number is beyond the
     kept one's, modulo 2^16. fits: field `item` is what `content` said.
-    baud, seed, has_key, has_address: see `IdentityStore`; from `byte`.
+    baud, seed, has_key, has_address: see `IdentityStore`; from `byte`. The seed is made of the seal's address
+    byte by byte: turned left by five bits, and the byte upon it.
 
-    Guarantees: `verif/chip/test_identity.py`.
+    Guarantees: `verif/chip/test_identity_stream.py`; as part of the store, `verif/chip/test_identity.py`.
     """
 
     def __init__(self, default_baud):

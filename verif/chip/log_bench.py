@@ -127,7 +127,7 @@ class Log:
         self.flash.power_up(**cut)
         await self._until(self.log.ready)
 
-    async def _until(self, signal, limit=20_000):
+    async def _until(self, signal, limit=2_000):
         for _ in range(limit):
             if await self.flash.serve(self.ctx, self.log.flash, signal):
                 return
@@ -262,12 +262,14 @@ class Model:
         self.loaded = None
         self.boot = 0
         self.uptime = 1000
+        self.cuts = iter(())  # where the power fails after each power-up, as `Log.power_up` takes it
 
     async def power_up(self, **cut):
         try:
-            await self.log.power_up(**cut)
+            await self.log.power_up(**cut or next(self.cuts, {}))
         except PowerFailureError:  # in an erase
-            await self.log.power_up()
+            await self.power_up()
+            return
         self.loaded = None
         boot = max((entry.boot for entry in self.ring.entries()), default=0) + 1
         assert boot >= self.boot, "the boot count never goes back"
@@ -363,12 +365,23 @@ class Model:
 
     async def burst(self, number):
         for _ in range(number):
-            await self.append(Event())
+            spread = 0x9E37 * (len(self.history) + 1)
+            loop_mv, excursions, baseline_mv = spread & 0xFFFF, spread >> 4 & 0xFF, spread >> 1 & 0xFFFF
+            await self.append(Event(loop_mv=loop_mv, excursions=excursions, baseline_mv=baseline_mv))
 
     async def deliver(self, number):
         for _ in range(number):
             await self.oldest()
             await self.acknowledge()
+
+    async def survive(self, cuts):
+        """The power fails at each of `cuts`, one after each power-up, while events come and go."""
+        self.cuts = iter(cuts)
+        await self.power_up()
+        while self.ring.cut is not None:
+            await self.burst(1)
+            await self.deliver(1)
+            self.check()
 
     async def end(self):
         """What is left comes after one more power-up, each once and in order."""

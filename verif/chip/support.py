@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cached_property
 
+from amaranth.hdl import Cat
 from amaranth.sim import Simulator
 from hypothesis import Phase, settings
 
@@ -150,22 +151,22 @@ class Flash:
 
     async def _read(self, ctx, bus, address, length):
         summed = bytearray()
-        for index in range(length):
-            ctx.set(bus.index, index)
-            ctx.set(bus.o, self.content[address + index])
+        shown = Cat(bus.strobe, bus.index, bus.o)  # set together: a simulator works at each set
+        for index, byte in enumerate(self.content[address : address + length]):
+            ctx.set(shown, byte << 9 | index << 1)
             await ctx.tick().repeat(self.pace - 1)
             if not ctx.get(bus.skip):
-                summed.append(self.content[address + index])
+                summed.append(byte)
             ctx.set(bus.strobe, 1)
             await ctx.tick()
-            ctx.set(bus.strobe, 0)
+        ctx.set(shown[:9], 0)
         ctx.set(bus.sum_ok, crc16(summed[:-2]).to_bytes(2, "big") == summed[-2:])
-        ctx.set(bus.index, 0)
 
     async def _program(self, ctx, bus, address, length):
         torn, programmed = False, bytearray()
+        shown = Cat(bus.strobe, bus.index)
         for index in range(length):
-            ctx.set(bus.index, index)
+            ctx.set(shown, index << 1)
             await ctx.tick().repeat(2)
             torn = torn or self._is_cut()
             position = address + index
@@ -173,8 +174,7 @@ class Flash:
             self._change(position, self.content[position] & programmed[-1], torn)
             ctx.set(bus.strobe, 1)
             await ctx.tick()
-            ctx.set(bus.strobe, 0)
-        ctx.set(bus.index, 0)
+        ctx.set(shown, 0)
         if torn:
             raise PowerFailureError
 

@@ -63,7 +63,7 @@ def key_and_password_are_never_public(m: Module) -> None:
 
 @theorem(
     k=1,
-    reach=46,
+    reach=60,
     parameters="any requests, DATA, log and loop; any flash whose `index` rests before each strobe; a slave "
     "that begins once the identity has been read",
 )
@@ -114,6 +114,7 @@ def written_only_with_the_password(m: Module) -> list[Value]:
         Assert(~accepted | ~store.valid | ~differs),
         Cover(writes & right & store.valid),
         Cover(writes & ~right),
+        Cover(slave.seal & right),
     ]
 
     # Invariants: who waits for whom; what the stream knows.
@@ -142,4 +143,6 @@ def written_only_with_the_password(m: Module) -> list[Value]:
     head = slave.head
     by_password = (head.control == 0x18) & (head.length == 12)
     nameless = (head.control == 0x15) & (head.length == 6) & head.anybody
-    return [by_password | nameless, head.to_seal, ~slave.begun, ~slave.spoiled, slave.frame, flash.sum_ok]
+    sealing = (head.control == 0x14) & (head.length == 12)
+    asked = by_password | nameless | sealing
+    return [asked, head.to_seal, ~slave.begun, ~slave.spoiled, slave.frame, flash.sum_ok]
