@@ -30,7 +30,8 @@ class GsmNotifier(wiring.Component):
     -------
     facts: see `gsm_dialogue.Facts`. txd, rxd: the module; `rxd` may be asynchronous.
 
-    Guarantees: `verif/chip/test_gsm.py::test_on_the_wire`; in the whole chip, `verif/chip/test_gsm_chip.py`.
+    Guarantees: `verif/chip/test_gsm.py::test_on_the_wire`, `test_on_the_wire_in_longer_steps`; in the whole
+    chip, `verif/chip/test_gsm_chip.py`.
     """
 
     def __init__(self, clock_hz):

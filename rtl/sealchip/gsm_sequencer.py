@@ -31,15 +31,16 @@ class GsmSequencer(wiring.Component):
 
     Members
     -------
-    o: characters for the module. token: what the module says. tick_s: a second passed.
+    o: characters for the module, ASCII. token: what the module says. tick_s: a second passed.
     identity_address, identity_byte: the identity, one cycle later. event: see `GsmQueue`.
 
-    Guarantees: `verif/chip/test_gsm.py::test_any_module`, `test_silence_ends_in_giving_up`,
+    Guarantees: `verif/chip/test_gsm_sequencer.py::test_sequencer_like_the_reference`,
+    `verif/chip/test_gsm.py::test_any_module`, `test_silence_ends_in_giving_up`,
     `verif/chip/test_gsm_parts.py::test_ages_stay_below_a_hundred_minutes`; proofs:
     `verif/formal/gsm.py::every_wait_ends`, `verif/formal/gsm.py::characters_wait_until_taken`.
     """
 
-    o: Out(stream.Signature(8))
+    o: Out(stream.Signature(7))
     token: In(Token)
     tick_s: In(1)
     identity_address: Out(range(IDENTITY.size))
@@ -63,9 +64,9 @@ class GsmSequencer(wiring.Component):
         word = Signal(_Word)
         operand = word.operand
         is_order = word.is_order == 3
-        is_data = is_order & (word.order == Order.DATA)
-        value = Mux(operand[7], self.identity_byte, self.event.byte)
+        value = Signal(8)
         m.d.comb += [
+            value.eq(Mux(operand[7], self.identity_byte, self.event.byte)),
             fetch.addr.eq(place),
             word.eq(fetch.data),
             self.identity_address.eq(operand),
@@ -88,8 +89,8 @@ class GsmSequencer(wiring.Component):
             with m.State("act"):
                 with m.If(advance | go | failed):
                     m.next = "fetch"
-                with m.If(~is_order | is_data):
-                    self._send(m, fetch.data, is_data, operand[8:10], value, digit, advance)
+                with m.If(~is_order | (word.order == Order.DATA)):
+                    self._send(m, fetch.data, is_order, operand[8:10], value, digit, advance)
                 with m.Else():
                     with m.Switch(word.order):
                         with m.Case(Order.WAIT):
@@ -109,7 +110,7 @@ class GsmSequencer(wiring.Component):
         m.d.comb += nibble.eq(Mux(is_data, of_data, literal.word_select(~digit, 4)))
         nothing = is_data & (which == Digit.PHONE) & ~value[4]
         m.d.comb += [
-            self.o.payload.eq(Mux(self.event.hold, _hex_digit(m, nibble), literal[:8])),
+            self.o.payload.eq(Mux(self.event.hold, _hex_digit(m, nibble), literal[:7])),
             self.o.valid.eq(~nothing),
             advance.eq(nothing | (self.o.ready & (~self.event.hold | (digit == 3)))),
         ]
@@ -120,7 +121,8 @@ class GsmSequencer(wiring.Component):
         wanted, or_error = operand[8:11], operand[11]
         is_pause = wanted == Token.NONE
         is_error = self.token == Token.ERROR
-        over = seconds == operand[:7]
+        over = Signal()
+        m.d.comb += over.eq(seconds == operand[:7])
         with m.If(self.tick_s):
             m.d.sync += seconds.eq(seconds + 1)
         with m.If(is_pause):
@@ -153,7 +155,8 @@ class GsmSequencer(wiring.Component):
             event.done.eq(has(Flag.DONE)),
             event.gave_up.eq(has(Flag.GIVE_UP)),
         ]
-        with m.If(event.done | event.gave_up | (event.tell & event.renewed)):
+        # Behind the last attempt it is 0 again by itself.
+        with m.If(event.done | (event.tell & event.renewed)):
             m.d.sync += attempt.eq(0)
         with m.If(has(Flag.AWAIT)):
             m.d.comb += advance.eq(event.waiting)

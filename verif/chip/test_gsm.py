@@ -6,7 +6,7 @@ import re
 from collections import deque
 
 import pytest
-from amaranth.hdl import Array, Signal
+from amaranth.hdl import Array, Mux, Signal
 from amaranth.hdl import Module as Hdl
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
@@ -21,18 +21,19 @@ from sealchip.gsm_dialogue import GsmDialogue
 from sealchip.gsm_text import PHRASES, message
 from sealchip.interface import IDENTITY, Kind, StateClass
 
-SEAL, PHONE = "000000000101", "+8613800138000"
+SEAL, PHONE = "290187654310", "+861234567890975"
+COMMANDS = ["AT", "ATE0", "AT+CMGF=1", 'AT+CSCS="UCS2"', "AT+CSMP=17,167,0,8", "AT+CREG?"]
 STATES = {1: "开启", 2: "回路电压偏低", 4: "回路电压偏高", 5: "回路响应不符"}
 #: ss mm hh DD MM YY.
 CLOCK, TIME = (0x59, 0x05, 0x13, 0x22, 0x11, 0x26), "2026-11-22 13:05"
 
 
 class Surroundings(wiring.Component):
-    """The dialogue with an identity and a clock."""
+    """The dialogue, or what has it, with an identity and a clock that tells nothing while it is not free."""
 
-    def __init__(self):
+    def __init__(self, dialogue):
         super().__init__({})
-        self.dialogue = GsmDialogue()
+        self.dialogue = dialogue
         self.clock = Signal(48)
         self.identity = Memory(shape=8, depth=IDENTITY.size, init=[])
 
@@ -42,13 +43,23 @@ class Surroundings(wiring.Component):
         m.submodules.identity = self.identity
         facts, read = self.dialogue.facts, self.identity.read_port()
         m.d.comb += [read.addr.eq(facts.identity_address), facts.identity_byte.eq(read.data)]
-        m.d.sync += facts.clock_byte.eq(
-            Array(self.clock.word_select(n, 8) for n in range(6))[facts.clock_index]
-        )
+        byte = Array(self.clock.word_select(n, 8) for n in range(6))[facts.clock_index]
+        m.d.sync += facts.clock_byte.eq(Mux(facts.clock_free, byte, 0xEE))
         return m
 
+    def furnish(self, ctx, *, phone=PHONE, clock=CLOCK):
+        """Set identity and clock."""
+        identity, facts = bytearray(IDENTITY.size), self.dialogue.facts
+        identity[IDENTITY.slice("seal")] = bytes.fromhex(SEAL)[::-1]
+        identity[IDENTITY.slice("phone")] = phone.encode().ljust(16, b"\0")
+        for address, byte in enumerate(identity):
+            ctx.set(self.identity.data[address], byte)
+        ctx.set(facts.clock_valid, clock is not None)
+        ctx.set(facts.clock_free, 1)
+        ctx.set(self.clock, int.from_bytes(bytes(clock or b"\xff" * 6), "little"))
 
-BENCH = Bench(Surroundings)
+
+BENCH = Bench(lambda: Surroundings(GsmDialogue()))
 #: Cycles between two characters of the module, and of a second while anything is said. What takes longer is
 #: silence, and goes by faster.
 CHARACTER, SECOND, QUIET = 5, 2000, 60
@@ -79,20 +90,14 @@ class Day:
     async def _testbench(self, ctx):
         dut = BENCH.dut
         facts, module = dut.dialogue.facts, self.module
-        identity = bytearray(IDENTITY.size)
-        identity[IDENTITY.slice("seal")] = bytes.fromhex(SEAL)[::-1]
-        identity[IDENTITY.slice("phone")] = self.phone.encode().ljust(16, b"\0")
-        for address, byte in enumerate(identity):
-            ctx.set(dut.identity.data[address], byte)
-        ctx.set(facts.clock_valid, self.clock is not None)
-        ctx.set(facts.clock_free, 1)
-        ctx.set(dut.clock, int.from_bytes(bytes(self.clock or b"\xff" * 6), "little"))
+        dut.furnish(ctx, phone=self.phone, clock=self.clock)
         ctx.set(dut.dialogue.o.ready, 1)
         o = dut.dialogue.o
         now, of_second, quiet, heard = 0, 0, 0, 0
         while self.events or now - heard < IDLE or self._begin_anew(now):
-            if self.events and self.events[0][0] <= now and of_second == 0:
-                _, kind, state = self.events.popleft()
+            event = self._event(ctx, now, of_second)
+            if event:
+                kind, state = event
                 ctx.set(facts.kind, kind)
                 ctx.set(facts.state, state)
                 ctx.set(facts.valid, 1)
@@ -117,6 +122,12 @@ class Day:
                 module.receive(payload)
                 self.times += [now] * (len(module.messages) - count)
 
+    def _event(self, ctx, now, of_second):
+        """What happens in this cycle."""
+        if self.events and self.events[0][0] <= now and of_second == 0:
+            return self.events.popleft()[1:]
+        return None
+
     def _begin_anew(self, now):
         event, self.at_last = self.at_last, None
         if event:
@@ -132,10 +143,8 @@ def opened(at=1):
 def test_a_message_arrives():
     day = Day(Module(), [opened()])
     assert day.run() == [Received(PHONE, f"【封印】{SEAL} 于{TIME} 开启")]
-    assert day.module.heard[:-1] == [
-        *("AT", "ATE0", "AT+CMGF=1", 'AT+CSCS="UCS2"', "AT+CSMP=17,167,0,8", "AT+CREG?"),
-        'AT+CMGS="' + PHONE.encode("utf-16-be").hex().upper() + '"',
-    ]
+    number = PHONE.encode("utf-16-be").hex().upper()
+    assert day.module.heard[:-1] == [*COMMANDS, f'AT+CMGS="{number}"']
 
 
 class HostsModem:
@@ -220,6 +229,52 @@ def test_one_that_is_dropped_while_its_answer_is_awaited_counts_only_if_it_was_n
         assert [it.text for it in day.run()] == expected
 
 
+def test_one_in_the_place_of_a_dropped_one_has_all_its_attempts():
+    """Three attempts at the first, then four push it out; the next one is refused, and six times unheard."""
+    manners = [*[Manner.DEAF] * 3, *[Manner.WELL] * 6, Manner.ERROR, *[Manner.DEAF] * 6]
+    events = [(at, Kind.OPENED, state) for at, state in [(1, 1), (36, 2), (37, 4), (38, 5), (39, 1)]]
+    day = Day(Module(manners), events)
+    expected = [message(SEAL, STATES[state], time=TIME) for state in (2, 4, 5, 1)]
+    expected[0] = message(SEAL, STATES[2], time=TIME, lost=1)
+    assert [it.text for it in day.run()] == expected
+
+
+class Crowded(Day):
+    """One event more before the number is sent, while the clock is not free for a time, and five more within
+    the text.
+    """
+
+    def __init__(self, before, within):
+        super().__init__(Module(), [opened()])
+        self._before, self._within, self._busy = [before], deque(within), 0
+
+    def _event(self, ctx, now, of_second):
+        line = bytes(self.module.line)
+        self._busy -= 1
+        if self._busy == 0:
+            ctx.set(BENCH.dut.dialogue.facts.clock_free, 1)
+        if self._before and line == b"AT+CMGS=":
+            ctx.set(BENCH.dut.dialogue.facts.clock_free, 0)
+            self._busy = 150
+            return self._before.pop()
+        if self._within and self.module.number is not None and line and of_second % 40 == 0:
+            return self._within.popleft()
+        return super()._event(ctx, now, of_second)
+
+
+def test_what_comes_while_a_message_is_sent_is_behind_it():
+    """What is being sent stays as it is; of what comes meanwhile the newest is told next, with the rest
+    counted.
+    """
+    within = [(Kind.OPENED, state) for state in (4, 5, 1, 4)]
+    day = Crowded((Kind.OPENED, StateClass.LOW), [*within, (Kind.CLOSED, StateClass.SEALED)])
+    assert [it.text for it in day.run()] == [
+        message(SEAL, STATES[1], time=TIME),
+        message(SEAL, STATES[2], time=TIME, lost=len(within)),
+        message(SEAL, "闭合", time=TIME),
+    ]
+
+
 ANY_MODULE = given(
     manners=st.lists(st.sampled_from(Manner), max_size=30),
     events=st.lists(st.tuples(st.integers(0, 60), st.sampled_from([*STATES])), min_size=1, max_size=7),
@@ -279,28 +334,84 @@ def in_order(events, told):
     return arrived
 
 
-@pytest.mark.parametrize("clock_hz", [76_800, 3 * 76_800])
-def test_on_the_wire(clock_hz):
-    """Characters are 8N1 at 9600 baud both ways: the first command is whole, its answer brings the second."""
-    dut, levels, answer, bit = GsmNotifier(clock_hz), [], [], clock_hz // BAUD
+class Wire:
+    """A module at the pins of a chip: characters are 8N1, `bit` cycles a bit, both ways.
+
+    Before its first answer comes a refusal of which one character is no good.
+    """
+
+    def __init__(self, bit):
+        self.module, self._bit = Module(), bit
+        self._from_chip, self._to_chip = [], deque()
+        self._disturbs = True
+        #: Whether the chip has said anything.
+        self.used = False
+
+    def cycle(self, txd):
+        """One cycle with this level from the chip; the level to the chip."""
+        bit, module = self._bit, self.module
+        if txd == 0 or self._from_chip:
+            self._from_chip.append(txd)
+            self.used = True
+        if len(self._from_chip) == 10 * bit:
+            [(_, byte)] = characters(self._from_chip, bit, parity=None)
+            module.receive(byte)
+            self._from_chip.clear()
+        if module.heard and self._disturbs:
+            for data, stop in ((b"\rERRO", 1), (b"R", 0)):
+                self._to_chip.extend(wave(data, bit, parity=None, stop=stop))
+            self._to_chip.extend([1] * bit + wave(b"\r", bit, parity=None))
+            self._disturbs = False
+        if module.output and not self._to_chip:
+            self._to_chip.extend(wave([module.output.pop(0)], bit, parity=None))
+        return self._to_chip.popleft() if self._to_chip else 1
+
+
+def on_the_wire(clock_hz, events, until):
+    """The module after `events` at the chip's pins, when `until(module)`; a second has 100 bits."""
+    dut, bit = Surroundings(GsmNotifier(clock_hz)), clock_hz // BAUD
+    chip, wire = dut.dialogue, Wire(bit)
 
     async def testbench(ctx):
-        ctx.set(dut.facts.identity_byte, ord("1"))  # whatever is asked: there is a phone
-        ctx.set(dut.facts.clock_free, 1)
-        ctx.set(dut.facts.kind, Kind.CLOSED)
-        ctx.set(dut.facts.valid, 1)
-        for cycle in range(260 * bit):
-            ctx.set(dut.facts.tick_s, cycle % (50 * bit) == 50 * bit - 1)
-            ctx.set(dut.rxd, answer.pop(0) if answer else 1)
-            levels.append(ctx.get(dut.txd))
+        dut.furnish(ctx)
+        waiting, rxd = deque(events), 1
+        for cycle in range(4000 * bit):
+            if cycle % (30 * bit) == 0 and waiting:
+                assert not wire.used
+                kind, state = waiting.popleft()
+                ctx.set(chip.facts.kind, kind)
+                ctx.set(chip.facts.state, state)
+                ctx.set(chip.facts.valid, 1)
+            if cycle % (100 * bit) in (0, 1):
+                ctx.set(chip.facts.tick_s, cycle % bit == 0)
+            before, rxd = rxd, wire.cycle(ctx.get(chip.txd))
+            if rxd != before:
+                ctx.set(chip.rxd, rxd)
             await ctx.tick()
-            ctx.set(dut.facts.valid, 0)
-            if cycle == 110 * bit:
-                assert said() == b"\x1b\rAT\r"
-                answer.extend(wave(b"\r\nOK\r\n", bit, parity=None))
-        assert said() == b"\x1b\rAT\rATE0\r"
-
-    def said():
-        return bytes(byte for _, byte in characters(levels, bit, parity=None))
+            if cycle % bit == 0:
+                ctx.set(chip.facts.valid, 0)
+            if until(wire.module):
+                return
+        raise AssertionError(wire.module)
 
     simulate(dut, testbench)
+    return wire.module
+
+
+def test_on_the_wire():
+    """A whole message, at the first attempt."""
+    module = on_the_wire(8 * BAUD, [(Kind.OPENED, StateClass.MISMATCH)], lambda it: it.messages)
+    assert module.messages == [Received(PHONE, message(SEAL, STATES[5], time=TIME))]
+    assert module.heard[: len(COMMANDS)] == COMMANDS
+
+
+@pytest.mark.parametrize("cycles", [2, 3])
+def test_on_the_wire_in_longer_steps(cycles):
+    """Of three events the last is one to be told."""
+    events = [
+        (Kind.LOCKED_OUT, StateClass.OPEN),
+        (Kind.BOOT, StateClass.SEALED),
+        (Kind.BOOT, StateClass.OPEN),
+    ]
+    module = on_the_wire(8 * cycles * BAUD, events, lambda it: len(it.heard) == 2)
+    assert module.heard == COMMANDS[:2]

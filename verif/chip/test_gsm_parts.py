@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections import deque
 
+from amaranth.hdl import Cat, Mux, Signal
 from amaranth.hdl import Module as Hdl
-from amaranth.hdl import Mux, Signal
 from amaranth.lib import wiring
 from chip.support import Bench, examples
 from hypothesis import given
@@ -127,25 +127,26 @@ def test_ages_stay_below_a_hundred_minutes():
 
 
 class Watched(wiring.Component):
-    """The queue with a clock whose bytes are all `time`, and mean nothing while it is not free."""
+    """The queue and a clock whose bytes are `time` and their place, and mean nothing while not free."""
 
     def __init__(self):
         super().__init__({})
         self.queue = GsmQueue()
-        self.time = Signal(8)
+        self.time = Signal(5)
 
     def elaborate(self, platform):
         m = Hdl()
         m.submodules.queue = queue = self.queue
-        m.d.sync += queue.clock_byte.eq(Mux(queue.clock_free, self.time, 0xEE))
+        m.d.sync += queue.clock_byte.eq(Mux(queue.clock_free, Cat(queue.clock_index, self.time), 0xEE))
         return m
 
 
 QUEUE = Bench(Watched)
 TOLD = st.sampled_from([Kind.OPENED, Kind.CLOSED, Kind.FLAPPING, Kind.SEALING_REFUSED])
-EVENT = st.tuples(st.just("event"), TOLD, st.sampled_from([1, 2, 4, 5]))
-OTHERS = st.sampled_from([("minute",), ("done",), ("gave_up",), ("tell",), ("release",)])
-STEPS = st.lists(st.one_of(EVENT, OTHERS), max_size=25)
+EVENT = st.none() | st.tuples(TOLD, st.sampled_from([1, 2, 4, 5]))
+END = st.sampled_from([None, None, "done", "gave_up", "tell", "release"])
+#: What happens in one cycle.
+STEPS = st.lists(st.tuples(END, EVENT, st.booleans()), max_size=25)
 
 
 class Reference:
@@ -213,20 +214,26 @@ def test_queue_like_the_reference(steps, is_set):
     dut, model = QUEUE.dut, Reference()
     queue, current = dut.queue, dut.queue.current
 
-    async def act(ctx, what, kind=Kind.OPENED, state=StateClass.OPEN):
-        ctx.set(queue.kind, kind)
-        ctx.set(queue.state, state)
-        strobe = {"event": queue.valid, "minute": queue.tick_s, "release": None}
-        strobe = strobe[what] if what in strobe else getattr(current, what)
-        if strobe is not None:
+    async def act(ctx, end, event, minute, phase):
+        if minute:
+            ctx.set(queue.tick_s, 1)
+            await ctx.tick().repeat(59)
+        strobes = [queue.valid] if event else []
+        strobes += [getattr(current, end)] if end in ("done", "gave_up", "tell") else []
+        if event:
+            ctx.set(queue.kind, event[0])
+            ctx.set(queue.state, event[1])
+        for strobe in strobes:
             ctx.set(strobe, 1)
-            await ctx.tick().repeat(60 if what == "minute" else 1)
+        await ctx.tick()
+        for strobe in (*strobes, queue.tick_s):
             ctx.set(strobe, 0)
-        if what in ("tell", "release"):
-            ctx.set(current.hold, what == "tell")
-        # Time for whatever is to be done; the clock is steady half of the time only.
-        for cycle in range(90):
-            ctx.set(queue.clock_free, cycle % 40 < 25)
+        if end in ("tell", "release"):
+            ctx.set(current.hold, end == "tell")
+        # Time for whatever is to be done; the clock is not steady all the time.
+        for cycle in range(phase, phase + 90):
+            if cycle % 40 in (0, 15):
+                ctx.set(queue.clock_free, cycle % 40 == 15)
             await ctx.tick()
 
     async def check(ctx):
@@ -235,7 +242,8 @@ def test_queue_like_the_reference(steps, is_set):
         assert (ctx.get(current.renewed), ctx.get(current.lost)) == (model.dropped, model.lost)
         if model.events:
             number, time, age = model.events[0]
-            expected = [number | is_set << 7, *[time] * 5, int(str(min(age, AGE_MAX)), 16)]
+            clock = [time << 3 | place for place in range(Slot.MINUTE, Slot.AGE)]
+            expected = [number | is_set << 7, *clock, int(str(min(age, AGE_MAX)), 16)]
             for slot, byte in zip(Slot, expected, strict=True):
                 ctx.set(current.address, slot)
                 await ctx.tick()
@@ -243,13 +251,23 @@ def test_queue_like_the_reference(steps, is_set):
 
     async def testbench(ctx):
         ctx.set(queue.clock_valid, is_set)
-        for time, (what, *arguments) in enumerate(steps):
-            # What ends has been there.
-            if what in ("done", "gave_up") and not (model.events or model.dropped):
-                continue
+        for time, (end, event, minute) in enumerate(steps):
+            # What ends has been there and told; what is told has ended.
+            if end in ("done", "gave_up") and (model.held or not (model.events or model.dropped)):
+                end = None
+            if end == "tell" and model.held:
+                end = None
+            # What waits to enter is not met by another one in the very cycle in which it may.
+            if end == "release":
+                event, minute = None, False
             ctx.set(dut.time, time)
-            await act(ctx, what, *arguments)
-            getattr(model, what)(time, *arguments)
+            await act(ctx, end, event, minute, phase=11 * time % 40)
+            if end:
+                getattr(model, end)(time)
+            if event:
+                model.event(time, *event)
+            if minute:
+                model.minute(time)
             await check(ctx)
 
     QUEUE.run(testbench)
