@@ -18,9 +18,9 @@ class DiagnosticsSource(wiring.Component):
 
     At each `sample` a pass writes the values, as they then are, into block RAM; so they are as old as the
     last one. While `hold`, what can be read stays, so that bytes read one by one belong together; least and
-    greatest are kept on. Uptime and clock must hold of themselves. A loop voltage of FFFF is none yet, others
-    are below 8000; with a front end that never measures, all that keeps least and greatest is optimised
-    away.
+    greatest are kept on. Uptime and clock must hold of themselves. A loop voltage of FFFF is none, and with
+    it neither least nor greatest is told; others are below 8000. With a front end that never measures, all
+    that keeps least and greatest is optimised away.
 
     *Timing:* a pass takes 64 cycles, and goes to its end although `hold` rises; samples come further apart.
     Meanwhile `millivolts` rests, and `excursions` grows by less than 128.
@@ -67,9 +67,13 @@ class DiagnosticsSource(wiring.Component):
         value = Signal(8)
         extreme, greatest = Signal(), Signal()
         takes = Signal()  # the value replaces the old one
+        # The third bit makes no difference: what a pass writes from place 9 on nobody reads.
+        extremes = {
+            name: pair[:2] == DIAGNOSTICS.offsets[name] // 2 for name in ("loop_min_mv", "loop_max_mv")
+        }
         m.d.comb += [
-            greatest.eq(pair == DIAGNOSTICS.offsets["loop_max_mv"] // 2),
-            extreme.eq(greatest | (pair == DIAGNOSTICS.offsets["loop_min_mv"] // 2)),
+            greatest.eq(extremes["loop_max_mv"]),
+            extreme.eq(greatest | extremes["loop_min_mv"]),
             value.eq(self.millivolts.word_select(second, 8)),
             old.addr.eq(place),
             old.en.eq(~keep.en),  # as in `EventQueue`

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from itertools import count
+from functools import cache
 from math import ceil
 
 import pytest
-from chip.support import examples, simulate
+from chip.support import Bench, examples, simulate
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,6 +17,8 @@ from sealchip.spi_flash import DESELECTED, POWER_UP_MS, FlashOp, SpiFlash
 
 # -- SPI
 
+BYTE = Bench(SpiByte)
+
 
 @examples(10)
 @given(exchanges=st.lists(st.tuples(*3 * [st.integers(0, 255)], st.integers(0, 3)), min_size=2, max_size=4))
@@ -25,7 +27,7 @@ def test_spi_byte(exchanges):
 
     `start` and `i` count only between bytes, and there nothing happens without them.
     """
-    dut = SpiByte()
+    dut = BYTE.dut
 
     async def testbench(ctx):
         for sent, answer, other, pause in exchanges:
@@ -60,14 +62,14 @@ def test_spi_byte(exchanges):
                 await ctx.tick()
             assert copi[0::2] == copi[1::2] == [sent >> n & 1 for n in range(7, -1, -1)]
 
-    simulate(dut, testbench)
+    BYTE.run(testbench)
 
 
 # -- Commands on the pins
 
 #: Cycles of a millisecond, few enough for a simulation; of a flash's power-up and release from power-down.
-MILLISECOND = 40
-POWER_UP, WAKE = POWER_UP_MS * MILLISECOND, 35
+MILLISECOND = 8
+POWER_UP, WAKE = POWER_UP_MS * MILLISECOND, 7
 #: How often the status is polled here until the flash is ready.
 POLLS = 3
 
@@ -82,33 +84,35 @@ class FlashChip:
     def __init__(self, pins, pause):
         self.pins, self.pause = pins, pause
         self.content = bytearray(CONTENT)
+        self.cycle = 0
         self.selected_at, self.deselected_at = 0, -pause
         self.awake_at = None
         self.enabled = False
         self.polls = self.status = 0
         self.commands = []
+        self.selected = self.sck = False
+        self.bits = []
 
     async def run(self, ctx):
-        pins, cycle = self.pins, 0
-        selected, sck = False, 0
-        bits = []
-        while True:
-            await ctx.tick()
-            cycle += 1
-            was_selected, selected = selected, not ctx.get(pins.cs_n)
-            was_high, sck = sck, ctx.get(pins.sck)
-            if selected and not was_selected:
-                assert not sck, "mode 0 begins with the clock low"
-                assert cycle - self.deselected_at >= self.pause, "selected again too soon"
-                self.selected_at, bits = cycle, []
-                ctx.set(pins.cipo, 1)
-            elif was_selected and not selected:
-                self.deselected_at = cycle
-                self._execute(bits)
-            elif selected and sck and not was_high:
-                bits.append(ctx.get(pins.copi))
-            elif selected and was_high and not sck:
-                ctx.set(pins.cipo, self._answer(bits))
+        """One cycle."""
+        pins = self.pins
+        ctx.set(pins.tick_ms, self.cycle % MILLISECOND == MILLISECOND - 1)
+        await ctx.tick()
+        self.cycle += 1
+        was_selected, self.selected = self.selected, not ctx.get(pins.cs_n)
+        was_high, self.sck = self.sck, ctx.get(pins.sck)
+        if self.selected and not was_selected:
+            assert not self.sck, "mode 0 begins with the clock low"
+            assert self.cycle - self.deselected_at >= self.pause, "selected again too soon"
+            self.selected_at, self.bits = self.cycle, []
+            ctx.set(pins.cipo, 1)
+        elif was_selected and not self.selected:
+            self.deselected_at = self.cycle
+            self._execute(self.bits)
+        elif self.selected and self.sck and not was_high:
+            self.bits.append(ctx.get(pins.copi))
+        elif self.selected and was_high and not self.sck:
+            ctx.set(pins.cipo, self._answer(self.bits))
 
     def _bytes(self, bits):
         return bytes(int("".join(map(str, bits[n : n + 8])), 2) for n in range(0, len(bits) - 7, 8))
@@ -156,28 +160,30 @@ class FlashChip:
             assert raw[0] == 0x03, f"unknown command {raw.hex()}"
 
 
+@cache
+def controller(clock_hz):
+    """A bench for each clock."""
+    return Bench(SpiFlash, clock_hz)
+
+
 def operate(*operations, clock_hz=1_000_000, pause=2, sum_from=256, skip_from=256):
-    """Run (op, address, length, bytes to program) on a flash chip.
+    """Run (op, address, length, bytes to program) on a flash chip, from power-up.
 
     What was read with `sum_ok`, the cycles, and the chip. The bytes from `sum_from` on are programmed as CRC,
     those from `skip_from` on left out of it.
     """
-    dut = SpiFlash(clock_hz)
-    chip, results, spent = FlashChip(dut, pause), [], []
+    bench, results, spent = controller(clock_hz), [], []
+    dut = bench.dut
+    chip = FlashChip(dut, pause)
 
-    async def ticks(ctx):
-        for cycle in count(1):
-            ctx.set(dut.tick_ms, cycle % MILLISECOND == 0)
-            await ctx.tick()
-
-    async def user(ctx):
+    async def testbench(ctx):
         bus = dut.bus
         for op, address, length, program in operations:
             ctx.set(bus.op, op)
             ctx.set(bus.address, address)
             ctx.set(bus.length, length)
             ctx.set(bus.start, 1)
-            received, indices, before, cycles = [], [], 0, 0
+            received, indices, before, begun = [], [], 0, chip.cycle
             while not ctx.get(bus.done):
                 # As from a memory: one cycle behind `index`.
                 ctx.set(bus.i, program[before] if before < len(program) else 0)
@@ -187,15 +193,14 @@ def operate(*operations, clock_hz=1_000_000, pause=2, sum_from=256, skip_from=25
                 if ctx.get(bus.strobe):
                     indices.append(before)
                     received.append(ctx.get(bus.o))
-                await ctx.tick()
-                cycles += 1
+                await chip.run(ctx)
             assert indices == ([] if op == FlashOp.ERASE else list(range(length)))
-            await ctx.tick()
+            spent.append(chip.cycle - begun)
+            await chip.run(ctx)
             ctx.set(bus.start, 0)
             results.append((bytes(received), ctx.get(bus.sum_ok)))
-            spent.append(cycles)
 
-    simulate(dut, user, background=[chip.run, ticks])
+    bench.run(testbench)
     return results, spent, chip
 
 
@@ -236,8 +241,8 @@ def test_spi_flash_erases():
     assert chip.commands[1:] == [b"\x06", b"\x20\x00\x20\x00", b"\x05" + b"\0" * (POLLS + 1)]
 
 
-@examples(10)
-@given(content=st.binary(min_size=1, max_size=30), damage=st.integers(1, 0xFFFF), behind=st.integers(0, 2))
+@examples(8)
+@given(content=st.binary(min_size=1, max_size=12), damage=st.integers(1, 0xFFFF), behind=st.integers(0, 2))
 def test_spi_flash_sums(content, damage, behind):
     """Programs the CRC behind what was given; reads tell whether it is right, bytes left out or not."""
     address, whole = 0xFF00, content + crc16(content).to_bytes(2, "big")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import pytest
 from chip.identity_bench import DEFAULT_BAUD, rate_number, seed_of
 from chip.support import Bench, examples
 from hypothesis import given
@@ -163,6 +164,33 @@ def test_every_baud_word():
         for word in range(256):
             await strobe(ctx, BENCH.dut, BAUD, word)
             assert ctx.get(BENCH.dut.baud) == rate_number(word)
+
+    BENCH.run(testbench)
+
+
+def test_every_version():
+    """There is one that is right."""
+
+    async def testbench(ctx):
+        for version in range(256):
+            await strobe(ctx, BENCH.dut, IDENTITY.offsets["version"], version)
+            assert ctx.get(BENCH.dut.version_right) == (version == 1)
+
+    BENCH.run(testbench)
+
+
+@pytest.mark.parametrize("kept", [0x0000, 0x5A3C, 0xFFFF])
+def test_sequence_numbers_modulo_2_16(kept):
+    """Beyond the kept one by any power of two, and behind it."""
+
+    async def testbench(ctx):
+        for step in (1 << n for n in range(15)):
+            for ahead in step, -step, 0:
+                await clear(ctx, BENCH.dut)
+                numbers = (number.to_bytes(2, "little") for number in (kept + ahead & 0xFFFF, kept))
+                for place, (byte, old) in enumerate(zip(*numbers, strict=True), IDENTITY.offsets["sequence"]):
+                    await strobe(ctx, BENCH.dut, place, byte, kept=old)
+                assert ctx.get(BENCH.dut.newer) == (ahead > 0)
 
     BENCH.run(testbench)
 
