@@ -35,7 +35,7 @@ class GsmSequencer(wiring.Component):
     identity_address, identity_byte: the identity, one cycle later. event: see `GsmQueue`.
 
     Guarantees: `verif/chip/test_gsm_sequencer.py::test_sequencer_like_the_reference`,
-    `verif/chip/test_gsm.py::test_any_module`, `test_silence_ends_in_giving_up`,
+    `verif/chip/test_gsm.py::test_a_message_arrives`, `test_silence_ends_in_giving_up`,
     `verif/chip/test_gsm_parts.py::test_ages_stay_below_a_hundred_minutes`; proofs:
     `verif/formal/gsm.py::every_wait_ends`, `verif/formal/gsm.py::characters_wait_until_taken`.
     """

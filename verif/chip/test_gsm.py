@@ -337,7 +337,8 @@ def in_order(events, told):
 class Wire:
     """A module at the pins of a chip: characters are 8N1, `bit` cycles a bit, both ways.
 
-    Before its first answer comes a refusal of which one character is no good.
+    Before its first answer come two lines that are no refusals: of one a character is no good, the other's
+    have their highest bit.
     """
 
     def __init__(self, bit):
@@ -360,7 +361,8 @@ class Wire:
         if module.heard and self._disturbs:
             for data, stop in ((b"\rERRO", 1), (b"R", 0)):
                 self._to_chip.extend(wave(data, bit, parity=None, stop=stop))
-            self._to_chip.extend([1] * bit + wave(b"\r", bit, parity=None))
+            high = bytes(0x80 | character for character in b"ERROR")
+            self._to_chip.extend([1] * bit + wave(b"\r" + high + b"\r", bit, parity=None))
             self._disturbs = False
         if module.output and not self._to_chip:
             self._to_chip.extend(wave([module.output.pop(0)], bit, parity=None))
