@@ -202,14 +202,28 @@ WRONG = [
 REPORTING = ("enable", "pending", "free", "log_done", "log_found", "sent", "frame", "arrived")
 
 
+#: How often each strobe is high: one of these, for some cycles. Log and framer always come to an end.
+CHANCES = {
+    "enable": (1, 1, 1, 0.9),
+    "offered": (0, 0.5, 1),
+    "arrived": (0, 0.02, 0.2),
+    "pending": (0, 0.2, 0.9),
+    "frame": (0.05, 0.5),
+    "tick_ms": (0.5, 0.9),
+    "free": (0.1, 0.5, 0.9),
+    "slave_busy": (0, 0, 0.02, 0.5),
+    "log_done": (0.3, 0.9),
+    "log_found": (0.9, 1),
+    "sent": (0.1, 0.3),
+    "broken": (0, 0.1, 0.3),
+}
+
+
 def stretch(random: Random) -> tuple[int, dict[str, float]]:
-    """Some cycles, and how often each strobe is high in them. Log and framer always come to an end."""
-    chances = {name: random.choice([0, 0.1, 0.5, 0.9]) for name in STROBES}
-    chances |= {"enable": 0.98, "log_done": 0.4, "sent": 0.1, "tick_ms": 0.9}
-    chances["broken"] = random.choice([0, 0.1])
-    chances["slave_busy"] /= 2
-    if random.random() < 0.9:
-        return random.randint(1, 60), chances
+    """Some cycles, and how often each strobe is high in them."""
+    chances: dict[str, float] = {name: random.choice(some) for name, some in CHANCES.items()}
+    if random.random() < 0.97:
+        return random.randint(10, 60), chances
     # Time passes, and nothing else happens on the pair.
     return random.randint(600, 1600), chances | dict.fromkeys(["frame", "arrived", "free"], 0)
 
@@ -222,12 +236,12 @@ def story(random: Random, cycles: int) -> list[SimpleNamespace]:
     met += [_inputs(random, chances, [head]) for head in [*WRONG, RIGHT] for _ in range(7)]
     while len(met) < cycles:
         length, chances = stretch(random)
-        met += [_inputs(random, chances, [RIGHT, RIGHT, *WRONG]) for _ in range(length)]
+        met += [_inputs(random, chances, [*[RIGHT] * len(WRONG), *WRONG]) for _ in range(length)]
     return met
 
 
 def _inputs(random: Random, chances: dict[str, float], heads: list[dict[str, int]]) -> SimpleNamespace:
-    strobes = {name: random.random() < chance for name, chance in chances.items()}
+    strobes = {name: random.random() < chances[name] for name in STROBES}
     others = {name: random.getrandbits(1) for name in ("to_seal", "broadcast", "anybody")}
     return SimpleNamespace(**strobes, head=random.choice(heads) | others)
 

@@ -411,7 +411,11 @@ def test_locked_out() -> None:
 
         ctx.set(slave.tick, 1)
         spoiled = replace(wrong, spoiled=True)
-        for now in (wrong, wrong, spoiled, spoiled, write(Di.PROVISIONING), wrong, wrong, spoiled):
+        forgiven = write(Di.PROVISIONING, takes=False), write(Di.SEAL, seals=False)
+        for now in forgiven:
+            for story in (wrong, wrong, spoiled, spoiled, now):
+                await refused(story)
+        for now in (wrong, wrong, Situation(0x15, bytes(6), valid=False, anybody=True), spoiled):
             await refused(now)
         ctx.set(slave.tick, 0)
         await refused(wrong)
@@ -425,6 +429,27 @@ def test_locked_out() -> None:
         await refused(wrong)
 
     BENCH.run(testbench)
+
+
+def test_what_is_done_is_told_once() -> None:
+    """However long the identity says that it is done."""
+    found = []
+
+    async def testbench(ctx: Any) -> None:
+        desk, slave = BENCH.dut, BENCH.dut.slave
+        for place, byte in enumerate(write(Di.PROVISIONING).data):
+            ctx.set(desk.data.data[place], byte)
+        ctx.set(slave.head, {"control": 0x14, "length": 12, "to_seal": 1})
+        for name in ("valid", "enable", "identity_done", "identity_accepted"):
+            ctx.set(getattr(slave, name), 1)
+        for cycle in range(100):
+            ctx.set(slave.frame, cycle == 2)
+            found.append(ctx.get(desk.told) & ~BITS["busy"])
+            await ctx.tick()
+
+    BENCH.run(testbench)
+    asked, written = BITS["identity_start"], BITS["identity_start"] | BITS["provisioned"]
+    assert [told for told in found if told] == [asked, written]
 
 
 def test_answers_when_it_is_quiet() -> None:
