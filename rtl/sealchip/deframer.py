@@ -62,7 +62,8 @@ class Deframer(wiring.Component):
     those that fit any seal.
 
     Guarantees: `verif/chip/test_deframer.py::test_accepts_exactly_the_frames`,
-    `test_hears_what_the_host_hears`, `test_a_frame_cut_short_ends_with_the_silence`, `test_addresses`;
+    `test_hears_what_the_host_hears`, `test_data_holds_until_there_is_other`,
+    `test_a_frame_cut_short_ends_with_the_silence`, `test_addresses`;
     proof: `verif/formal/deframer.py::accepts_exactly_the_frames`.
     """
 
@@ -128,7 +129,7 @@ class Deframer(wiring.Component):
             self.begun.eq(good & is_start & ((place == _Place.START) | ~fits)),
             self.frame.eq(good & (place == _Place.END) & fits),
             compare.strobe.eq(good & (place == _Place.ADDRESS)),
-            write.en.eq(good & (place == _Place.DATA) & ~whole),
+            write.en.eq(self.valid & (place == _Place.DATA) & ~whole),
         ]
         with m.If(self.valid):
             m.d.sync += [checksum.eq(checksum + self.data), passed.eq(Mux(counts, passed + 1, 0))]

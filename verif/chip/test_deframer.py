@@ -175,6 +175,26 @@ def test_every_length(length):
     assert (head.length, head.to_seal) == (length, 1)
 
 
+def test_data_holds_until_there_is_other():
+    """While the head of the next frame is heard, and in its DATA until a byte has come."""
+    first, following = (Frame(SEAL, 0x11, bytes([n] * 4)).encode(0) for n in (1, 2))
+    dut = LISTENER.dut.deframer
+
+    async def testbench(ctx):
+        for n, byte in enumerate(first + following[:-2]):
+            ctx.set(dut.data, byte)
+            ctx.set(dut.valid, 1)
+            await ctx.tick()
+            ctx.set(dut.valid, 0)
+            ctx.set(dut.data, 0xFF)
+            await ctx.tick()
+            if n >= len(first):
+                new = max(0, n - len(first) - 9)
+                assert await content(ctx, dut, 4) == bytes([2] * new + [1] * (4 - new))
+
+    LISTENER.run(testbench)
+
+
 def damage(draw, raw):
     """`raw` with some of its characters changed, gone, doubled, or with an error."""
     characters = list(raw)
