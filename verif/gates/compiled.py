@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -227,7 +228,8 @@ def _run(command: list[str], work: Path, **environment: str) -> None:
 def _has(verilog: str, port: str) -> bool:
     """Whether module `top` has an input of that name."""
     head = verilog[verilog.index("module top(") :]
-    return port in head[: head.index(");")].replace("(", ",").replace(" ", "").split(",")
+    # yosys breaks the line behind every 21st port.
+    return port in re.split(r"[(,\s]+", head[: head.index(");")])
 
 
 def _stand(verilog: str, interface: list[Port]) -> str:
