@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import pytest
-from amaranth.hdl import Module, ResetInserter, Signal
+from amaranth.hdl import Cat, Module, ResetInserter, Signal
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from chip.support import Bench, examples
@@ -34,6 +34,8 @@ class Desk(wiring.Component):
         self.challenge = Signal(32)
         self.identity = Memory(shape=8, depth=IDENTITY.size, init=[])
         self.entry = Memory(shape=8, depth=ENTRY.size, init=[])
+        #: Busy, making, done: one signal is looked at faster than three.
+        self.told = Signal(3)
 
     def elaborate(self, platform):
         m = Module()
@@ -45,6 +47,7 @@ class Desk(wiring.Component):
             self.signer.secret.eq(identity.data),
             entry.addr.eq(self.signer.entry_address),
             self.signer.entry_byte.eq(entry.data),
+            self.told.eq(Cat(self.signer.busy, self.signer.making, self.signer.done)),
         ]
         m.d.sync += [
             self.signer.uptime.eq(self.uptime.word_select(self.signer.uptime_index, 8)),
@@ -65,6 +68,7 @@ class Resettable(Desk):
 
 
 BENCH = Bench(Desk)
+BUSY, MAKING, DONE = 1, 2, 4
 WITH_RESET = Bench(Resettable)
 
 #: Numbers whose bytes borrow from one another.
@@ -142,22 +146,22 @@ async def ask(ctx, dut, key, now):
     ctx.set(signer.start, 0)
 
 
-async def made(ctx, signer):
+async def made(ctx, dut):
     """Cycles until the record is made."""
     cycles = 1
-    while not ctx.get(signer.done):
-        assert (ctx.get(signer.making), ctx.get(signer.busy)) == (1, 1)
+    while (told := ctx.get(dut.told)) != BUSY | MAKING | DONE:
+        assert told == BUSY | MAKING
         await ctx.tick()
         cycles += 1
     await ctx.tick()
     return cycles
 
 
-async def signed(ctx, signer):
+async def signed(ctx, dut):
     """Cycles until the record is signed."""
     cycles = 0
-    while ctx.get(signer.busy):
-        assert (ctx.get(signer.making), ctx.get(signer.done)) == (0, 0)
+    while told := ctx.get(dut.told):
+        assert told == BUSY
         await ctx.tick()
         cycles += 1
     return cycles
@@ -177,33 +181,41 @@ async def look(ctx, signer, size=RECORD.size):
 async def make(ctx, dut, key, now):
     """One record, and the cycles until it is made and signed."""
     await ask(ctx, dut, key, now)
-    cycles = await made(ctx, dut.signer), await signed(ctx, dut.signer)
+    cycles = await made(ctx, dut), await signed(ctx, dut)
     return await look(ctx, dut.signer), cycles
 
 
 def records(key, *nows):
-    """Records and their cycles, one after the other from reset on."""
+    """Records, one after the other from reset on: each in a time that tells nothing but what anybody sees
+    in the record.
+    """
     found = []
 
     async def testbench(ctx):
-        found.extend([await make(ctx, BENCH.dut, key, now) for now in nows])
+        base, preparing, its_mac = (57, 3134, 3112) if any(key) else (52, 0, 0)
+        for now in nows:
+            record, (making, signing) = await make(ctx, BENCH.dut, key, now)
+            assert making == base - 2 * now.this_boot + 9 * now.challenged + preparing
+            assert signing == its_mac
+            found.append(record)
+            preparing = 0
 
     BENCH.run(testbench)
     return found
 
 
-@examples(4)
+@examples(2)
 @given(key=keys, situations=st.lists(situations, min_size=1, max_size=2))
 def test_records_like_the_reference(key, situations):
     nows = [SimpleNamespace(**situation) for situation in situations]
-    assert [record for record, _ in records(key, *nows)] == [expected(key, now) for now in nows]
+    assert records(key, *nows) == [expected(key, now) for now in nows]
 
 
 @examples(12)
 @given(situation=situations)
 def test_unsigned_without_a_key(situation):
     now = SimpleNamespace(**situation)
-    ((record, _),) = records(NO_KEY, now)
+    (record,) = records(NO_KEY, now)
     assert record == expected(NO_KEY, now)
     assert (record[1], record[30:]) == (Algorithm.UNSIGNED, bytes(8))
 
@@ -213,22 +225,19 @@ def test_unsigned_without_a_key(situation):
 def test_age_of_a_record(stamp, uptime, this_boot):
     """Uptime less time stamp, borrowing from byte to byte; the whole uptime for an earlier power-up."""
     now = SimpleNamespace(**{**SITUATION, "stamp": stamp, "uptime": uptime, "this_boot": this_boot})
-    ((record, _),) = records(NO_KEY, now)
+    (record,) = records(NO_KEY, now)
     age = int.from_bytes(record[RECORD.slice("age")], "little")
     assert age == ((uptime - stamp) % 2**32 if this_boot else uptime)
     flags = int.from_bytes(record[RECORD.slice("flags")], "little")
     assert bool(flags & Flags.AGE_UNKNOWN) == (not this_boot)
 
 
-@examples(2)
+@examples(1)
 @given(key=keys, situation=situations)
 def test_takes_the_same_time_always(key, situation):
-    """But for what anybody sees in the record; and less than said."""
+    """So does every record that these tests make; and one behind another with the same key."""
     now = SimpleNamespace(**situation)
-    making = 57 - 2 * now.this_boot + 9 * now.challenged
-    (_, first), (_, second) = records(key, now, now)
-    assert second == (making, 3112)
-    assert first == (making + 3134, 3112)
+    assert len(records(key, now, now)) == 2
 
 
 def test_key_change():
@@ -253,7 +262,7 @@ def test_bytes_are_ready_when_they_are_made():
     async def testbench(ctx):
         signer = BENCH.dut.signer
         await ask(ctx, BENCH.dut, KEY, now)
-        await made(ctx, signer)
+        await made(ctx, BENCH.dut)
         assert await look(ctx, signer, 30) == whole[:30]
         for index in range(30, RECORD.size):
             ctx.set(signer.index, index)
@@ -335,7 +344,7 @@ def test_every_carry_of_the_subkey_and_every_entry_of_the_s_box():
         key = next(
             key for n in range(1, 99) if sm4(key := n.to_bytes(16, "big"), bytes(16))[0] >> 6 == carries
         )
-        ((record, _),) = records(key, now)
+        (record,) = records(key, now)
         assert record == expected(key, now)
         all_met |= substituted(key, bytes(16), record[:16])[1]
     assert all_met == set(range(256))
