@@ -49,9 +49,10 @@ class Deframer(wiring.Component):
     *Timing:* `frame` strobes at the end of the character 16h. `head` holds until the next 68h, of which
     `begun` tells, and DATA until the first byte of DATA behind that. Each address byte is compared through
     the identity's read port in the two cycles behind it.
-    *Errors:* a character with an error, a byte out of place or `silence` ends the frame. A 68h out of place
-    begins the next one. Without silence before it, a frame cut short may still take bytes of the one
-    behind it for its own: nothing is kept that could be looked at again.
+    *Errors:* a character with an error, a byte out of place or `silence` ends the frame; a character in the
+    same cycle as `silence` is not heard. A 68h out of place begins the next one. Without silence before it,
+    a frame cut short may still take bytes of the one behind it for its own: nothing is kept that could be
+    looked at again.
 
     Members
     -------

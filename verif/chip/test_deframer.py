@@ -67,8 +67,13 @@ def listen(characters, *, meter=METER, readable=True, bench=LISTENER, contents=N
         for position, character in enumerate(characters):
             if character == SILENCE:
                 ctx.set(dut.silence, 1)
+                ctx.set(dut.valid, 1)
+                ctx.set(dut.error, 0)
+                ctx.set(dut.data, (0x68, 0x16)[position % 2])
+                assert not ctx.get(dut.begun | dut.frame), "nothing is heard in the same cycle"
                 await ctx.tick()
                 ctx.set(dut.silence, 0)
+                ctx.set(dut.valid, 0)
                 assert not ctx.get(dut.active)
                 continue
             byte, error = character if isinstance(character, tuple) else (character, False)
