@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from meterseal.chip.build import chip_library
@@ -76,21 +76,23 @@ class Bench:
         *,
         seed: int = 1,
         front_end: str = "comparator",
+        gsm: bool = False,
         model: Path | None = None,
+        baud: int = BAUD,
     ) -> None:
         self.pair = Pair(
-            model or chip_library(clock_hz=CLOCK_HZ, front_end=front_end),
+            model or chip_library(clock_hz=CLOCK_HZ, front_end=front_end, gsm=gsm),
             chips=chips,
             ends=1,
             clock_hz=CLOCK_HZ,
-            baud=BAUD,
+            baud=baud,
             seed=seed,
         )
         self.pair.open(0)
         self.flashes: list[FlashFile] = []
         for chip in range(chips):
             path = folder / f"{chip}.bin"
-            path.write_bytes(image(identity(chip + 1)))
+            path.write_bytes(image(replace(identity(chip + 1), baud=baud)))
             self.flashes.append(FlashFile(path))
             self.pair.attach_flash(chip, self.flashes[chip])
         self.decoder = Decoder()

@@ -21,10 +21,11 @@ from chip.chip_bench import (
     seal_address,
     seal_key,
 )
+from chip.gsm_module import Module, Received
 from chip.log_bench import Entry, slot_address
 
 from meterseal import bcd
-from meterseal.chip.head import CONTACT_MV
+from meterseal.chip.head import CONTACT_MV, Loop
 from meterseal.chip.pair import ByteSeen
 from meterseal.clock import CST
 from meterseal.dlt645 import requests
@@ -33,14 +34,34 @@ from meterseal.seal.image import image, read_identity
 from meterseal.seal.layout import unpack
 from meterseal.seal.record import Flags, Kind, SealRecord, StateClass
 from meterseal.seal.signing import verify
+from sealchip.event_log import SECTOR_SLOTS
+from sealchip.gsm_text import message
 from sealchip.interface import DIAGNOSTICS, ENTRY, FLASH_SIZE, Di
 from sealchip.slave import TD_MS
 
-SEAL, ANYBODY = seal_address(1), "A" * 12
+SEAL, ANYBODY, PHONE = seal_address(1), "A" * 12, "+8613800138000"
 PASSWORD, NEW_PASSWORD, WRONG = (bytes.fromhex(digits) for digits in ("02000000", "02563412", "02563413"))
 BIT = 1 / BAUD
+FAST = 19_200
 #: From flash and front end to a chip that has power.
-Begin = Callable[..., Bench]
+Begin = Callable[..., "Telling"]
+#: The front end of the chip with everything; the other one's has no GSM.
+FULL, PLAIN = "sigma-delta", "comparator"
+
+
+class Telling(Bench):
+    """With a modem."""
+
+    def __init__(self, folder: Path, front_end: str, baud: int) -> None:
+        super().__init__(folder, front_end=front_end, gsm=front_end == FULL, baud=baud)
+        self.module = Module()
+        self.pair.open_gsm(0)
+
+    def _listen(self) -> None:
+        super()._listen()
+        for byte in self.pair.read_gsm(0):
+            self.module.receive(byte)
+        del self.module.output[: self.pair.write_gsm(0, bytes(self.module.output))]
 
 
 @pytest.fixture
@@ -48,8 +69,8 @@ def begin(tmp_path: Path) -> Iterator[Begin]:
     """Power up a chip that has such a flash and such a front end; its loop is open."""
     with ExitStack() as stack:
 
-        def power_up(flash: bytes, front_end: str = "sigma-delta") -> Bench:
-            bench = stack.enter_context(closing(Bench(tmp_path, front_end=front_end)))
+        def power_up(flash: bytes, front_end: str = FULL, baud: int = BAUD) -> Telling:
+            bench = stack.enter_context(closing(Telling(tmp_path, front_end, baud)))
             (tmp_path / "0.bin").write_bytes(flash)
             bench.power()
             return bench
@@ -58,9 +79,9 @@ def begin(tmp_path: Path) -> Iterator[Begin]:
 
 
 def entries(folder: Path) -> list[Entry]:
-    """What the log has in its first slots."""
+    """What the log has, in the order of its slots."""
     flash = (folder / "0.bin").read_bytes()
-    slots = (flash[slot_address(n) :][: ENTRY.size] for n in range(64))
+    slots = (flash[slot_address(n) :][: ENTRY.size] for n in range(2 * SECTOR_SLOTS))
     return [entry for raw in slots if (entry := Entry.decode(raw))]
 
 
@@ -73,10 +94,11 @@ def ask(bench: Bench, request: Frame, *, at_once: bool = True) -> Frame:
     bench.pair.write(0, request.encode())
     bench.run(1.0, until=lambda: any(heard.frame.from_slave for heard in bench.heard[before:]))
     seen = [byte for byte in bench.pair.tap() if isinstance(byte, ByteSeen)]
+    bit = 1 / bench.pair.baud
     # A byte of the host is told of at its end, one of a seal in the middle of its stop bit.
-    high = max(byte.at for byte in seen if byte.source == 1) - 2 * BIT
-    begun = min(byte.at for byte in seen if byte.source == 0 and byte.at > high) - 10.5 * BIT
-    quiet_ms = 1000 * (begun - BIT / 2 - high)
+    high = max(byte.at for byte in seen if byte.source == 1) - 2 * bit
+    begun = min(byte.at for byte in seen if byte.source == 0 and byte.at > high) - 10.5 * bit
+    quiet_ms = 1000 * (begun - bit / 2 - high)
     assert quiet_ms > TD_MS - 1, "ticks come at any time"
     assert quiet_ms < TD_MS + 0.1 or not at_once
     (answer,) = (heard.frame for heard in bench.heard[before:] if heard.frame.from_slave)
@@ -223,9 +245,76 @@ def test_from_blank_to_locked_out(tmp_path: Path, begin: Begin) -> None:
     assert bench.ask(requests.read_address(), 0.3) == []
 
 
+def test_what_the_phone_is_told(tmp_path: Path, begin: Begin) -> None:
+    """With the time of the event; the log goes on in its second sector, and is read as far as it goes."""
+    flash = bytearray(image(replace(identity(), phone=PHONE, baud=FAST)))
+    for n in range(SECTOR_SLOTS - 1):
+        old = Entry(boot=7, counter=n + 1, baseline_mv=CONTACT_MV, acked=True)
+        flash[slot_address(n) : slot_address(n) + ENTRY.size] = old.encode()
+    bench = begin(bytes(flash), baud=FAST)
+    bench.pair.position(0, closed=True)
+    (boot,) = told(bench, 1)
+    assert (boot.boot, boot.counter, boot.kind) == (8, SECTOR_SLOTS, Kind.BOOT)
+    at = datetime(2027, 12, 31, 23, 59, 57, tzinfo=CST)
+    bench.ask(requests.broadcast_time(at), 0.2)
+    for closed, phrase, minute in ((False, "开启", "2027-12-31 23:59"), (True, "闭合", "2028-01-01 00:00")):
+        bench.pair.position(0, closed)
+        (record,) = told(bench, 1)
+        assert record.kind == (Kind.CLOSED if closed else Kind.OPENED)
+        bench.run(5.0, until=lambda: bool(bench.module.messages))
+        assert bench.module.messages == [Received(PHONE, message(SEAL, phrase, time=minute))]
+        bench.module.messages.clear()
+        bench.run(2.0)
+    assert [entry.counter for entry in entries(tmp_path)] == [*range(1, SECTOR_SLOTS + 3)]
+    assert [entry.acked for entry in entries(tmp_path)] == [True] * (SECTOR_SLOTS + 2)
+
+    for n in (1, 6, 9, 15):
+        raw = ask(bench, requests.read(SEAL, Di.RECORD_HISTORY + n), at_once=False).content
+        assert verify(seal_key(1), raw)
+        assert SealRecord.decode(raw).counter == record.counter - n
+    for sequence, control in ((21, 0xB2), (42, 0xB2), (63, 0x92)):
+        answer = ask(bench, requests.read_more(SEAL, Di.EVENT_LOG, sequence), at_once=False)
+        assert (answer.control, answer.content[-1]) == (control, sequence)
+        assert SealRecord.decode(answer.content[:-1]).counter == record.counter - sequence
+
+
+def test_attacks_and_a_deaf_meter(begin: Begin) -> None:
+    """Each attack has its class and is red; what nobody answers is told again, older, and red as well."""
+    bench = begin(image(identity()))
+    bench.pair.position(0, closed=True)
+    told(bench, 1)
+    bench.run(1.0)
+    # Of another source in the head's place the voltage is right at first.
+    for loop, state, mv, events in (
+        (Loop(jumper=True), StateClass.HIGH, 5000, 1),
+        (Loop(contact_mv=3600), StateClass.LOW, 3600, 1),
+        (Loop(foreign_mv=CONTACT_MV), StateClass.MISMATCH, CONTACT_MV, 2),
+    ):
+        bench.pair.loop(0, loop)
+        record = told(bench, events)[-1]
+        assert (record.state, record.loop_mv) == (state, near(mv))
+        assert flashes_red(bench)
+    bench.answering = False
+    bench.pair.loop(0, Loop())
+    records = told(bench, 3)
+    assert len({record.fact for record in records}) == 1
+    assert records[-1].age > 0
+    assert flashes_red(bench)
+    bench.pair.write(0, Frame(meter_address(1), 0xD4, bytes([4])).encode())
+    told(bench, 1)
+    bench.answering = True
+    told(bench, 1)
+    for n in range(6):
+        bench.pair.position(0, closed=n % 2 == 1)
+        bench.run(0.2)
+    bench.run(1.5)
+    assert bench.reports()[-1].kind == Kind.FLAPPING
+    assert flashes_red(bench)
+
+
 def test_a_contact_that_shivers(begin: Begin) -> None:
     """Each of hundreds of excursions counts, in the next event up to 255 of them; then nobody answers."""
-    bench = begin(image(identity()), "comparator")
+    bench = begin(image(identity()), PLAIN)
     bench.pair.position(0, closed=True)
     told(bench, 1)
     bench.run(0.7)
@@ -255,7 +344,7 @@ def test_a_contact_that_shivers(begin: Begin) -> None:
 @pytest.mark.parametrize("control", [0x83, 0x91, 0x94])
 def test_an_answer_of_any_function_ends_the_waiting(begin: Begin, control: int) -> None:
     """Somebody else's answer: nobody is to answer that, so the report comes at once."""
-    bench = begin(image(identity()), "comparator")
+    bench = begin(image(identity()), PLAIN)
     told(bench, 1)
     bench.run(0.7)
     bench.pair.write(0, Frame(meter_address(7), control).encode())

@@ -18,7 +18,7 @@ from mutation.mutants import Design, Mutant
 __all__ = ["Hunt"]
 
 #: Computing time that one mutant may cost; tests that would exceed it are not run on mutants.
-SECONDS = 10
+SECONDS = 15
 #: How a process ends whose mutant has survived; any other number is that of the test that failed.
 SURVIVED = 255
 
@@ -35,6 +35,10 @@ class Hunt(Trial):
     killers: list[str | None] = field(default_factory=list)
     #: The design of the first set of parameters that was met; mutants are chosen in it.
     design: Design | None = None
+
+    def chosen(self) -> list[str]:
+        """Those that the plan wants for mutants, or all."""
+        return list(self.plan.on_mutants) or super().chosen()
 
     def verilog(self, text: str) -> str:
         """The design with all mutants."""
