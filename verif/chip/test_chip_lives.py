@@ -240,7 +240,9 @@ def test_from_blank_to_locked_out(tmp_path: Path, begin: Begin) -> None:
     assert kinds(told(bench, 1)) == [Kind.LOCKED_OUT]
     assert write(bench, Di.SEAL, password=NEW_PASSWORD) == refused
 
-    # A rate that the host does not follow.
+    # The rate that it has, and one that the host does not follow.
+    assert ask(bench, requests.change_baud(SEAL, BAUD)) == Frame(SEAL, 0x97)
+    assert ask(bench, requests.read_address()).address == SEAL
     assert ask(bench, requests.change_baud(SEAL, 4800)) == Frame(SEAL, 0x97)
     assert bench.ask(requests.read_address(), 0.3) == []
 

@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 from covering.points import VERILOG, covered
 from gates.bench import Timed, Trial
 from gates.compiled import yosys
-from plan.blocks import each_block
+from plan.blocks import blocks, each_block
 from plan.plans import Plan
 from plan.results import cpu_seconds, keep
 
@@ -46,9 +46,15 @@ class Covering(Trial):
         """Collect what was counted."""
         for counters, verilog in self.state.covered():
             for name, reached in covered(counters, verilog):
-                # In the chip, what others drive has another name within the block, and their place.
-                if not self.plan.in_chip or f" {self.plan.file}:" in name:
+                if self._counts(name):
                     self.points[name] = self.points.get(name, False) or reached
+
+    def _counts(self, name: str) -> bool:
+        """Whether a point is the block's: what has a plan of its own is counted there."""
+        file = name.split()[1].partition(":")[0]
+        # In the chip, what others drive has another name within the block, and their place.
+        others = {plan.file for plan in blocks().values()}
+        return file == self.plan.file or not (self.plan.in_chip or file in others)
 
 
 def main() -> int:
