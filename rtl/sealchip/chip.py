@@ -212,7 +212,8 @@ class SealChip(wiring.Component):
             s.framer.record.eq(s.signer.byte),
             s.diagnostics.hold.eq(s.framer.busy & (s.framer.message == Message.ANSWER_DIAGNOSTICS)),
             s.diagnostics.index.eq(s.framer.index),
-            s.diagnostics.sample.eq(s.front_end.measured),
+            # A rising voltage reads as full scale for a moment: nothing counts that the loop does not hold.
+            s.diagnostics.sample.eq(s.front_end.measured & (s.front_end.class_ == s.loop.state)),
             s.diagnostics.millivolts.eq(s.front_end.millivolts),
             s.diagnostics.state.eq(s.loop.state),
             s.diagnostics.excursions.eq(s.loop.excursions),

@@ -198,8 +198,8 @@ IDENTITY_REPORT = Layout(
 #: What the chip tells of itself when asked; FF.. = not measured, not set.
 DIAGNOSTICS = Layout(
     Field("loop_mv", 2, "loop voltage now in mV"),
-    Field("loop_min_mv", 2, "least loop voltage since power-up in mV"),
-    Field("loop_max_mv", 2, "greatest loop voltage since power-up in mV"),
+    Field("loop_min_mv", 2, "least voltage since power-up of a loop that has settled, in mV"),
+    Field("loop_max_mv", 2, "greatest voltage since power-up of a loop that has settled, in mV"),
     Field("state", 1, "state class"),
     Field("excursions", 2, "excursions too short for an event since power-up, saturating"),
     Field("uptime", 4, "seconds since power-up"),
