@@ -146,15 +146,16 @@ class Signer(wiring.Component):
 
         # Bytes out: an age is the uptime less the sum, bit by bit.
         place = Signal(range(len(MEMORY)))
-        borrow = Signal()
-        borrows = [borrow & row.ages]
+        borrow = Signal()  # of the byte before
+        borrows = Signal(9)
+        m.d.comb += borrows[0].eq(borrow & row.ages)
         for bit in range(8):
-            here = row.ages & Mux(self.uptime[bit], sum_[bit] & borrows[bit], sum_[bit] | borrows[bit])
-            borrows.append(here)
+            here = Mux(self.uptime[bit], sum_[bit] & borrows[bit], sum_[bit] | borrows[bit])
+            m.d.comb += borrows[bit + 1].eq(here & row.ages)
         m.d.comb += [
             place.eq(_moved(Cat(row.place, 1), row.place_mode, turn, phase)),
             keep.addr.eq(place),
-            keep.data.eq(sum_ ^ (self.uptime & row.ages.replicate(8)) ^ Cat(borrows[:8])),
+            keep.data.eq(sum_ ^ (self.uptime & row.ages.replicate(8)) ^ borrows[:8]),
             keep.en.eq(row.keeps),
         ]
         with m.If(row.keeps):
