@@ -350,15 +350,16 @@ def test_a_contact_that_shivers(begin: Begin) -> None:
     assert lamps(bench) == (True, False)
 
 
-@pytest.mark.parametrize("control", [0x83, 0x91, 0x94])
-def test_an_answer_of_any_function_ends_the_waiting(begin: Begin, control: int) -> None:
+@pytest.mark.parametrize(("control", "size"), [(0x83, 0), (0x91, 0), (0x94, 0), (0xB1, 200)])
+def test_an_answer_of_any_function_ends_the_waiting(begin: Begin, control: int, size: int) -> None:
     """Somebody else's answer: nobody is to answer that, so the report comes at once."""
     bench = begin(image(identity()), PLAIN)
     told(bench, 1)
     bench.run(0.7)
-    bench.pair.write(0, Frame(meter_address(7), control).encode())
+    answer = Frame(meter_address(7), control, bytes(size)).encode()
+    bench.pair.write(0, answer)
     bench.pair.position(0, closed=True)
-    bench.run(16 * 11 * BIT)
+    bench.run(len(answer) * 11 * BIT)
     answered = bench.pair.now
     told(bench, 1)
     assert bench.heard[-1].at - REPORT_SECONDS - answered < 0.070

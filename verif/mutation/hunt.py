@@ -36,10 +36,6 @@ class Hunt(Trial):
     #: The design of the first set of parameters that was met; mutants are chosen in it.
     design: Design | None = None
 
-    def chosen(self) -> list[str]:
-        """Those that the plan wants for mutants, or all."""
-        return list(self.plan.on_mutants) or super().chosen()
-
     def verilog(self, text: str) -> str:
         """The design with all mutants."""
         design = Design(text)

@@ -53,8 +53,8 @@ class Plan:
     in_chip: bool = False
     #: Tests that make its gates themselves: no other is quick enough on them.
     on_gates: tuple[str, ...] = ()
-    #: Tests that its mutants meet: all would take too long.
-    on_mutants: tuple[str, ...] = ()
+    #: Tests that its mutants and its coverage meet: all would take too long.
+    in_brief: tuple[str, ...] = ()
     #: Tests that look inside the block: they run on its source alone.
     inside: tuple[str, ...] = ()
 

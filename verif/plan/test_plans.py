@@ -52,7 +52,7 @@ def test_what_a_plan_names_exists(plan: Plan) -> None:
     tests = {test for folder in folders for test in of_folder(folder)}
     proofs = {f"{theorem.file.removeprefix('verif/')}::{theorem.name}" for theorem in THEOREMS}
     missing = [
-        test for test in (*plan.tests, *plan.inside, *plan.on_gates, *plan.on_mutants) if test not in tests
+        test for test in (*plan.tests, *plan.inside, *plan.on_gates, *plan.in_brief) if test not in tests
     ]
     assert missing + [proof for proof in plan.proofs if proof not in proofs] == []
     assert plan.block is None or plan.block in blocks()
