@@ -360,6 +360,22 @@ def test_a_flash_that_does_not_take_it():
     assert (accepted, kept.secret) == ([0], GOOD.encode())
 
 
+def test_a_flash_that_loses_both():
+    """Neither slot is right behind a change: refused, and the seal has no identity any more."""
+
+    class Dying(Flash):
+        def _change(self, position, byte, torn):
+            super()._change(position, 0, torn)
+            self.content[position - FLASH_IDENTITY_SLOTS[1]] = 0x55
+
+    flash = Dying(pace=3)
+    flash.content[: IDENTITY.size] = GOOD.encode()
+    kept, accepted = keep(flash, change("seal", VALUES["seal"][1]))
+    without, _ = keep(flash_of(BLANK_SLOT, BLANK_SLOT))
+    assert (accepted, kept) == ([0], without)
+    assert not kept.valid
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("torn", [0x00, 0x2F, 0xFF])
 @pytest.mark.parametrize("cut", range(0, IDENTITY.size + 1, 8))
