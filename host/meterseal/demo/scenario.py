@@ -28,9 +28,10 @@ _LOOK_EVERY = 0.2
 _BITS_PER_EVENT = 12_000
 #: Time for everything else: a poll of the terminal, retries of the uplink, a message by the modem.
 _GRACE = 40.0
-#: What moves a loop, and how often in so many seconds; the chip takes six changes in ten for flapping.
+#: What moves a loop, and how often in so many seconds. The chip takes six changes within ten for flapping,
+#: and may take six in less than fifteen for it (`sealchip.flapping`).
 _MOVES = frozenset({"open", "close", "bounce", "jumper", "loop_mv"})
-_MOVES_MAX, _MOVES_WITHIN = 4, 11.0
+_MOVES_MAX, _MOVES_WITHIN = 4, 16.0
 #: A voltage from outside that a sealed loop might have.
 _FOREIGN_MV = 4000
 
