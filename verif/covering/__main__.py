@@ -11,6 +11,7 @@ import argparse
 import sys
 import tomllib
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -52,12 +53,16 @@ class Covering(Trial):
                 if self._counts(name):
                     self.points[name] = self.points.get(name, False) or reached
 
+    @cached_property
+    def _planned(self) -> set[str]:
+        """The sources of all blocks that have a plan."""
+        return {plan.file for plan in blocks().values()}
+
     def _counts(self, name: str) -> bool:
         """Whether a point is the block's: what has a plan of its own is counted there."""
         file = name.split()[1].partition(":")[0]
         # In the chip, what others drive has another name within the block, and their place.
-        others = {plan.file for plan in blocks().values()}
-        return file == self.plan.file or not (self.plan.in_chip or file in others)
+        return file == self.plan.file or not (self.plan.in_chip or file in self._planned)
 
 
 def main() -> int:
