@@ -1,0 +1,185 @@
+"""What the firmware and the circuit around its processor agree on: inputs, outputs, and both memories."""
+
+from enum import IntEnum, IntFlag
+
+from ..interface import PROVISIONING
+from ..processor import Port
+
+__all__ = [
+    "CHALLENGE_BYTES",
+    "CLOCK_BYTES",
+    "ITEMS",
+    "UPTIME_BYTES",
+    "Command",
+    "Facts",
+    "Flash",
+    "In",
+    "Memory",
+    "Out",
+    "Public",
+    "Said",
+    "Wants",
+]
+
+CHALLENGE_BYTES, UPTIME_BYTES = 4, 4
+#: ss mm hh DD MM YY.
+CLOCK_BYTES = 6
+
+
+class In(IntEnum):
+    """The processor's inputs."""
+
+    WANTS = 0
+    #: The byte that came back in the last exchange with the flash; whoever asks waits for it.
+    FLASH = 1
+    #: Byte X of the request's DATA, from the instruction after the next behind `Out.X` on.
+    DATA = 2
+    #: What the slave wants: `Command`.
+    COMMAND = 3
+    #: And of what: `FETCH`: the number before the newest. `CHECK`, `UPDATE`: item, and origin in DATA << 4.
+    VALUE = 4
+    SAYS = 5
+    #: The event that waits, byte by byte as in `interface.ENTRY` at 8 to 15; zero for its flags.
+    EVENT = 8
+
+
+class Wants(IntFlag):
+    """Bits of `In.WANTS`: what is to be done."""
+
+    #: A second has passed and is not counted.
+    SECOND = 1 << 0
+    #: An event waits.
+    EVENT = 1 << 1
+    #: The reporter wants the oldest entry; it wants to acknowledge it.
+    OLDEST = 1 << 2
+    ACKNOWLEDGE = 1 << 3
+    #: The slave has a command.
+    SLAVE = 1 << 4
+
+
+class Said(IntFlag):
+    """Bits of `In.SAYS`."""
+
+    #: A millisecond tick since `Out.TICK`.
+    TICK = 1 << 0
+    #: The bytes read since `Flash.SUMS` was set end in their CRC.
+    SUM_RIGHT = 1 << 1
+    #: The request's DATA may be another's by now.
+    SPOILED = 1 << 2
+    #: Time must not change: somebody reads it.
+    HOLD = 1 << 3
+
+
+class Command(IntEnum):
+    """What the slave may want."""
+
+    #: Make the record before the newest.
+    FETCH = 0
+    #: Compare the password.
+    CHECK = 1
+    #: Write an item of the identity.
+    UPDATE = 2
+    #: Keep a challenge.
+    CHALLENGE = 3
+    #: Set the clock.
+    CLOCK = 4
+
+
+class Out(IntEnum):
+    """The processor's outputs."""
+
+    X = Port.X.value
+    RETURN = Port.RETURN.value
+    #: Exchange this byte with the flash; never while one is under way.
+    EXCHANGE = 2
+    #: `Flash`.
+    FLASH = 3
+    #: What follows are strobes; the byte does not matter. A second is counted; the event is taken.
+    SECOND = 4
+    EVENT = 5
+    #: The command of reporter or slave is done; bit 0: found, accepted.
+    REPORTER = 6
+    SLAVE = 7
+    #: `Facts`.
+    FACTS = 8
+    #: Number of the baud rate in `BAUD_FEATURE`, slowest first.
+    BAUD = 9
+    #: Next byte of the seed, high byte first; of the voltage learned at sealing.
+    SEED = 10
+    BASELINE = 11
+    #: Forget the tick.
+    TICK = 12
+    #: 128 seconds have passed.
+    LOCK_TICK = 13
+
+
+class Flash(IntFlag):
+    """Bits of `Out.FLASH`."""
+
+    #: The flash is selected.
+    SELECT = 1 << 0
+    #: The CRC takes the bits that are exchanged: out those written, in those read; else it begins anew.
+    SUMS = 1 << 1
+    #: The CRC's bytes go to the flash in place of what is exchanged.
+    APPENDS = 1 << 2
+    #: The bits that are sent, not those received, go into the CRC.
+    WRITES = 1 << 3
+
+
+class Facts(IntFlag):
+    """Bits of `Out.FACTS`."""
+
+    #: The identity has been read. A slot was right and the seal's address is not zero.
+    IDENTITY_READY = 1 << 0
+    IDENTITY_VALID = 1 << 1
+    #: The log is restored.
+    LOG_READY = 1 << 2
+    #: There are unacknowledged events.
+    PENDING = 1 << 3
+    #: The clock is set.
+    CLOCK_SET = 1 << 4
+    #: The published time is being written.
+    COUNTING = 1 << 5
+
+
+#: Number of each field of the identity that can be written.
+ITEMS = {name: number for number, name in PROVISIONING.items()}
+
+
+class Memory(IntEnum):
+    """The processor's memory: where things begin, all that is addressed with X at a multiple of its size."""
+
+    SBOX = 0x000
+    ROUND_KEYS = 0x100
+    IDENTITY = 0x180
+    STATE = 0x200
+    SUBKEY = 0x210
+    KEY = 0x220
+    #: Scratch of the cipher.
+    WORK = 0x230
+    #: The entry that was read or written last, as in `interface.ENTRY`, and the newest one's first bytes.
+    ENTRY = 0x240
+    NEWEST = 0x260
+    RECORD = 0x280
+    UPTIME = 0x2C0
+    CLOCK = 0x2C8
+    NEW_CLOCK = 0x2D0
+    CHALLENGE = 0x2D8
+    NEW_CHALLENGE = 0x2DC
+    #: Single bytes of the parts, 16 each.
+    OF_MAIN = 0x300
+    OF_FLASH = 0x310
+    OF_LOG = 0x320
+    OF_IDENTITY = 0x330
+    OF_RECORD = 0x340
+    OF_CALENDAR = 0x350
+
+
+class Public(IntEnum):
+    """The memory that framer, deframer and GSM read: where things begin."""
+
+    RECORD = 0x00
+    UPTIME = 0x40
+    CLOCK = 0x44
+    #: As in `interface.IDENTITY`; never the key or the password.
+    IDENTITY = 0x80
