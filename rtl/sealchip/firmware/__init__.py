@@ -1,0 +1,1 @@
+"""What the chip does slowly: the program of its processor, part by part."""
