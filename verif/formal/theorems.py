@@ -11,6 +11,7 @@ from formal import (
     identity,
     loop,
     password,
+    processor,
     sense,
     signer,
     slave,
@@ -37,6 +38,7 @@ MODULES = (
     password,
     slave,
     identity,
+    processor,
 )
 THEOREMS = [it for module in MODULES for it in vars(module).values() if isinstance(it, Theorem)]
 
