@@ -6,26 +6,22 @@ from amaranth.lib.cdc import FFSynchronizer
 from amaranth.lib.wiring import In, Out
 
 from .bus_access import BusAccess
-from .clock import CalendarClock
 from .deframer import Deframer
 from .diagnostics import DiagnosticsSource
 from .driver_watchdog import DriverWatchdog
-from .event_log import EventLog
+from .firmware.layout import Command
 from .framer import Framer
 from .front_end import FrontEnd, Sensor
 from .gsm import GsmNotifier
-from .identity import IdentityStore
 from .interface import BAUD_FEATURE, StateClass
+from .keeper import Keeper
 from .lamps import Lamps
 from .line_rate import LineRate
-from .log_turns import LogTurns
 from .loop_monitor import LoopMonitor
 from .messages import Message
 from .pair_port import PairPort
 from .reporter import Reporter
-from .signer import Signer
 from .slave import Slave
-from .spi_flash import FlashCommands, FlashOp, SpiFlash
 from .timebase import Timebase
 from .timing import bit_steps
 
@@ -84,37 +80,29 @@ class SealChip(wiring.Component):
         m.submodules.time = Timebase(self._clock_hz)
         m.submodules.front_end = FrontEnd(self._clock_hz, self._sensor, pattern=self._pattern)
         m.submodules.loop = LoopMonitor(measures=self._sensor == Sensor.SIGMA_DELTA)
-        m.submodules.flash = SpiFlash(self._clock_hz)
-        m.submodules.identity = IdentityStore(self._baud, self._flash_base)
-        m.submodules.log = EventLog(self._flash_base)
+        m.submodules.keeper = Keeper(self._baud, self._flash_base)
         m.submodules.rate = LineRate()
         m.submodules.pair = PairPort(self._clock_hz)
         m.submodules.watchdog = DriverWatchdog()
         m.submodules.deframer = Deframer()
         m.submodules.access = BusAccess()
-        m.submodules.signer = Signer()
-        m.submodules.clock = CalendarClock()
         m.submodules.diagnostics = DiagnosticsSource()
         m.submodules.framer = Framer()
         m.submodules.slave = Slave()
         m.submodules.reporter = Reporter()
-        m.submodules.turns = LogTurns()
         m.submodules.lamps = Lamps()
+        if self._gsm:
+            m.submodules.gsm = GsmNotifier(self._clock_hz)
         for connect in (
             self._sense,
-            self._share_flash,
+            self._keep,
             self._attach_pair,
-            self._share_identity,
             self._feed_framer,
-            self._tell_the_time,
-            self._sign,
-            self._share_log,
             self._serve,
             self._light,
         ):
             connect(m, m.submodules)
         if self._gsm:
-            m.submodules.gsm = GsmNotifier(self._clock_hz)
             self._tell_the_customer(m, m.submodules)
         return m
 
@@ -131,44 +119,48 @@ class SealChip(wiring.Component):
             s.loop.millivolts.eq(s.front_end.millivolts),
             s.loop.blind.eq(s.front_end.blind),
             s.loop.sealable.eq(s.front_end.sealable),
-            s.loop.restored.eq(s.log.ready),
-            s.loop.restored_mv.eq(s.log.baseline_mv),
+            s.loop.restored.eq(s.keeper.log_ready),
+            s.loop.restored_mv.eq(s.keeper.baseline_mv),
         ]
-        wiring.connect(m, s.loop.o, s.log.i)
+        wiring.connect(m, s.loop.o, s.keeper.i)
 
-    def _share_flash(self, m, s):
-        """Operation by operation: the identity while it is not ready, the log otherwise.
-
-        The identity begins to work only when nobody makes a record, and nobody does while it works.
-        """
-        bus, identity, log = s.flash.bus, s.identity.flash, s.log.flash
-        owned = Signal(init=1)  # by the identity
+    def _keep(self, m, s):
+        """The deframer is mute while the framer sends, so both use one port of the public memory."""
+        framer, deframer = s.framer, s.deframer
+        reads_phone = s.gsm.facts.identity_reading if self._gsm else 0
         m.d.comb += [
-            s.log.enable.eq(s.identity.ready),
-            s.flash.tick_ms.eq(s.time.tick_ms),
-            self.flash_sck.eq(s.flash.sck),
-            self.flash_cs_n.eq(s.flash.cs_n),
-            self.flash_copi.eq(s.flash.copi),
-            s.flash.cipo.eq(self.flash_cipo),
+            self.flash_sck.eq(s.keeper.flash_sck),
+            self.flash_cs_n.eq(s.keeper.flash_cs_n),
+            self.flash_copi.eq(s.keeper.flash_copi),
+            s.keeper.flash_cipo.eq(self.flash_cipo),
+            s.keeper.tick_ms.eq(s.time.tick_ms),
+            s.keeper.tick_s.eq(s.time.tick_s),
+            s.keeper.address.eq(Mux(framer.busy, framer.address, deframer.address)),
+            s.keeper.reading.eq(framer.reading | deframer.reading | reads_phone),
+            framer.byte.eq(s.keeper.byte),
+            deframer.byte.eq(s.keeper.byte),
+            deframer.readable.eq(s.keeper.identity_ready),
+            s.keeper.hold.eq(s.diagnostics.hold),
+            s.keeper.oldest.eq(s.reporter.oldest),
+            s.keeper.acknowledge.eq(s.reporter.acknowledge),
+            s.reporter.done.eq(s.keeper.reporter_done),
+            s.reporter.found.eq(s.keeper.right),
+            s.keeper.slave.eq(s.slave.start),
+            s.keeper.command.eq(s.slave.command),
+            s.keeper.value.eq(s.slave.of),
+            s.slave.done.eq(s.keeper.slave_done),
+            s.slave.right.eq(s.keeper.right),
+            s.slave.tick.eq(s.keeper.lock_tick),
+            s.keeper.content.eq(s.deframer.content),
+            s.keeper.spoiled.eq(s.slave.spoiled),
         ]
-        with m.If(~bus.start | bus.done):
-            m.d.sync += owned.eq(~s.identity.ready)
-        for name, member in FlashCommands.members.items():
-            if member.flow == In:
-                m.d.comb += getattr(bus, name).eq(Mux(owned, getattr(identity, name), getattr(log, name)))
-            else:
-                m.d.comb += [getattr(user, name).eq(getattr(bus, name)) for user in (identity, log)]
-        with m.If(owned):
-            m.d.comb += [log.strobe.eq(0), log.done.eq(0)]
-        with m.Else():
-            m.d.comb += [identity.strobe.eq(0), identity.done.eq(0)]
 
     def _attach_pair(self, m, s):
         ro = Signal(init=1)
         m.submodules.ro = FFSynchronizer(self.rs485_ro, ro, init=1)
         wiring.connect(m, s.framer.o, s.pair.i)
         m.d.comb += [
-            s.rate.stored.eq(s.identity.baud),
+            s.rate.stored.eq(s.keeper.rate),
             s.rate.number.eq(s.slave.new_rate),
             s.rate.take.eq(s.slave.changes_rate & s.pair.done),
             s.rate.revert.eq(s.reporter.baud_fallback),
@@ -187,7 +179,7 @@ class SealChip(wiring.Component):
             s.access.ro.eq(ro),
             s.access.de.eq(s.pair.de),
             s.access.tick_ms.eq(s.time.tick_ms),
-            s.access.seed.eq(s.identity.seed),
+            s.access.seed.eq(s.keeper.seed),
             s.access.frame.eq(s.deframer.frame),
             s.access.head.eq(s.deframer.head),
             s.access.sent.eq(s.pair.done),
@@ -197,19 +189,8 @@ class SealChip(wiring.Component):
             s.framer.abort.eq(s.pair.broken | s.watchdog.expired),
         ]
 
-    def _share_identity(self, m, s):
-        """The deframer is mute while the framer sends, so both use the identity's one read port."""
-        m.d.comb += [
-            s.identity.address.eq(Mux(s.framer.busy, s.framer.address, s.deframer.address)),
-            s.deframer.byte.eq(s.identity.data),
-            s.deframer.readable.eq(s.identity.ready),
-            s.framer.byte.eq(s.identity.data),
-        ]
-
     def _feed_framer(self, m, s):
         m.d.comb += [
-            s.signer.index.eq(s.framer.index),
-            s.framer.record.eq(s.signer.byte),
             s.diagnostics.hold.eq(s.framer.busy & (s.framer.message == Message.ANSWER_DIAGNOSTICS)),
             s.diagnostics.index.eq(s.framer.index),
             # A rising voltage reads as full scale for a moment: nothing counts that the loop does not hold.
@@ -220,67 +201,10 @@ class SealChip(wiring.Component):
             s.framer.diagnostics.eq(s.diagnostics.byte),
         ]
 
-    def _tell_the_time(self, m, s):
-        """Nobody wants a byte of the clock within a pass of having asked for it to be held."""
-        m.d.comb += [
-            s.clock.tick_s.eq(s.time.tick_s),
-            s.clock.set.eq(s.slave.clock_set),
-            s.clock.source.eq(s.deframer.content),
-            s.clock.hold.eq(
-                s.diagnostics.hold
-                | s.signer.making
-                | (s.log.flash.start & (s.log.flash.op == FlashOp.PROGRAM))
-            ),
-            s.clock.index.eq(s.diagnostics.clock_index),
-            s.diagnostics.clock.eq(s.clock.byte),
-            # The log writes no event while a record is made.
-            s.clock.uptime_index.eq(Mux(s.signer.making, s.signer.uptime_index, s.log.uptime_index)),
-            s.signer.uptime.eq(s.clock.uptime),
-            s.log.uptime.eq(s.clock.uptime),
-            s.slave.tick.eq(s.clock.tick_128_s),
-        ]
-
-    def _sign(self, m, s):
-        m.d.comb += [
-            s.signer.this_boot.eq(s.log.this_boot),
-            s.slave.challenge_index.eq(s.signer.challenge_index),
-            s.signer.challenge.eq(s.slave.challenge),
-            s.signer.entry_byte.eq(s.log.byte),
-            s.log.address.eq(s.signer.entry_address),
-            s.signer.signs.eq(s.identity.ready & s.identity.valid & s.identity.has_key),
-            s.signer.secret.eq(s.identity.secret_data),
-            s.identity.secret_address.eq(s.signer.secret_address),
-        ]
-
-    def _share_log(self, m, s):
-        m.d.comb += [
-            s.turns.reporter_start.eq(s.reporter.log_start),
-            s.turns.reporter_command.eq(s.reporter.log_command),
-            s.reporter.log_done.eq(s.turns.reporter_done),
-            s.reporter.log_found.eq(s.log.found),
-            s.turns.slave_start.eq(s.slave.log_start),
-            s.turns.slave_challenged.eq(s.slave.challenged),
-            s.slave.log_done.eq(s.turns.slave_done),
-            s.slave.log_found.eq(s.log.found),
-            s.log.start.eq(s.turns.log_start & s.identity.ready),
-            s.identity.start.eq(
-                s.slave.identity_start & ~s.reporter.log_start & ~s.turns.log_start & ~s.signer.busy
-            ),
-            s.log.command.eq(s.turns.log_command),
-            s.log.nth.eq(s.slave.log_nth),
-            s.log.wait.eq(s.signer.making),
-            s.turns.log_done.eq(s.log.done),
-            s.turns.log_found.eq(s.log.found),
-            s.signer.start.eq(s.turns.signer_start),
-            s.signer.challenged.eq(s.turns.challenged),
-            s.turns.signer_busy.eq(s.signer.making),
-            s.turns.signer_done.eq(s.signer.done),
-        ]
-
     def _serve(self, m, s):
         m.d.comb += [
-            s.slave.enable.eq(s.log.ready),
-            s.slave.valid.eq(s.identity.valid),
+            s.slave.enable.eq(s.keeper.log_ready),
+            s.slave.valid.eq(s.keeper.identity_valid),
             # What is on the wire while the reporter speaks is nobody's request.
             s.slave.frame.eq(s.deframer.frame & ~s.reporter.speaking),
             s.slave.begun.eq(s.deframer.begun),
@@ -293,27 +217,17 @@ class SealChip(wiring.Component):
             s.loop.seal.eq(s.slave.seal),
             s.loop.locked_out.eq(s.slave.locked_out),
             s.loop.provisioned.eq(s.slave.provisioned),
-            s.slave.identity_done.eq(s.identity.done),
-            s.slave.identity_accepted.eq(s.identity.accepted),
-            s.identity.update.eq(s.slave.identity_update),
-            s.identity.item.eq(s.slave.identity_item),
-            s.identity.origin.eq(s.slave.identity_origin),
-            s.identity.spoiled.eq(s.slave.spoiled),
-            s.identity.length.eq(s.deframer.head.length),
-            s.identity.content.eq(s.deframer.content),
             s.framer.content.eq(s.deframer.content),
-            # One at a time, the others say 0; the clock takes its time while the slave is idle.
+            # One at a time, the others say 0. A record's number is a byte of DATA that the slave asks for.
             s.deframer.position.eq(
-                Mux(
-                    s.slave.busy,
-                    s.slave.position | s.identity.position | s.framer.position,
-                    s.clock.source_index,
-                )
+                s.slave.position
+                | s.framer.position
+                | Mux(s.slave.start & (s.slave.command != Command.FETCH), s.keeper.position, 0)
             ),
-            s.reporter.enable.eq(s.identity.valid & s.log.ready),
-            s.reporter.pending.eq(s.log.pending),
-            s.reporter.offered.eq(s.log.i.valid),
-            s.reporter.arrived.eq(s.log.i.valid & s.log.i.ready),
+            s.reporter.enable.eq(s.keeper.identity_valid & s.keeper.log_ready),
+            s.reporter.pending.eq(s.keeper.pending),
+            s.reporter.offered.eq(s.keeper.i.valid),
+            s.reporter.arrived.eq(s.keeper.i.valid & s.keeper.i.ready),
             s.reporter.frame.eq(s.deframer.frame),
             s.reporter.head.eq(s.deframer.head),
             s.reporter.tick_ms.eq(s.time.tick_ms),
@@ -321,7 +235,7 @@ class SealChip(wiring.Component):
             s.reporter.slave_busy.eq(s.slave.busy),
             s.reporter.sent.eq(s.pair.done),
             s.reporter.broken.eq(s.pair.broken),
-            s.framer.wait.eq((s.reporter.unready & s.reporter.speaking) | ~s.signer.ready),
+            s.framer.wait.eq(s.reporter.unready & s.reporter.speaking),
             s.framer.start.eq(s.slave.send | s.reporter.send),
             s.framer.message.eq(Mux(s.slave.busy, s.slave.message, s.reporter.message)),
             s.framer.function.eq(s.deframer.head.control),
@@ -329,34 +243,33 @@ class SealChip(wiring.Component):
 
     def _light(self, m, s):
         m.d.comb += [
-            s.lamps.identity_ready.eq(s.identity.ready),
-            s.lamps.identity_valid.eq(s.identity.valid),
+            s.lamps.identity_ready.eq(s.keeper.identity_ready),
+            s.lamps.identity_valid.eq(s.keeper.identity_valid),
             s.lamps.tick.eq(s.time.tick_quarter),
             s.lamps.state.eq(s.loop.state),
             s.lamps.flapping.eq(s.loop.flapping),
             s.lamps.locked_out.eq(s.slave.locked),
             s.lamps.exchanged.eq(s.reporter.exchanged),
             # Not green while the loop is not sealed at this very moment, whatever the filtered state says.
-            s.lamps.pending.eq(s.loop.unlogged | s.log.pending | (s.loop.class_ != StateClass.SEALED)),
+            s.lamps.pending.eq(s.loop.unlogged | s.keeper.pending | (s.loop.class_ != StateClass.SEALED)),
             s.lamps.failed.eq(s.reporter.failed | s.access.stuck),
             self.led_green.eq(s.lamps.green),
             self.led_red.eq(s.lamps.red),
         ]
 
     def _tell_the_customer(self, m, s):
-        """The clock's one read port is the diagnostics' while they are sent."""
-        facts, busy = s.gsm.facts, s.diagnostics.hold
+        facts, log = s.gsm.facts, s.keeper.i
         m.d.comb += [
-            facts.valid.eq(s.log.i.valid & s.log.i.ready & s.identity.valid),
-            facts.kind.eq(s.log.i.payload.kind),
-            facts.state.eq(s.log.i.payload.state),
+            facts.valid.eq(log.valid & log.ready & s.keeper.identity_valid),
+            facts.kind.eq(log.payload.kind),
+            facts.state.eq(log.payload.state),
             facts.tick_s.eq(s.time.tick_s),
-            s.identity.gsm_address.eq(facts.identity_address),
-            facts.identity_byte.eq(s.identity.gsm_data),
-            s.clock.index.eq(Mux(busy, s.diagnostics.clock_index, facts.clock_index)),
-            facts.clock_byte.eq(s.clock.byte),
-            facts.clock_valid.eq(s.clock.valid),
-            facts.clock_free.eq(s.clock.idle & ~busy),
+            s.keeper.gsm_address.eq(facts.identity_address),
+            facts.identity_byte.eq(s.keeper.gsm_byte),
+            s.keeper.clock_index.eq(facts.clock_index),
+            facts.clock_byte.eq(s.keeper.clock_byte),
+            facts.clock_valid.eq(s.keeper.clock_set),
+            facts.clock_free.eq(s.keeper.clock_free),
             self.gsm_txd.eq(s.gsm.txd),
             s.gsm.rxd.eq(self.gsm_rxd),
         ]

@@ -5,6 +5,7 @@ from amaranth.lib import data, enum, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from .firmware.layout import Public
 from .interface import IDENTITY
 
 __all__ = ["Deframer", "FrameHead"]
@@ -59,8 +60,8 @@ class Deframer(wiring.Component):
     valid, data, error: characters. silence: the pair has been quiet for longer than any gap in a frame.
     frame, head: a frame. begun, active: the first 68h, inside a frame.
     position, content: byte of DATA without the 33h that is added on the wire, one cycle later.
-    address, byte: read port of the identity. readable: it says what it shall; while not, no address fits but
-    those that fit any seal.
+    address, byte: read port of the public memory; reading: a byte of the identity is asked for. readable: it
+    says what it shall; while not, no address fits but those that fit any seal.
 
     Guarantees: `verif/chip/test_deframer.py::test_accepts_exactly_the_frames`,
     `test_hears_what_the_host_hears`, `test_data_holds_until_there_is_other`,
@@ -78,8 +79,9 @@ class Deframer(wiring.Component):
     active: Out(1)
     position: In(8)
     content: Out(8)
-    address: Out(range(IDENTITY.size))
+    address: Out(8)
     byte: In(8)
+    reading: Out(1)
     readable: In(1)
 
     def elaborate(self, platform):
@@ -96,6 +98,7 @@ class Deframer(wiring.Component):
             compare.start.eq(self.begun),
             compare.count.eq(passed),
             self.address.eq(compare.address),
+            self.reading.eq(compare.reading),
             compare.byte.eq(self.byte),
             compare.readable.eq(self.readable),
             head.to_seal.eq(compare.to_seal),
@@ -157,8 +160,9 @@ class _AddressCompare(wiring.Component):
     strobe: In(1)
     data: In(8)
     count: In(3)
-    address: Out(range(IDENTITY.size))
+    address: Out(8)
     byte: In(8)
+    reading: Out(1)
     readable: In(1)
     to_seal: Out(1)
     meter: Out(1)
@@ -171,10 +175,11 @@ class _AddressCompare(wiring.Component):
         differs = Signal()
         seals, meters, judged = Signal(), Signal(), Signal()  # whose byte is asked for
         # By then `count` is one more than the byte's place.
-        of_seal, of_meter = (IDENTITY.offsets[name] - 1 for name in ("seal", "meter"))
+        of_seal, of_meter = (Public.IDENTITY + IDENTITY.offsets[name] - 1 for name in ("seal", "meter"))
         m.d.sync += Cat(seals, meters, judged).eq(Cat(self.strobe, seals, meters))
         m.d.comb += [
             self.address.eq(self.count + Mux(seals, of_seal, of_meter)),
+            self.reading.eq(seals | meters),
             differs.eq((self.byte != self.data) | ~self.readable),
         ]
         with m.If(self.start):

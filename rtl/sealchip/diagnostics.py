@@ -5,20 +5,21 @@ from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from .clock import UPTIME
 from .interface import DIAGNOSTICS, LOOP_NOT_MEASURED, StateClass
 
-__all__ = ["DiagnosticsSource"]
+__all__ = ["MEASURED_BYTES", "DiagnosticsSource"]
 
+#: What is told of the loop; behind it comes the time.
+MEASURED_BYTES = DIAGNOSTICS.offsets["uptime"]
 _ROOM = 16
 
 
 class DiagnosticsSource(wiring.Component):
-    """Byte `index` of `interface.DIAGNOSTICS`, one cycle after `index` has changed.
+    """Byte `index` of `interface.DIAGNOSTICS` before the uptime, one cycle after `index` has changed.
 
     At each `sample` a pass writes the values, as they then are, into block RAM; so they are as old as the
     last one. While `hold`, what can be read stays, so that bytes read one by one belong together; least and
-    greatest are kept on. Uptime and clock must hold of themselves. A loop voltage of FFFF is none, and with
+    greatest are kept on. A loop voltage of FFFF is none, and with
     it neither least nor greatest is told; others are below 8000. With a front end that never measures, all
     that keeps least and greatest is optimised away.
 
@@ -28,7 +29,6 @@ class DiagnosticsSource(wiring.Component):
     Members
     -------
     sample, hold, index, byte: see above. millivolts, state, excursions: the values now.
-    clock_index, clock: byte of `CalendarClock`, one cycle later.
 
     Guarantees: `verif/chip/test_diagnostics.py::test_values_of_the_last_sample`,
     `test_least_and_greatest_since_power_up`, `test_excursions_while_a_pass_is_under_way`; the whole in
@@ -37,13 +37,11 @@ class DiagnosticsSource(wiring.Component):
 
     sample: In(1)
     hold: In(1)
-    index: In(6)
+    index: In(range(MEASURED_BYTES))
     byte: Out(8)
     millivolts: In(16)
     state: In(StateClass)
     excursions: In(16)
-    clock_index: Out(4)
-    clock: In(8)
 
     def elaborate(self, platform):
         m = Module()
@@ -90,14 +88,10 @@ class DiagnosticsSource(wiring.Component):
         with m.If(done & ~writes):
             m.d.sync += takes.eq((ours - other[:8] - (takes & second))[8])
 
-        # Behind that the clock's bytes; its uptime stands three places further on.
-        begin = DIAGNOSTICS.offsets["uptime"]
-        beyond = (self.index + UPTIME - begin)[:5]
         m.d.comb += [
             read.addr.eq(self.index),
             read.en.eq(~tell.en),
-            self.clock_index.eq(Cat(beyond[:3], ~beyond[4])),
-            self.byte.eq(Mux(self.index < begin, read.data, self.clock)),
+            self.byte.eq(read.data),
         ]
         return m
 

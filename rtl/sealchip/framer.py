@@ -6,7 +6,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from .deframer import SCRAMBLE
-from .interface import IDENTITY
+from .firmware.layout import Public
 from .messages import PREAMBLE, PREAMBLE_BYTES, PROGRAM, SECOND_ENTRY, Message, Word
 from .transceiver import FrameByte
 
@@ -26,9 +26,9 @@ class Framer(wiring.Component):
     -------
     start, message, busy: see above. function: of the request that is answered.
     wait: the bytes of the record are not there yet. abort: the frame is given up. o: to the transceiver.
-    index, record, diagnostics: body bytes by index, valid in the cycle after it changes.
+    index, diagnostics: body bytes by index, valid in the cycle after it changes.
     position, content: the request's DATA, the same way; `position` is 0 while it is not wanted.
-    address, byte: the identity's read port.
+    address, byte: read port of the keeper's public memory; reading: a byte of it may be asked for.
 
     Guarantees: `verif/chip/test_framer.py::test_every_message_decodes`, `test_abort_drops_the_rest`;
     proof: `verif/formal/framer.py::frames_are_whole`.
@@ -42,12 +42,12 @@ class Framer(wiring.Component):
     abort: In(1)
     o: Out(stream.Signature(FrameByte))
     index: Out(6)
-    record: In(8)
     diagnostics: In(8)
     position: Out(3)
     content: In(8)
-    address: Out(range(IDENTITY.size))
+    address: Out(8)
     byte: In(8)
+    reading: Out(1)
 
     def elaborate(self, platform):
         m = Module()
@@ -63,22 +63,24 @@ class Framer(wiring.Component):
             m.d.comb += read.addr.eq(word.next)
         with m.Else():
             m.d.comb += read.addr.eq(Mux(self.busy, SECOND_ENTRY, 0) | self.message.as_value())
+        # The record comes first in the public memory, and nothing else below the uptime.
+        of_record = word.public & (word.index < Public.UPTIME)
         m.d.comb += [
             word.eq(read.data),
             read.en.eq(~self.busy | advance),
             self.index.eq(word.index),
             self.position.eq(Mux(self.busy & word.request, word.index, 0)),
             self.address.eq(word.index),
+            self.reading.eq(self.busy & ~fetched),
             plain.eq(
                 word.constant
-                | Mux(word.identity, self.byte, 0)
-                | Mux(word.record, self.record, 0)
+                | Mux(word.public, self.byte, 0)
                 | Mux(word.diagnostics, self.diagnostics, 0)
                 | Mux(word.request, self.content, 0)
                 | Mux(word.function, self.function, 0)
                 | Mux(word.checksum, checksum, 0)
             ),
-            self.o.valid.eq(self.busy & fetched & ~(word.record & self.wait)),
+            self.o.valid.eq(self.busy & fetched & ~(of_record & self.wait)),
             self.o.payload.data.eq(plain + Mux(word.scrambled, SCRAMBLE, 0)),
             self.o.payload.last.eq(word.last),
             advance.eq(self.o.valid & self.o.ready),

@@ -12,7 +12,7 @@ from .interface import IDENTITY, Kind, StateClass
 __all__ = ["Facts", "GsmDialogue"]
 
 #: What the messages are made of. `valid`, `kind`, `state`: events as the log takes them. `tick_s`: a second
-#: passed. `identity_…`: the identity, one cycle later. `clock_…`: see `GsmQueue`.
+#: passed. `identity_…`: the identity, one cycle later, steady while `reading`. `clock_…`: see `GsmQueue`.
 Facts = wiring.Signature(
     {
         "valid": Out(1),
@@ -21,6 +21,7 @@ Facts = wiring.Signature(
         "tick_s": Out(1),
         "identity_address": In(range(IDENTITY.size)),
         "identity_byte": Out(8),
+        "identity_reading": In(1),
         "clock_index": In(3),
         "clock_byte": Out(8),
         "clock_valid": Out(1),
@@ -68,6 +69,7 @@ class GsmDialogue(wiring.Component):
             sequencer.tick_s.eq(facts.tick_s),
             facts.identity_address.eq(sequencer.identity_address),
             sequencer.identity_byte.eq(facts.identity_byte),
+            facts.identity_reading.eq(sequencer.identity_reading),
             queue.valid.eq(facts.valid),
             queue.kind.eq(facts.kind),
             queue.state.eq(facts.state),

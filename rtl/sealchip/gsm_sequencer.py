@@ -32,7 +32,8 @@ class GsmSequencer(wiring.Component):
     Members
     -------
     o: characters for the module, ASCII. token: what the module says. tick_s: a second passed.
-    identity_address, identity_byte: the identity, one cycle later. event: see `GsmQueue`.
+    identity_address, identity_byte: the identity, one cycle later, while `identity_reading`. event: see
+    `GsmQueue`.
 
     Guarantees: `verif/chip/test_gsm_sequencer.py::test_sequencer_like_the_reference`,
     `verif/chip/test_gsm.py::test_a_message_arrives`, `test_silence_ends_in_giving_up`,
@@ -45,6 +46,7 @@ class GsmSequencer(wiring.Component):
     tick_s: In(1)
     identity_address: Out(range(IDENTITY.size))
     identity_byte: In(8)
+    identity_reading: Out(1)
     event: Out(CurrentEvent)
 
     def elaborate(self, platform):
@@ -84,6 +86,7 @@ class GsmSequencer(wiring.Component):
                 m.next = "decode"
             # The data byte is addressed here and there in "act".
             with m.State("decode"):
+                m.d.comb += self.identity_reading.eq(1)
                 m.d.sync += [seconds.eq(0), digit.eq(0)]
                 m.next = "act"
             with m.State("act"):

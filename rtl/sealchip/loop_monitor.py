@@ -9,7 +9,7 @@ from .debounce import HOLD_MS, Debounce
 from .event_queue import EventQueue
 from .flapping import Flapping
 from .interface import LOOP_NOT_MEASURED, Kind, StateClass
-from .log_entry import LoopEvent
+from .loop_event import LoopEvent
 
 __all__ = ["LoopMonitor"]
 

@@ -10,6 +10,8 @@ from itertools import count
 from amaranth.lib import data, enum
 
 from .deframer import ADDRESS_BYTES, END, START
+from .diagnostics import MEASURED_BYTES
+from .firmware.layout import Public
 from .interface import DIAGNOSTICS, IDENTITY, IDENTITY_REPORT, RECORD, Di
 
 __all__ = [
@@ -132,9 +134,9 @@ class Word(data.Struct):
     """One byte of a frame: `constant`, or that of the flagged source at `index`."""
 
     constant: 8
-    index: 7
-    identity: 1
-    record: 1
+    index: 8
+    #: Of the keeper's public memory, where the record may not be ready.
+    public: 1
     diagnostics: 1
     #: DATA of the request.
     request: 1
@@ -159,7 +161,7 @@ def _head(shape):
     return [
         *[{"constant": PREAMBLE}] * PREAMBLE_BYTES,
         {"constant": START},
-        *({"identity": 1, "index": whose + n} for n in range(ADDRESS_BYTES)),
+        *({"public": 1, "index": Public.IDENTITY + whose + n} for n in range(ADDRESS_BYTES)),
         {"constant": START, "branches": 1},
     ]
 
@@ -171,12 +173,21 @@ def _content(shape):
             yield {"request": 1, "index": n} if shape.di is None else {"constant": shape.di >> 8 * n & 0xFF}
     yield from [{}] * (8 * shape.has_authority)
     for n in range(shape.size):
-        if shape.body is Body.ERROR:
-            yield {"constant": shape.offset}
-        else:
-            yield {shape.body.name.lower(): 1, "index": shape.offset + n}
+        yield _of_body(shape, shape.offset + n)
     if shape.has_sequence:
         yield {"request": 1, "index": 4}
+
+
+def _of_body(shape, place):
+    if shape.body is Body.ERROR:
+        return {"constant": shape.offset}
+    if shape.body is Body.RECORD:
+        return {"public": 1, "index": Public.RECORD + place}
+    if shape.body is Body.IDENTITY:
+        return {"public": 1, "index": Public.IDENTITY + place}
+    if place < MEASURED_BYTES:
+        return {"diagnostics": 1, "index": place}
+    return {"public": 1, "index": Public.UPTIME + place - MEASURED_BYTES}
 
 
 def _rest(shape):

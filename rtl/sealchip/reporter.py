@@ -5,7 +5,6 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from .deframer import FrameHead
-from .event_log import LogCommand
 from .messages import Message
 
 __all__ = ["Reporter"]
@@ -40,7 +39,7 @@ class Reporter(wiring.Component):
     arrived: strobe, an event was logged. pending: there are unacknowledged events.
     frame, head, tick_ms, free: the pair. draw: new slot.
     slave_busy: the slave holds log and framer. speaking: the framer is the reporter's, the slave must not
-    begin. log_*: the log; what it has found is a record ready to send.
+    begin. oldest, acknowledge, done, found: commands of `Keeper`; what is found is a record ready to send.
     send, message: to the framer. unready: the record is not there yet.
     sent, broken: how the frame ended. exchanged: a report was acknowledged in this power-up.
     failed: the last report was not acknowledged in time. baud_fallback: strobe, not even at the longest
@@ -65,10 +64,10 @@ class Reporter(wiring.Component):
     draw: Out(1)
     slave_busy: In(1)
     speaking: Out(1)
-    log_start: Out(1)
-    log_command: Out(LogCommand)
-    log_done: In(1)
-    log_found: In(1)
+    oldest: Out(1)
+    acknowledge: Out(1)
+    done: In(1)
+    found: In(1)
     send: Out(1)
     message: Out(Message)
     unready: Out(1)
@@ -100,9 +99,9 @@ class Reporter(wiring.Component):
             m.d.sync += tried.eq(0)
 
         def fetch():
-            m.d.comb += [self.log_start.eq(1), self.log_command.eq(LogCommand.FETCH_OLDEST)]
-            with m.If(self.log_done):
-                m.d.sync += held.eq(self.log_found)
+            m.d.comb += self.oldest.eq(1)
+            with m.If(self.done):
+                m.d.sync += held.eq(self.found)
 
         with m.FSM(name="state") as fsm:
             m.d.comb += self.speaking.eq(
@@ -128,9 +127,9 @@ class Reporter(wiring.Component):
                         m.next = "contend"
             with m.State("fetch"):
                 fetch()
-                with m.If(self.log_done):
+                with m.If(self.done):
                     m.next = "idle"
-                    with m.If(self.log_found):
+                    with m.If(self.found):
                         m.next = "contend"
             # The slave may use log and framer while the reporter waits; then the entry is fetched again.
             with m.State("contend"):
@@ -158,7 +157,7 @@ class Reporter(wiring.Component):
                 with m.If(self.broken):
                     m.d.comb += self.draw.eq(1)
                     m.next = "fetch"
-                with m.Elif(self.log_done):
+                with m.Elif(self.done):
                     m.next = "sending"
             with m.State("await"):
                 with m.If(acknowledged):
@@ -173,8 +172,8 @@ class Reporter(wiring.Component):
                     m.d.sync += [self.failed.eq(1), passed_ms.eq(0)]
                     m.next = "back-off"
             with m.State("acknowledge"):
-                m.d.comb += [self.log_start.eq(1), self.log_command.eq(LogCommand.ACKNOWLEDGE)]
-                with m.If(self.log_done):
+                m.d.comb += self.acknowledge.eq(1)
+                with m.If(self.done):
                     m.next = "idle"
             with m.State("back-off"):
                 with m.If(self.arrived | rested):

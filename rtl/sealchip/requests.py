@@ -8,18 +8,17 @@ from dataclasses import dataclass
 
 from amaranth.lib import data, enum
 
-from .identity_stream import ITEMS
-from .interface import BAUD_FEATURE, Di
+from .firmware.layout import CHALLENGE_BYTES, ITEMS, Command
+from .interface import BAUD_FEATURE, IDENTITY, Di
 from .messages import Message
 
-__all__ = ["CHALLENGE_BYTES", "PROGRAM", "SET_CLOCK", "Op", "Step"]
+__all__ = ["PROGRAM", "SET_CLOCK", "Op", "Step"]
 
 SET_CLOCK, READ, READ_NEXT, READ_ADDRESS = 0x08, 0x11, 0x12, 0x13
 WRITE, WRITE_ADDRESS, CHANGE_RATE, CHANGE_PASSWORD = 0x14, 0x15, 0x17, 0x18
 #: Where the password stands in DATA, and what a write brings: behind DI, password and operator code; behind
 #: DI, old password and the level of the new one; alone.
 OLD_PASSWORD, WRITTEN, NEW_PASSWORD, WRITTEN_ADDRESS = 5, 12, 9, 0
-CHALLENGE_BYTES = 4
 #: Position of SEQ, and the last record that the event log is read in.
 SEQUENCE, LAST_RECORD = 4, 63
 
@@ -35,20 +34,21 @@ class Op(enum.Enum, shape=4):
     LOCKED = 2
     #: Whether the seal has no address and anybody was asked.
     NAMELESS = 3
-    #: Set the clock; the slave is idle then.
-    CLOCK = 4
-    #: Keep this byte of DATA as one of the challenge.
-    CHALLENGE = 5
-    #: Make the record whose number is DATA's byte xor `Step.value`, modulo 64; whether there is one.
-    FETCH = 8
-    #: Compare the password at origin `Step.value` >> 4 with the identity's; whether it is right.
-    CHECK = 9
-    #: Write item `Step.value` & 7 from origin `Step.value` >> 4 on; whether the flash has taken it.
-    UPDATE = 10
     #: Take the loop as it is for sealed; whether it could be.
-    SEAL = 11
+    SEAL = 4
     #: Send message `Step.value` & 15; where bit 7 is set, rate number `Step.value` >> 4 & 7 is then in force.
-    ANSWER = 12
+    ANSWER = 5
+    #: The rest is done by the keeper: its number there is the lower bits.
+    #: Make the record whose number is DATA's byte xor `Step.value`, modulo 64; whether there is one.
+    FETCH = 8 | Command.FETCH
+    #: Compare the password at origin `Step.value` & 15 with the identity's; whether it is right.
+    CHECK = 8 | Command.CHECK
+    #: Write item `Step.value` >> 4 from origin `Step.value` & 15 on; whether the flash has taken it.
+    UPDATE = 8 | Command.UPDATE
+    #: Keep the challenge; whether it was still there.
+    CHALLENGE = 8 | Command.CHALLENGE
+    #: Set the clock; whether it was a time.
+    CLOCK = 8 | Command.CLOCK
 
 
 class Step(data.Struct):
@@ -64,8 +64,8 @@ class Step(data.Struct):
     of_length: 1
     #: Compare the high digit only.
     coarse: 1
-    #: Make the record behind the one named.
-    successor: 1
+    #: Only whether there is a record behind the one named.
+    behind: 1
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class _Node:
     position: int = 0
     of_length: int = 0
     coarse: int = 0
-    successor: int = 0
+    behind: int = 0
 
 
 def _answer(message, value=0):
@@ -126,7 +126,7 @@ def _read():
     ours = _select(
         [
             (_low(Di.RECORD_NEWEST), _fetch(_low(Di.RECORD_NEWEST), _answer(Message.ANSWER_RECORD))),
-            (_low(Di.EVENT_LOG), _Node(Op.FETCH, last, more, value=_low(Di.EVENT_LOG) ^ 1)),
+            (_low(Di.EVENT_LOG), _Node(Op.FETCH, last, more, value=_low(Di.EVENT_LOG), behind=1)),
             (_low(Di.DIAGNOSTICS), _answer(Message.ANSWER_DIAGNOSTICS)),
         ],
         _select(
@@ -152,7 +152,7 @@ def _read_next():
         _fetch(0, _answer(message), position=SEQUENCE)
         for message in (Message.ANSWER_NEXT, Message.ANSWER_NEXT_MORE)
     )
-    there = _Node(Op.FETCH, last, more, position=SEQUENCE, successor=1)
+    there = _Node(Op.FETCH, last, more, position=SEQUENCE, behind=1)
     numbered = _select(
         [(high, there) for high in range(0, LAST_RECORD, 16)], _NO_DATA, position=SEQUENCE, coarse=1
     )
@@ -163,19 +163,19 @@ def _read_next():
 
 def _with_password(then):
     """Refused unless the password is right."""
-    check = _Node(Op.CHECK, _UNAUTHORISED, then, value=OLD_PASSWORD << 4 | ITEMS["password"])
+    check = _Node(Op.CHECK, _UNAUTHORISED, then, value=ITEMS["password"] << 4 | OLD_PASSWORD)
     return _Node(Op.LOCKED, check, _UNAUTHORISED)
 
 
 def _update(item, origin, otherwise=_OTHER):
-    return _Node(Op.UPDATE, otherwise, _DONE, value=origin << 4 | ITEMS[item])
+    """The field must end where DATA ends."""
+    update = _Node(Op.UPDATE, otherwise, _DONE, value=ITEMS[item] << 4 | origin)
+    return _select([(origin + IDENTITY[item].width, update)], otherwise, of_length=1)
 
 
 def _write():
     """14H: a challenge at once; the other items behind the password."""
-    challenge = _DONE
-    for position in reversed(range(WRITTEN, WRITTEN + CHALLENGE_BYTES)):
-        challenge = _Node(Op.CHALLENGE, challenge, position=position)
+    challenge = _Node(Op.CHALLENGE, None, _DONE)
     seal = _with_password(_Node(Op.SEAL, _OTHER, _DONE))
 
     def of_length(wanted, then):
@@ -232,7 +232,7 @@ def _program():
             places |= {pairs[pair]: node.no, pairs[pair] + 1: node.yes}
             waiting += [pairs[pair], pairs[pair] + 1]
         fields = {
-            name: getattr(node, name) for name in ("value", "position", "of_length", "coarse", "successor")
+            name: getattr(node, name) for name in ("value", "position", "of_length", "coarse", "behind")
         }
         rows[place] = {"op": node.op, "next": pairs[pair], **fields}
     return [rows.get(place, {}) for place in range(max(places) + 1)]

@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 from .deframer import FrameHead
 from .messages import Message
 from .password import PasswordGuard
-from .requests import CHALLENGE_BYTES, PROGRAM, SET_CLOCK, Op, Step
+from .requests import PROGRAM, SET_CLOCK, Op, Step
 
 __all__ = ["Slave"]
 
@@ -49,12 +49,10 @@ class Slave(wiring.Component):
     -------
     enable: log restored. valid: the seal has an address. frame, begun, head, quiet_ms: the pair.
     position, content: the frame's DATA; `position` is 0 while it is not wanted. spoiled: DATA may be
-    another's. busy: answering. log_*: the log, held from `busy` on. identity_*: a command of `IdentityStore`.
-    seal, seal_done, seal_refused: strobes to and from the loop monitor. clock_set: strobe. changes_rate,
-    new_rate: the rate of that number comes into force with the end of the frame.
-    tick, locked: see `PasswordGuard`. locked_out, provisioned: strobes, events. send, message: to the framer.
-    sent: the framer's frame is out (or given up). challenged: a challenge came. challenge_index, challenge:
-    byte of the last one, one cycle later.
+    another's. busy: answering. start, command, of, done, right: commands of `Keeper`.
+    seal, seal_done, seal_refused: strobes to and from the loop monitor. changes_rate, new_rate: the rate of
+    that number comes into force with the end of the frame. tick, locked: see `PasswordGuard`. locked_out,
+    provisioned: strobes, events. send, message: to the framer. sent: the framer's frame is out (or given up).
 
     Guarantees: `verif/chip/test_slave.py`; the whole in `verif/chip/test_provisioning.py`,
     `verif/chip/test_chip_slave.py::test_reads`, `test_silence`,
@@ -73,20 +71,14 @@ class Slave(wiring.Component):
     content: In(8)
     spoiled: Out(1)
     busy: Out(1)
-    log_start: Out(1)
-    log_nth: Out(6)
-    log_done: In(1)
-    log_found: In(1)
-    identity_start: Out(1)
-    identity_update: Out(1)
-    identity_item: Out(3)
-    identity_origin: Out(4)
-    identity_done: In(1)
-    identity_accepted: In(1)
+    start: Out(1)
+    command: Out(3)
+    of: Out(8)
+    done: In(1)
+    right: In(1)
     seal: Out(1)
     seal_done: In(1)
     seal_refused: In(1)
-    clock_set: Out(1)
     changes_rate: Out(1)
     new_rate: Out(3)
     tick: In(1)
@@ -96,9 +88,6 @@ class Slave(wiring.Component):
     send: Out(1)
     message: Out(Message)
     sent: In(1)
-    challenged: Out(1)
-    challenge_index: In(2)
-    challenge: Out(8)
 
     def elaborate(self, platform):
         m = Module()
@@ -107,10 +96,6 @@ class Slave(wiring.Component):
             shape=Step, depth=256, init=PROGRAM, attrs={"rom_block": True}
         )
         m.submodules.guard = guard = PasswordGuard()
-        m.submodules.challenge = challenge = Memory(
-            shape=8, depth=CHALLENGE_BYTES, init=[], attrs={"ram_block": True}
-        )
-        write, read = challenge.write_port(), challenge.read_port()
         steps = program.read_port()
         step = Signal(Step)
         place = Signal(8)
@@ -119,7 +104,7 @@ class Slave(wiring.Component):
         goes_on, result = Signal(), Signal()
         begun = Signal()  # what the step asks for once is under way
         request, begins = Signal(), Signal()
-        numbers = content[: len(self.log_nth)] ^ step.value[: len(self.log_nth)]
+        number = Cat((content ^ step.value)[:6], step.behind)
 
         to_us = head.to_seal & (self.valid | head.anybody)
         is_time = head.broadcast & (head.control[:5] == SET_CLOCK)
@@ -131,20 +116,13 @@ class Slave(wiring.Component):
             steps.addr.eq(place),
             step.eq(steps.data),
             self.position.eq(step.position),
-            self.log_nth.eq(numbers + step.successor),
-            self.identity_item.eq(step.value),
-            self.identity_origin.eq(step.value[4:]),
-            self.identity_update.eq(step.op == Op.UPDATE),
+            self.command.eq(step.op.as_value()),
+            self.of.eq(Mux(step.op == Op.FETCH, number, step.value)),
             self.message.eq(Message(step.value[:4])),
             self.new_rate.eq(step.value[4:]),
             guard.tick.eq(self.tick),
             self.locked_out.eq(guard.locked_out),
             self.locked.eq(guard.locked),
-            write.addr.eq(step.position),
-            write.data.eq(content),
-            read.addr.eq(self.challenge_index),
-            read.en.eq(~write.en),  # as in `EventQueue`
-            self.challenge.eq(read.data),
         ]
 
         with m.If(acts):
@@ -159,21 +137,6 @@ class Slave(wiring.Component):
                     m.d.comb += result.eq(guard.locked)
                 with m.Case(Op.NAMELESS):
                     m.d.comb += result.eq(head.anybody & ~self.valid)
-                with m.Case(Op.CLOCK):
-                    # The clock reads DATA as soon as it is told to, and only while the slave does not.
-                    m.d.comb += self.clock_set.eq(1)
-                    m.d.sync += self.busy.eq(0)
-                with m.Case(Op.CHALLENGE):
-                    m.d.comb += write.en.eq(1)
-                    m.d.sync += self.challenged.eq(1)
-                with m.Case(Op.FETCH):
-                    m.d.comb += [self.log_start.eq(1), goes_on.eq(self.log_done), result.eq(self.log_found)]
-                with m.Case(Op.CHECK, Op.UPDATE):
-                    m.d.comb += [
-                        self.identity_start.eq(1),
-                        goes_on.eq(self.identity_done),
-                        result.eq(self.identity_accepted),
-                    ]
                 with m.Case(Op.SEAL):
                     m.d.comb += [
                         begins.eq(~begun),
@@ -189,12 +152,13 @@ class Slave(wiring.Component):
                         goes_on.eq(Mux(begun, self.sent, self.spoiled)),
                         self.changes_rate.eq(begun & step.value[7]),
                     ]
-        answered = self.identity_start & self.identity_done
-        right = answered & self.identity_accepted
+                with m.Default():
+                    m.d.comb += [self.start.eq(1), goes_on.eq(self.done), result.eq(self.right)]
+        checked = self.start & self.done & (step.op == Op.CHECK)
         m.d.comb += [
-            guard.right.eq(right & ~self.identity_update),
-            guard.wrong.eq(answered & ~right & ~self.identity_update & ~self.spoiled),
-            self.provisioned.eq(right & self.identity_update),
+            guard.right.eq(checked & self.right),
+            guard.wrong.eq(checked & ~self.right & ~self.spoiled),
+            self.provisioned.eq(self.start & self.done & self.right & (step.op == Op.UPDATE)),
         ]
         m.d.sync += [begun.eq((begun | begins) & ~goes_on), rested.eq(Mux(goes_on, 0, Cat(1, rested)))]
         with m.If(goes_on):

@@ -11,7 +11,6 @@ from formal import (
     identity,
     loop,
     password,
-    processor,
     sense,
     signer,
     slave,
@@ -38,7 +37,6 @@ MODULES = (
     password,
     slave,
     identity,
-    processor,
 )
 THEOREMS = [it for module in MODULES for it in vars(module).values() if isinstance(it, Theorem)]
 

@@ -36,7 +36,8 @@ class In(IntEnum):
     DATA = 2
     #: What the slave wants: `Command`.
     COMMAND = 3
-    #: And of what: `FETCH`: the number before the newest. `CHECK`, `UPDATE`: item, and origin in DATA << 4.
+    #: And of what: `FETCH`: the number before the newest; with bit 6, only whether there is one before that,
+    #: and no record is made. `CHECK`, `UPDATE`: origin in DATA, and item << 4.
     VALUE = 4
     SAYS = 5
     #: The event that waits, byte by byte as in `interface.ENTRY` at 8 to 15; zero for its flags.
@@ -73,7 +74,7 @@ class Said(IntFlag):
 class Command(IntEnum):
     """What the slave may want."""
 
-    #: Make the record before the newest.
+    #: Make the record of an entry.
     FETCH = 0
     #: Compare the password.
     CHECK = 1
