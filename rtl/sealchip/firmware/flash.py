@@ -1,0 +1,135 @@
+"""The flash, byte by byte: the common command set of 25-series flashes.
+
+A command is begun by `begin`; then its data are exchanged, by whoever knows what they are; `end_read` or
+`finish` ends it. Nothing may be exchanged, and the flash not be selected or deselected, before the byte under
+way has come (`exchange` waits for it).
+"""
+
+from ..assembler import at, imm, port
+from ..interface import FLASH_SIZE
+from .layout import Flash, In, Memory, Out, Said
+
+__all__ = [
+    "COMMAND",
+    "COUNT",
+    "ERASE",
+    "POSITION",
+    "POWER_UP_MS",
+    "PROGRAM",
+    "READ",
+    "emit",
+    "exchange",
+    "wake",
+]
+
+READ, PROGRAM, ERASE = 0x03, 0x02, 0x20
+_WRITE_ENABLE, _READ_STATUS, _WAKE = 0x06, 0x05, 0xAB
+
+#: Milliseconds from power-up to the first command; data sheets say up to 10 ms.
+POWER_UP_MS = 10
+#: Milliseconds from the release from deep power-down to the next command; data sheets say 3 to 35 µs.
+_WAKE_MS = 1
+
+#: What `flash.begin` begins: where in the seal's part of the flash, low byte first; the opcode.
+POSITION = Memory.OF_FLASH
+COMMAND = Memory.OF_FLASH + 2
+#: Of whoever exchanges data.
+COUNT = Memory.OF_FLASH + 3
+_TICKS = Memory.OF_FLASH + 4
+
+
+def exchange(a, operand):
+    """Send a byte; A = what came back."""
+    a.load(operand)
+    a.out(Out.EXCHANGE)
+    a.load(port(In.FLASH))
+
+
+def select(a, *modes):
+    """Select the flash, if it is not, with `modes` of the CRC. A command begins without any."""
+    a.load(imm(Flash.SELECT | sum(modes)))
+    a.out(Out.FLASH)
+
+
+def deselect(a):
+    """Deselect it; two more instructions go before the next `select`."""
+    a.load(imm(0))
+    a.out(Out.FLASH)
+
+
+def wake(a):
+    """Wait until the flash has powered up, and release it from deep power-down, in which an FPGA leaves its
+    configuration flash.
+    """
+    # The first tick comes at any time, so one more is waited for.
+    a.load(imm(POWER_UP_MS + 1))
+    a.call("flash.wait")
+    select(a)
+    exchange(a, imm(_WAKE))
+    deselect(a)
+    a.load(imm(_WAKE_MS + 1))
+    a.call("flash.wait")
+
+
+def emit(a, flash_base):
+    """The routines: *flash.begin* (`COMMAND` at `POSITION`, write enable before it if it writes),
+    *flash.finish* (end of a write; waits for the flash), *flash.wait* (A ticks).
+
+    `flash_base`: where the seal's part of the flash begins; `ValueError` unless it is a multiple of its size.
+    """
+    if flash_base % FLASH_SIZE:
+        raise ValueError(
+            f"the seal's part of the flash at {flash_base:#x} must begin at a multiple of its size"
+        )
+    _begin(a, flash_base)
+    _finish(a)
+    _wait(a)
+
+
+def _begin(a, flash_base):
+    a.label("flash.begin")
+    a.load(at(COMMAND))
+    a.xor(imm(READ))
+    a.if_zero("flash.enabled")
+    select(a)
+    exchange(a, imm(_WRITE_ENABLE))
+    deselect(a)
+    a.load(imm(0))  # time
+    a.label("flash.enabled")
+    select(a)
+    exchange(a, at(COMMAND))
+    exchange(a, imm(flash_base >> 16))
+    a.load(at(POSITION + 1))
+    a.xor(imm(flash_base >> 8))
+    a.out(Out.EXCHANGE)
+    a.load(port(In.FLASH))
+    exchange(a, at(POSITION))
+    a.return_()
+
+
+def _finish(a):
+    a.label("flash.finish")
+    deselect(a)
+    a.load(imm(0))  # time
+    select(a)
+    exchange(a, imm(_READ_STATUS))
+    again = a.label()
+    exchange(a, imm(0))
+    a.and_(imm(1))
+    a.if_not_zero(again)
+    a.out(Out.FLASH)  # A is zero: deselected
+    a.return_()
+
+
+def _wait(a):
+    a.label("flash.wait")
+    a.store(at(_TICKS))
+    again = a.label()
+    a.load(port(In.SAYS))
+    a.and_(imm(Said.TICK))
+    a.if_zero(again)
+    a.out(Out.TICK)
+    a.load(at(_TICKS))
+    a.subtract(imm(1))
+    a.if_not_zero("flash.wait")
+    a.return_()

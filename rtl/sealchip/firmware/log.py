@@ -1,0 +1,448 @@
+"""The event log in flash: queue of unacknowledged events, history and counters in one structure.
+
+A ring of slots (`interface.ENTRY`) in two sectors. An event is programmed into the next blank slot before
+anything else knows of it; an acknowledgement programs one byte of that slot to 00. Nothing else is ever
+written, so power may fail at any instant: a torn slot fails its CRC and is skipped, and boot count and
+event counter are those of the newest valid slot plus one. When a sector is full the other one is erased,
+so at least the last 64 events stay readable and no write of an event waits for an erase of its own slot.
+
+With more unacknowledged events than the ring holds the oldest sector is given up; the counter shows the gap.
+
+A slot is known by one byte, its *number*: bits 6 and 7 of its place in the ring, and below them bits 8 and
+up. So its address needs no shifts, and the carry of the upper two bits goes in again at the bottom.
+"""
+
+from ..assembler import at, imm, indexed, port
+from ..interface import (
+    ENTRY,
+    FLASH_LOG_BASE,
+    FLASH_LOG_SECTORS,
+    FLASH_SECTOR_BYTES,
+    FLASH_SLOT_BYTES,
+    LOOP_NOT_MEASURED,
+    Flags,
+    Kind,
+)
+from . import flash
+from .flash import COMMAND, COUNT, POSITION
+from .layout import UPTIME_BYTES, Facts, Flash, In, Memory, Out, Said
+from .main import clear_fact, set_fact
+
+__all__ = ["IS_OURS", "SECTOR_SLOTS", "emit"]
+
+SECTOR_SLOTS = FLASH_SECTOR_BYTES // FLASH_SLOT_BYTES
+
+#: 1 if the loaded entry is of this power-up, else 0.
+IS_OURS = Memory.OF_LOG
+#: Slots, by number: the next blank one; the oldest unacknowledged one, or that; the present one.
+_HEAD, _TAIL, _SLOT = (Memory.OF_LOG + n for n in (1, 2, 3))
+#: Not zero if `_TAIL` is the slot that "log.oldest" loaded last.
+_LOADED = Memory.OF_LOG + 4
+#: 1 if there was an entry at power-up.
+_SOME = Memory.OF_LOG + 5
+#: Of the entry that was read: FF if all of it is FF; whether its CRC is right.
+_BLANK, _RIGHT = Memory.OF_LOG + 6, Memory.OF_LOG + 7
+#: How many valid entries are still to be passed.
+_PASSES = Memory.OF_LOG + 8
+
+_ZERO_BLOCK = 16
+_LOW = 0xC0
+#: Bit of a FETCH's value: only whether there is an entry before that.
+_BEHIND = 0x40
+
+
+class _Ring:
+    """Masks of slot numbers: of all; within a sector; the bit that tells the sectors apart."""
+
+    def __init__(self, sector_slots):
+        pages = sector_slots * FLASH_SLOT_BYTES // 0x100
+        self.all = _LOW | FLASH_LOG_SECTORS * pages - 1
+        self.in_sector = _LOW | pages - 1
+        self.sector = pages
+
+
+def _offset(block, name):
+    return block + ENTRY.offsets[name]
+
+
+def _bytes(block, name):
+    """Addresses of a field's bytes, low byte first."""
+    return range(_offset(block, name), _offset(block, name) + ENTRY[name].width)
+
+
+def emit(a, sector_slots=SECTOR_SLOTS):
+    """The log: *log.restore*, then *main*; *log.append*; *log.oldest* and *log.nth*, then *record* or
+    *answer*; *log.acknowledge*.
+
+    `sector_slots`: a power of two, at least 4; other than the flash has only in tests.
+    """
+    ring = _Ring(sector_slots)
+    _restore(a, ring)
+    _append(a, ring)
+    _oldest(a)
+    _nth(a)
+    _found(a)
+    _acknowledge(a)
+    _open(a)
+    _read(a)
+    _step(a, ring)
+    _count(a)
+    _tell(a)
+
+
+# -- Restoring
+
+
+def _restore(a, ring):
+    a.label("log.restore")
+    with a.each(COUNT, range(_ZERO_BLOCK)):
+        a.load(imm(0))
+        for block in (Memory.NEWEST, Memory.NEWEST + _ZERO_BLOCK, Memory.OF_LOG):
+            a.store(indexed(block))
+    a.load(imm(LOOP_NOT_MEASURED))
+    for place in _bytes(Memory.NEWEST, "baseline_mv"):
+        a.store(at(place))
+    _scan(a)
+    for place in reversed(_bytes(Memory.NEWEST, "baseline_mv")):
+        a.load(at(place))
+        a.out(Out.BASELINE)
+    _find_blank(a, ring)
+    _walk(a)
+    # From here on the boot count is this power-up's.
+    a.index(imm(ENTRY.offsets["boot"]))
+    a.call("log.count")
+    a.call("log.tell")
+    set_fact(a, Facts.LOG_READY)
+    a.jump("main")
+
+
+def _scan(a):
+    """The newest valid entry to `Memory.NEWEST`, its slot to `_HEAD`."""
+    again = a.label()
+    a.call("log.open")
+    a.call("log.read")
+    a.if_zero("scanned")
+    counters = zip(_bytes(Memory.NEWEST, "counter"), _bytes(Memory.ENTRY, "counter"), strict=True)
+    for n, (newest, read) in enumerate(counters):
+        a.load(at(newest))
+        a.subtract(at(read), carry=n > 0)
+    a.if_carry("scanned")
+    with a.each(COUNT, range(_bytes(0, "baseline_mv").stop)):
+        a.load(indexed(Memory.ENTRY))
+        a.store(indexed(Memory.NEWEST))
+    a.copy(imm(1), at(_SOME))
+    a.copy(at(_SLOT), at(_HEAD))
+    a.label("scanned")
+    a.call("log.up")
+    a.if_not_zero(again)
+
+
+def _find_blank(a, ring):
+    """The next blank slot behind the newest entry, to `_HEAD`. The first slot of a sector may look blank in a
+    sector whose erase was cut short: there the erase is done again.
+    """
+    a.copy(at(_HEAD), at(_SLOT))
+    a.load(at(_SOME))
+    a.if_zero("begin sector")
+    again = a.label()
+    a.call("log.up")
+    a.and_(imm(ring.in_sector))
+    a.if_zero("begin sector")
+    a.call("log.open")
+    a.call("log.read")
+    _if_blank(a, otherwise=again)
+    a.jump("found blank")
+    a.label("begin sector")
+    a.copy(imm(flash.ERASE), at(COMMAND))
+    a.call("log.begin")
+    a.call("flash.finish")
+    a.label("found blank")
+    a.load(at(_SLOT))
+    a.store(at(_HEAD))
+    a.store(at(_TAIL))
+
+
+def _walk(a):
+    """Back to the oldest unacknowledged entry. They are acknowledged in order, so the first acknowledged or
+    blank slot ends the walk; torn slots are passed over. Round the whole ring without a blank slot: the flash
+    is dead.
+    """
+    again = a.label()
+    a.call("log.down")
+    a.if_zero("walked")
+    a.call("log.open")
+    a.call("log.read")
+    a.if_zero("walk over")
+    a.load(at(_offset(Memory.ENTRY, "acked")))
+    a.xor(imm(0xFF))
+    a.if_not_zero("walked")
+    a.copy(at(_SLOT), at(_TAIL))
+    a.jump(again)
+    a.label("walk over")
+    _if_blank(a, otherwise=again)
+    a.label("walked")
+
+
+def _if_blank(a, otherwise):
+    """Go on if what was read is blank, else there."""
+    a.load(at(_BLANK))
+    a.xor(imm(0xFF))
+    a.if_not_zero(otherwise)
+
+
+# -- Events and commands
+
+
+def _append(a, ring):
+    a.label("log.append")
+    a.copy(at(_HEAD), at(_SLOT))
+    a.index(imm(ENTRY.offsets["counter"]))
+    a.call("log.count")
+    _describe(a)
+    a.copy(imm(flash.PROGRAM), at(COMMAND))
+    a.call("log.begin")
+    flash.select(a, Flash.SUMS, Flash.WRITES)
+    with a.each(COUNT, range(ENTRY.offsets["crc"])):
+        flash.exchange(a, indexed(Memory.NEWEST))
+    flash.select(a, Flash.SUMS, Flash.WRITES, Flash.APPENDS)
+    for _ in range(ENTRY["crc"].width):
+        a.out(Out.EXCHANGE)
+        a.load(port(In.FLASH))
+    a.call("flash.finish")
+    a.call("log.up")
+    a.store(at(_HEAD))
+    # When the next sector is needed, unacknowledged entries in it are given up.
+    a.and_(imm(ring.in_sector))
+    a.if_not_zero("appended")
+    a.load(at(_TAIL))
+    a.xor(at(_SLOT))
+    a.and_(imm(ring.sector))
+    a.if_not_zero("kept")
+    a.store(at(_LOADED))
+    a.load(at(_SLOT))
+    a.xor(imm(ring.sector))
+    a.store(at(_TAIL))
+    a.label("kept")
+    a.call("log.tell")
+    a.out(Out.EVENT)
+    a.copy(imm(flash.ERASE), at(COMMAND))
+    a.call("log.begin")
+    a.call("flash.finish")
+    a.jump("main")
+    a.label("appended")
+    a.call("log.tell")
+    a.out(Out.EVENT)
+    a.jump("main")
+
+
+def _describe(a):
+    """The event that waits, in `Memory.NEWEST`, where boot count and counter are already."""
+    kind, flags = _offset(Memory.NEWEST, "kind"), _offset(Memory.NEWEST, "flags")
+    for n in range(_bytes(kind, "baseline_mv").stop - _bytes(kind, "kind").start):
+        a.copy(port(In.EVENT + n), at(kind + n))
+    for n in range(UPTIME_BYTES):
+        a.copy(at(Memory.UPTIME + n), at(_offset(Memory.NEWEST, "stamp") + n))
+    a.load(at(kind))
+    a.xor(imm(Kind.BOOT))
+    a.if_not_zero("observed")
+    a.copy(at(_SOME), at(flags))  # `Flags.UNOBSERVED`
+    a.label("observed")
+    a.load(at(flags + 1))
+    a.if_zero("no excursions")
+    a.load(at(flags))
+    a.xor(imm(Flags.EXCURSIONS))
+    a.store(at(flags))
+    a.label("no excursions")
+
+
+def _oldest(a):
+    a.label("log.oldest")
+    a.copy(at(_TAIL), at(_SLOT))
+    again = a.label()
+    a.store(at(_TAIL))
+    a.xor(at(_HEAD))
+    a.store(at(_LOADED))
+    a.if_zero("nothing waits")
+    a.call("log.open")
+    a.call("log.read")
+    a.if_not_zero("log.found")
+    a.call("log.up")
+    a.jump(again)  # torn
+    a.label("nothing waits")
+    a.call("log.tell")
+    a.label("not found")
+    a.load(imm(0))
+    a.jump("answer")
+
+
+def _nth(a):
+    a.label("log.nth")
+    a.copy(at(_HEAD), at(_SLOT))
+    a.copy(port(In.VALUE), at(_PASSES))
+    a.subtract(imm(_BEHIND))
+    a.if_no_carry("back")
+    a.add(imm(1))
+    a.store(at(_PASSES))
+    a.label("back")
+    a.call("log.down")
+    a.if_zero("not found")
+    a.call("log.open")
+    a.call("log.read")
+    a.if_zero("back over")
+    a.load(at(_PASSES))
+    a.if_zero("reached")
+    a.subtract(imm(1))
+    a.store(at(_PASSES))
+    a.jump("back")
+    a.label("back over")
+    _if_blank(a, otherwise="back")
+    a.jump("not found")
+    a.label("reached")
+    a.load(port(In.VALUE))
+    a.and_(imm(_BEHIND))
+    a.if_zero("log.found")
+    a.load(imm(1))
+    a.jump("answer")
+
+
+def _found(a):
+    a.label("log.found")
+    for ours, read in zip(_bytes(Memory.NEWEST, "boot"), _bytes(Memory.ENTRY, "boot"), strict=True):
+        a.load(at(ours))
+        a.xor(at(read))
+        a.if_not_zero("of another boot")
+    a.copy(imm(1), at(IS_OURS))
+    a.jump("record")
+    a.label("of another boot")
+    a.copy(imm(0), at(IS_OURS))
+    a.jump("record")
+
+
+def _acknowledge(a):
+    a.label("log.acknowledge")
+    a.load(at(_LOADED))
+    a.if_zero("not found")
+    a.copy(imm(flash.PROGRAM), at(COMMAND))
+    a.copy(at(_TAIL), at(_SLOT))
+    a.and_(imm(_LOW))
+    a.xor(imm(ENTRY.offsets["acked"]))
+    a.call("log.begin at")
+    flash.exchange(a, imm(0))
+    a.call("flash.finish")
+    a.call("log.up")
+    a.store(at(_TAIL))
+    a.copy(imm(0), at(_LOADED))
+    a.jump("nothing waits")
+
+
+# -- Routines
+
+
+def _open(a):
+    """*log.open*: begin to read the present slot. *log.begin*: begin `COMMAND` there; *log.begin at*: at A in
+    place of the lower byte of its address.
+    """
+    a.label("log.open")
+    a.copy(imm(flash.READ), at(COMMAND))
+    a.label("log.begin")
+    a.load(at(_SLOT))
+    a.and_(imm(_LOW))
+    a.label("log.begin at")
+    a.store(at(POSITION))
+    a.load(at(_SLOT))
+    a.and_(imm(~_LOW))
+    a.xor(imm(FLASH_LOG_BASE >> 8))
+    a.store(at(POSITION + 1))
+    a.jump("flash.begin")
+
+
+def _read(a):
+    """*log.read*: what is opened, less the CRC's last byte, to `Memory.ENTRY`; A is zero unless it is valid.
+
+    Each byte is worked on while the next one is exchanged, for a whole ring is read.
+    """
+    crc, acked = ENTRY.offsets["crc"], ENTRY.offsets["acked"]
+    a.label("log.read")
+    flash.select(a, Flash.SUMS)
+    a.copy(imm(0xFF), at(_BLANK))
+    a.load(imm(0))
+    a.out(Out.EXCHANGE)
+    a.store(at(COUNT))
+    again = a.label()
+    a.index(at(COUNT))
+    a.load(port(In.FLASH))
+    a.out(Out.EXCHANGE)
+    a.store(indexed(Memory.ENTRY))
+    _still_blank(a)
+    a.load(at(COUNT))
+    a.add(imm(1))
+    a.store(at(COUNT))
+    a.xor(imm(crc + 1))
+    a.if_not_zero(again)
+    a.load(port(In.FLASH))
+    _still_blank(a)
+    a.load(port(In.SAYS))
+    a.and_(imm(Said.SUM_RIGHT))
+    a.store(at(_RIGHT))
+    a.out(Out.EXCHANGE)
+    a.load(port(In.FLASH))
+    a.store(at(Memory.ENTRY + acked))
+    _still_blank(a)
+    flash.deselect(a)
+    for place in _bytes(Memory.ENTRY, "zeros"):
+        a.load(at(place))
+        a.if_not_zero("invalid")
+    a.load(at(_RIGHT))
+    a.return_()
+    a.label("invalid")
+    a.load(imm(0))
+    a.return_()
+
+
+def _still_blank(a):
+    a.and_(at(_BLANK))
+    a.store(at(_BLANK))
+
+
+def _step(a, ring):
+    """*log.up*: one slot up; A is its number. *log.down*: one slot down; A is zero if that is `_HEAD`."""
+    pages = ring.all & ~_LOW
+    a.label("log.up")
+    a.load(at(_SLOT))
+    a.add(imm(0x40))
+    a.add(imm(0), carry=True)
+    a.and_(imm(ring.all))
+    a.store(at(_SLOT))
+    a.return_()
+    a.label("log.down")
+    a.load(at(_SLOT))
+    a.add(imm(-0x40))
+    # Without a carry one page less, modulo those of the ring; what goes beyond them is cut off.
+    a.add(imm(pages), carry=True)
+    a.and_(imm(ring.all))
+    a.store(at(_SLOT))
+    a.xor(at(_HEAD))
+    a.return_()
+
+
+def _count(a):
+    """*log.count*: one more in the four bytes at X in `Memory.NEWEST`."""
+    a.label("log.count")
+    for n in range(4):
+        a.load(indexed(Memory.NEWEST + n))
+        a.add(imm(n == 0), carry=n > 0)
+        a.store(indexed(Memory.NEWEST + n))
+    a.return_()
+
+
+def _tell(a):
+    """*log.tell*: whether there are unacknowledged events."""
+    a.label("log.tell")
+    a.load(at(_TAIL))
+    a.xor(at(_HEAD))
+    a.if_zero("nothing is pending")
+    set_fact(a, Facts.PENDING)
+    a.return_()
+    a.label("nothing is pending")
+    clear_fact(a, Facts.PENDING)
+    a.return_()
