@@ -15,25 +15,26 @@ from meterseal.dlt645.decoder import Decoder, Received
 from meterseal.dlt645.frame import Frame
 from meterseal.seal.image import ANY_METER, Identity
 from sealchip.deframer import Deframer
-from sealchip.interface import IDENTITY
+from sealchip.firmware.layout import Public
 
 SEAL, METER = "006816000101", "000000440001"
 SILENCE = "silence"
 
 
 class Listener(wiring.Component):
-    """The deframer and the identity that it compares addresses with."""
+    """The deframer and the public memory, with whose addresses it compares."""
 
     def __init__(self):
         super().__init__({})
         self.deframer = Deframer()
-        self.identity = Memory(shape=8, depth=IDENTITY.size, init=[])
+        self.public = Memory(shape=8, depth=256, init=[])
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.deframer, m.submodules.identity = self.deframer, self.identity
-        read = self.identity.read_port()
+        m.submodules.deframer, m.submodules.public = self.deframer, self.public
+        read = self.public.read_port()
         m.d.comb += [read.addr.eq(self.deframer.address), self.deframer.byte.eq(read.data)]
+        m.d.comb += read.en.eq(self.deframer.reading)  # the keeper writes whenever it may
         with m.If(~self.deframer.readable):
             m.d.comb += self.deframer.byte.eq(self.deframer.data)  # as bad as can be
         return m
@@ -61,7 +62,7 @@ def listen(characters, *, meter=METER, readable=True, bench=LISTENER, contents=N
 
     async def testbench(ctx):
         for n, byte in enumerate(Identity(seal=SEAL, asset="x", meter=meter).encode()):
-            ctx.set(bench.dut.identity.data[n], byte)
+            ctx.set(bench.dut.public.data[Public.IDENTITY + n], byte)
         ctx.set(dut.readable, readable)
         holds = False
         for position, character in enumerate(characters):

@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meterseal.seal.layout import pack
-from sealchip.clock import CLOCK_BYTES, UPTIME
-from sealchip.diagnostics import DiagnosticsSource
+from sealchip.diagnostics import MEASURED_BYTES, DiagnosticsSource
 from sealchip.interface import DIAGNOSTICS, LOOP_NOT_MEASURED, StateClass
 
 BENCH = Bench(DiagnosticsSource)
@@ -37,17 +36,12 @@ values = st.fixed_dictionaries(
 )
 
 
-async def read(ctx, uptime=0, clock=bytes(CLOCK_BYTES)):
-    """All bytes, the clock's among them, which come one cycle after their index."""
+async def read(ctx):
+    """All bytes, each one cycle after its index."""
     dut, raw = BENCH.dut, bytearray()
-    places = {UPTIME + n: byte for n, byte in enumerate(uptime.to_bytes(4, "little"))} | dict(
-        enumerate(clock)
-    )
-    for index in range(DIAGNOSTICS.size):
+    for index in range(MEASURED_BYTES):
         ctx.set(dut.index, index)
-        asked = ctx.get(dut.clock_index)
         await ctx.tick()
-        ctx.set(dut.clock, places.get(asked, 0xEE))
         raw.append(ctx.get(dut.byte))
     return bytes(raw)
 
@@ -79,11 +73,12 @@ def least_and_greatest(samples):
     return [min(measured), max(measured)]
 
 
-def told(values, voltages, **others):
+def told(values, voltages):
     """What is read behind samples with these voltages, the last of them with `values`."""
     least, greatest = least_and_greatest(voltages)
-    fields = values | {"loop_mv": voltages[-1], "loop_min_mv": least, "loop_max_mv": greatest} | others
-    return pack(DIAGNOSTICS, {name: fields[name] for name in DIAGNOSTICS.offsets})
+    fields = values | {"loop_mv": voltages[-1], "loop_min_mv": least, "loop_max_mv": greatest}
+    time = {"uptime": 0, "clock": bytes(DIAGNOSTICS["clock"].width)}
+    return pack(DIAGNOSTICS, {name: (fields | time)[name] for name in DIAGNOSTICS.offsets})[:MEASURED_BYTES]
 
 
 @examples(30)
@@ -91,12 +86,9 @@ def told(values, voltages, **others):
     samples=st.lists(values, min_size=3, max_size=3),
     voltages=st.lists(millivolts, min_size=3, max_size=3),
     none=st.integers(0, 3),
-    uptime=st.integers(0, 2**32 - 1),
-    clock=st.binary(min_size=6, max_size=6),
 )
-def test_values_of_the_last_sample(samples, voltages, none, uptime, clock):
+def test_values_of_the_last_sample(samples, voltages, none):
     """What is sampled while bytes are read belongs to the next time; no voltage is forgotten for it."""
-    others = {"uptime": uptime, "clock": clock}
     voltages[:none] = [LOOP_NOT_MEASURED] * none
 
     async def testbench(ctx):
@@ -104,8 +96,8 @@ def test_values_of_the_last_sample(samples, voltages, none, uptime, clock):
             ctx.set(BENCH.dut.hold, hold)
             await sample(ctx, millivolts=voltage, **values)
             if hold:
-                assert await read(ctx, **others) == told(samples[0], voltages[:1], **others)
-        assert await read(ctx, **others) == told(samples[-1], voltages, **others)
+                assert await read(ctx) == told(samples[0], voltages[:1])
+        assert await read(ctx) == told(samples[-1], voltages)
 
     BENCH.run(testbench)
 
@@ -115,7 +107,7 @@ def test_before_the_first_sample():
     values = {"state": StateClass.UNKNOWN, "excursions": 0}
 
     async def testbench(ctx):
-        expected = told(values, [LOOP_NOT_MEASURED], uptime=0, clock=bytes(CLOCK_BYTES))
+        expected = told(values, [LOOP_NOT_MEASURED])
         assert await read(ctx) == expected
         await sample(ctx, millivolts=LOOP_NOT_MEASURED, **values)
         assert await read(ctx) == expected

@@ -17,8 +17,10 @@ from meterseal import bcd
 from meterseal.dlt645.frame import Frame
 from meterseal.dlt645.requests import Write
 from meterseal.seal.image import ANY_METER, Identity
+from sealchip.diagnostics import MEASURED_BYTES
+from sealchip.firmware.layout import Public
 from sealchip.framer import Framer
-from sealchip.interface import DIAGNOSTICS, IDENTITY, RECORD, Di
+from sealchip.interface import DIAGNOSTICS, RECORD, Di
 from sealchip.messages import MESSAGES, Message
 
 
@@ -28,23 +30,21 @@ class Speaker(wiring.Component):
     def __init__(self):
         super().__init__({})
         self.framer = Framer()
-        self.identity = Memory(shape=8, depth=IDENTITY.size, init=[])
-        self.record = Memory(shape=8, depth=RECORD.size, init=[])
-        self.diagnostics = Memory(shape=8, depth=DIAGNOSTICS.size, init=[])
+        self.public = Memory(shape=8, depth=256, init=[])
+        self.diagnostics = Memory(shape=8, depth=MEASURED_BYTES, init=[])
         self.request = Memory(shape=8, depth=8, init=[])
 
     def elaborate(self, platform):
         m = Module()
         framer = self.framer
-        for name in ("framer", "record", "diagnostics", "identity", "request"):
+        for name in ("framer", "public", "diagnostics", "request"):
             m.submodules[name] = getattr(self, name)
-        identity, record = self.identity.read_port(), self.record.read_port()
+        public = self.public.read_port()
         diagnostics, request = self.diagnostics.read_port(), self.request.read_port()
         m.d.comb += [
-            identity.addr.eq(framer.address),
-            framer.byte.eq(identity.data),
-            record.addr.eq(framer.index),
-            framer.record.eq(record.data),
+            public.addr.eq(framer.address),
+            public.en.eq(framer.reading),  # the keeper writes whenever it may
+            framer.byte.eq(public.data),
             diagnostics.addr.eq(framer.index),
             framer.diagnostics.eq(diagnostics.data),
             request.addr.eq(framer.position),
@@ -120,11 +120,12 @@ def expected_frame(message, identity, now):
 
 async def prepare(ctx, dut, message, identity, now):
     """Everything that the framer's surroundings hold."""
-    for n, byte in enumerate(identity.encode()):
-        ctx.set(dut.identity.data[n], byte)
-    for n, byte in enumerate(now.record):
-        ctx.set(dut.record.data[n], byte)
-    for n, byte in enumerate(now.diagnostics):
+    measured, time = now.diagnostics[:MEASURED_BYTES], now.diagnostics[MEASURED_BYTES:]
+    public = {Public.IDENTITY: identity.encode(), Public.RECORD: now.record, Public.UPTIME: time}
+    for begin, content in public.items():
+        for n, byte in enumerate(content):
+            ctx.set(dut.public.data[begin + n], byte)
+    for n, byte in enumerate(measured):
         ctx.set(dut.diagnostics.data[n], byte)
     framer = dut.framer
     ctx.set(framer.message, message)

@@ -185,6 +185,7 @@ def test_sequencer_like_the_reference():
             given = surroundings.inputs(player)
             ctx.set(Cat(*inputs.values()), sum(value << lowest[name] for name, value in vars(given).items()))
             place, held, address = player.place, player.hexadecimal, player.address
+            assert ctx.get(dut.identity_reading) == (player.fetch == 1), "in the cycle before the byte"
             # The byte comes a cycle later.
             if address is not None and player.fetch < 2:
                 assert ctx.get((event.address, dut.identity_address)[address[0]]) == address[1]

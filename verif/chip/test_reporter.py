@@ -14,25 +14,23 @@ from amaranth.lib import data, wiring
 from chip.support import Bench
 
 from sealchip.deframer import FrameHead
-from sealchip.event_log import LogCommand
 from sealchip.messages import Message
 from sealchip.reporter import Reporter
 
 ANSWER_MS, SHORTEST_MS, LONGEST_MS = 1024, 512, 32768
 STROBES = (
     *("enable", "offered", "arrived", "pending", "frame", "tick_ms", "free"),
-    *("slave_busy", "log_done", "log_found", "sent", "broken"),
+    *("slave_busy", "done", "found", "sent", "broken"),
 )
 TOLD = data.StructLayout(
     {
-        **dict.fromkeys(("draw", "speaking", "log_start"), 1),
-        "log_command": LogCommand,
+        **dict.fromkeys(("draw", "speaking", "oldest", "acknowledge"), 1),
         "send": 1,
         "message": Message,
         **dict.fromkeys(("unready", "exchanged", "failed", "baud_fallback"), 1),
     }
 )
-QUIET = {**dict.fromkeys(TOLD.members, 0), "log_command": LogCommand.FETCH_OLDEST}
+QUIET = dict.fromkeys(TOLD.members, 0)
 Cycle = Generator[dict[str, Any], SimpleNamespace, SimpleNamespace]
 State = Generator[dict[str, Any], SimpleNamespace, "Callable[[], State]"]
 
@@ -112,17 +110,17 @@ class Reference:
             return self.contend
         return self.idle
 
-    def ask(self, command: int, **told: object) -> Cycle:
-        met = yield from self.cycle(log_start=True, log_command=command, **told)
-        if met.log_done and command == LogCommand.FETCH_OLDEST:
-            self.held = bool(met.log_found)
+    def ask_for_oldest(self, **told: object) -> Cycle:
+        met = yield from self.cycle(oldest=True, **told)
+        if met.done:
+            self.held = bool(met.found)
         return met
 
     def fetch(self) -> State:
         while True:
-            met = yield from self.ask(LogCommand.FETCH_OLDEST)
-            if met.log_done:
-                return self.contend if met.log_found else self.idle
+            met = yield from self.ask_for_oldest()
+            if met.done:
+                return self.contend if met.found else self.idle
 
     def contend(self) -> State:
         while True:
@@ -151,10 +149,10 @@ class Reference:
 
     def fetch_for_it(self) -> State:
         while True:
-            met = yield from self.ask(LogCommand.FETCH_OLDEST, speaking=True, draw=self.now.broken)
+            met = yield from self.ask_for_oldest(speaking=True, draw=self.now.broken)
             if met.broken:
                 return self.fetch
-            if met.log_done:
+            if met.done:
                 return self.sending
 
     def wait(self) -> State:
@@ -177,8 +175,8 @@ class Reference:
 
     def acknowledge(self) -> State:
         while True:
-            met = yield from self.ask(LogCommand.ACKNOWLEDGE)
-            if met.log_done:
+            met = yield from self.cycle(acknowledge=True)
+            if met.done:
                 return self.idle
 
     def back_off(self) -> State:
@@ -199,7 +197,7 @@ WRONG = [
     for bit in range(bits)
 ]
 #: High all the time, these bring one report after the other, each with a frame behind it.
-REPORTING = ("enable", "pending", "free", "log_done", "log_found", "sent", "frame", "arrived")
+REPORTING = ("enable", "pending", "free", "done", "found", "sent", "frame", "arrived")
 
 
 #: How often each strobe is high: one of these, for some cycles. Log and framer always come to an end.
@@ -212,8 +210,8 @@ CHANCES = {
     "tick_ms": (0.5, 0.9),
     "free": (0.1, 0.5, 0.9),
     "slave_busy": (0, 0, 0.02, 0.5),
-    "log_done": (0.3, 0.9),
-    "log_found": (0.9, 1),
+    "done": (0.3, 0.9),
+    "found": (0.9, 1),
     "sent": (0.1, 0.3),
     "broken": (0, 0.1, 0.3),
 }
@@ -272,7 +270,7 @@ def test_pauses_double_up_to_32_seconds() -> None:
     given_up: list[int] = []
 
     async def testbench(ctx: Any) -> None:
-        always = ("enable", "pending", "tick_ms", "free", "log_done", "log_found", "sent")
+        always = ("enable", "pending", "tick_ms", "free", "done", "found", "sent")
         ctx.set(desk.strobes, sum((name in always) << n for n, name in enumerate(STROBES)))
         ms = 0
         async for _, _, send, fallback in ctx.tick().sample(desk.told.send, desk.told.baud_fallback):

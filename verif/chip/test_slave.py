@@ -1,4 +1,4 @@
-"""The slave alone: what it asks of log, identity, loop and framer for any request, against a reference."""
+"""The slave alone: what it asks of keeper, loop and framer for any request, against a reference."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from chip.support import Bench, examples
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sealchip.interface import BAUD_FEATURE, PROVISIONING, Di
+from sealchip.firmware.layout import Command
+from sealchip.interface import BAUD_FEATURE, IDENTITY, PROVISIONING, Di
 from sealchip.messages import Message
 from sealchip.password import LOCK_TICKS
 from sealchip.slave import TD_MS, Slave
@@ -24,10 +25,12 @@ NEXT, NEXT_MORE = Message.ANSWER_NEXT, Message.ANSWER_NEXT_MORE
 DONE, OTHER, NO_DATA = Message.ANSWER_DONE, Message.REFUSE_OTHER, Message.REFUSE_NO_DATA
 UNAUTHORISED = Message.REFUSE_UNAUTHORISED
 PASSWORD_ITEM = 6
+#: Asked of FETCH beside a number: only whether there is one behind it.
+BEHIND = 64
 
 
 #: What the slave asks others to do; what it tells them besides; how it stands.
-ASKS = ("log_start", "identity_start", "seal", "send", "clock_set")
+ASKS = ("start", "seal", "send")
 TELLS = ("locked_out", "provisioned", "changes_rate")
 STANDS = ("spoiled", "busy")
 BITS = {name: 1 << n for n, name in enumerate((*ASKS, *TELLS, *STANDS))}
@@ -81,11 +84,9 @@ class Situation:
 class Doing:
     """What the slave has done, in order."""
 
-    fetched: list[int] = field(default_factory=list)
-    #: (update, item, origin)
-    identity: list[tuple[int, int, int]] = field(default_factory=list)
+    #: Commands of the keeper, and of what.
+    asked: list[tuple[Command, int]] = field(default_factory=list)
     sealed: int = 0
-    clock: int = 0
     provisioned: int = 0
     locked_out: int = 0
     sent: list[Message] = field(default_factory=list)
@@ -117,17 +118,23 @@ def expected(now: Situation, guard: Guard) -> Doing:
         return doing
 
     def fetch(nth: int) -> bool:
-        doing.fetched.append(nth)
+        doing.asked.append((Command.FETCH, nth))
         return nth < now.records
+
+    def follows(nth: int) -> bool:
+        doing.asked.append((Command.FETCH, BEHIND | nth))
+        return nth + 1 < now.records
 
     def authorised() -> bool:
         if not locked:
-            doing.identity.append((0, PASSWORD_ITEM, 5))
+            doing.asked.append((Command.CHECK, PASSWORD_ITEM << 4 | 5))
             doing.locked_out += guard.check(now)
         return not locked and now.right
 
     def update(item: int, origin: int) -> Message:
-        doing.identity.append((1, item, origin))
+        if size != origin + IDENTITY[PROVISIONING[item]].width:
+            return OTHER
+        doing.asked.append((Command.UPDATE, item << 4 | origin))
         doing.provisioned += now.takes
         return DONE if now.takes else OTHER
 
@@ -136,14 +143,14 @@ def expected(now: Situation, guard: Guard) -> Doing:
         return DONE if now.seals else OTHER
 
     def of_log(nth: int, last: Message, more: Message) -> Message:
-        follows = nth < 63 and fetch(nth + 1)
-        return (more if follows else last) if fetch(nth) else NO_DATA
+        answer = more if nth < 63 and follows(nth) else last
+        return answer if fetch(nth) else NO_DATA
 
     def answer() -> Message | None:
         di = int.from_bytes(data[:4], "little")
         match function, size:
             case 0x08, 6:
-                doing.clock += 1
+                doing.asked.append((Command.CLOCK, 0))
             case 0x11, _ if size >= 4:
                 return read(di)
             case 0x12, 5:
@@ -182,7 +189,8 @@ def expected(now: Situation, guard: Guard) -> Doing:
 
     def write(di: int) -> Message:
         if di == Di.CHALLENGE and size == 16:
-            return DONE
+            doing.asked.append((Command.CHALLENGE, 0))
+            return DONE if now.takes else None
         if di == Di.SEAL and size == 12:
             return seal() if authorised() else UNAUTHORISED
         if di - Di.PROVISIONING in PROVISIONING:
@@ -222,8 +230,7 @@ async def ask(ctx: Any, now: Situation) -> Doing:
             break
         await _serve(ctx, desk, now, doing)
         seen = ctx.get(desk.told)
-    # What sets the clock is idle before the program has come back.
-    await ctx.tick().repeat(3)
+    await ctx.tick()
     assert not ctx.get(desk.told), "idle again"
     return doing
 
@@ -255,23 +262,19 @@ async def _serve(ctx: Any, desk: Desk, now: Situation, doing: Doing) -> None:
     match [name for name in BITS if told & ~stands & BITS[name]]:
         case []:
             await ctx.tick()
-        case ["log_start"]:
-            nth = ctx.get(slave.log_nth)
-            doing.fetched.append(nth)
-            await holds(BITS["log_start"])
-            assert ctx.get(slave.log_nth) == nth
-            assert await done(slave.log_done, slave.log_found, nth < now.records) == BITS["log_start"]
-        case ["identity_start"]:
-            ports = slave.identity_update, slave.identity_item, slave.identity_origin
-            update, *_ = command = tuple(ctx.get(port) for port in ports)
-            doing.identity.append(command)
-            await holds(BITS["identity_start"])
-            assert tuple(ctx.get(port) for port in ports) == command
-            assert ctx.get(slave.position) == 0, "DATA is the identity's"
-            accepted = now.takes if update else now.right
-            told = await done(slave.identity_done, slave.identity_accepted, accepted)
-            doing.provisioned += told == BITS["identity_start"] | BITS["provisioned"]
-            doing.locked_out += told == BITS["identity_start"] | BITS["locked_out"]
+        case ["start"]:
+            command, of = Command(ctx.get(slave.command)), ctx.get(slave.of)
+            doing.asked.append((command, of))
+            await holds(BITS["start"])
+            assert (ctx.get(slave.command), ctx.get(slave.of)) == (command, of)
+            if command == Command.FETCH:
+                right = of % BEHIND + of // BEHIND < now.records
+            else:
+                assert ctx.get(slave.position) == 0, "DATA is the keeper's"
+                right = now.right if command == Command.CHECK else now.takes
+            told = await done(slave.done, slave.right, right)
+            doing.provisioned += told == BITS["start"] | BITS["provisioned"]
+            doing.locked_out += told == BITS["start"] | BITS["locked_out"]
         case ["seal"]:
             doing.sealed += 1
             await ctx.tick()
@@ -287,9 +290,6 @@ async def _serve(ctx: Any, desk: Desk, now: Situation, doing: Doing) -> None:
             assert ctx.get(slave.message) == message
             doing.rate = ctx.get(slave.new_rate) if told else NO_RATE
             assert await done(slave.sent) == told
-        case ["clock_set"]:
-            doing.clock += 1
-            await ctx.tick()
         case others:
             raise AssertionError(f"{others} at a time")
 
@@ -309,7 +309,10 @@ def di(number: int) -> bytes:
     return number.to_bytes(4, "little")
 
 
-def write(item: int, size: int = 12, **others: bool) -> Situation:
+def write(item: int, more: int = 0, **others: bool) -> Situation:
+    """A write of what the item takes, and `more` bytes."""
+    field = PROVISIONING.get(item - Di.PROVISIONING)
+    size = 12 + (IDENTITY[field].width if field else 4 * (item == Di.CHALLENGE)) + more
     return Situation(0x14, di(item).ljust(size, b"\x77"), **others)
 
 
@@ -333,9 +336,8 @@ def test_every_follow_up() -> None:
 
 @pytest.mark.parametrize("others", [{}, {"takes": False, "seals": False}], ids=["taken", "not taken"])
 def test_every_item_is_written(others: dict[str, bool]) -> None:
-    check(*(write(item, 12 + item % 3, **others) for item in OURS + STRANGE))
-    check(*(write(Di.CHALLENGE, size) for size in range(18)))
-    check(*(write(Di.SEAL, size, **others) for size in (11, 12, 13, 28)))
+    check(*(write(item, more, **others) for item in OURS + STRANGE for more in (0, 1, -1, 16)))
+    check(*(write(Di.CHALLENGE, more, **others) for more in range(-16, 3)))
 
 
 def test_every_rate() -> None:
@@ -372,29 +374,6 @@ def test_another_frame_cancels_the_answer(data: list[int]) -> None:
     }
     for control in data:
         check(replace(asked[control], spoiled=True), asked[control], replace(asked[control], spoiled=True))
-
-
-def test_a_challenge_is_kept() -> None:
-    """Byte by byte, and told of from the first one on; no other write replaces it."""
-    found = []
-
-    async def testbench(ctx: Any) -> None:
-        slave = BENCH.dut.slave
-        assert not ctx.get(slave.challenged)
-        for data in (bytes(range(16)), bytes(range(100, 116))):
-            head = di(Di.CHALLENGE)
-            await ask(ctx, Situation(0x14, head + data[4:]))
-            await ask(ctx, Situation(0x14, head + bytes(11)))
-            await ask(ctx, write(Di.PROVISIONING, 16))
-            kept = bytearray()
-            for index in range(4):
-                ctx.set(slave.challenge_index, index)
-                await ctx.tick()
-                kept.append(ctx.get(slave.challenge))
-            found.append((ctx.get(slave.challenged), bytes(kept)))
-
-    BENCH.run(testbench)
-    assert found == [(1, bytes(range(12, 16))), (1, bytes(range(112, 116)))]
 
 
 def test_locked_out() -> None:
@@ -437,10 +416,11 @@ def test_what_is_done_is_told_once() -> None:
 
     async def testbench(ctx: Any) -> None:
         desk, slave = BENCH.dut, BENCH.dut.slave
-        for place, byte in enumerate(write(Di.PROVISIONING).data):
+        written = write(Di.PROVISIONING)
+        for place, byte in enumerate(written.data):
             ctx.set(desk.data.data[place], byte)
-        ctx.set(slave.head, {"control": 0x14, "length": 12, "to_seal": 1})
-        for name in ("valid", "enable", "identity_done", "identity_accepted"):
+        ctx.set(slave.head, {"control": 0x14, "length": len(written.data), "to_seal": 1})
+        for name in ("valid", "enable", "done", "right"):
             ctx.set(getattr(slave, name), 1)
         for cycle in range(100):
             ctx.set(slave.frame, cycle == 2)
@@ -448,8 +428,8 @@ def test_what_is_done_is_told_once() -> None:
             await ctx.tick()
 
     BENCH.run(testbench)
-    asked, written = BITS["identity_start"], BITS["identity_start"] | BITS["provisioned"]
-    assert [told for told in found if told] == [asked, written]
+    asked, done = BITS["start"], BITS["start"] | BITS["provisioned"]
+    assert [told for told in found if told] == [asked, done]
 
 
 def test_answers_when_it_is_quiet() -> None:
