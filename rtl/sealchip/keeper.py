@@ -178,7 +178,7 @@ class Keeper(wiring.Component):
         addresses = {
             "byte": self.address,
             "gsm_byte": self.gsm_address | layout.Public.IDENTITY,
-            "clock_byte": self.clock_index + layout.Public.CLOCK,
+            "clock_byte": self.clock_index | layout.Public.CLOCK,
         }
         for name, address in addresses.items():
             read = public.read_port()

@@ -187,7 +187,9 @@ def _of_body(shape, place):
         return {"public": 1, "index": Public.IDENTITY + place}
     if place < MEASURED_BYTES:
         return {"diagnostics": 1, "index": place}
-    return {"public": 1, "index": Public.UPTIME + place - MEASURED_BYTES}
+    if place < DIAGNOSTICS.offsets["clock"]:
+        return {"public": 1, "index": Public.UPTIME + place - DIAGNOSTICS.offsets["uptime"]}
+    return {"public": 1, "index": Public.CLOCK + place - DIAGNOSTICS.offsets["clock"]}
 
 
 def _rest(shape):

@@ -167,6 +167,8 @@ class Memory(IntEnum):
     NEW_CLOCK = 0x2D0
     CHALLENGE = 0x2D8
     NEW_CHALLENGE = 0x2DC
+    #: `calendar.TABLES`.
+    MONTHS = 0x2E0
     #: Single bytes of the parts, 16 each.
     OF_MAIN = 0x300
     OF_FLASH = 0x310
@@ -174,6 +176,9 @@ class Memory(IntEnum):
     OF_IDENTITY = 0x330
     OF_RECORD = 0x340
     OF_CALENDAR = 0x350
+    #: `calendar.TABLES`; `identity.TABLES`, 16 bytes an item.
+    FEBRUARIES = 0x360
+    FIELDS = 0x380
 
 
 class Public(IntEnum):
@@ -181,6 +186,6 @@ class Public(IntEnum):
 
     RECORD = 0x00
     UPTIME = 0x40
-    CLOCK = 0x44
+    CLOCK = 0x48
     #: As in `interface.IDENTITY`; never the key or the password.
     IDENTITY = 0x80

@@ -7,9 +7,10 @@ for it takes no time. What has begun goes on to its end, so nothing is done in t
 from ..assembler import at, imm, port
 from .layout import Command, In, Memory, Out, Said, Wants
 
-__all__ = ["REPORTER", "SERVED", "SLAVE", "boot", "clear_fact", "emit", "set_fact"]
+__all__ = ["FACTS", "REPORTER", "SERVED", "SLAVE", "boot", "clear_fact", "emit", "set_fact"]
 
-_FACTS = Memory.OF_MAIN
+#: What was said last at `Out.FACTS`.
+FACTS = Memory.OF_MAIN
 #: Who asked for what is being done.
 SERVED = Memory.OF_MAIN + 1
 REPORTER, SLAVE = 0, 1
@@ -27,7 +28,7 @@ _COMMANDS = {
 
 def boot(a):
     """A reset leaves the memory as it was; the outputs say nothing yet."""
-    a.copy(imm(0), at(_FACTS))
+    a.copy(imm(0), at(FACTS))
 
 
 def set_fact(a, fact):
@@ -41,10 +42,10 @@ def clear_fact(a, fact):
 
 
 def _say(a, fact, value):
-    a.load(at(_FACTS))
+    a.load(at(FACTS))
     a.and_(imm(~fact))
     a.xor(imm(value))
-    a.store(at(_FACTS))
+    a.store(at(FACTS))
     a.out(Out.FACTS)
 
 
