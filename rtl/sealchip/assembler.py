@@ -140,7 +140,7 @@ class Assembler:
         """What follows is done for each of `numbers`, a range, with X and the memory's byte `counter` as the
         number; `counter` may be changed on the way, the next number follows it. A and C do not last.
 
-        Shortest when the number wraps at the end: up to 256 by ones, or down to 0.
+        Down to 0, `range(n)[::-1]`, takes three instructions less.
         """
         self.load(imm(numbers.start))
         again = self.label()
@@ -148,18 +148,17 @@ class Assembler:
         self.out(Port.X)
         yield
         self.load(at(counter))
-        self.add(imm(numbers.step))
-        if numbers.step == 1 and numbers.stop == 256:
-            self.if_no_carry(again)
-        elif numbers.step == -1 and numbers.stop == -1:
+        if (numbers.step, numbers.stop) == (-1, -1):
+            self.subtract(imm(1))
             self.if_carry(again)
-        else:
-            self.xor(imm(numbers.stop))
-            done = f"{again} done"
-            self.if_zero(done)
-            self.xor(imm(numbers.stop))
-            self.jump(again)
-            self.label(done)
+            return
+        self.add(imm(numbers.step))
+        self.xor(imm(numbers.stop))
+        done = f"{again} done"
+        self.if_zero(done)
+        self.xor(imm(numbers.stop))
+        self.jump(again)
+        self.label(done)
 
     def words(self):
         """The program."""

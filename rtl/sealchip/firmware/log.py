@@ -19,14 +19,13 @@ from ..interface import (
     FLASH_LOG_SECTORS,
     FLASH_SECTOR_BYTES,
     FLASH_SLOT_BYTES,
-    LOOP_NOT_MEASURED,
     Flags,
     Kind,
 )
 from . import flash
 from .flash import COMMAND, COUNT, POSITION
 from .layout import UPTIME_BYTES, Facts, Flash, In, Memory, Out, Said
-from .main import clear_fact, set_fact
+from .main import say
 
 __all__ = ["IS_OURS", "SECTOR_SLOTS", "emit"]
 
@@ -40,10 +39,12 @@ _HEAD, _TAIL, _SLOT = (Memory.OF_LOG + n for n in (1, 2, 3))
 _LOADED = Memory.OF_LOG + 4
 #: 1 if there was an entry at power-up.
 _SOME = Memory.OF_LOG + 5
-#: Of the entry that was read: FF if all of it is FF; whether its CRC is right.
-_BLANK, _RIGHT = Memory.OF_LOG + 6, Memory.OF_LOG + 7
+#: Of the entry that was read: FF if all of it is FF; zero if its CRC is right.
+_BLANK, _WRONG = Memory.OF_LOG + 6, Memory.OF_LOG + 7
 #: How many valid entries are still to be passed.
 _PASSES = Memory.OF_LOG + 8
+#: `Facts` of the log.
+_NEWS = Memory.OF_LOG + 9
 
 _ZERO_BLOCK = 16
 _LOW = 0xC0
@@ -95,24 +96,17 @@ def emit(a, sector_slots=SECTOR_SLOTS):
 
 def _restore(a, ring):
     a.label("log.restore")
-    with a.each(COUNT, range(_ZERO_BLOCK)):
+    with a.each(COUNT, range(_ZERO_BLOCK)[::-1]):
         a.load(imm(0))
         for block in (Memory.NEWEST, Memory.NEWEST + _ZERO_BLOCK, Memory.OF_LOG):
             a.store(indexed(block))
-    a.load(imm(LOOP_NOT_MEASURED))
-    for place in _bytes(Memory.NEWEST, "baseline_mv"):
-        a.store(at(place))
     _scan(a)
-    for place in reversed(_bytes(Memory.NEWEST, "baseline_mv")):
-        a.load(at(place))
-        a.out(Out.BASELINE)
     _find_blank(a, ring)
     _walk(a)
     # From here on the boot count is this power-up's.
-    a.index(imm(ENTRY.offsets["boot"]))
+    a.load(imm(ENTRY.offsets["boot"]))
     a.call("log.count")
     a.call("log.tell")
-    set_fact(a, Facts.LOG_READY)
     a.jump("main")
 
 
@@ -121,13 +115,13 @@ def _scan(a):
     again = a.label()
     a.call("log.open")
     a.call("log.read")
-    a.if_zero("scanned")
+    a.if_not_zero("scanned")
     counters = zip(_bytes(Memory.NEWEST, "counter"), _bytes(Memory.ENTRY, "counter"), strict=True)
     for n, (newest, read) in enumerate(counters):
         a.load(at(newest))
         a.subtract(at(read), carry=n > 0)
     a.if_carry("scanned")
-    with a.each(COUNT, range(_bytes(0, "baseline_mv").stop)):
+    with a.each(COUNT, range(_ZERO_BLOCK)[::-1]):
         a.load(indexed(Memory.ENTRY))
         a.store(indexed(Memory.NEWEST))
     a.copy(imm(1), at(_SOME))
@@ -144,6 +138,9 @@ def _find_blank(a, ring):
     a.copy(at(_HEAD), at(_SLOT))
     a.load(at(_SOME))
     a.if_zero("begin sector")
+    for place in reversed(_bytes(Memory.NEWEST, "baseline_mv")):
+        a.load(at(place))
+        a.out(Out.BASELINE)
     again = a.label()
     a.call("log.up")
     a.and_(imm(ring.in_sector))
@@ -153,9 +150,7 @@ def _find_blank(a, ring):
     _if_blank(a, otherwise=again)
     a.jump("found blank")
     a.label("begin sector")
-    a.copy(imm(flash.ERASE), at(COMMAND))
-    a.call("log.begin")
-    a.call("flash.finish")
+    _erase(a)
     a.label("found blank")
     a.load(at(_SLOT))
     a.store(at(_HEAD))
@@ -172,7 +167,7 @@ def _walk(a):
     a.if_zero("walked")
     a.call("log.open")
     a.call("log.read")
-    a.if_zero("walk over")
+    a.if_not_zero("walk over")
     a.load(at(_offset(Memory.ENTRY, "acked")))
     a.xor(imm(0xFF))
     a.if_not_zero("walked")
@@ -196,63 +191,69 @@ def _if_blank(a, otherwise):
 def _append(a, ring):
     a.label("log.append")
     a.copy(at(_HEAD), at(_SLOT))
-    a.index(imm(ENTRY.offsets["counter"]))
+    a.load(imm(ENTRY.offsets["counter"]))
     a.call("log.count")
     _describe(a)
-    a.copy(imm(flash.PROGRAM), at(COMMAND))
+    a.load(imm(flash.PROGRAM))
     a.call("log.begin")
     flash.select(a, Flash.SUMS, Flash.WRITES)
     with a.each(COUNT, range(ENTRY.offsets["crc"])):
         flash.exchange(a, indexed(Memory.NEWEST))
     flash.select(a, Flash.SUMS, Flash.WRITES, Flash.APPENDS)
     for _ in range(ENTRY["crc"].width):
-        a.out(Out.EXCHANGE)
-        a.load(port(In.FLASH))
+        flash.exchange(a, imm(0))
     a.call("flash.finish")
     a.call("log.up")
     a.store(at(_HEAD))
-    # When the next sector is needed, unacknowledged entries in it are given up.
     a.and_(imm(ring.in_sector))
     a.if_not_zero("appended")
+    # The next sector is needed: unacknowledged entries in it are given up.
     a.load(at(_TAIL))
     a.xor(at(_SLOT))
     a.and_(imm(ring.sector))
-    a.if_not_zero("kept")
+    a.if_not_zero("appended")
     a.store(at(_LOADED))
     a.load(at(_SLOT))
     a.xor(imm(ring.sector))
     a.store(at(_TAIL))
-    a.label("kept")
-    a.call("log.tell")
-    a.out(Out.EVENT)
-    a.copy(imm(flash.ERASE), at(COMMAND))
-    a.call("log.begin")
-    a.call("flash.finish")
-    a.jump("main")
     a.label("appended")
     a.call("log.tell")
     a.out(Out.EVENT)
+    a.load(at(_SLOT))
+    a.and_(imm(ring.in_sector))
+    a.if_not_zero("main")
+    _erase(a)
     a.jump("main")
 
 
 def _describe(a):
     """The event that waits, in `Memory.NEWEST`, where boot count and counter are already."""
-    kind, flags = _offset(Memory.NEWEST, "kind"), _offset(Memory.NEWEST, "flags")
-    for n in range(_bytes(kind, "baseline_mv").stop - _bytes(kind, "kind").start):
-        a.copy(port(In.EVENT + n), at(kind + n))
-    for n in range(UPTIME_BYTES):
-        a.copy(at(Memory.UPTIME + n), at(_offset(Memory.NEWEST, "stamp") + n))
-    a.load(at(kind))
+    kind, flags = _bytes(Memory.NEWEST, "kind"), _bytes(Memory.NEWEST, "flags")
+    for n, place in enumerate(range(kind.start, _bytes(Memory.NEWEST, "baseline_mv").stop)):
+        if place != flags.start:
+            a.copy(port(In.EVENT + n), at(place))
+    stamp = _bytes(Memory.NEWEST, "stamp")
+    for n, place in enumerate(stamp):
+        a.copy(at(Memory.UPTIME + n), at(place))
+    a.load(at(flags[1]))
+    a.if_zero("no excursions")
+    a.load(imm(Flags.EXCURSIONS))
+    a.label("no excursions")
+    a.store(at(flags[0]))
+    a.load(at(kind[0]))
     a.xor(imm(Kind.BOOT))
     a.if_not_zero("observed")
-    a.copy(at(_SOME), at(flags))  # `Flags.UNOBSERVED`
+    a.load(at(flags[0]))
+    a.xor(at(_SOME))  # `Flags.UNOBSERVED`
+    a.store(at(flags[0]))
     a.label("observed")
-    a.load(at(flags + 1))
-    a.if_zero("no excursions")
-    a.load(at(flags))
-    a.xor(imm(Flags.EXCURSIONS))
-    a.store(at(flags))
-    a.label("no excursions")
+
+
+def _erase(a):
+    """The present slot's sector."""
+    a.load(imm(flash.ERASE))
+    a.call("log.begin")
+    a.call("flash.finish")
 
 
 def _oldest(a):
@@ -265,7 +266,7 @@ def _oldest(a):
     a.if_zero("nothing waits")
     a.call("log.open")
     a.call("log.read")
-    a.if_not_zero("log.found")
+    a.if_zero("log.found")
     a.call("log.up")
     a.jump(again)  # torn
     a.label("nothing waits")
@@ -278,17 +279,18 @@ def _oldest(a):
 def _nth(a):
     a.label("log.nth")
     a.copy(at(_HEAD), at(_SLOT))
-    a.copy(port(In.VALUE), at(_PASSES))
-    a.subtract(imm(_BEHIND))
-    a.if_no_carry("back")
-    a.add(imm(1))
+    # The number, and one more if it says `_BEHIND`: then there is a carry.
+    a.load(port(In.VALUE))
+    a.add(imm(-_BEHIND))
+    a.add(imm(0), carry=True)
+    a.and_(imm(_BEHIND - 1))
     a.store(at(_PASSES))
     a.label("back")
     a.call("log.down")
     a.if_zero("not found")
     a.call("log.open")
     a.call("log.read")
-    a.if_zero("back over")
+    a.if_not_zero("back over")
     a.load(at(_PASSES))
     a.if_zero("reached")
     a.subtract(imm(1))
@@ -306,15 +308,16 @@ def _nth(a):
 
 
 def _found(a):
+    # The ring holds some entry of each boot count between its oldest and its newest, so the low byte tells.
+    boot = ENTRY.offsets["boot"]
     a.label("log.found")
-    for ours, read in zip(_bytes(Memory.NEWEST, "boot"), _bytes(Memory.ENTRY, "boot"), strict=True):
-        a.load(at(ours))
-        a.xor(at(read))
-        a.if_not_zero("of another boot")
-    a.copy(imm(1), at(IS_OURS))
-    a.jump("record")
-    a.label("of another boot")
-    a.copy(imm(0), at(IS_OURS))
+    a.load(at(Memory.NEWEST + boot))
+    a.xor(at(Memory.ENTRY + boot))
+    a.if_zero("of this boot")
+    a.load(imm(1))
+    a.label("of this boot")
+    a.xor(imm(1))
+    a.store(at(IS_OURS))
     a.jump("record")
 
 
@@ -339,12 +342,13 @@ def _acknowledge(a):
 
 
 def _open(a):
-    """*log.open*: begin to read the present slot. *log.begin*: begin `COMMAND` there; *log.begin at*: at A in
-    place of the lower byte of its address.
+    """*log.open*: begin to read the present slot. *log.begin*: begin command A there. *log.begin at*: begin
+    `COMMAND` there, with A as the lower byte of the address.
     """
     a.label("log.open")
-    a.copy(imm(flash.READ), at(COMMAND))
+    a.load(imm(flash.READ))
     a.label("log.begin")
+    a.store(at(COMMAND))
     a.load(at(_SLOT))
     a.and_(imm(_LOW))
     a.label("log.begin at")
@@ -357,7 +361,7 @@ def _open(a):
 
 
 def _read(a):
-    """*log.read*: what is opened, less the CRC's last byte, to `Memory.ENTRY`; A is zero unless it is valid.
+    """*log.read*: what is opened, less the CRC's last byte, to `Memory.ENTRY`; A is zero if it is valid.
 
     Each byte is worked on while the next one is exchanged, for a whole ring is read.
     """
@@ -383,7 +387,8 @@ def _read(a):
     _still_blank(a)
     a.load(port(In.SAYS))
     a.and_(imm(Said.SUM_RIGHT))
-    a.store(at(_RIGHT))
+    a.xor(imm(Said.SUM_RIGHT))
+    a.store(at(_WRONG))
     a.out(Out.EXCHANGE)
     a.load(port(In.FLASH))
     a.store(at(Memory.ENTRY + acked))
@@ -392,10 +397,8 @@ def _read(a):
     for place in _bytes(Memory.ENTRY, "zeros"):
         a.load(at(place))
         a.if_not_zero("invalid")
-    a.load(at(_RIGHT))
-    a.return_()
+    a.load(at(_WRONG))
     a.label("invalid")
-    a.load(imm(0))
     a.return_()
 
 
@@ -426,23 +429,30 @@ def _step(a, ring):
 
 
 def _count(a):
-    """*log.count*: one more in the four bytes at X in `Memory.NEWEST`."""
+    """*log.count*: one more in the number at A in `Memory.NEWEST`."""
     a.label("log.count")
-    for n in range(4):
-        a.load(indexed(Memory.NEWEST + n))
-        a.add(imm(n == 0), carry=n > 0)
-        a.store(indexed(Memory.NEWEST + n))
+    a.store(at(COUNT))
+    a.out(Out.X)
+    a.load(indexed(Memory.NEWEST))
+    a.add(imm(1))
+    a.store(indexed(Memory.NEWEST))
+    a.if_not_zero("counted")
+    a.load(at(COUNT))
+    a.add(imm(1))
+    a.jump("log.count")
+    a.label("counted")
     a.return_()
 
 
 def _tell(a):
-    """*log.tell*: whether there are unacknowledged events."""
+    """*log.tell*: the log is restored, and whether there are unacknowledged events."""
     a.label("log.tell")
     a.load(at(_TAIL))
     a.xor(at(_HEAD))
     a.if_zero("nothing is pending")
-    set_fact(a, Facts.PENDING)
-    a.return_()
+    a.load(imm(Facts.PENDING))
     a.label("nothing is pending")
-    clear_fact(a, Facts.PENDING)
+    a.xor(imm(Facts.LOG_READY))
+    a.store(at(_NEWS))
+    say(a, Facts.PENDING | Facts.LOG_READY, at(_NEWS))
     a.return_()

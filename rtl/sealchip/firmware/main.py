@@ -7,7 +7,7 @@ for it takes no time. What has begun goes on to its end, so nothing is done in t
 from ..assembler import at, imm, port
 from .layout import Command, In, Memory, Out, Said, Wants
 
-__all__ = ["FACTS", "REPORTER", "SERVED", "SLAVE", "boot", "clear_fact", "emit", "set_fact"]
+__all__ = ["FACTS", "REPORTER", "SERVED", "SLAVE", "boot", "clear_fact", "emit", "say", "set_fact"]
 
 #: What was said last at `Out.FACTS`.
 FACTS = Memory.OF_MAIN
@@ -33,18 +33,19 @@ def boot(a):
 
 def set_fact(a, fact):
     """Say that `fact` is so; A does not last."""
-    _say(a, fact, fact)
+    say(a, fact, imm(fact))
 
 
 def clear_fact(a, fact):
     """Say that `fact` is not so; A does not last."""
-    _say(a, fact, 0)
+    say(a, fact, imm(0))
 
 
-def _say(a, fact, value):
+def say(a, facts, operand):
+    """Say that of `facts` those are so that `operand` has, no others; A does not last."""
     a.load(at(FACTS))
-    a.and_(imm(~fact))
-    a.xor(imm(value))
+    a.and_(imm(~facts))
+    a.xor(operand)
     a.store(at(FACTS))
     a.out(Out.FACTS)
 
