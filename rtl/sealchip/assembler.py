@@ -137,10 +137,10 @@ class Assembler:
 
     @contextmanager
     def each(self, counter, numbers):
-        """What follows is done for each of `numbers`, a range, with X and the memory's byte `counter` as the
-        number; `counter` may be changed on the way, the next number follows it. A and C do not last.
+        """What follows is done for each of `numbers`, a range, with A, X and the memory's byte `counter` as
+        the number; `counter` may be changed on the way, the next number follows it. A and C do not last.
 
-        Down to 0, `range(n)[::-1]`, takes three instructions less.
+        Down to below 0, as `range(n)[::-1]`, takes three instructions less.
         """
         self.load(imm(numbers.start))
         again = self.label()
@@ -148,8 +148,8 @@ class Assembler:
         self.out(Port.X)
         yield
         self.load(at(counter))
-        if (numbers.step, numbers.stop) == (-1, -1):
-            self.subtract(imm(1))
+        if numbers.stop < 0:
+            self.subtract(imm(-numbers.step))
             self.if_carry(again)
             return
         self.add(imm(numbers.step))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from amaranth.lib import data, enum
 
-from .firmware.layout import CHALLENGE_BYTES, ITEMS, Command
+from .firmware.layout import CHALLENGE_BYTES, ITEMS, OLD_PASSWORD, WRITTEN, Command
 from .interface import BAUD_FEATURE, IDENTITY, Di
 from .messages import Message
 
@@ -16,9 +16,8 @@ __all__ = ["PROGRAM", "SET_CLOCK", "Op", "Step"]
 
 SET_CLOCK, READ, READ_NEXT, READ_ADDRESS = 0x08, 0x11, 0x12, 0x13
 WRITE, WRITE_ADDRESS, CHANGE_RATE, CHANGE_PASSWORD = 0x14, 0x15, 0x17, 0x18
-#: Where the password stands in DATA, and what a write brings: behind DI, password and operator code; behind
-#: DI, old password and the level of the new one; alone.
-OLD_PASSWORD, WRITTEN, NEW_PASSWORD, WRITTEN_ADDRESS = 5, 12, 9, 0
+#: Where DATA has what other writes bring: behind DI, old password and the level of the new one; alone.
+NEW_PASSWORD, WRITTEN_ADDRESS = 9, 0
 #: Position of SEQ, and the last record that the event log is read in.
 SEQUENCE, LAST_RECORD = 4, 63
 

@@ -7,9 +7,8 @@ has the blank identity: all zero, any meter. Key and password never leave the me
 
 from ..assembler import at, imm, indexed, port
 from ..interface import BAUD_FEATURE, FLASH_IDENTITY_SLOTS, IDENTITY, PROVISIONING
-from ..requests import OLD_PASSWORD
 from . import flash
-from .layout import Facts, Flash, In, Memory, Out, Public, Said
+from .layout import OLD_PASSWORD, Facts, Flash, In, Memory, Out, Public, Said
 from .main import FACTS
 
 __all__ = ["TABLES", "emit"]

@@ -9,7 +9,9 @@ __all__ = [
     "CHALLENGE_BYTES",
     "CLOCK_BYTES",
     "ITEMS",
+    "OLD_PASSWORD",
     "UPTIME_BYTES",
+    "WRITTEN",
     "Command",
     "Facts",
     "Flash",
@@ -24,6 +26,8 @@ __all__ = [
 CHALLENGE_BYTES, UPTIME_BYTES = 4, 4
 #: ss mm hh DD MM YY.
 CLOCK_BYTES = 6
+#: Where a write's DATA has the password, behind its level, and what is written, behind the operator code.
+OLD_PASSWORD, WRITTEN = 5, 12
 
 
 class In(IntEnum):
@@ -155,7 +159,8 @@ class Memory(IntEnum):
     IDENTITY = 0x180
     STATE = 0x200
     SUBKEY = 0x210
-    KEY = 0x220
+    #: `sm4.TABLES`.
+    FK = 0x220
     #: Scratch of the cipher.
     WORK = 0x230
     #: The entry that was read or written last, as in `interface.ENTRY`, and the newest one's first bytes.
@@ -166,7 +171,6 @@ class Memory(IntEnum):
     CLOCK = 0x2C8
     NEW_CLOCK = 0x2D0
     CHALLENGE = 0x2D8
-    NEW_CHALLENGE = 0x2DC
     #: `calendar.TABLES`.
     MONTHS = 0x2E0
     #: Single bytes of the parts, 16 each.
