@@ -34,8 +34,9 @@ class Nor:
     It holds `content` from address `base` on, and nothing else of it may be written. `cut` counts down with
     every byte programmed and every sector erased; the one that finds it at 0, and the rest of that operation,
     is done in part: only bits of `torn` change. `silence` counts down with every byte exchanged. At their
-    ends `PowerFailureError` is raised. `commands` is what has been executed since power-up, less the status:
-    opcode, place in `content`, number of bytes of data.
+    ends `PowerFailureError` is raised. `sent` is what was sent since power-up, each time it was selected;
+    `commands` what of it has been executed, less enables and status: opcode, place in `content`, number of
+    bytes of data.
     """
 
     def __init__(self, content=b"", *, base=0, sector=0x1000):
@@ -46,8 +47,8 @@ class Nor:
     def power_up(self, *, cut=None, torn=0, silence=None):
         """Off and on again, and how the power is to fail next."""
         self.cut, self.torn, self.silence = cut, torn, silence
-        self.commands = []
-        self.raw = None  # what came since it was selected
+        self.commands, self.sent = [], []
+        self.raw = None  # what has come since it was selected
         self.ready_at = POWER_UP_MS * MILLISECOND
         self.deselected_at = -DESELECTED
         self.asleep, self.enabled, self.polls = True, False, 0
@@ -65,16 +66,17 @@ class Nor:
             if self.silence < 0:
                 raise PowerFailureError
         self.raw.append(byte)
-        sent = len(self.raw)
-        if self.raw[0] == _STATUS and sent > 1:
+        length = len(self.raw)
+        if self.raw[0] == _STATUS and length > 1:
             self.polls -= self.polls > 0
             return self.enabled << 1 | bool(self.polls)
-        if self.raw[0] == _READ and sent > 4:
-            return self.content[self._place() + sent - 5]
+        if self.raw[0] == _READ and length > 4:
+            return self.content[self._place(self.raw) + length - 5]
         return 0xFF  # nobody drives the line
 
     def deselect(self, now):
-        self.deselected_at, raw, self.raw = now, self.raw, None
+        self.deselected_at, raw, self.raw = now, bytes(self.raw), None
+        self.sent.append(raw)
         if self.asleep:
             assert raw == bytes([_WAKE]), "in deep power-down a flash knows only its release"
             self.asleep, self.ready_at = False, now + WAKE
@@ -82,16 +84,15 @@ class Nor:
             assert not self.polls, "a busy flash takes no command"
             self._execute(raw)
 
-    def _place(self):
-        """Where the command's address is in `content`."""
-        return int.from_bytes(self.raw[1:4], "big") - self.base
+    def _place(self, raw):
+        """Where in `content` the command works."""
+        return int.from_bytes(raw[1:4], "big") - self.base
 
     def _execute(self, raw):
         if raw == bytes([_ENABLE]):
             self.enabled = True
             return
-        self.raw = raw
-        place, self.raw = self._place(), None
+        place = self._place(raw)
         self.commands.append((raw[0], place, len(raw) - 4))
         if raw[0] == _READ:
             return
@@ -99,12 +100,13 @@ class Nor:
         assert 0 <= place < len(self.content), "the rest of the flash is somebody else's"
         self.enabled, self.polls = False, POLLS
         if raw[0] == _PROGRAM:
-            self._program(place, raw[4:])
+            self.program(place, raw[4:])
         else:
             assert (raw[0], len(raw)) == (_ERASE, 4), f"unknown command {raw.hex()}"
             self._erase(place)
 
-    def _program(self, place, data):
+    def program(self, place, data):
+        """AND `data` into `content`."""
         assert data, "nothing to program"
         assert place % 256 + len(data) <= 256, "a program stays within one page"
         torn = False
@@ -158,13 +160,15 @@ class Rig:
     def __init__(self, words, memory=b"", flash=None):
         self._words, self._memory = words, bytes(memory).ljust(MEMORY_BYTES, b"\0")
         self.flash = flash or Nor()
-        self.events = []
-        self._switch_on()
+        self.switch_on()
 
-    def _switch_on(self):
+    def switch_on(self, **cut):
+        """Off, and on; `cut` as in `Nor.power_up`."""
+        self.flash.power_up(**cut)
         self.machine = Machine(list(self._words), bytearray(self._memory), self)
         self.facts = Facts(0)
         self.baseline_mv, self.baud, self.seed = 0xFFFF, None, 0
+        self.events = []
         self.seconds, self.lock_ticks = 0, 0
         self.hold = False
         self._reporter, self._slave = Wants(0), None
@@ -174,9 +178,8 @@ class Rig:
         self._rests = False
 
     def power_up(self, **cut):
-        """Off, on, and until the log is restored; `cut` as in `Nor.power_up`."""
-        self.flash.power_up(**cut)
-        self._switch_on()
+        """Off, on, and until the log is restored."""
+        self.switch_on(**cut)
         self.run(lambda: Facts.LOG_READY in self.facts)
 
     def run(self, until, limit=2_000_000):
@@ -294,6 +297,7 @@ class Rig:
         self.seconds -= 1
 
     def _write_event(self, value):
+        assert Facts.PENDING in self.facts, "what has been taken is pending at once"
         self.events.pop(0)
 
     def _write_reporter(self, value):

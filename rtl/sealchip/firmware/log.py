@@ -24,7 +24,7 @@ from ..interface import (
 )
 from . import flash
 from .flash import COMMAND, COUNT, POSITION
-from .layout import UPTIME_BYTES, Facts, Flash, In, Memory, Out, Said
+from .layout import Facts, Flash, In, Memory, Out, Said
 from .main import say
 
 __all__ = ["IS_OURS", "SECTOR_SLOTS", "emit"]
