@@ -172,6 +172,6 @@ class Assembler:
         if isinstance(operand, str):
             if operand not in self._places:
                 raise ValueError(f"{operand} is the name of no place in the program")
-            operand = self._places[operand]
-        shape = Instruction
-        return shape.const({"op": op, "source": source, "operand": operand}).as_value().value
+            upper, operand = divmod(self._places[operand], MEMORY_BYTES)
+            source = Source(upper)
+        return Instruction.const({"op": op, "source": source, "operand": operand}).as_value().value

@@ -65,7 +65,7 @@ class Port(Enum, shape=_OPERAND_BITS):
 
 
 class Instruction(data.Struct):
-    """One word of the program; a jump takes its target from `operand`."""
+    """One word of the program; the target of a jump is `operand` with `source` above it."""
 
     operand: _OPERAND_BITS
     source: Source
@@ -130,7 +130,7 @@ class Processor(wiring.Component):
         m.d.comb += [
             runs.eq(goes_on & fetched),
             returns.eq(fetched & (word.op == Op.OUT) & (word.operand == Port.RETURN.value)),
-            target.eq(Mux(jumps | returns, Mux(returns, back, word.operand), following)),
+            target.eq(Mux(jumps | returns, Mux(returns, back, Cat(word.operand, word.source)), following)),
             fetch.addr.eq(target),
             fetch.en.eq(goes_on),
             self.address.eq(word.operand ^ Mux(word.source == Source.INDEXED, self.x, 0)),

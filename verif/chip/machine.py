@@ -51,7 +51,7 @@ class Machine:
             if tests[op]:
                 if op == CALL:
                     self.back = self.place
-                self.place = operand
+                self.place = word & 0xFFF
             return
         address = operand ^ self.x if source == INDEXED else operand
         if op == STORE:

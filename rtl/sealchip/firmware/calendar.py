@@ -8,7 +8,7 @@ from ..assembler import at, imm, indexed, port
 from .layout import CLOCK_BYTES, UPTIME_BYTES, Facts, In, Memory, Out, Public, Said
 from .main import FACTS, set_fact
 
-__all__ = ["LOCK_SECONDS", "TABLES", "begin", "emit"]
+__all__ = ["LOCK_SECONDS", "TABLES", "boot", "emit"]
 
 #: Seconds between two strobes at `Out.LOCK_TICK`, a power of two.
 LOCK_SECONDS = 128
@@ -43,7 +43,7 @@ TABLES = {
 }
 
 
-def begin(a):
+def boot(a):
     """At reset: no uptime, and no time."""
     with a.each(_NUMBER, range(0xF0, 0x100)):
         a.load(at(_NUMBER))
