@@ -137,28 +137,25 @@ class Assembler:
 
     @contextmanager
     def each(self, counter, numbers):
-        """What follows is done for each of `numbers`, a range, with A, X and the memory's byte `counter` as
-        the number; `counter` may be changed on the way, the next number follows it. A and C do not last.
+        """What follows is done for each of `numbers`, with X and the memory's byte `counter` as the number;
+        `counter` may be changed on the way, the next number follows it. A and C do not last.
 
-        Down to below 0, as `range(n)[::-1]`, takes three instructions less.
+        `numbers`: a range whose next number would be below 256, or that goes down to 0; else `ValueError`.
         """
+        last, step = numbers[-1], numbers.step
+        if last if step < 0 else last + step > 0xFF:
+            raise ValueError(f"a loop through {numbers} would not end")
         self.load(imm(numbers.start))
         again = self.label()
         self.store(at(counter))
         self.out(Port.X)
         yield
         self.load(at(counter))
-        if numbers.stop < 0:
-            self.subtract(imm(-numbers.step))
-            self.if_carry(again)
-            return
-        self.add(imm(numbers.step))
-        self.xor(imm(numbers.stop))
-        done = f"{again} done"
-        self.if_zero(done)
-        self.xor(imm(numbers.stop))
-        self.jump(again)
-        self.label(done)
+        self.subtract(imm(last if step > 0 else -step))
+        if step > 0:
+            # Below `last` that has borrowed, so this has a carry; A is the next number.
+            self.add(imm(last + step))
+        self.if_carry(again)
 
     def words(self):
         """The program."""

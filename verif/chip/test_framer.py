@@ -120,8 +120,13 @@ def expected_frame(message, identity, now):
 
 async def prepare(ctx, dut, message, identity, now):
     """Everything that the framer's surroundings hold."""
-    measured, time = now.diagnostics[:MEASURED_BYTES], now.diagnostics[MEASURED_BYTES:]
-    public = {Public.IDENTITY: identity.encode(), Public.RECORD: now.record, Public.UPTIME: time}
+    measured = now.diagnostics[:MEASURED_BYTES]
+    public = {
+        Public.IDENTITY: identity.encode(),
+        Public.RECORD: now.record,
+        Public.UPTIME: now.diagnostics[DIAGNOSTICS.slice("uptime")],
+        Public.CLOCK: now.diagnostics[DIAGNOSTICS.slice("clock")],
+    }
     for begin, content in public.items():
         for n, byte in enumerate(content):
             ctx.set(dut.public.data[begin + n], byte)

@@ -45,14 +45,14 @@ TABLES = {
 
 def boot(a):
     """At reset: no uptime, and no time."""
-    with a.each(_NUMBER, range(0xF0, 0x100)):
+    with a.each(_NUMBER, range(16)):
         a.load(at(_NUMBER))
         a.and_(imm(Memory.CLOCK ^ Memory.UPTIME))
         a.if_zero("calendar.zero")
         a.load(imm(0xFF))
         a.label("calendar.zero")
-        a.store(indexed(Memory.UPTIME ^ 0xF0))
-        a.publish(indexed(Public.UPTIME ^ 0xF0))
+        a.store(indexed(Memory.UPTIME))
+        a.publish(indexed(Public.UPTIME))
 
 
 def emit(a):
@@ -102,12 +102,11 @@ def _count(a):
 
 
 def _uptime(a):
-    first = 256 - UPTIME_BYTES
-    with a.each(_NUMBER, range(first, 256)):
-        a.load(indexed(Memory.UPTIME ^ first))
+    with a.each(_NUMBER, range(UPTIME_BYTES)):
+        a.load(indexed(Memory.UPTIME))
         a.add(imm(1))
-        a.store(indexed(Memory.UPTIME ^ first))
-        a.publish(indexed(Public.UPTIME ^ first))
+        a.store(indexed(Memory.UPTIME))
+        a.publish(indexed(Public.UPTIME))
         a.if_no_carry("calendar.uptime")
     a.label("calendar.uptime")
     a.load(at(Memory.UPTIME))
@@ -140,7 +139,7 @@ def _put(a):
 def _set(a):
     a.label("calendar.set")
     # The year and the month go first, for they say how long the month is.
-    with a.each(_NUMBER, range(CLOCK_BYTES - 1, -1, -1)):
+    with a.each(_NUMBER, range(CLOCK_BYTES)[::-1]):
         _last_day(a, Memory.NEW_CLOCK)
         a.index(at(_NUMBER))
         a.load(indexed(_LAST))
@@ -162,7 +161,7 @@ def _set(a):
     a.and_(imm(Said.HOLD))
     a.if_not_zero("main")
     _count(a)
-    with a.each(_NUMBER, range(CLOCK_BYTES - 1, -1, -1)):
+    with a.each(_NUMBER, range(CLOCK_BYTES)[::-1]):
         a.load(indexed(Memory.NEW_CLOCK))
         _put(a)
     set_fact(a, Facts.CLOCK_SET)

@@ -30,8 +30,6 @@ _COUNT = Memory.OF_IDENTITY + 15
 _RATES = Memory.OF_IDENTITY + 8
 #: Where an item begins in the identity and behind which byte it ends, 16 bytes for each item.
 _BEGINS, _ENDS = Memory.FIELDS, Memory.FIELDS + 1
-#: X that makes `Memory.IDENTITY` of this: the identity ends where X does.
-_BASE = Memory.IDENTITY ^ 0x80
 
 
 def _place(name):
@@ -118,10 +116,10 @@ def _read(a):
     a.copy(imm(flash.READ), at(flash.COMMAND))
     a.call("flash.begin")
     flash.select(a, Flash.SUMS)
-    with a.each(_COUNT, range(0x80, 0x100)):
+    with a.each(_COUNT, range(IDENTITY.size)):
         a.out(Out.EXCHANGE)
         a.load(port(In.FLASH))
-        a.store(indexed(_BASE))
+        a.store(indexed(Memory.IDENTITY))
     a.load(imm(Flash.SUMS))  # deselected, and the CRC stands
     a.out(Out.FLASH)
     a.load(port(In.SAYS))
@@ -129,7 +127,7 @@ def _read(a):
 
 
 def _blank(a):
-    with a.each(_COUNT, range(IDENTITY.size - 1, -1, -1)):
+    with a.each(_COUNT, range(IDENTITY.size)[::-1]):
         a.load(imm(0))
         a.store(indexed(Memory.IDENTITY))
     a.copy(imm(_VERSION), at(_place("version")))
@@ -147,7 +145,7 @@ def _publish(a):
     a.store(at(FACTS))
     a.out(Out.FACTS)
     key = IDENTITY.slice("key")
-    with a.each(_COUNT, range(IDENTITY.slice("phone").stop - 1, -1, -1)):
+    with a.each(_COUNT, range(IDENTITY.slice("phone").stop)[::-1]):
         a.load(at(_COUNT))
         a.subtract(imm(key.start))
         a.and_(imm(-IDENTITY["key"].width))
@@ -158,7 +156,7 @@ def _publish(a):
 
 
 def _rate(a, default):
-    with a.each(_COUNT, range(len(BAUD_FEATURE) - 1, -1, -1)):
+    with a.each(_COUNT, range(len(BAUD_FEATURE))[::-1]):
         a.load(indexed(_RATES))
         a.xor(at(_place("baud")))
         a.if_zero("identity.rate")
