@@ -1,0 +1,161 @@
+"""The flash as the firmware uses it: the commands, byte by byte."""
+
+from __future__ import annotations
+
+import pytest
+from chip.firmware_bench import DESELECTED, POLLS, Nor, Rig
+from chip.support import PowerFailureError, examples
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sealchip.assembler import Assembler, at
+from sealchip.firmware import flash
+from sealchip.firmware.layout import Memory
+from sealchip.interface import FLASH_SIZE
+
+#: What it holds, again and again.
+CONTENT = bytes(n * 7 & 0xFF for n in range(FLASH_SIZE))
+STATUS = b"\x05" + b"\0" * POLLS
+#: Cycles of an instruction, and the fastest clock of all boards in Hz.
+CYCLES, FASTEST = 2, 48_000_000
+
+bases = st.integers(0, 0x1000000 // FLASH_SIZE - 1).map(lambda n: n * FLASH_SIZE)
+
+
+def operate(command, base, place, data=b"", length=0):
+    """One command from power-up on: the flash, and what was read."""
+    a = Assembler()
+    flash.wake(a)
+    a.call("flash.begin")
+    for n in range(len(data) + length):
+        flash.exchange(a, at(Memory.RECORD + n))
+        a.store(at(Memory.RECORD + n))
+    if command == flash.READ:
+        flash.deselect(a)
+    else:
+        a.call("flash.finish")
+    a.jump(a.label("end"))
+    flash.emit(a, base)
+    memory = bytearray(1024)
+    memory[flash.POSITION : flash.POSITION + 2] = place.to_bytes(2, "little")
+    memory[flash.COMMAND] = command
+    memory[Memory.RECORD : Memory.RECORD + len(data)] = data
+    rig = Rig(a.words(), memory, Nor(CONTENT, base=base))
+    rig.run(lambda: rig.machine.place == a.places()["end"])
+    return rig.flash, bytes(rig.machine.memory[Memory.RECORD : Memory.RECORD + length])
+
+
+def address(base, place):
+    return (base + place).to_bytes(3, "big")
+
+
+@examples(30)
+@given(base=bases, place=st.integers(0, FLASH_SIZE - 24), length=st.integers(1, 24))
+def test_read(base, place, length):
+    """What the flash holds; the flash is first given its time to power up and to wake up."""
+    chip, received = operate(flash.READ, base, place, length=length)
+    assert received == CONTENT[place : place + length]
+    assert chip.sent == [b"\xab", b"\x03" + address(base, place) + b"\0" * length]
+    assert chip.content == CONTENT
+
+
+@examples(30)
+@given(base=bases, page=st.integers(0, FLASH_SIZE // 256 - 1), data=st.data())
+def test_program(base, page, data):
+    """Write enable, program, status until ready; then only the bytes asked for have changed."""
+    program = data.draw(st.binary(min_size=1, max_size=24))
+    place = page * 256 + data.draw(st.integers(0, 256 - len(program)))
+    chip, _ = operate(flash.PROGRAM, base, place, program)
+    content = bytearray(CONTENT)
+    for n, byte in enumerate(program, place):
+        content[n] &= byte
+    assert chip.content == content
+    assert chip.sent == [b"\xab", b"\x06", b"\x02" + address(base, place) + program, STATUS]
+
+
+@examples(10)
+@given(base=bases, sector=st.integers(0, FLASH_SIZE // 0x1000 - 1))
+def test_erase(base, sector):
+    """Write enable, erase, status until ready; exactly the sector of the address is blank."""
+    place = sector * 0x1000
+    chip, _ = operate(flash.ERASE, base, place)
+    assert chip.content == CONTENT[:place] + b"\xff" * 0x1000 + CONTENT[place + 0x1000 :]
+    assert chip.sent == [b"\xab", b"\x06", b"\x20" + address(base, place), STATUS]
+
+
+def test_every_clock_deselects_for_100_ns():
+    """What the flash of these tests insists on, in instructions, is long enough on every board."""
+    assert DESELECTED * CYCLES / FASTEST >= 100e-9
+
+
+def test_the_seals_part_begins_where_no_sum_is_needed():
+    with pytest.raises(ValueError, match="multiple"):
+        flash.emit(Assembler(), FLASH_SIZE // 2)
+
+
+# -- The flash of these tests by itself: it refuses what a real one would not do
+
+
+def command(chip, *raw):
+    """Select, send, deselect, with time enough before."""
+    now = max(chip.ready_at, chip.deselected_at + DESELECTED)
+    chip.select(now)
+    answer = bytes([chip.exchange(byte) for byte in raw])
+    chip.deselect(now + 1)
+    return answer
+
+
+def awake():
+    chip = Nor()
+    command(chip, 0xAB)
+    return chip
+
+
+@pytest.mark.parametrize(
+    ("refused", "commands"),
+    [
+        ("not write enabled", [(0x02, 0, 0, 0, 1)]),
+        ("not write enabled", [(0x20, 0, 0, 0)]),
+        ("busy", [(0x06,), (0x02, 0, 0, 0, 1), (0x03, 0, 0, 0, 0)]),
+        ("one page", [(0x06,), (0x02, 0, 0, 0xFF, 1, 2)]),
+        ("nothing to program", [(0x06,), (0x02, 0, 0, 0)]),
+        ("somebody else's", [(0x06,), (0x20, 1, 0, 0)]),
+        ("unknown command", [(0x06,), (0xC7, 0, 0, 0)]),
+        ("unknown command", [(0x06,), (0x20, 0, 0, 0, 0)]),
+    ],
+)
+def test_the_flash_refuses(refused, commands):
+    chip, *before, last = awake(), *commands
+    for raw in before:
+        command(chip, *raw)
+    with pytest.raises(AssertionError, match=refused):
+        command(chip, *last)
+
+
+def test_the_flash_must_be_awake():
+    with pytest.raises(AssertionError, match="deep power-down"):
+        command(Nor(), 0x06)
+    with pytest.raises(AssertionError, match="not powered up"):
+        Nor().select(1)
+
+
+def test_the_flash_must_rest():
+    chip = awake()
+    now = chip.ready_at
+    chip.select(now)
+    chip.exchange(0x06)
+    chip.deselect(now + 1)
+    with pytest.raises(AssertionError, match="too soon"):
+        chip.select(now + DESELECTED)
+
+
+@pytest.mark.parametrize("cut", range(3))
+def test_power_fails_in_a_program(cut):
+    """What was programmed before stays, of the rest some bits come."""
+    chip = awake()
+    chip.cut, chip.torn = cut, 0x0F
+    command(chip, 0x06)
+    with pytest.raises(PowerFailureError):
+        command(chip, 0x02, 0, 0, 0, 0, 0, 0)
+    torn = [0xFF & ~(0x0F * (2 * place + 1)) for place in range(3)]
+    assert list(chip.content[:3]) == [0] * cut + torn[cut:]
