@@ -137,10 +137,11 @@ class Assembler:
 
     @contextmanager
     def each(self, counter, numbers):
-        """What follows is done for each of `numbers`, with X and the memory's byte `counter` as the number;
+        """What follows is done for each of `numbers`, with A, X and the memory's byte `counter` as the number;
         `counter` may be changed on the way, the next number follows it. A and C do not last.
 
         `numbers`: a range whose next number would be below 256, or that goes down to 0; else `ValueError`.
+        Down to 0 it is one instruction less, and then A is the step before 0, FF if it is 1.
         """
         last, step = numbers[-1], numbers.step
         if last if step < 0 else last + step > 0xFF:

@@ -24,43 +24,40 @@ def prepare(a):
     """The subkey K2, clause 6.1: the encrypted zeros, doubled twice."""
     with a.each(_NUMBER, _BYTES):
         a.copy(imm(0), indexed(Memory.STATE))
-    a.load(imm(0))
-    a.call("sm4")
-    last = sm4.BLOCK_BYTES - 1
+    a.call("sm4")  # with A = FF behind the loop
     with a.each(_PASS, range(2)[::-1]):
         a.copy(imm(0), at(_CARRY))
         with a.each(_NUMBER, _BYTES):
-            a.load(indexed(Memory.STATE))
-            a.add(indexed(Memory.STATE))
+            a.load(indexed(Memory.STATE + sm4.LEFT))
+            a.add(indexed(Memory.STATE + sm4.LEFT))
             a.xor(at(_CARRY))
-            a.store(indexed(Memory.STATE))
-            a.store(indexed(Memory.SUBKEY))
+            a.store(indexed(Memory.STATE + sm4.LEFT))
+            a.store(indexed(Memory.SUBKEY + sm4.LEFT))
             a.load(imm(0))
             a.add(imm(0), carry=True)
             a.store(at(_CARRY))
         a.load(imm(0))
         a.subtract(at(_CARRY))
         a.and_(imm(_POLYNOMIAL))
-        a.xor(at(Memory.STATE + last))
-        a.store(at(Memory.STATE + last))
-        a.store(at(Memory.SUBKEY + last))
+        a.xor(at(Memory.STATE))
+        a.store(at(Memory.STATE))
+        a.store(at(Memory.SUBKEY))
 
 
 def sign(a):
     """The MAC of the padded record at `Memory.RECORD` into it. Takes the same time always."""
     with a.each(_NUMBER, _BYTES):
-        a.copy(indexed(Memory.RECORD), indexed(Memory.STATE + sm4.OTHER_WAY))
-    a.load(imm(0))
+        a.copy(indexed(Memory.RECORD), indexed(Memory.STATE + sm4.GIVEN))
     a.call("sm4")
     with a.each(_NUMBER, _BYTES):
-        a.load(indexed(Memory.STATE))
-        a.xor(indexed(Memory.RECORD + sm4.BLOCK_BYTES))
-        a.xor(indexed(Memory.SUBKEY))
-        a.store(indexed(Memory.STATE))
-    a.load(imm(sm4.OTHER_WAY))
+        a.load(indexed(Memory.RECORD + sm4.BLOCK_BYTES))
+        for part in (Memory.STATE, Memory.SUBKEY):
+            a.xor(indexed(part + sm4.LEFT))
+        a.store(indexed(Memory.STATE + sm4.LEFT))
+    a.load(imm(sm4.GIVEN))
     a.call("sm4")
     with a.each(_NUMBER, range(TAG_BYTES)[::-1]):
-        a.copy(indexed(Memory.STATE + sm4.OTHER_WAY), at(_BYTE))
+        a.copy(indexed(Memory.STATE + sm4.GIVEN), at(_BYTE))
         a.load(at(_NUMBER))
         a.add(imm(_MESSAGE_BYTES))
         a.out(Out.X)

@@ -161,12 +161,13 @@ class Memory(IntEnum):
     SUBKEY = 0x210
     #: `sm4.TABLES`.
     FK = 0x220
-    #: Scratch of the cipher.
+    #: Scratch of the cipher, and `ROTATED`.
     WORK = 0x230
     #: The entry that was read or written last, as in `interface.ENTRY`, and the newest one's first bytes.
     ENTRY = 0x240
     NEWEST = 0x260
     RECORD = 0x280
+    ROTATED = 0x2B0
     UPTIME = 0x2C0
     CLOCK = 0x2C8
     NEW_CLOCK = 0x2D0
@@ -182,6 +183,8 @@ class Memory(IntEnum):
     OF_CALENDAR = 0x350
     #: `calendar.TABLES`; `identity.TABLES`, 16 bytes an item.
     FEBRUARIES = 0x360
+    #: Single bytes of the cipher.
+    OF_CIPHER = 0x378
     FIELDS = 0x380
 
 

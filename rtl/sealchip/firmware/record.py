@@ -9,13 +9,13 @@ from ..assembler import at, imm, indexed, port
 from ..interface import ENTRY, IDENTITY, RECORD, RECORD_VERSION, Algorithm, Flags
 from . import cmac, sm4
 from .layout import CHALLENGE_BYTES, UPTIME_BYTES, WRITTEN, Facts, In, Memory, Out, Public, Said
+from .log import IS_OURS
 from .main import FACTS, SERVED
 
 __all__ = ["boot", "emit"]
 
-#: There is a challenge; records are signed; the entry is of this power-up.
-_CHALLENGED, _SIGNS, _NUMBER = range(Memory.OF_RECORD, Memory.OF_RECORD + 3)
-_THIS_BOOT = Memory.OF_LOG
+#: 1 if there is a challenge, not zero if there is a key.
+_CHALLENGED, _KEYED, _NUMBER = range(Memory.OF_RECORD, Memory.OF_RECORD + 3)
 
 
 def boot(a):
@@ -34,12 +34,8 @@ def emit(a):
 def _keys(a):
     """*keys*: what the identity's key is for signing; goes on with *identity.loaded*."""
     a.label("keys")
-    sm4.prepare(a, IDENTITY.offsets["key"], _SIGNS)
+    sm4.prepare(a, IDENTITY.offsets["key"], _KEYED)
     cmac.prepare(a)
-    a.load(at(FACTS))
-    a.and_(imm(Facts.IDENTITY_VALID))
-    a.if_not_zero("identity.loaded")
-    a.store(at(_SIGNS))
     a.jump("identity.loaded")
 
 
@@ -49,7 +45,10 @@ def _record(a):
     _facts(a)
     _age(a)
     _echo(a)
-    a.load(at(_SIGNS))
+    a.load(at(FACTS))
+    a.and_(imm(Facts.IDENTITY_VALID))
+    a.if_zero("publish record")
+    a.load(at(_KEYED))
     a.if_zero("publish record")
     a.copy(imm(Algorithm.SM4_CMAC), _of("algorithm"))
     a.copy(imm(cmac.PADDING), _of("mac"))
@@ -79,7 +78,7 @@ def _facts(a):
 def _age(a):
     """Uptime less time stamp; or the uptime, and the flag that says so."""
     stamp = Memory.ENTRY + ENTRY.offsets["stamp"]
-    a.load(at(_THIS_BOOT))
+    a.load(at(IS_OURS))
     a.if_not_zero("this power-up")
     for n in range(UPTIME_BYTES):
         a.store(at(stamp + n))

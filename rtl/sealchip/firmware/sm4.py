@@ -8,12 +8,13 @@ each round leaves its result, a round key, where its constant was.
 from ..assembler import at, imm, indexed
 from .layout import Memory, Out
 
-__all__ = ["BLOCK_BYTES", "OTHER_WAY", "SBOX", "TABLES", "emit", "prepare"]
+__all__ = ["BLOCK_BYTES", "GIVEN", "LEFT", "SBOX", "TABLES", "emit", "prepare"]
 
 BLOCK_BYTES = 16
 ROUNDS = 32
-#: Added to the place of a byte within its block where words lie the other way round.
-OTHER_WAY = 12
+#: Added (exclusive or) to the number of a byte: its place in the state, where an encryption with A = FF takes
+#: it, and where it leaves it. One with A = `GIVEN` goes on there, and leaves it where the first one took it.
+GIVEN, LEFT = 3, 15
 
 #: Substitution of one byte, clause 6.2 a.
 SBOX = bytes.fromhex(
@@ -29,43 +30,53 @@ FK = bytes.fromhex("a3b1bac656aa3350677d9197b27022dc")
 #: What the memory has to have, by address.
 TABLES = {Memory.SBOX: SBOX, Memory.FK: FK}
 
-#: Two words of scratch: what goes through the S-box and comes back; the same, rotated.
-_B, _ROTATED = Memory.WORK, Memory.WORK + 4
-_BYTE, _NUMBER, _ROUND, _WORD, _WAY, _TURNS, _CK = range(Memory.WORK + 8, Memory.WORK + 15)
-#: What the key schedule rotates within bytes: a bit for each turn, 1 if there is a sum behind it. What is
-#: left of them is at `_TURNS`; none in an encryption.
-_SCHEDULE_TURNS = 0b0100_0010
+#: What has gone through the S-box, and the same rotated: in blocks, where the round's word is in its own.
+_B, _ROTATED = Memory.WORK, Memory.ROTATED
+#: Of the present byte: its place among the round keys, and within its block. Words that begin with it have
+#: the same place.
+_PLACE, _WITHIN = Memory.OF_CIPHER, Memory.OF_CIPHER + 1
+_WAY, _MAP, _TURNS, _BYTE, _NUMBER, _CK = (Memory.OF_CIPHER + n for n in range(2, 8))
+#: How a linear map rotates by single bits: a bit for each time, 1 if there is a sum behind it. In the end
+#: nothing is left in an encryption, and `_LAST` in the key schedule. What is left is at `_TURNS`.
+_ENCRYPTION, _SCHEDULE, _LAST = 0b0100_0000, 0b0100_0011, 0b1000_0000
 
 
 def emit(a):
     """The leaf routine *sm4*: encrypts the block at `Memory.STATE` with the round keys.
 
-    A: 0 if the block's words lie the other way round; they do not when they come out. Or `OTHER_WAY`, and
-    they do. Takes the same time always.
+    It takes byte k at place k xor 12 xor A, modulo 16, and leaves it at k xor A; `GIVEN` tells how it is
+    called. Takes the same time always.
     """
     a.label("sm4")
     a.store(at(_WAY))
-    with a.each(_ROUND, range(0, 4 * ROUNDS, 4)[::-1]):
+    with a.each(_PLACE, range(4 * ROUNDS)[::-1]):
         _substitute(a)
+        a.load(at(_PLACE))
+        a.and_(imm(3))
+        a.if_not_zero("sm4 next")
+        a.copy(at(_MAP), at(_TURNS))
         a.label("sm4 rotate")
         _rotate(a)
         a.load(at(_TURNS))
+        a.add(at(_TURNS))
+        a.store(at(_TURNS))
+        a.if_no_carry("sm4 rotate")
         a.if_not_zero("sm4 schedule")
         _spread(a)
-        a.label("sm4 next round")
+        a.label("sm4 next")
     a.return_()
     a.label("sm4 schedule")
     _schedule(a)
-    a.copy(imm(_SCHEDULE_TURNS), at(_TURNS))
-    a.jump("sm4 next round")
+    a.jump("sm4 next")
 
 
-def prepare(a, key, signs):
-    """Round keys of the 16 bytes that are at `key` in the identity; byte `signs` is zero if all of them are.
+def prepare(a, key, keyed):
+    """Round keys of the 16 bytes that are at `key` in the identity; byte `keyed` is zero if all of them are.
 
     Takes the same time always.
     """
-    _load_key(a, key, signs)
+    _load_key(a, key, keyed)
+    a.copy(imm(_SCHEDULE), at(_MAP))
     a.copy(imm(0), at(_CK))
     with a.each(_NUMBER, range(4 * ROUNDS)[::-1]):
         a.load(at(_CK))
@@ -73,115 +84,98 @@ def prepare(a, key, signs):
         a.store(indexed(Memory.ROUND_KEYS + 3))
         a.add(imm(7))
         a.store(at(_CK))
-    a.copy(imm(_SCHEDULE_TURNS), at(_TURNS))
-    a.load(imm(0))
-    a.call("sm4")
-    a.copy(imm(0), at(_TURNS))
+    a.call("sm4")  # with A = FF behind the loop
+    a.copy(imm(_ENCRYPTION), at(_MAP))
 
 
-def _load_key(a, key, signs):
+def _load_key(a, key, keyed):
     """Key and FK into the state, clause 7.3 b."""
-    a.copy(imm(0), at(signs))
+    a.copy(imm(0), at(keyed))
     with a.each(_NUMBER, range(BLOCK_BYTES)[::-1]):
         a.add(imm(key))
         a.out(Out.X)
         a.copy(indexed(Memory.IDENTITY), at(_BYTE))
         a.add(imm(0xFF))  # a carry unless it is zero
-        a.load(at(signs))
+        a.load(at(keyed))
         a.add(imm(0), carry=True)
-        a.store(at(signs))
+        a.store(at(keyed))
         a.index(at(_NUMBER))
         a.load(at(_BYTE))
         a.xor(indexed(Memory.FK))
-        a.store(indexed(Memory.STATE + OTHER_WAY))
+        a.store(indexed(Memory.STATE + GIVEN))
 
 
 def _substitute(a):
-    """The three words that are not the round's, and its round key, through the S-box: clause 6.2 a."""
-    a.and_(imm(OTHER_WAY))
+    """A byte of the three words that are not the round's, and of its round key, through the S-box: clause
+    6.2 a. Leaves X within the block.
+    """
     a.xor(at(_WAY))
-    a.store(at(_WORD))
-    for n in range(4):
-        a.copy(indexed(Memory.ROUND_KEYS + n), at(_B + n))
-    for n in range(4):
-        a.index(at(_WORD))
-        a.load(at(_B + n))
-        for other in (4, 8, 12):
-            a.xor(indexed(Memory.STATE + other + n))
-        a.out(Out.X)
-        a.load(indexed(Memory.SBOX))
-        a.store(at(_B + n))
-        a.store(at(_ROTATED + n))
-
-
-def _shifted(a):
-    """Bytes of the rotated word, last one first, shifted by one bit: each is yielded while it is in A."""
-    a.load(at(_ROTATED))
-    a.add(at(_ROTATED))
-    for n in reversed(range(4)):
-        a.load(at(_ROTATED + n))
-        a.add(at(_ROTATED + n), carry=True)
-        yield n
+    a.and_(imm(BLOCK_BYTES - 1))
+    a.store(at(_WITHIN))
+    a.copy(indexed(Memory.ROUND_KEYS), at(_BYTE))
+    a.index(at(_WITHIN))
+    a.load(at(_BYTE))
+    for other in (4, 8, 12):
+        a.xor(indexed(Memory.STATE + other))
+    a.out(Out.X)
+    a.copy(indexed(Memory.SBOX), at(_BYTE))
+    a.index(at(_WITHIN))
+    a.load(at(_BYTE))
+    a.store(indexed(_B))
+    a.store(indexed(_ROTATED))
 
 
 def _rotate(a):
     """The rotated word by one bit more."""
-    for n in _shifted(a):
-        a.store(at(_ROTATED + n))
+    a.load(indexed(_ROTATED))
+    a.add(indexed(_ROTATED))
+    for n in reversed(range(4)):
+        a.load(indexed(_ROTATED + n))
+        a.add(indexed(_ROTATED + n), carry=True)
+        a.store(indexed(_ROTATED + n))
 
 
 def _spread(a):
-    """L, clause 6.2 b, with the word rotated by one bit and 0 in A: into the round's word.
+    """L, clause 6.2 b, with the word rotated by two bits and 0 in A: into the round's word.
 
-    With r rotated by two bits, byte n of the result is b[n] + b[n-1] + r[n] + r[n+1] + r[n+2], and these last
-    three are the sum of all four and r[n-1].
+    With r rotated, byte n of the result is b[n] + b[n-1] + r[n] + r[n+1] + r[n+2], and these last three are
+    the sum of all four and r[n-1].
     """
     for n in range(4):
-        a.xor(at(_ROTATED + n))
+        a.xor(indexed(_ROTATED + n))
     a.store(at(_BYTE))
-    a.add(at(_BYTE))
-    a.add(imm(0), carry=True)
-    a.store(at(_BYTE))
-    a.index(at(_WORD))
-    for n in _shifted(a):
-        to = (n + 1) % 4
-        for part in (at(_BYTE), at(_B + n), at(_B + to), indexed(Memory.STATE + to)):
-            a.xor(part)
-        a.store(indexed(Memory.STATE + to))
+    for n in range(4):
+        a.load(at(_BYTE))
+        for part in (_ROTATED + (n - 1) % 4, _B + (n - 1) % 4, _B + n, Memory.STATE + n):
+            a.xor(indexed(part))
+        a.store(indexed(Memory.STATE + n))
 
 
 def _schedule(a):
-    """L', clause 7.3 a, with `_TURNS` in A: into the round's word, and among the round keys.
+    """L', clause 7.3 a, behind a turn with a sum: into the round's word, and among the round keys.
 
     B, B rotated by 13 and by 23 bits: that is B and (B and B rotated by 10 bits) rotated by 13. Rotating goes
     on with *sm4 rotate*.
     """
-    a.add(at(_TURNS))
-    a.store(at(_TURNS))
-    a.if_no_carry("sm4 rotate")
-    a.load(at(_ROTATED))
-    a.xor(at(_B + 3))
+    a.load(indexed(_ROTATED))
+    a.xor(indexed(_B + 3))
     a.store(at(_BYTE))
     for n in range(3):
-        a.load(at(_ROTATED + n + 1))
-        a.xor(at(_B + n))
-        a.store(at(_ROTATED + n))
-    a.copy(at(_BYTE), at(_ROTATED + 3))
+        a.load(indexed(_ROTATED + n + 1))
+        a.xor(indexed(_B + n))
+        a.store(indexed(_ROTATED + n))
+    a.copy(at(_BYTE), indexed(_ROTATED + 3))
     a.load(at(_TURNS))
+    a.xor(imm(_LAST))
     a.if_not_zero("sm4 rotate")
     with a.each(_NUMBER, range(4)[::-1]):
-        a.copy(indexed(_ROTATED), at(_BYTE))
-        _index_byte(a, _WORD)
+        a.xor(at(_WITHIN))
+        a.out(Out.X)
+        a.load(indexed(_ROTATED))
         a.xor(indexed(Memory.STATE))
         a.store(indexed(Memory.STATE))
         a.store(at(_BYTE))
-        _index_byte(a, _ROUND)
-        a.store(indexed(Memory.ROUND_KEYS))
-
-
-def _index_byte(a, word):
-    """X = a byte of that word, and A the byte that is on its way."""
-    a.load(at(word))
-    a.xor(at(_NUMBER))
-    a.out(Out.X)
-    a.load(at(_BYTE))
+        a.load(at(_NUMBER))
+        a.xor(at(_PLACE))
+        a.out(Out.X)
+        a.copy(at(_BYTE), indexed(Memory.ROUND_KEYS))
