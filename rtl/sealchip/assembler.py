@@ -137,7 +137,7 @@ class Assembler:
 
     @contextmanager
     def each(self, counter, numbers):
-        """What follows is done for each of `numbers`, with A, X and the memory's byte `counter` as the number;
+        """What follows is done for each of `numbers`: A, X and the memory's byte `counter` are the number;
         `counter` may be changed on the way, the next number follows it. A and C do not last.
 
         `numbers`: a range whose next number would be below 256, or that goes down to 0; else `ValueError`.

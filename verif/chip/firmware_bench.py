@@ -6,7 +6,6 @@ import binascii
 from dataclasses import dataclass
 
 from chip.machine import Machine
-from chip.support import PowerFailureError
 
 from sealchip.firmware.flash import POWER_UP_MS
 from sealchip.firmware.layout import Facts, Flash, In, Out, Said, Wants
@@ -26,6 +25,10 @@ POLLS = 3
 
 _READ, _PROGRAM, _ERASE, _ENABLE, _STATUS, _WAKE = 0x03, 0x02, 0x20, 0x06, 0x05, 0xAB
 _SET_X = Instruction.const({"op": Op.OUT, "operand": Port.X.value}).as_value().value
+
+
+class PowerFailureError(Exception):
+    """The power failed; the flash keeps what had been written."""
 
 
 class Nor:

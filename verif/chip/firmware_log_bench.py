@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 
-from chip.firmware_bench import Nor, Rig
-from chip.support import PowerFailureError
+from chip.firmware_bench import Nor, PowerFailureError, Rig
 
 from meterseal.seal.image import crc16
 from meterseal.seal.layout import pack, unpack

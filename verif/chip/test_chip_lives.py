@@ -21,8 +21,8 @@ from chip.chip_bench import (
     seal_address,
     seal_key,
 )
+from chip.firmware_log_bench import Entry, slot_address
 from chip.gsm_module import Module, Received
-from chip.log_bench import Entry, slot_address
 
 from meterseal import bcd
 from meterseal.chip.head import CONTACT_MV, Loop
@@ -34,7 +34,7 @@ from meterseal.seal.image import image, read_identity
 from meterseal.seal.layout import unpack
 from meterseal.seal.record import Flags, Kind, SealRecord, StateClass
 from meterseal.seal.signing import verify
-from sealchip.event_log import SECTOR_SLOTS
+from sealchip.firmware.log import SECTOR_SLOTS
 from sealchip.gsm_text import message
 from sealchip.interface import DIAGNOSTICS, ENTRY, FLASH_SIZE, Di
 from sealchip.slave import TD_MS

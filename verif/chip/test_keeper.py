@@ -15,7 +15,6 @@ from sealchip.assembler import Assembler, at, imm, indexed, port
 from sealchip.firmware.layout import Facts, Flash, In, Out, Public, Said, Wants
 from sealchip.interface import LOOP_NOT_MEASURED
 from sealchip.keeper import Keeper
-from sealchip.processor import Port
 
 #: What the program is told, by `In.VALUE`: read an input, write an output, publish; the number, or for the
 #: last one the address, is the low nibble or the loop's low byte. The byte is the event's excursions.
@@ -237,24 +236,19 @@ def test_a_second_comes_while_another_is_counted() -> None:
     """In whichever cycle."""
 
     async def testbench(desk: Desk) -> None:
-        async def tick() -> None:
-            desk.set(tick_s=1)
-            await desk.ctx.tick()
-            desk.set(tick_s=0)
-
-        await tick()
-        offset = counted = 0
-        while offset <= counted:
+        desk.set(tick_s=1)
+        await desk.ctx.tick()
+        desk.set(tick_s=0)
+        offset, cycles = 0, 1
+        while offset < cycles:
+            cycles, done = 0, 0
             desk.set(value=WRITE | Out.SECOND, slave=1)
-            await desk.ctx.tick().repeat(offset)
-            done = bool(desk.get("slave_done")[0])
-            await tick()
-            counted = offset + 1
-            while not (done or desk.get("slave_done")[0]):
+            while not done:
+                desk.set(tick_s=int(cycles == offset))
+                done = desk.get("slave_done")[0]
                 await desk.ctx.tick()
-                counted += 1
-            desk.set(slave=0)
-            await desk.ctx.tick()
+                cycles += 1
+            desk.set(slave=0, tick_s=0)
             assert await desk.read(In.WANTS) & Wants.SECOND, offset
             offset += 1
         await desk.write(Out.SECOND, 0)
@@ -277,20 +271,142 @@ def test_a_tick_is_remembered() -> None:
     run(testbench)
 
 
-class Partner:
-    """The flash's side of the pins, sampled cycle by cycle: SPI mode 0, one byte `given` for each taken."""
+async def exchange(desk: Desk, byte: int, back: int) -> int:
+    """A byte over the pins, `back` from the flash; the byte that came. A change of level at a time."""
+    desk.event(excursions=byte)
+    desk.set(value=WRITE | Out.EXCHANGE, slave=1, flash_cipo=back >> 7)
+    came: list[int] = []
+    before = 0
+    for _ in range(1000):
+        sck, copi, done = desk.get("flash_sck", "flash_copi", "slave_done")
+        if sck and not before:
+            came.append(copi)
+        if before and not sck:
+            if len(came) == 8:
+                break
+            desk.set(flash_cipo=back >> (7 - len(came)) & 1)
+        before = sck
+        await desk.ctx.tick()
+        if done:
+            desk.set(slave=0)
+    await desk.ctx.tick().repeat(2)
+    return int("".join(map(str, came)), 2)
 
-    def __init__(self, desk: Desk) -> None:
-        self.desk, self.given, self.taken = desk, b"", bytearray()
 
-    async def attend(self, ctx: Any) -> None:
-        """What has come after each eight rises of the clock; a bit is given with the fall before its rise."""
-        bits, before = 0, 0
-        count = 0
-        async for _, reset, sck, copi in ctx.tick().sample(BENCH.dut.flash_sck, BENCH.dut.flash_copi):
-            if sck and not before:
-                bits = bits << 1 & 0xFF | copi
-                count += 1
-                if count % 8 == 0:
-                    self.taken.append(bits)
-            before = sck
+@examples(10)
+@given(pairs=st.lists(st.tuples(st.integers(0, 255), st.integers(0, 255)), min_size=1, max_size=5))
+def test_bytes_over_the_pins(pairs: list[tuple[int, int]]) -> None:
+    async def testbench(desk: Desk) -> None:
+        await desk.write(Out.FLASH, Flash.SELECT)
+        assert desk.get("flash_cs_n") == [0]
+        for byte, back in pairs:
+            assert await exchange(desk, byte, back) == byte
+            assert await desk.read(In.FLASH) == back
+
+    run(testbench)
+
+
+@examples(10)
+@given(
+    read=st.binary(min_size=1, max_size=4),
+    written=st.binary(min_size=1, max_size=4),
+    damage=st.sampled_from([0, 1, 0x80, 0x100, 0x8000]),
+)
+def test_sums_of_what_is_read_and_of_what_is_written(read: bytes, written: bytes, damage: int) -> None:
+    """Each begins anew when nothing is summed; bytes that go the other way do not count."""
+
+    async def testbench(desk: Desk) -> None:
+        async def right() -> bool:
+            return bool(await desk.read(In.SAYS) & Said.SUM_RIGHT)
+
+        for flaw in (0, damage, 0):
+            await desk.write(Out.FLASH, Flash.SELECT)
+            await exchange(desk, 0x55, 0xAA)
+            await desk.write(Out.FLASH, Flash.SELECT | Flash.SUMS)
+            for byte in read + (crc16(read) ^ flaw).to_bytes(2, "big"):
+                await exchange(desk, byte ^ 0x5A, byte)
+            assert await right() == (flaw == 0)
+            await desk.write(Out.FLASH, Flash.SUMS)
+            assert desk.get("flash_cs_n") == [1]
+            assert await right() == (flaw == 0)
+            await desk.write(Out.FLASH, 0)
+            assert not await right()
+        await desk.write(Out.FLASH, Flash.SELECT | Flash.SUMS | Flash.WRITES)
+        for byte in written:
+            assert await exchange(desk, byte, byte ^ 0x5A) == byte
+        await desk.write(Out.FLASH, Flash.SELECT | Flash.SUMS | Flash.WRITES | Flash.APPENDS)
+        assert [await exchange(desk, 0x33, 0x77) for _ in range(2)] == [*crc16(written).to_bytes(2, "big")]
+        assert await right()
+
+    run(testbench)
+
+
+@pytest.mark.parametrize("cycles", range(1, 40, 3))
+def test_whoever_asks_for_a_byte_waits_for_it(cycles: int) -> None:
+    """However soon: the exchange is not over when the next command comes."""
+
+    async def testbench(desk: Desk) -> None:
+        desk.event(excursions=0xC3)
+        desk.set(flash_cipo=1, value=WRITE | Out.EXCHANGE, slave=1)
+        while not desk.get("slave_done")[0]:
+            await desk.ctx.tick()
+        await desk.ctx.tick()
+        desk.set(slave=0)
+        await desk.ctx.tick().repeat(cycles)
+        assert await desk.read(In.FLASH) == 0xFF
+
+    run(testbench)
+
+
+@examples(20)
+@given(
+    story=st.lists(
+        st.tuples(st.integers(0, 255), st.integers(0, 255), st.lists(st.booleans(), max_size=300)), max_size=6
+    )
+)
+def test_what_is_published_can_be_read(story: list[tuple[int, int, list[bool]]]) -> None:
+    """At each of the ports; and nothing is published in a cycle in which somebody is reading."""
+
+    async def testbench(desk: Desk) -> None:
+        memory = bytearray(256)
+        for address, byte, reading in story:
+            desk.event(excursions=byte, loop_mv=address)
+            desk.set(value=PUBLISH, slave=1)
+            done = 0
+            for reads in (*reading, *[False] * 400):
+                place = (address + 1) & 0xFF
+                desk.set(reading=reads, address=place)
+                if done:
+                    break
+                done = desk.get("slave_done")[0]
+                await desk.ctx.tick()
+                if reads:
+                    assert desk.get("byte") == [memory[place]]
+            desk.set(slave=0)
+            assert done
+            memory[address] = byte
+            for there in (address, address ^ 0x80, Public.CLOCK + 5, Public.IDENTITY + 0x7F):
+                index = (there - Public.CLOCK) & 7
+                desk.set(address=there, gsm_address=there & 0x7F, clock_index=index)
+                await desk.ctx.tick()
+                shown = memory[there], memory[Public.IDENTITY + (there & 0x7F)], memory[Public.CLOCK + index]
+                assert tuple(desk.get("byte", "gsm_byte", "clock_byte")) == shown
+
+    run(testbench)
+
+
+def test_the_time_is_not_free_while_it_is_held_or_anything_is_published() -> None:
+    async def testbench(desk: Desk) -> None:
+        desk.set(hold=1)
+        assert desk.get("clock_free") == [0]
+        desk.set(hold=0)
+        assert desk.get("clock_free") == [1]
+        desk.event(excursions=1, loop_mv=9)
+        desk.set(value=PUBLISH, slave=1, address=9)
+        found = []
+        while not desk.get("slave_done")[0]:
+            found.append(desk.get("clock_free")[0])
+            await desk.ctx.tick()
+        assert found.count(0) == 1
+
+    run(testbench)

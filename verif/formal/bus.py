@@ -4,11 +4,11 @@ from amaranth.asserts import AnyConst, AnySeq
 from amaranth.hdl import Assert, Assume, Cover, Module, Mux, Signal, Value
 from formal.slave import at_its_step, sends
 from formal.theorem import Subject, past, theorem, unchanged
+from sealchip.event_log import LogCommand
+from sealchip.log_turns import LogTurns
 
 from sealchip.bus_access import CRASH_MS, GAP_MS, SILENCE_MS, SLOT_BITS, SLOT_MS, STUCK_MS, BusAccess
 from sealchip.deframer import FrameHead
-from sealchip.event_log import LogCommand
-from sealchip.log_turns import LogTurns
 from sealchip.messages import Message
 from sealchip.reporter import ACKNOWLEDGED, Reporter
 from sealchip.slave import Slave

@@ -5,11 +5,11 @@ from __future__ import annotations
 from amaranth.asserts import AnySeq
 from amaranth.hdl import Assert, Assume, C, Cat, Cover, Module, Mux, Signal, Value
 from formal.theorem import Subject, past, theorem, unchanged
-
 from sealchip.event_log import SECTOR_SLOTS, EventLog, LogCommand
-from sealchip.interface import ENTRY, FLASH_LOG_BASE, FLASH_SLOT_BYTES
 from sealchip.log_program import State
 from sealchip.spi_flash import FlashOp
+
+from sealchip.interface import ENTRY, FLASH_LOG_BASE, FLASH_SLOT_BYTES
 
 ANY_FLASH = "any content of the flash, at any speed; 2 x 64 slots; commands hold until done"
 ACKED = ENTRY.offsets["acked"]

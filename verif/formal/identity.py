@@ -4,13 +4,13 @@ from amaranth.asserts import AnySeq
 from amaranth.hdl import Assert, Assume, Const, Cover, Module, Signal, Value
 from formal.slave import at_its_step
 from formal.theorem import Subject, past, theorem, unchanged
-
 from sealchip.identity import IdentityStore
 from sealchip.identity_stream import ITEMS
+from sealchip.spi_flash import FlashOp
+
 from sealchip.interface import IDENTITY
 from sealchip.requests import PROGRAM, Op
 from sealchip.slave import Slave
-from sealchip.spi_flash import FlashOp
 
 PLACES = {name: [*range(*IDENTITY.slice(name).indices(IDENTITY.size))] for name in ("key", "password")}
 SECRET = [place for places in PLACES.values() for place in places]

@@ -12,7 +12,7 @@ from sealchip.event_queue import QUEUE_DEPTH
 from sealchip.flapping import FLAPPING_CHANGES, FLAPPING_S, Flapping
 from sealchip.interface import Kind, StateClass
 from sealchip.lamps import Lamps
-from sealchip.log_entry import LoopEvent
+from sealchip.loop_event import LoopEvent
 from sealchip.loop_monitor import LoopMonitor
 
 

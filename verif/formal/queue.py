@@ -6,7 +6,7 @@ from amaranth.hdl import Assert, Module, Signal, Value
 from formal.theorem import Subject
 
 from sealchip.event_queue import QUEUE_DEPTH
-from sealchip.log_entry import LoopEvent
+from sealchip.loop_event import LoopEvent
 
 __all__ = ["Followed", "Queue"]
 

@@ -9,7 +9,7 @@ from sealchip.classifier import NO_BASELINE_MV, SEALED_MAX_MV, SEALED_MIN_MV, Cl
 from sealchip.debounce import HOLD_MS
 from sealchip.front_end import FrontEnd, Sensor
 from sealchip.interface import Kind, StateClass
-from sealchip.log_entry import LoopEvent
+from sealchip.loop_event import LoopEvent
 from sealchip.loop_monitor import LoopMonitor
 from sealchip.pattern import CLEAN_PHASES, OFF_MS, SETTLE_MS
 

@@ -5,13 +5,13 @@ from typing import NamedTuple
 
 from amaranth.hdl import Assert, Assume, Cat, Const, Cover, Module, Mux, Signal, Value
 from formal.theorem import Subject, past, theorem
-
 from sealchip.cmac import MESSAGE_BYTES
-from sealchip.interface import IDENTITY, RECORD
 from sealchip.microcode import Go, Mode, Row, Source
 from sealchip.sign_program import KEY_BASE, PROGRAM, RECORD_BASE, SECRET_BASE, STATE_BASE
 from sealchip.signer import Signer
 from sealchip.sm4 import BLOCK_BYTES, ROUNDS
+
+from sealchip.interface import IDENTITY, RECORD
 
 _KEY, _SEAL = IDENTITY.slice("key"), IDENTITY.slice("seal")
 #: What a byte may be: the key from the identity's port, a byte of the cipher's state, another one that the

@@ -2,8 +2,8 @@
 
 from amaranth.hdl import Assert, Assume, Cover, Module, Mux, Signal, Value
 from formal.theorem import Subject, past, theorem, unchanged
-
 from sealchip.spi_flash import DESELECTED, FlashOp, SpiFlash
+
 from sealchip.timing import at_least
 
 ANY_USER = (
