@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 from chip.firmware_bench import Nor, PowerFailureError, Rig
 
 from meterseal.seal.image import crc16
 from meterseal.seal.layout import pack, unpack
+from sealchip import firmware
 from sealchip.assembler import Assembler, imm
-from sealchip.firmware import flash, log, main
+from sealchip.firmware import calendar, flash, log, main
 from sealchip.firmware.layout import Command, Facts, Memory, Out
-from sealchip.firmware.log import IS_OURS
+from sealchip.firmware.log import SECTOR_SLOTS
 from sealchip.interface import ENTRY, FLASH_LOG_BASE, FLASH_SLOT_BYTES, Flags, Kind, StateClass
 
 __all__ = ["SMALL", "Builder", "Entry", "Event", "Log", "Model", "Ring", "counters", "slot_address"]
@@ -21,6 +22,7 @@ __all__ = ["SMALL", "Builder", "Entry", "Event", "Log", "Model", "Ring", "counte
 SMALL = 4
 #: Where the seal's part of the flash begins in these tests: all bytes of an address differ.
 FLASH_BASE = 0x3BC000
+BAUD = 2400
 #: Where the CRC stands in an entry: behind all that it covers.
 CRC = ENTRY.offsets["crc"]
 BLANK = b"\xff" * ENTRY.size
@@ -29,10 +31,13 @@ PROGRAM, ERASE = 0x02, 0x20
 
 
 @cache
-def program(sector_slots):
-    """The firmware's log. The other parts are not there: a record is made when its entry is found."""
+def log_program(sector_slots):
+    """The firmware's log with a ring as small as that. Other parts are not there: a record is made when its
+    entry is found.
+    """
     a = Assembler()
     main.boot(a)
+    calendar.boot(a)
     flash.wake(a)
     a.jump("log.restore")
     main.emit(a)
@@ -129,11 +134,16 @@ class Ring(Nor):
 
 
 class Log:
-    """The log as reporter, slave and loop monitor see it, on a flash."""
+    """The log as reporter, slave and loop monitor see it, on a flash. `is_ours`: whether the entry that was
+    found last is of this power-up.
+    """
 
     def __init__(self, ring, memory=b""):
-        self.ring = ring
-        self.rig = Rig(program(ring.slots // 2), memory, ring)
+        self.ring, self.is_ours = ring, None
+        if ring.slots == 2 * SECTOR_SLOTS:
+            self.rig = Rig(*firmware.build(FLASH_BASE, BAUD), ring)
+        else:
+            self.rig = Rig(log_program(ring.slots // 2), memory, ring)
         self.power_up = self.rig.power_up
         self.idle = self.rig.idle
         self.acknowledge = self.rig.acknowledge
@@ -141,11 +151,6 @@ class Log:
     @property
     def pending(self):
         return Facts.PENDING in self.rig.facts
-
-    @property
-    def is_ours(self):
-        """Whether the entry that was found is of this power-up."""
-        return self.rig.machine.memory[IS_OURS]
 
     def append(self, event, uptime=0):
         """Hand over `event` at `uptime`, until it is taken."""
@@ -165,7 +170,11 @@ class Log:
         return self.rig.command(Command.FETCH, n | 0x40)
 
     def _found(self):
-        return Entry.read(bytes(self.rig.machine.memory[Memory.ENTRY : Memory.ENTRY + ENTRY.size]))
+        memory = bytes(self.rig.machine.memory)
+        raw, newest = memory[Memory.ENTRY :][: ENTRY.size], memory[Memory.NEWEST :][: ENTRY.size]
+        # The record is made so.
+        self.is_ours = raw[0] == newest[0]
+        return Entry.read(raw)
 
     def unacknowledged(self):
         """Counters of all unacknowledged entries, which are acknowledged."""
@@ -359,8 +368,10 @@ class Model:
     def fetched(self, entry):
         if entry:
             known = self.history[entry.counter - 1]
-            known.acked = entry.counter in self.acknowledged
-            assert entry == known
+            # The record is made in place of time stamp and flags.
+            assert entry == replace(
+                known, acked=entry.counter in self.acknowledged, stamp=entry.stamp, flags=entry.flags
+            )
             assert self.log.is_ours == (entry.boot == self.boot)
         assert not self.log.writes()
 

@@ -36,6 +36,9 @@ COMMAND = Memory.OF_FLASH + 2
 #: Of whoever exchanges data.
 COUNT = Memory.OF_FLASH + 3
 _TICKS = Memory.OF_FLASH + 4
+#: Zero or `Flash.WRITES`.
+_MODE = Memory.OF_FLASH + 5
+_CRC_BYTES = 2
 
 
 def exchange(a, operand):
@@ -45,14 +48,14 @@ def exchange(a, operand):
     a.load(port(In.FLASH))
 
 
-def select(a, *modes):
-    """Select the flash, if it is not, with `modes` of the CRC. A command begins without any."""
-    a.load(imm(Flash.SELECT | sum(modes)))
+def _select(a):
+    """Select the flash; no CRC is made."""
+    a.load(imm(Flash.SELECT))
     a.out(Out.FLASH)
 
 
 def deselect(a):
-    """Deselect it; two more instructions go before the next `select`."""
+    """Deselect it; two more instructions go before it is selected again."""
     a.load(imm(0))
     a.out(Out.FLASH)
 
@@ -64,7 +67,7 @@ def wake(a):
     # The first tick comes at any time, so one more is waited for.
     a.load(imm(POWER_UP_MS + 1))
     a.call("flash.wait")
-    select(a)
+    _select(a)
     exchange(a, imm(_WAKE))
     deselect(a)
     a.load(imm(_WAKE_MS + 1))
@@ -72,8 +75,9 @@ def wake(a):
 
 
 def emit(a, flash_base):
-    """The routines: *flash.begin* (`COMMAND` at `POSITION`, write enable before it if it writes),
-    *flash.finish* (end of a write; waits for the flash), *flash.wait* (A ticks).
+    """The routines: *flash.begin* (`COMMAND` at `POSITION`, write enable before it if it writes; the CRC is
+    that of the data that follow), *flash.finish* (end of a write; waits for the flash; A is then zero),
+    *flash.finish with crc* (the same behind the CRC's two bytes), *flash.wait* (A ticks).
 
     `flash_base`: where the seal's part of the flash begins; `ValueError` unless it is a multiple of its size.
     """
@@ -91,12 +95,13 @@ def _begin(a, flash_base):
     a.load(at(COMMAND))
     a.xor(imm(READ))
     a.if_zero("flash.enabled")
-    select(a)
+    _select(a)
     exchange(a, imm(_WRITE_ENABLE))
     deselect(a)
-    a.load(imm(0))  # time
+    a.load(imm(Flash.WRITES))
     a.label("flash.enabled")
-    select(a)
+    a.store(at(_MODE))
+    _select(a)
     exchange(a, at(COMMAND))
     exchange(a, imm(flash_base >> 16))
     a.load(at(POSITION + 1))
@@ -104,14 +109,23 @@ def _begin(a, flash_base):
     a.out(Out.EXCHANGE)
     a.load(port(In.FLASH))
     exchange(a, at(POSITION))
+    a.load(at(_MODE))
+    a.xor(imm(Flash.SELECT | Flash.SUMS))
+    a.out(Out.FLASH)
     a.return_()
 
 
 def _finish(a):
+    a.label("flash.finish with crc")
+    a.load(imm(Flash.SELECT | Flash.SUMS | Flash.WRITES | Flash.APPENDS))
+    a.out(Out.FLASH)
+    for _ in range(_CRC_BYTES):
+        a.out(Out.EXCHANGE)
+        a.load(port(In.FLASH))
     a.label("flash.finish")
     deselect(a)
     a.load(imm(0))  # time
-    select(a)
+    _select(a)
     exchange(a, imm(_READ_STATUS))
     again = a.label()
     exchange(a, imm(0))

@@ -115,7 +115,6 @@ def _read(a):
     a.copy(imm(0), at(flash.POSITION))
     a.copy(imm(flash.READ), at(flash.COMMAND))
     a.call("flash.begin")
-    flash.select(a, Flash.SUMS)
     with a.each(_COUNT, range(IDENTITY.size)):
         a.out(Out.EXCHANGE)
         a.load(port(In.FLASH))
@@ -291,11 +290,6 @@ def _write(a):
     a.call("flash.finish")
     a.copy(imm(flash.PROGRAM), at(flash.COMMAND))
     a.call("flash.begin")
-    flash.select(a, Flash.SUMS, Flash.WRITES)
     with a.each(_COUNT, range(IDENTITY.offsets["crc"])):
         flash.exchange(a, indexed(Memory.IDENTITY))
-    flash.select(a, Flash.SUMS, Flash.WRITES, Flash.APPENDS)
-    for _ in range(IDENTITY["crc"].width):
-        a.out(Out.EXCHANGE)
-        a.load(port(In.FLASH))
-    a.call("flash.finish")
+    a.call("flash.finish with crc")

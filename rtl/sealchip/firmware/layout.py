@@ -163,11 +163,13 @@ class Memory(IntEnum):
     FK = 0x220
     #: Scratch of the cipher, and `ROTATED`.
     WORK = 0x230
-    #: The entry that was read or written last, as in `interface.ENTRY`, and the newest one's first bytes.
+    #: The entry that was read last, as in `interface.ENTRY`. The next one that is written: this power-up's
+    #: boot count and the newest counter are there in between.
     ENTRY = 0x240
     NEWEST = 0x260
     RECORD = 0x280
     ROTATED = 0x2B0
+    #: And four zeros behind it.
     UPTIME = 0x2C0
     CLOCK = 0x2C8
     NEW_CLOCK = 0x2D0

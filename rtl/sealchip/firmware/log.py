@@ -24,29 +24,28 @@ from ..interface import (
 )
 from . import flash
 from .flash import COMMAND, COUNT, POSITION
-from .layout import Facts, Flash, In, Memory, Out, Said
+from .layout import Facts, In, Memory, Out, Said
 from .main import say
 
-__all__ = ["IS_OURS", "SECTOR_SLOTS", "emit"]
+__all__ = ["SECTOR_SLOTS", "emit"]
 
 SECTOR_SLOTS = FLASH_SECTOR_BYTES // FLASH_SLOT_BYTES
 
-#: 1 if the loaded entry is of this power-up, else 0.
-IS_OURS = Memory.OF_LOG
 #: Slots, by number: the next blank one; the oldest unacknowledged one, or that; the present one.
-_HEAD, _TAIL, _SLOT = (Memory.OF_LOG + n for n in (1, 2, 3))
+_HEAD, _TAIL, _SLOT = (Memory.OF_LOG + n for n in range(3))
 #: Not zero if `_TAIL` is the slot that "log.oldest" loaded last.
-_LOADED = Memory.OF_LOG + 4
+_LOADED = Memory.OF_LOG + 3
 #: 1 if there was an entry at power-up.
-_SOME = Memory.OF_LOG + 5
+_SOME = Memory.OF_LOG + 4
 #: Of the entry that was read: FF if all of it is FF; zero if its CRC is right.
-_BLANK, _WRONG = Memory.OF_LOG + 6, Memory.OF_LOG + 7
+_BLANK, _WRONG = Memory.OF_LOG + 5, Memory.OF_LOG + 6
 #: How many valid entries are still to be passed.
-_PASSES = Memory.OF_LOG + 8
+_PASSES = Memory.OF_LOG + 7
 #: `Facts` of the log.
-_NEWS = Memory.OF_LOG + 9
+_NEWS = Memory.OF_LOG + 8
 
-_ZERO_BLOCK = 16
+#: Of `Memory.NEWEST`, what comes from the entry that was found.
+_FOUND_BYTES = 16
 _LOW = 0xC0
 #: Bit of a FETCH's value: only whether there is an entry before that.
 _BEHIND = 0x40
@@ -82,7 +81,6 @@ def emit(a, sector_slots=SECTOR_SLOTS):
     _append(a, ring)
     _oldest(a)
     _nth(a)
-    _found(a)
     _acknowledge(a)
     _open(a)
     _read(a)
@@ -96,10 +94,10 @@ def emit(a, sector_slots=SECTOR_SLOTS):
 
 def _restore(a, ring):
     a.label("log.restore")
-    with a.each(COUNT, range(_ZERO_BLOCK)[::-1]):
+    with a.each(COUNT, range(_FOUND_BYTES)[::-1]):
         a.load(imm(0))
-        for block in (Memory.NEWEST, Memory.NEWEST + _ZERO_BLOCK, Memory.OF_LOG):
-            a.store(indexed(block))
+        a.store(indexed(Memory.NEWEST))
+        a.store(indexed(Memory.OF_LOG))
     _scan(a)
     _find_blank(a, ring)
     _walk(a)
@@ -121,7 +119,7 @@ def _scan(a):
         a.load(at(newest))
         a.subtract(at(read), carry=n > 0)
     a.if_carry("scanned")
-    with a.each(COUNT, range(_ZERO_BLOCK)[::-1]):
+    with a.each(COUNT, range(_FOUND_BYTES)[::-1]):
         a.load(indexed(Memory.ENTRY))
         a.store(indexed(Memory.NEWEST))
     a.copy(imm(1), at(_SOME))
@@ -196,13 +194,9 @@ def _append(a, ring):
     _describe(a)
     a.load(imm(flash.PROGRAM))
     a.call("log.begin")
-    flash.select(a, Flash.SUMS, Flash.WRITES)
     with a.each(COUNT, range(ENTRY.offsets["crc"])):
         flash.exchange(a, indexed(Memory.NEWEST))
-    flash.select(a, Flash.SUMS, Flash.WRITES, Flash.APPENDS)
-    for _ in range(ENTRY["crc"].width):
-        flash.exchange(a, imm(0))
-    a.call("flash.finish")
+    a.call("flash.finish with crc")
     a.call("log.up")
     a.store(at(_HEAD))
     a.and_(imm(ring.in_sector))
@@ -211,18 +205,16 @@ def _append(a, ring):
     a.load(at(_TAIL))
     a.xor(at(_SLOT))
     a.and_(imm(ring.sector))
-    a.if_not_zero("appended")
+    a.if_not_zero("erase next")
     a.store(at(_LOADED))
     a.load(at(_SLOT))
     a.xor(imm(ring.sector))
     a.store(at(_TAIL))
+    a.label("erase next")
+    _erase(a)
     a.label("appended")
     a.call("log.tell")
     a.out(Out.EVENT)
-    a.load(at(_SLOT))
-    a.and_(imm(ring.in_sector))
-    a.if_not_zero("main")
-    _erase(a)
     a.jump("main")
 
 
@@ -232,9 +224,10 @@ def _describe(a):
     for n, place in enumerate(range(kind.start, _bytes(Memory.NEWEST, "baseline_mv").stop)):
         if place != flags.start:
             a.copy(port(In.EVENT + n), at(place))
-    stamp = _bytes(Memory.NEWEST, "stamp")
-    for n, place in enumerate(stamp):
-        a.copy(at(Memory.UPTIME + n), at(place))
+    # Behind the uptime there are zeros, as behind the time stamp.
+    stamp = Memory.NEWEST + ENTRY.offsets["stamp"]
+    with a.each(COUNT, range(ENTRY["stamp"].width + ENTRY["zeros"].width)[::-1]):
+        a.copy(indexed(Memory.UPTIME), indexed(stamp))
     a.load(at(flags[1]))
     a.if_zero("no excursions")
     a.load(imm(Flags.EXCURSIONS))
@@ -266,14 +259,9 @@ def _oldest(a):
     a.if_zero("nothing waits")
     a.call("log.open")
     a.call("log.read")
-    a.if_zero("log.found")
+    a.if_zero("record")
     a.call("log.up")
     a.jump(again)  # torn
-    a.label("nothing waits")
-    a.call("log.tell")
-    a.label("not found")
-    a.load(imm(0))
-    a.jump("answer")
 
 
 def _nth(a):
@@ -298,27 +286,15 @@ def _nth(a):
     a.jump("back")
     a.label("back over")
     _if_blank(a, otherwise="back")
-    a.jump("not found")
+    a.label("not found")
+    a.load(imm(0))
+    a.jump("answer")
     a.label("reached")
     a.load(port(In.VALUE))
     a.and_(imm(_BEHIND))
-    a.if_zero("log.found")
+    a.if_zero("record")
     a.load(imm(1))
     a.jump("answer")
-
-
-def _found(a):
-    # The ring holds some entry of each boot count between its oldest and its newest, so the low byte tells.
-    boot = ENTRY.offsets["boot"]
-    a.label("log.found")
-    a.load(at(Memory.NEWEST + boot))
-    a.xor(at(Memory.ENTRY + boot))
-    a.if_zero("of this boot")
-    a.load(imm(1))
-    a.label("of this boot")
-    a.xor(imm(1))
-    a.store(at(IS_OURS))
-    a.jump("record")
 
 
 def _acknowledge(a):
@@ -332,10 +308,12 @@ def _acknowledge(a):
     a.call("log.begin at")
     flash.exchange(a, imm(0))
     a.call("flash.finish")
+    a.store(at(_LOADED))  # A is zero
     a.call("log.up")
     a.store(at(_TAIL))
-    a.copy(imm(0), at(_LOADED))
-    a.jump("nothing waits")
+    a.label("nothing waits")
+    a.call("log.tell")
+    a.jump("not found")
 
 
 # -- Routines
@@ -367,7 +345,6 @@ def _read(a):
     """
     crc, acked = ENTRY.offsets["crc"], ENTRY.offsets["acked"]
     a.label("log.read")
-    flash.select(a, Flash.SUMS)
     a.copy(imm(0xFF), at(_BLANK))
     a.load(imm(0))
     a.out(Out.EXCHANGE)

@@ -9,7 +9,6 @@ from ..assembler import at, imm, indexed, port
 from ..interface import ENTRY, IDENTITY, RECORD, RECORD_VERSION, Algorithm, Flags
 from . import cmac, sm4
 from .layout import CHALLENGE_BYTES, UPTIME_BYTES, WRITTEN, Facts, In, Memory, Out, Public, Said
-from .log import IS_OURS
 from .main import FACTS, SERVED
 
 __all__ = ["boot", "emit"]
@@ -78,8 +77,12 @@ def _facts(a):
 def _age(a):
     """Uptime less time stamp; or the uptime, and the flag that says so."""
     stamp = Memory.ENTRY + ENTRY.offsets["stamp"]
-    a.load(at(IS_OURS))
-    a.if_not_zero("this power-up")
+    boot = ENTRY.offsets["boot"]
+    # The log holds some entry of each boot count between its oldest and its newest: the low byte tells.
+    a.load(at(Memory.ENTRY + boot))
+    a.xor(at(Memory.NEWEST + boot))
+    a.if_zero("this power-up")
+    a.load(imm(0))
     for n in range(UPTIME_BYTES):
         a.store(at(stamp + n))
     _flag(a, Flags.AGE_UNKNOWN)
