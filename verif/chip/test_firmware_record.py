@@ -18,7 +18,6 @@ from meterseal.seal.layout import pack
 from sealchip.assembler import Assembler
 from sealchip.firmware import main, record, sm4
 from sealchip.firmware.layout import WRITTEN, Command, Facts, Memory, Public
-from sealchip.firmware.log import IS_OURS
 from sealchip.interface import ENTRY, RECORD, Algorithm, Flags
 from sealchip.processor import MEMORY_BYTES
 
@@ -148,7 +147,8 @@ class Desk:
         fields = {field.name: getattr(now, field.name, 0xB5) for field in ENTRY.fields}
         self.put(Memory.ENTRY, pack(ENTRY, fields))
         self.put(Memory.UPTIME, now.uptime.to_bytes(4, "little"))
-        self.put(IS_OURS, [now.this_boot])
+        # What the log has of this power-up; the boot counts in its ring differ in their low bytes.
+        self.put(Memory.NEWEST, [now.boot & 0xFF ^ (0 if now.this_boot else now.counter & 0xFF or 1)])
 
     def challenge(self, challenge, **story):
         """The slave has got one; whether it was taken."""
