@@ -211,8 +211,8 @@ class Keeper(wiring.Component):
         m.d.comb += self.clock_free.eq(~counting & ~processor.publish & ~self.hold)
         for port, value in (
             (layout.Out.FACTS, facts.eq(a)),
-            (layout.Out.BAUD, self.rate.eq(a)),
-            (layout.Out.SEED, self.seed.eq(Cat(a, self.seed))),
+            (layout.Out.BAUD, [self.rate.eq(a), self.seed.eq(0)]),
+            (layout.Out.SEED, self.seed.eq(self.seed.rotate_left(5) ^ a)),
             (layout.Out.BASELINE, self.baseline_mv.eq(Cat(a, self.baseline_mv))),
         ):
             with m.If(strobes[port]):

@@ -315,10 +315,10 @@ class Rig:
         self.facts = Facts(value)
 
     def _write_baud(self, value):
-        self.baud = value
+        self.baud, self.seed = value, 0
 
     def _write_seed(self, value):
-        self.seed = (self.seed << 8 | value) & 0xFFFF
+        self.seed = (self.seed << 5 & 0xFFFF | self.seed >> 11) ^ value
 
     def _write_baseline(self, value):
         self.baseline_mv = (self.baseline_mv << 8 | value) & 0xFFFF

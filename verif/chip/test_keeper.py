@@ -197,10 +197,11 @@ def test_every_output(story: list[tuple[Out, int]]) -> None:
                         held[name] = int(bool(byte & fact))
                     held["clock_free"] = int(not byte & Facts.COUNTING)
                 case Out.BAUD:
-                    held["rate"] = byte & 7
-                case Out.SEED | Out.BASELINE:
-                    name = "seed" if number == Out.SEED else "baseline_mv"
-                    held[name] = (held[name] << 8 | byte) & 0xFFFF
+                    held |= {"rate": byte & 7, "seed": 0}
+                case Out.SEED:
+                    held["seed"] = held["seed"] * 32 % 0x10000 + held["seed"] // 0x800 ^ byte
+                case Out.BASELINE:
+                    held["baseline_mv"] = (held["baseline_mv"] << 8 | byte) & 0xFFFF
             assert dict(zip(HELD, desk.get(*HELD), strict=True)) == held
 
     run(testbench)

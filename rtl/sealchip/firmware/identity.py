@@ -23,8 +23,8 @@ _NEITHER = _ANY_METER
 _KNOWN, _SEQUENCE = Memory.OF_IDENTITY + 2, Memory.OF_IDENTITY + 3
 #: Where an update takes its bytes from, one of them, and behind which place it ends.
 _POSITION, _BYTE, _END = (Memory.OF_IDENTITY + n for n in (5, 6, 7))
-#: The seed, low byte first, and how often it is still to be turned; the fact that there is an address.
-_SEED, _TURNS, _VALID = (Memory.OF_IDENTITY + n for n in (5, 7, 14))
+#: The identity's `Facts`.
+_NEWS = Memory.OF_IDENTITY + 14
 _COUNT = Memory.OF_IDENTITY + 15
 #: The baud feature words.
 _RATES = Memory.OF_IDENTITY + 8
@@ -60,6 +60,7 @@ def emit(a, default_baud):
     _loaded(a)
     _check(a)
     _update(a)
+    _begin(a)
 
 
 def _load(a):
@@ -76,7 +77,6 @@ def _load(a):
     a.xor(imm(_VERSION))
     a.if_not_zero("identity.wrong")
     a.load(at(_SLOT))
-    a.xor(imm(_FIRST))
     a.if_zero("identity.first")
     a.load(at(_KNOWN))
     a.if_not_zero("identity.take")
@@ -99,7 +99,6 @@ def _load(a):
     a.jump("identity.take")
     a.label("identity.wrong")
     a.load(at(_SLOT))
-    a.xor(imm(_FIRST))
     a.if_zero("identity.first wrong")
     a.load(imm(0))
     a.jump("identity.next")
@@ -111,10 +110,8 @@ def _load(a):
 def _read(a):
     """The slot A into the memory; A is then not zero if its CRC is right."""
     a.store(at(_SLOT))
-    a.store(at(flash.POSITION + 1))
-    a.copy(imm(0), at(flash.POSITION))
-    a.copy(imm(flash.READ), at(flash.COMMAND))
-    a.call("flash.begin")
+    a.load(imm(flash.READ))
+    a.call("identity.begin")
     with a.each(_COUNT, range(IDENTITY.size)):
         a.out(Out.EXCHANGE)
         a.load(port(In.FLASH))
@@ -145,7 +142,6 @@ def _publish(a):
     a.out(Out.FACTS)
     key = IDENTITY.slice("key")
     with a.each(_COUNT, range(IDENTITY.slice("phone").stop)[::-1]):
-        a.load(at(_COUNT))
         a.subtract(imm(key.start))
         a.and_(imm(-IDENTITY["key"].width))
         a.if_zero("identity.secret")
@@ -166,38 +162,15 @@ def _rate(a, default):
 
 
 def _seed(a):
-    """Each byte of the seal's address upon what those before have made, turned left by five bits."""
-    low, high = at(_SEED), at(_SEED + 1)
-    a.load(imm(0))
-    for place in low, high, at(_VALID):
-        a.store(place)
+    """Of the seal's address; when that is zero, there is no seal."""
+    a.copy(imm(Facts.IDENTITY_READY), at(_NEWS))
     seal = IDENTITY.slice("seal")
     with a.each(_COUNT, range(seal.start, seal.stop)):
-        a.load(imm(5))
-        a.label("identity.turn")
-        a.store(at(_TURNS))
-        a.load(high)
-        a.add(high)
-        for half in low, high:
-            a.load(half)
-            a.add(half, carry=True)
-            a.store(half)
-        a.load(at(_TURNS))
-        a.subtract(imm(1))
-        a.if_not_zero("identity.turn")
         a.load(indexed(Memory.IDENTITY))
-        a.if_zero("identity.upon")
-        a.copy(imm(Facts.IDENTITY_VALID), at(_VALID))
-        a.label("identity.upon")
-        a.load(indexed(Memory.IDENTITY))
-        a.xor(low)
-        a.store(low)
-    for half in high, low:
-        a.load(half)
         a.out(Out.SEED)
-    a.load(at(FACTS))
-    a.xor(at(_VALID))
-    a.store(at(FACTS))
+        a.if_zero("identity.zero")
+        a.copy(imm(Facts.IDENTITY_READY | Facts.IDENTITY_VALID), at(_NEWS))
+        a.label("identity.zero")
     a.jump("keys")
 
 
@@ -205,17 +178,15 @@ def _loaded(a):
     """The log is restored behind the first time; else it was an update."""
     a.label("identity.loaded")
     a.load(at(FACTS))
-    a.xor(imm(Facts.IDENTITY_READY))
+    a.xor(at(_NEWS))
     a.store(at(FACTS))
     a.out(Out.FACTS)
     a.and_(imm(Facts.LOG_READY))
     a.if_zero("log.restore")
     a.load(at(_SLOT))
     a.xor(at(_OTHER))
-    a.if_zero("identity.accepted")
-    a.label("identity.refused")
-    a.load(imm(0))
-    a.jump("answer")
+    a.if_zero("accepted")
+    a.jump("refused")
 
 
 def _check(a):
@@ -229,17 +200,16 @@ def _check(a):
     a.load(port(In.SAYS))
     a.and_(imm(Said.SPOILED))
     a.add(imm(0xFF), carry=True)
-    a.if_carry("identity.refused")
-    a.label("identity.accepted")
-    a.load(imm(1))
-    a.jump("answer")
+    a.if_carry("refused")
+    a.jump("accepted")
 
 
 def _update(a):
     """The other slot is written, and then the newer valid one read: accepted if that is what was written."""
     a.label("identity.update")
     a.load(at(_SLOT))
-    a.xor(imm(_FIRST ^ _SECOND))
+    a.xor(imm(_SECOND))
+    a.store(at(_SLOT))
     a.store(at(_OTHER))
     _patch(a)
     # What was not the request's is thrown away.
@@ -282,14 +252,21 @@ def _patch(a):
 
 
 def _write(a):
-    """The memory's identity into the other slot."""
-    a.copy(imm(0), at(flash.POSITION))
-    a.copy(at(_OTHER), at(flash.POSITION + 1))
-    a.copy(imm(flash.ERASE), at(flash.COMMAND))
-    a.call("flash.begin")
+    """The memory's identity into the slot."""
+    a.load(imm(flash.ERASE))
+    a.call("identity.begin")
     a.call("flash.finish")
-    a.copy(imm(flash.PROGRAM), at(flash.COMMAND))
-    a.call("flash.begin")
+    a.load(imm(flash.PROGRAM))
+    a.call("identity.begin")
     with a.each(_COUNT, range(IDENTITY.offsets["crc"])):
         flash.exchange(a, indexed(Memory.IDENTITY))
     a.call("flash.finish with crc")
+
+
+def _begin(a):
+    """*identity.begin*: begin command A at the slot."""
+    a.label("identity.begin")
+    a.store(at(flash.COMMAND))
+    a.copy(imm(0), at(flash.POSITION))
+    a.copy(at(_SLOT), at(flash.POSITION + 1))
+    a.jump("flash.begin")

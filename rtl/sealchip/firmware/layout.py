@@ -107,10 +107,11 @@ class Out(IntEnum):
     SLAVE = 7
     #: `Facts`.
     FACTS = 8
-    #: Number of the baud rate in `BAUD_FEATURE`, slowest first.
+    #: Number of the baud rate in `BAUD_FEATURE`, slowest first; the seed is zero then.
     BAUD = 9
-    #: Next byte of the seed, high byte first; of the voltage learned at sealing.
+    #: A byte upon the seed turned left by five bits.
     SEED = 10
+    #: Next byte of the voltage learned at sealing, high byte first.
     BASELINE = 11
     #: Forget the tick.
     TICK = 12

@@ -275,7 +275,7 @@ def _nth(a):
     a.store(at(_PASSES))
     a.label("back")
     a.call("log.down")
-    a.if_zero("not found")
+    a.if_zero("refused")
     a.call("log.open")
     a.call("log.read")
     a.if_not_zero("back over")
@@ -286,21 +286,18 @@ def _nth(a):
     a.jump("back")
     a.label("back over")
     _if_blank(a, otherwise="back")
-    a.label("not found")
-    a.load(imm(0))
-    a.jump("answer")
+    a.jump("refused")
     a.label("reached")
     a.load(port(In.VALUE))
     a.and_(imm(_BEHIND))
     a.if_zero("record")
-    a.load(imm(1))
-    a.jump("answer")
+    a.jump("accepted")
 
 
 def _acknowledge(a):
     a.label("log.acknowledge")
     a.load(at(_LOADED))
-    a.if_zero("not found")
+    a.if_zero("refused")
     a.copy(imm(flash.PROGRAM), at(COMMAND))
     a.copy(at(_TAIL), at(_SLOT))
     a.and_(imm(_LOW))
@@ -313,7 +310,7 @@ def _acknowledge(a):
     a.store(at(_TAIL))
     a.label("nothing waits")
     a.call("log.tell")
-    a.jump("not found")
+    a.jump("refused")
 
 
 # -- Routines

@@ -51,7 +51,9 @@ def say(a, facts, operand):
 
 
 def emit(a):
-    """The loop at *main*, and *answer*: who was served hears A, 1 found or accepted and 0 not."""
+    """The loop at *main*, and *answer*: who was served hears A, 1 found or accepted and 0 not; *accepted* and
+    *refused* say which.
+    """
     _wait(a)
     _serve(a)
     _answer(a)
@@ -94,6 +96,11 @@ def _serve(a):
 
 
 def _answer(a):
+    a.label("accepted")
+    a.load(imm(1))
+    a.jump("answer")
+    a.label("refused")
+    a.load(imm(0))
     a.label("answer")
     a.store(at(_RESULT))
     a.load(at(SERVED))
