@@ -1,6 +1,6 @@
 """What the chip keeps: identity, event log, records and time. A processor, and what its program works on."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Array, Cat, Module, Mux, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -18,6 +18,8 @@ __all__ = ["Keeper"]
 #: Seconds that wait to be counted: longer than the flash takes for anything.
 _SECONDS = 8
 _PUBLIC_BYTES = 256
+#: What waits for the byte under way. (And whatever else has the same number; that does no harm.)
+_OF_FLASH = (layout.In.FLASH, layout.Out.EXCHANGE, layout.Out.FLASH)
 
 
 class Keeper(wiring.Component):
@@ -113,8 +115,10 @@ class Keeper(wiring.Component):
         wants = self._wants(m, strobes)
         self._say(m, processor, strobes)
 
-        # In the order of an entry in flash, the flags of an event apart, which the program makes.
+        # In the order of an entry in flash; the flags are the program's.
         event = self.i.payload
+        loop_mv, baseline_mv = event.loop_mv, event.baseline_mv
+        told = (event.kind, event.state, *_bytes(loop_mv), 0, event.excursions, *_bytes(baseline_mv))
         inputs = {
             layout.In.WANTS: wants,
             layout.In.FLASH: m.submodules.spi.o,
@@ -122,20 +126,14 @@ class Keeper(wiring.Component):
             layout.In.COMMAND: self.command,
             layout.In.VALUE: self.value,
             layout.In.SAYS: says,
-            layout.In.EVENT: event.kind,
-            layout.In.EVENT + 1: event.state,
-            layout.In.EVENT + 2: event.loop_mv[:8],
-            layout.In.EVENT + 3: event.loop_mv[8:],
-            layout.In.EVENT + 5: event.excursions,
-            layout.In.EVENT + 6: event.baseline_mv[:8],
-            layout.In.EVENT + 7: event.baseline_mv[8:],
+            layout.In.EVENT: Array(map(Value.cast, told))[processor.x[:3]],
         }
         with m.Switch(number):
             for port, value in inputs.items():
                 with m.Case(port):
                     m.d.comb += processor.i.eq(value)
         m.d.comb += [
-            processor.hold.eq(self.reading | (m.submodules.spi.busy & (number == layout.In.FLASH))),
+            processor.hold.eq(self.reading | (m.submodules.spi.busy & number.matches(*_OF_FLASH))),
             self.position.eq(processor.x),
             self.right.eq(processor.a[0]),
         ]
@@ -217,3 +215,8 @@ class Keeper(wiring.Component):
         ):
             with m.If(strobes[port]):
                 m.d.sync += value
+
+
+def _bytes(word):
+    """The low byte, and the high one."""
+    return word[:8], word[8:]

@@ -238,8 +238,6 @@ class Rig:
 
     def read(self, number, x):
         """The byte at input `number`."""
-        if number >= In.EVENT:
-            return self.events[0][number - In.EVENT]
         return getattr(self, f"_read_{In(number).name.lower()}")(x)
 
     def _read_wants(self, x):
@@ -260,6 +258,9 @@ class Rig:
             return x ^ 0xA5  # another request's
         return self._slave.data[x]
 
+    def _read_event(self, x):
+        return self.events[0][x & 7]
+
     def _read_command(self, x):
         return self._slave.command
 
@@ -277,7 +278,6 @@ class Rig:
         getattr(self, f"_write_{Out(number).name.lower()}")(value)
 
     def _write_exchange(self, value):
-        assert not self._under_way, "a byte is under way"
         sent = self._crc >> 8 if Flash.APPENDS in self._mode else value
         self._received, self._under_way = self.flash.exchange(sent), True
         if Flash.SUMS in self._mode:
@@ -285,8 +285,7 @@ class Rig:
             self._crc = binascii.crc_hqx(bytes([summed]), self._crc)
 
     def _write_flash(self, value):
-        assert not self._under_way, "a byte is under way"
-        before, self._mode = self._mode, Flash(value)
+        before, self._mode, self._under_way = self._mode, Flash(value), False
         if Flash.SUMS not in self._mode:
             self._crc = 0xFFFF
         if Flash.SELECT in self._mode and Flash.SELECT not in before:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import pytest
-from chip.firmware_bench import DESELECTED, POLLS, Nor, Rig
-from chip.support import PowerFailureError, examples
+from chip.firmware_bench import DESELECTED, POLLS, Nor, PowerFailureError, Rig
+from chip.support import examples
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sealchip.assembler import Assembler, at
+from sealchip.assembler import Assembler, at, port
 from sealchip.firmware import flash
-from sealchip.firmware.layout import Memory
+from sealchip.firmware.layout import In, Memory
 from sealchip.interface import FLASH_SIZE
 
 #: What it holds, again and again.
@@ -28,7 +28,8 @@ def operate(command, base, place, data=b"", length=0):
     flash.wake(a)
     a.call("flash.begin")
     for n in range(len(data) + length):
-        flash.exchange(a, at(Memory.RECORD + n))
+        flash.send(a, at(Memory.RECORD + n))
+        a.load(port(In.FLASH))
         a.store(at(Memory.RECORD + n))
     if command == flash.READ:
         flash.deselect(a)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from random import Random
 from typing import Any
 
-import pytest
 from chip.support import Bench, examples
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,10 +16,10 @@ from sealchip.interface import LOOP_NOT_MEASURED
 from sealchip.keeper import Keeper
 
 #: What the program is told, by `In.VALUE`: read an input, write an output, publish; the number, or for the
-#: last one the address, is the low nibble or the loop's low byte. The byte is the event's excursions.
+#: last one the address, is the low nibble or the loop voltage's low byte. The byte is that of DATA.
 READ, WRITE, PUBLISH = 0x00, 0x10, 0x20
-BYTE, PLACE = In.EVENT + 5, In.EVENT + 2
-INPUTS = [*range(6), *range(8, 16)]
+#: Place of the loop voltage in the event.
+LOOP_MV = 2
 OUTPUTS = [number for number in Out if number != Out.RETURN]
 ANSWER = 0xFF
 
@@ -32,7 +31,7 @@ def obedient() -> list[int]:
     a.load(port(In.WANTS))
     a.and_(imm(Wants.SLAVE))
     a.if_zero("wait")
-    told = [*(READ | n for n in INPUTS), *(WRITE | n for n in OUTPUTS), PUBLISH]
+    told = [*(READ | n for n in In), *(WRITE | n for n in OUTPUTS), PUBLISH]
     for what in told:
         a.load(port(In.VALUE))
         a.xor(imm(what))
@@ -44,11 +43,12 @@ def obedient() -> list[int]:
             a.load(port(what))
             a.publish(at(ANSWER))
         elif what < PUBLISH:
-            a.load(port(BYTE))
+            a.load(port(In.DATA))
             a.out(what - WRITE)
         else:
-            a.index(port(PLACE))
-            a.load(port(BYTE))
+            a.index(imm(LOOP_MV))
+            a.index(port(In.EVENT))
+            a.load(port(In.DATA))
             a.publish(indexed(0))
         a.jump("done")
     a.label("done")
@@ -81,8 +81,7 @@ class Desk:
 
     async def tell(self, what: int, byte: int = 0, strobe: str | None = None) -> int:
         """One command; how often `strobe` was high while it was done."""
-        self.event(excursions=byte)
-        self.set(value=what, slave=1)
+        self.set(value=what, content=byte, slave=1)
         strobes = 0
         for _ in range(1000):
             strobes += strobe is not None and self.get(strobe)[0]
@@ -93,9 +92,9 @@ class Desk:
         self.set(slave=0)
         return strobes
 
-    async def read(self, number: int) -> int:
+    async def read(self, number: int, byte: int = 0) -> int:
         """The byte at an input."""
-        await self.tell(READ | number)
+        await self.tell(READ | number, byte)
         return await self.public(ANSWER)
 
     async def write(self, number: int, byte: int, strobe: str | None = None) -> int:
@@ -123,26 +122,34 @@ def test_every_input(seed: int) -> None:
     async def testbench(desk: Desk) -> None:
         kind, state, excursions = chance.randrange(1, 8), chance.randrange(6), chance.randrange(256)
         loop_mv, baseline_mv = chance.randrange(1 << 16), chance.randrange(1 << 16)
-        desk.event(kind=kind, state=state, loop_mv=loop_mv, baseline_mv=baseline_mv)
+        desk.event(kind=kind, state=state, loop_mv=loop_mv, excursions=excursions, baseline_mv=baseline_mv)
         bits = {name: chance.randrange(2) for name in ("oldest", "acknowledge", "spoiled", "hold")}
         content, command, waits = chance.randrange(256), chance.randrange(8), chance.randrange(2)
-        desk.set(content=content, command=command, **bits)
+        desk.set(command=command, **bits)
         desk.ctx.set(desk.dut.i.valid, waits)
         wants = Wants.EVENT * waits | Wants.OLDEST * bits["oldest"] | Wants.ACKNOWLEDGE * bits["acknowledge"]
         # Nothing has been read from flash: no CRC is right, and no tick has come.
         says = Said.SPOILED * bits["spoiled"] | Said.HOLD * bits["hold"]
-        told = [kind, state, *loop_mv.to_bytes(2, "little"), 0, 0, *baseline_mv.to_bytes(2, "little")]
         expected = {
             In.WANTS: wants | Wants.SLAVE,
             In.DATA: content,
             In.COMMAND: command,
             In.VALUE: In.VALUE,
             In.SAYS: says,
-            **{In.EVENT + n: byte for n, byte in enumerate(told)},
         }
         for number, byte in expected.items():
-            assert await desk.read(number) == byte, number
-        desk.event(excursions=excursions)
+            assert await desk.read(number, content) == byte, number
+        told = [
+            kind,
+            state,
+            *loop_mv.to_bytes(2, "little"),
+            0,
+            excursions,
+            *baseline_mv.to_bytes(2, "little"),
+        ]
+        for n, byte in enumerate(told):
+            await desk.write(Out.X, n | chance.randrange(256) & ~7)
+            assert await desk.read(In.EVENT) == byte, n
         assert desk.get("slave_done") == [0]
 
     run(testbench)
@@ -172,8 +179,7 @@ def test_every_output(story: list[tuple[Out, int]]) -> None:
         held = dict(QUIET)
         for number, byte in story:
             strobes = dict.fromkeys(("reporter_done", "lock_tick", "ready", "right"), 0)
-            desk.event(excursions=byte)
-            desk.set(value=WRITE | number, slave=1)
+            desk.set(value=WRITE | number, content=byte, slave=1)
             done = False
             while not done:
                 done = bool(desk.get("slave_done")[0])
@@ -274,8 +280,7 @@ def test_a_tick_is_remembered() -> None:
 
 async def exchange(desk: Desk, byte: int, back: int) -> int:
     """A byte over the pins, `back` from the flash; the byte that came. A change of level at a time."""
-    desk.event(excursions=byte)
-    desk.set(value=WRITE | Out.EXCHANGE, slave=1, flash_cipo=back >> 7)
+    desk.set(value=WRITE | Out.EXCHANGE, content=byte, slave=1, flash_cipo=back >> 7)
     came: list[int] = []
     before = 0
     for _ in range(1000):
@@ -342,21 +347,47 @@ def test_sums_of_what_is_read_and_of_what_is_written(read: bytes, written: bytes
     run(testbench)
 
 
-@pytest.mark.parametrize("cycles", range(1, 40, 3))
-def test_whoever_asks_for_a_byte_waits_for_it(cycles: int) -> None:
-    """However soon: the exchange is not over when the next command comes."""
+def hasty() -> list[int]:
+    """Two bytes to the flash, what came back with the second one published, a third byte, and the end."""
+    a = Assembler()
+    a.load(imm(Flash.SELECT))
+    a.out(Out.FLASH)
+    for byte in HASTE[:2]:
+        a.load(imm(byte))
+        a.out(Out.EXCHANGE)
+    a.load(port(In.FLASH))
+    a.publish(at(ANSWER))
+    a.load(imm(HASTE[2]))
+    a.out(Out.EXCHANGE)
+    a.load(imm(0))
+    a.out(Out.FLASH)
+    a.jump(a.label())
+    return a.words()
 
-    async def testbench(desk: Desk) -> None:
-        desk.event(excursions=0xC3)
-        desk.set(flash_cipo=1, value=WRITE | Out.EXCHANGE, slave=1)
-        while not desk.get("slave_done")[0]:
-            await desk.ctx.tick()
-        await desk.ctx.tick()
-        desk.set(slave=0)
-        await desk.ctx.tick().repeat(cycles)
-        assert await desk.read(In.FLASH) == 0xFF
 
-    run(testbench)
+HASTE = b"\xa5\x3c\x81"
+HASTY = Bench(lambda: Keeper(2400, program=(hasty(), b"")))
+
+
+def test_what_is_for_the_flash_waits_for_the_byte_under_way() -> None:
+    """Its answer, the next byte and the deselecting, however soon the program says so."""
+
+    async def testbench(ctx: Any) -> None:
+        dut, bits, before = HASTY.dut, [], 0
+        ctx.set(dut.address, ANSWER)
+        while ctx.get(dut.flash_cs_n):
+            await ctx.tick()
+        while not ctx.get(dut.flash_cs_n):
+            copi, sck = ctx.get(dut.flash_copi), ctx.get(dut.flash_sck)
+            ctx.set(dut.flash_cipo, copi)  # what is sent comes back
+            if sck and not before:
+                bits.append(copi)
+            before = sck
+            await ctx.tick()
+        assert int("".join(map(str, bits)), 2).to_bytes(len(bits) // 8, "big") == HASTE
+        assert ctx.get(dut.byte) == HASTE[1]
+
+    HASTY.run(testbench)
 
 
 @examples(20)
@@ -371,8 +402,8 @@ def test_what_is_published_can_be_read(story: list[tuple[int, int, list[bool]]])
     async def testbench(desk: Desk) -> None:
         memory = bytearray(256)
         for address, byte, reading in story:
-            desk.event(excursions=byte, loop_mv=address)
-            desk.set(value=PUBLISH, slave=1)
+            desk.event(loop_mv=address)
+            desk.set(value=PUBLISH, content=byte, slave=1)
             done = 0
             for reads in (*reading, *[False] * 400):
                 place = (address + 1) & 0xFF
@@ -402,8 +433,8 @@ def test_the_time_is_not_free_while_it_is_held_or_anything_is_published() -> Non
         assert desk.get("clock_free") == [0]
         desk.set(hold=0)
         assert desk.get("clock_free") == [1]
-        desk.event(excursions=1, loop_mv=9)
-        desk.set(value=PUBLISH, slave=1, address=9)
+        desk.event(loop_mv=9)
+        desk.set(value=PUBLISH, content=1, slave=1, address=9)
         found = []
         while not desk.get("slave_done")[0]:
             found.append(desk.get("clock_free")[0])

@@ -1,8 +1,7 @@
 """The flash, byte by byte: the common command set of 25-series flashes.
 
-A command is begun by `begin`; then its data are exchanged, by whoever knows what they are; `end_read` or
-`finish` ends it. Nothing may be exchanged, and the flash not be selected or deselected, before the byte under
-way has come (`exchange` waits for it).
+A command is begun by *flash.begin*; then its data are exchanged, by whoever knows what they are; `deselect`
+ends a read, *flash.finish* a write.
 """
 
 from ..assembler import at, imm, port
@@ -17,8 +16,9 @@ __all__ = [
     "POWER_UP_MS",
     "PROGRAM",
     "READ",
+    "deselect",
     "emit",
-    "exchange",
+    "send",
     "wake",
 ]
 
@@ -41,11 +41,10 @@ _MODE = Memory.OF_FLASH + 5
 _CRC_BYTES = 2
 
 
-def exchange(a, operand):
-    """Send a byte; A = what came back."""
+def send(a, operand):
+    """Send a byte; what comes back does not matter."""
     a.load(operand)
     a.out(Out.EXCHANGE)
-    a.load(port(In.FLASH))
 
 
 def _select(a):
@@ -68,7 +67,7 @@ def wake(a):
     a.load(imm(POWER_UP_MS + 1))
     a.call("flash.wait")
     _select(a)
-    exchange(a, imm(_WAKE))
+    send(a, imm(_WAKE))
     deselect(a)
     a.load(imm(_WAKE_MS + 1))
     a.call("flash.wait")
@@ -96,19 +95,18 @@ def _begin(a, flash_base):
     a.xor(imm(READ))
     a.if_zero("flash.enabled")
     _select(a)
-    exchange(a, imm(_WRITE_ENABLE))
+    send(a, imm(_WRITE_ENABLE))
     deselect(a)
     a.load(imm(Flash.WRITES))
     a.label("flash.enabled")
     a.store(at(_MODE))
     _select(a)
-    exchange(a, at(COMMAND))
-    exchange(a, imm(flash_base >> 16))
+    send(a, at(COMMAND))
+    send(a, imm(flash_base >> 16))
     a.load(at(POSITION + 1))
     a.xor(imm(flash_base >> 8))
     a.out(Out.EXCHANGE)
-    a.load(port(In.FLASH))
-    exchange(a, at(POSITION))
+    send(a, at(POSITION))
     a.load(at(_MODE))
     a.xor(imm(Flash.SELECT | Flash.SUMS))
     a.out(Out.FLASH)
@@ -121,14 +119,14 @@ def _finish(a):
     a.out(Out.FLASH)
     for _ in range(_CRC_BYTES):
         a.out(Out.EXCHANGE)
-        a.load(port(In.FLASH))
     a.label("flash.finish")
     deselect(a)
     a.load(imm(0))  # time
     _select(a)
-    exchange(a, imm(_READ_STATUS))
+    send(a, imm(_READ_STATUS))
     again = a.label()
-    exchange(a, imm(0))
+    send(a, imm(0))
+    a.load(port(In.FLASH))
     a.and_(imm(1))
     a.if_not_zero(again)
     a.out(Out.FLASH)  # A is zero: deselected

@@ -259,7 +259,7 @@ def _write(a):
     a.load(imm(flash.PROGRAM))
     a.call("identity.begin")
     with a.each(_COUNT, range(IDENTITY.offsets["crc"])):
-        flash.exchange(a, indexed(Memory.IDENTITY))
+        flash.send(a, indexed(Memory.IDENTITY))
     a.call("flash.finish with crc")
 
 

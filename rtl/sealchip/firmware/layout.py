@@ -44,8 +44,8 @@ class In(IntEnum):
     #: and no record is made. `CHECK`, `UPDATE`: origin in DATA, and item << 4.
     VALUE = 4
     SAYS = 5
-    #: The event that waits, byte by byte as in `interface.ENTRY` at 8 to 15; zero for its flags.
-    EVENT = 8
+    #: Byte X modulo 8 of the event that waits, as in `interface.ENTRY` from its kind on; zero for its flags.
+    EVENT = 6
 
 
 class Wants(IntFlag):
@@ -95,9 +95,9 @@ class Out(IntEnum):
 
     X = Port.X.value
     RETURN = Port.RETURN.value
-    #: Exchange this byte with the flash; never while one is under way.
+    #: Exchange this byte with the flash, when the one under way has come.
     EXCHANGE = 2
-    #: `Flash`.
+    #: `Flash`, from then on too.
     FLASH = 3
     #: What follows are strobes; the byte does not matter. A second is counted; the event is taken.
     SECOND = 4

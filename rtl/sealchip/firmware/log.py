@@ -195,7 +195,7 @@ def _append(a, ring):
     a.load(imm(flash.PROGRAM))
     a.call("log.begin")
     with a.each(COUNT, range(ENTRY.offsets["crc"])):
-        flash.exchange(a, indexed(Memory.NEWEST))
+        flash.send(a, indexed(Memory.NEWEST))
     a.call("flash.finish with crc")
     a.call("log.up")
     a.store(at(_HEAD))
@@ -220,20 +220,18 @@ def _append(a, ring):
 
 def _describe(a):
     """The event that waits, in `Memory.NEWEST`, where boot count and counter are already."""
-    kind, flags = _bytes(Memory.NEWEST, "kind"), _bytes(Memory.NEWEST, "flags")
-    for n, place in enumerate(range(kind.start, _bytes(Memory.NEWEST, "baseline_mv").stop)):
-        if place != flags.start:
-            a.copy(port(In.EVENT + n), at(place))
-    # Behind the uptime there are zeros, as behind the time stamp.
-    stamp = Memory.NEWEST + ENTRY.offsets["stamp"]
-    with a.each(COUNT, range(ENTRY["stamp"].width + ENTRY["zeros"].width)[::-1]):
+    kind, stamp = (Memory.NEWEST + ENTRY.offsets[name] for name in ("kind", "stamp"))
+    flags = _bytes(Memory.NEWEST, "flags")
+    with a.each(COUNT, range(stamp - kind)[::-1]):
+        a.copy(port(In.EVENT), indexed(kind))
+        # Behind the uptime there are zeros, as behind the time stamp.
         a.copy(indexed(Memory.UPTIME), indexed(stamp))
     a.load(at(flags[1]))
     a.if_zero("no excursions")
     a.load(imm(Flags.EXCURSIONS))
     a.label("no excursions")
     a.store(at(flags[0]))
-    a.load(at(kind[0]))
+    a.load(at(kind))
     a.xor(imm(Kind.BOOT))
     a.if_not_zero("observed")
     a.load(at(flags[0]))
@@ -303,7 +301,7 @@ def _acknowledge(a):
     a.and_(imm(_LOW))
     a.xor(imm(ENTRY.offsets["acked"]))
     a.call("log.begin at")
-    flash.exchange(a, imm(0))
+    flash.send(a, imm(0))
     a.call("flash.finish")
     a.store(at(_LOADED))  # A is zero
     a.call("log.up")
