@@ -379,13 +379,13 @@ def test_what_is_for_the_flash_waits_for_the_byte_under_way() -> None:
             await ctx.tick()
         while not ctx.get(dut.flash_cs_n):
             copi, sck = ctx.get(dut.flash_copi), ctx.get(dut.flash_sck)
-            ctx.set(dut.flash_cipo, copi)  # what is sent comes back
+            ctx.set(dut.flash_cipo, 1 - copi)  # back comes another byte
             if sck and not before:
                 bits.append(copi)
             before = sck
             await ctx.tick()
         assert int("".join(map(str, bits)), 2).to_bytes(len(bits) // 8, "big") == HASTE
-        assert ctx.get(dut.byte) == HASTE[1]
+        assert ctx.get(dut.byte) == HASTE[1] ^ 0xFF
 
     HASTY.run(testbench)
 
