@@ -1,11 +1,9 @@
 """Theorems about speaking on the pair: never into others' talk, and acknowledged only what has arrived."""
 
 from amaranth.asserts import AnyConst, AnySeq
-from amaranth.hdl import Assert, Assume, Cover, Module, Mux, Signal, Value
+from amaranth.hdl import Assert, Assume, Cat, Cover, Module, Mux, Signal, Value
 from formal.slave import at_its_step, sends
 from formal.theorem import Subject, past, theorem, unchanged
-from sealchip.event_log import LogCommand
-from sealchip.log_turns import LogTurns
 
 from sealchip.bus_access import CRASH_MS, GAP_MS, SILENCE_MS, SLOT_BITS, SLOT_MS, STUCK_MS, BusAccess
 from sealchip.deframer import FrameHead
@@ -91,13 +89,13 @@ def free_only_when_nobody_else_speaks(m: Module) -> list[Value]:
 @theorem(
     k=1,
     reach=24,
-    parameters="any log and pair; while the reporter speaks the slave is not busy, and what is not ready is "
-    "not sent whole, as `one_speaker_in_the_chip` says",
+    parameters="any keeper and pair; while the reporter speaks the slave is not busy, and what is not ready "
+    "is not sent whole, as `one_speaker_in_the_chip` says",
 )
 def acknowledged_only_what_arrived(m: Module) -> list[Value]:
-    """The log is told to acknowledge only after a report was sent whole and 94H without data from the meter
-    was the first frame heard since; and a record is sent whole only while its entry, found by FETCH_OLDEST,
-    is what the log holds. A frame begins only right after a `free`. A command to the log holds until done.
+    """The keeper is told to acknowledge only after a report was sent whole and 94H without data from the
+    meter was the first frame heard since; and a record is sent whole only while it is that of the oldest
+    entry, as found last. A frame begins only right after a `free`. A command to the keeper holds until done.
     `exchanged` rises only with such a 94H.
     """
     reporter = Reporter()
@@ -105,14 +103,13 @@ def acknowledged_only_what_arrived(m: Module) -> list[Value]:
     sends_record = reporter.message == Message.REPORT_RECORD
     answer = is_acknowledgement(reporter.head)
 
-    # Reference: how far the report has come. The slave loads another entry later than it becomes busy.
+    # Reference: how far the report has come. The slave has another record made later than it becomes busy.
     held, on_wire, arrived, earned, exchanged = (Signal(name=name) for name in STAGES)
-    asks = reporter.log_start & (reporter.log_command == LogCommand.FETCH_OLDEST)
-    acknowledges = reporter.log_start & (reporter.log_command == LogCommand.ACKNOWLEDGE)
+    asks, acknowledges = reporter.oldest, reporter.acknowledge
     with m.If(reporter.slave_busy & past(m, reporter.slave_busy)):
         m.d.sync += held.eq(0)
-    with m.If(asks & reporter.log_done):
-        m.d.sync += held.eq(reporter.log_found)
+    with m.If(asks & reporter.done):
+        m.d.sync += held.eq(reporter.found)
     with m.If(reporter.send):
         m.d.sync += [on_wire.eq(1), arrived.eq(0), earned.eq(0)]
     with m.Elif(on_wire & reporter.broken):
@@ -121,21 +118,21 @@ def acknowledged_only_what_arrived(m: Module) -> list[Value]:
         m.d.sync += [on_wire.eq(0), arrived.eq(1)]
     with m.Elif(arrived & reporter.frame):
         m.d.sync += [arrived.eq(0), earned.eq(answer & sends_record), exchanged.eq(exchanged | answer)]
-    with m.Elif(acknowledges & reporter.log_done):
+    with m.Elif(acknowledges & reporter.done):
         m.d.sync += earned.eq(0)
     m.d.comb += [
         Assume(~reporter.speaking | ~reporter.slave_busy),
         Assume(~reporter.sent | ~(reporter.speaking & reporter.unready)),
     ]
 
-    goes_on = past(m, reporter.log_start & ~reporter.log_done)
     whole = on_wire & reporter.sent & ~reporter.broken
     m.d.comb += [
         Assert(~acknowledges | earned),
         Assert(~whole | ~sends_record | held),
         Assert(~reporter.send | past(m, reporter.free & ~reporter.slave_busy)),
         Assert(~reporter.exchanged | exchanged),
-        Assert(~goes_on | (reporter.log_start & unchanged(m, reporter.log_command))),
+        *(Assert(~past(m, command & ~reporter.done) | command) for command in (asks, acknowledges)),
+        Assert(~(asks & acknowledges)),
         Assert(reporter.speaking == (reporter.send | on_wire)),
     ]
 
@@ -153,7 +150,7 @@ def acknowledged_only_what_arrived(m: Module) -> list[Value]:
         Assert(~state.ongoing("acknowledge") | (earned & sends_record)),
         Assert(~(state.ongoing("fetch") | state.ongoing("fetch for it")) | sends_record),
         Assert(~state.ongoing("fetch for it") | reporter.unready),
-        Cover(acknowledges & reporter.log_done),
+        Cover(acknowledges & reporter.done),
         Cover(whole & ~sends_record & reporter.exchanged),
         Cover(whole & sends_record & ~past(m, waiting) & dut.signal("tried")),
     ]
@@ -170,7 +167,7 @@ class Speakers:
     ends some time.
     """
 
-    def __init__(self, m: Module, *, log: bool) -> None:
+    def __init__(self, m: Module, *, keeper: bool) -> None:
         self.reporter, self.slave = reporter, slave = Reporter(), Slave()
         self.busy, self.behind_body, self.message = Signal(), Signal(), Signal(Message)
         self.frame, self.broken, self.done = AnySeq(1), Signal(), Signal()
@@ -184,10 +181,10 @@ class Speakers:
             m.d.sync += self.behind_body.eq(1)
 
         own = [reporter.frame, reporter.slave_busy, reporter.free, reporter.sent, reporter.broken]
-        of_log = [reporter.log_done, reporter.log_found] if log else []
-        self.reports = Subject(m, reporter, "reporter", driven=(*own, *of_log))
-        of_log = [slave.log_done, slave.log_found] if log else []
-        self.replies = Subject(m, slave, "slave", driven=(slave.frame, slave.sent, *of_log))
+        kept = [reporter.done, reporter.found] if keeper else []
+        self.reports = Subject(m, reporter, "reporter", driven=(*own, *kept))
+        kept = [slave.done, slave.right] if keeper else []
+        self.replies = Subject(m, slave, "slave", driven=(slave.frame, slave.sent, *kept))
         m.d.comb += [
             self.broken.eq(self.busy & AnySeq(1)),
             self.done.eq(self.busy & self.behind_body & ~self.broken & AnySeq(1)),
@@ -214,13 +211,13 @@ class Speakers:
         ]
 
 
-@theorem(k=1, reach=20, parameters="any frames, any log, any framer and pair as `Speakers` says")
+@theorem(k=1, reach=20, parameters="any frames, any keeper, any framer and pair as `Speakers` says")
 def one_speaker_in_the_chip(m: Module) -> None:
     """Of slave, reporter and framer, connected as in the chip: while the reporter speaks the slave is not
     busy; a frame is begun only when nothing is on its way; what is sent stays the same message until it has
     ended; and the report of a record that is not ready never ends whole.
     """
-    chip = Speakers(m, log=False)
+    chip = Speakers(m, keeper=False)
     reporter, slave = chip.reporter, chip.slave
     m.d.comb += [
         Assert(~reporter.speaking | ~slave.busy),
@@ -235,76 +232,67 @@ def one_speaker_in_the_chip(m: Module) -> None:
 @theorem(
     k=1,
     reach=30,
-    parameters="any frames; any framer and pair as `Speakers` says; any log that does what it is told and "
-    "may give entries up, any signer",
+    parameters="any frames; any framer and pair as `Speakers` says; any keeper that does one thing at a "
+    "time, in any order, and may give entries up",
 )
-def an_entry_leaves_only_when_told(m: Module) -> list[Value]:
-    """Of slave, reporter, log and signer, connected as in the chip: ACKNOWLEDGE marks an entry only after
-    the record of exactly that entry, complete, was what the signer held when a report was sent whole, and
-    94H without data from the meter was the first frame heard since.
+def an_entry_leaves_only_when_told(m: Module) -> None:
+    """Of slave, reporter and keeper, connected as in the chip: `acknowledge` marks an entry only after the
+    record of exactly that entry, complete, was the one to be read when a report was sent whole, and 94H
+    without data from the meter was the first frame heard since.
     """
-    chip, turns = Speakers(m, log=True), LogTurns()
+    chip = Speakers(m, keeper=True)
     reporter, slave = chip.reporter, chip.slave
-    own = (turns.reporter_start, turns.reporter_command, turns.slave_start, turns.log_done)
-    of_signer = (turns.signer_busy, turns.signer_done)
-    glue = Subject(m, turns, "turns", driven=(*own, *of_signer))
-    signing = Signal()
+    commands = reporter.oldest, reporter.acknowledge, slave.start
+    oldest, acknowledging, slaves = serving = Signal(3)
+    begins, done, right = Signal(3), Signal(), AnySeq(1)
     m.d.comb += [
-        turns.reporter_start.eq(reporter.log_start),
-        turns.reporter_command.eq(reporter.log_command),
-        turns.slave_start.eq(slave.log_start),
-        reporter.log_done.eq(turns.reporter_done),
-        reporter.log_found.eq(turns.log_found),
-        slave.log_done.eq(turns.slave_done),
-        slave.log_found.eq(turns.log_found),
-        turns.log_done.eq(turns.log_start & AnySeq(1)),
-        turns.signer_busy.eq(signing),
-        turns.signer_done.eq(signing & AnySeq(1)),
+        begins.eq(Mux(serving == 0, AnySeq(3) & Cat(commands), 0)),
+        Assume(begins & (begins - 1) == 0),
+        done.eq((serving != 0) & AnySeq(1)),
+        reporter.done.eq(done & ~slaves),
+        reporter.found.eq(right),
+        slave.done.eq(done & slaves),
+        slave.right.eq(right),
     ]
-    with m.If(turns.signer_start):
-        m.d.sync += signing.eq(1)
-    with m.Elif(turns.signer_done):
-        m.d.sync += signing.eq(0)
+    with m.If(done):
+        m.d.sync += serving.eq(0)
+    with m.Elif(serving == 0):
+        m.d.sync += serving.eq(begins)
 
-    # Reference: the log marks what FETCH_OLDEST has loaded, unless it gave that up; what the signer holds;
-    # how far the report of it has come.
+    # Reference: the keeper marks what it found last as the oldest, unless it gave that up; whether the record
+    # to be read is that one's; how far the report of it has come.
     loaded, held, told, earned = (Signal(name=name) for name in ("loaded", "held", "told", "earned"))
-    command = turns.log_command
-    of_oldest = command == LogCommand.FETCH_OLDEST
-    marks = turns.log_done & (command == LogCommand.ACKNOWLEDGE) & loaded
-    with m.If(turns.log_done & of_oldest):
-        m.d.sync += [loaded.eq(turns.log_found), told.eq(0), earned.eq(0)]
-    with m.Elif((turns.log_done & (command == LogCommand.ACKNOWLEDGE)) | AnySeq(1)):
+    marks = done & acknowledging & loaded
+    with m.If(done & oldest):
+        m.d.sync += [loaded.eq(right), told.eq(0), earned.eq(0)]
+    with m.Elif((done & acknowledging) | AnySeq(1)):
         m.d.sync += loaded.eq(0)
-    with m.If(turns.signer_start | (turns.log_done & of_oldest)):
-        m.d.sync += held.eq(of_oldest & turns.log_found)
+    with m.If(begins[0] | begins[2]):
+        m.d.sync += held.eq(0)
+    with m.Elif(done & oldest):
+        m.d.sync += held.eq(right)
     with m.If(chip.done & reporter.speaking):
-        m.d.sync += [told.eq(held & ~signing & (reporter.message == Message.REPORT_RECORD)), earned.eq(0)]
+        m.d.sync += [told.eq(held & (reporter.message == Message.REPORT_RECORD)), earned.eq(0)]
     with m.Elif(chip.frame & told):
         m.d.sync += [told.eq(0), earned.eq(is_acknowledgement(reporter.head))]
-    acknowledging = command == LogCommand.ACKNOWLEDGE
-    m.d.comb += [
-        Assume(~(turns.log_done & acknowledging) | ~turns.log_found),
-        Assert(~marks | earned),
-    ]
+    m.d.comb += Assert(~marks | earned)
 
-    # Invariants: whose turn it is while the signer works, and what the states of the reporter mean.
-    state, ready, slaves_turn = chip.reports.fsm(), chip.reports.signal("held"), glue.signal("slaves_turn")
+    # Invariants: who is served has asked, and what the states of the reporter mean.
+    state, ready = chip.reports.fsm(), chip.reports.signal("held")
     record = reporter.message == Message.REPORT_RECORD
-    reporters = ~slaves_turn & reporter.log_start & (reporter.log_command == LogCommand.FETCH_OLDEST)
     waits = state.ongoing("contend") & ~slave.busy
     m.d.comb += [
-        Assert(~signing | Mux(held, reporters, slaves_turn & slave.log_start)),
-        Assert(~(waits | reporter.speaking) | ~(record & ready) | (held & ~signing)),
+        *(Assert(~served | asked) for served, asked in zip(serving, commands, strict=True)),
+        Assert(serving & (serving - 1) == 0),
+        Assert(~(waits | reporter.speaking) | ~(record & ready) | held),
         Assert(~state.ongoing("contend") | ~record | ready),
         Assert(record | (reporter.message == Message.REPORT_IDENTITY)),
         Assert(~state.ongoing("await") | ~record | told),
         Assert(~state.ongoing("acknowledge") | (record & earned & ~told)),
         Assert(~(state.ongoing("fetch") | state.ongoing("fetch for it")) | record),
         Cover(marks),
-        Cover(signing & slaves_turn),
+        Cover(done & slaves),
     ]
-    return []
 
 
 def is_acknowledgement(head: FrameHead) -> Value:

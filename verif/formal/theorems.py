@@ -5,16 +5,12 @@ from __future__ import annotations
 from formal import (
     bus,
     deframer,
-    event_log,
     framer,
     gsm,
-    identity,
     loop,
     password,
     sense,
-    signer,
     slave,
-    spi,
     transceiver,
     uart,
 )
@@ -30,13 +26,9 @@ MODULES = (
     bus,
     loop,
     sense,
-    event_log,
-    signer,
-    spi,
     gsm,
     password,
     slave,
-    identity,
 )
 THEOREMS = [it for module in MODULES for it in vars(module).values() if isinstance(it, Theorem)]
 

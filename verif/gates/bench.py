@@ -21,7 +21,7 @@ __all__ = ["Timed", "Trial", "tests_of"]
 #: A test and the seconds of computing that it took.
 Timed = tuple[float, pytest.Item]
 #: A file whose tests run single blocks in Amaranth's simulator.
-SIMULATES = re.compile(r"from chip\.(support|log_bench) import")
+SIMULATES = re.compile(r"from chip\.support import")
 
 
 def tests_of(plan: Plan) -> list[str]:
