@@ -21,7 +21,7 @@ STEP = 0.005
 #: A report on the wire: 4 FE and 62 bytes.
 REPORT_SECONDS = 66 * 11 / BAUD
 #: From power-up: identity and log have been read, whatever is in the log, then the slowest slot.
-FIRST_REPORT = 0.650 + 0.062 + REPORT_SECONDS
+FIRST_REPORT = 0.700 + 0.062 + REPORT_SECONDS
 #: A record is made so long before it is sent, at most.
 MAKING_SECONDS = 0.1
 

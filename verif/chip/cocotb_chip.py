@@ -45,14 +45,14 @@ async def pins_are_idle_after_reset(dut):
 
 @cocotb.test()
 async def flash_is_woken_then_read(dut):
-    """The flash gets its 10 ms of power-up time, is woken, and the first identity slot is read."""
+    """The flash gets its 10 ms of power-up time, is woken, and the second identity slot is read."""
     await power_up(dut)
     begun = cocotb.utils.get_sim_time("ms")
     await with_timeout(FallingEdge(dut.flash_cs_n), 20, "ms")
     assert cocotb.utils.get_sim_time("ms") - begun >= 9.9
     assert await spi_byte(dut) == WAKE
     await with_timeout(FallingEdge(dut.flash_cs_n), 3, "ms")
-    assert [await spi_byte(dut) for _ in range(4)] == [READ, 0, 0, 0]
+    assert [await spi_byte(dut) for _ in range(4)] == [READ, 0, 0x10, 0]
 
 
 @cocotb.test()

@@ -30,8 +30,10 @@ def bench(tmp_path: Path) -> Iterator[PairBench]:
     bench.close()
 
 
-def write_span(bench: PairBench, trigger: Trigger) -> tuple[int, int]:
-    """First and last flash clock, counted from `trigger` on, of the write that it brings about."""
+def write_span(bench: PairBench, trigger: Trigger, pause: float = 0.003) -> tuple[int, int]:
+    """First and last flash clock, counted from `trigger` on, of the writes that it brings about, `pause`
+    seconds apart at most.
+    """
     trigger(bench)
     before, start = bench.writes, bench.clocks
     while bench.writes == before:
@@ -40,7 +42,7 @@ def write_span(bench: PairBench, trigger: Trigger) -> tuple[int, int]:
     seen = 0
     while bench.clocks > seen:
         seen = bench.clocks
-        bench.pair.run(0.003)
+        bench.pair.run(pause)
     return max(first, 1), seen - start
 
 
@@ -65,7 +67,7 @@ EMPTY = image(IDENTITY)
 def test_while_an_opening_is_written(bench: PairBench, number: int | None) -> None:
     def opening(bench: PairBench) -> None:
         bench.restart(EMPTY)
-        bench.pair.run(0.4)  # the boot event is in the flash
+        bench.pair.run(0.75)  # the boot event is in the flash
         bench.pair.position(0, False)
 
     span = write_span(bench, opening)
@@ -179,7 +181,8 @@ def test_while_the_identity_is_changed(bench: PairBench, number: int | None) -> 
         assert bench.next_report() is None
         bench.pair.write(0, request.encode())
 
-    span = write_span(bench, provisioning)
+    # Between the identity and the event that tells of it the keys are made.
+    span = write_span(bench, provisioning, 0.2)
     seen = set()
     for clocks in sample(span, number):
         cut_after(bench, provisioning, clocks)

@@ -170,7 +170,7 @@ def test_power_cut_in_an_update(settled: Bench, tmp_path: Path, after: float) ->
     settled.pair.run(after)
     settled.power(on=False)
     settled.power()
-    settled.run(1.5)
+    settled.run(3.0)
     (heard,) = settled.ask(requests.read_address(), 0.4)
     assert heard.frame.address == stored(tmp_path).seal
     assert heard.frame.address in (SEAL, NEW)
