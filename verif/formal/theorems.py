@@ -9,6 +9,7 @@ from formal import (
     gsm,
     loop,
     password,
+    processor,
     sense,
     slave,
     transceiver,
@@ -29,6 +30,7 @@ MODULES = (
     gsm,
     password,
     slave,
+    processor,
 )
 THEOREMS = [it for module in MODULES for it in vars(module).values() if isinstance(it, Theorem)]
 
