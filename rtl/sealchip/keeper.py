@@ -112,7 +112,7 @@ class Keeper(wiring.Component):
             m.d.comb += strobe.eq(processor.out & (number == port))
         says = self._flash(m, processor, strobes)
         self._publish(m, processor)
-        wants = self._wants(m, strobes)
+        wants = self._wants(m, processor, strobes)
         self._say(m, processor, strobes)
 
         # In the order of an entry in flash; the flags are the program's.
@@ -183,7 +183,7 @@ class Keeper(wiring.Component):
             # Never both at once, as in `EventQueue`.
             m.d.comb += [read.en.eq(~write.en), read.addr.eq(address), getattr(self, name).eq(read.data)]
 
-    def _wants(self, m, strobes):
+    def _wants(self, m, processor, strobes):
         """What waits to be done: `layout.In.WANTS`."""
         seconds = Signal(range(_SECONDS))
         counted = strobes[layout.Out.SECOND]
@@ -193,11 +193,11 @@ class Keeper(wiring.Component):
             m.d.sync += seconds.eq(seconds - 1)
         m.d.comb += [
             self.i.ready.eq(strobes[layout.Out.EVENT]),
-            self.reporter_done.eq(strobes[layout.Out.REPORTER]),
-            self.slave_done.eq(strobes[layout.Out.SLAVE]),
+            self.reporter_done.eq(strobes[layout.Out.ANSWER] & ~processor.a[1]),
+            self.slave_done.eq(strobes[layout.Out.ANSWER] & processor.a[1]),
             self.lock_tick.eq(strobes[layout.Out.LOCK_TICK]),
         ]
-        return Cat(seconds != 0, self.i.valid, self.oldest, self.acknowledge, self.slave)
+        return Cat((seconds != 0) & ~self.hold, self.i.valid, self.oldest, self.acknowledge, self.slave)
 
     def _say(self, m, processor, strobes):
         """What the program says of itself, and holds until it says otherwise."""

@@ -241,7 +241,8 @@ class Rig:
         return getattr(self, f"_read_{In(number).name.lower()}")(x)
 
     def _read_wants(self, x):
-        wants = self._reporter | Wants.SECOND * bool(self.seconds) | Wants.EVENT * bool(self.events)
+        counts = bool(self.seconds) and not self.hold
+        wants = self._reporter | Wants.SECOND * counts | Wants.EVENT * bool(self.events)
         wants |= Wants.SLAVE * bool(self._slave)
         self._rests = not wants
         return wants
@@ -302,13 +303,15 @@ class Rig:
         assert Facts.PENDING in self.facts, "what has been taken is pending at once"
         self.events.pop(0)
 
-    def _write_reporter(self, value):
-        assert self._reporter, "the reporter wants nothing"
-        self._reporter, self._answer = Wants(0), bool(value & 1)
-
-    def _write_slave(self, value):
-        assert self._slave, "the slave wants nothing"
-        self._slave, self._answer = None, bool(value & 1)
+    def _write_answer(self, value):
+        assert value < 4, "two bits say it all"
+        if value & 2:
+            assert self._slave, "the slave wants nothing"
+            self._slave = None
+        else:
+            assert self._reporter, "the reporter wants nothing"
+            self._reporter = Wants(0)
+        self._answer = bool(value & 1)
 
     def _write_facts(self, value):
         self.facts = Facts(value)

@@ -51,7 +51,7 @@ class In(IntEnum):
 class Wants(IntFlag):
     """Bits of `In.WANTS`: what is to be done."""
 
-    #: A second has passed and is not counted.
+    #: A second has passed and is not counted, and it may be.
     SECOND = 1 << 0
     #: An event waits.
     EVENT = 1 << 1
@@ -102,9 +102,10 @@ class Out(IntEnum):
     #: What follows are strobes; the byte does not matter. A second is counted; the event is taken.
     SECOND = 4
     EVENT = 5
-    #: The command of reporter or slave is done; bit 0: found, accepted.
-    REPORTER = 6
-    SLAVE = 7
+    #: The command is done; bit 0: found, accepted; bit 1: it was the slave's, not the reporter's.
+    ANSWER = 6
+    #: 128 seconds have passed.
+    LOCK_TICK = 7
     #: `Facts`.
     FACTS = 8
     #: Number of the baud rate in `BAUD_FEATURE`, slowest first; the seed is zero then.
@@ -115,8 +116,6 @@ class Out(IntEnum):
     BASELINE = 11
     #: Forget the tick.
     TICK = 12
-    #: 128 seconds have passed.
-    LOCK_TICK = 13
 
 
 class Flash(IntFlag):

@@ -41,8 +41,6 @@ _SOME = Memory.OF_LOG + 4
 _BLANK, _WRONG = Memory.OF_LOG + 5, Memory.OF_LOG + 6
 #: How many valid entries are still to be passed.
 _PASSES = Memory.OF_LOG + 7
-#: `Facts` of the log.
-_NEWS = Memory.OF_LOG + 8
 
 #: Of `Memory.NEWEST`, what comes from the entry that was found.
 _FOUND_BYTES = 16
@@ -278,18 +276,16 @@ def _nth(a):
     a.call("log.read")
     a.if_not_zero("back over")
     a.load(at(_PASSES))
-    a.if_zero("reached")
     a.subtract(imm(1))
     a.store(at(_PASSES))
-    a.jump("back")
-    a.label("back over")
-    _if_blank(a, otherwise="back")
-    a.jump("refused")
-    a.label("reached")
+    a.if_carry("back")
     a.load(port(In.VALUE))
     a.and_(imm(_BEHIND))
     a.if_zero("record")
     a.jump("accepted")
+    a.label("back over")
+    _if_blank(a, otherwise="back")
+    a.jump("refused")
 
 
 def _acknowledge(a):
@@ -344,8 +340,8 @@ def _read(a):
     a.load(imm(0))
     a.out(Out.EXCHANGE)
     a.store(at(COUNT))
+    a.out(Out.X)
     again = a.label()
-    a.index(at(COUNT))
     a.load(port(In.FLASH))
     a.out(Out.EXCHANGE)
     a.store(indexed(Memory.ENTRY))
@@ -353,6 +349,7 @@ def _read(a):
     a.load(at(COUNT))
     a.add(imm(1))
     a.store(at(COUNT))
+    a.out(Out.X)
     a.xor(imm(crc + 1))
     a.if_not_zero(again)
     a.load(port(In.FLASH))
@@ -425,6 +422,5 @@ def _tell(a):
     a.load(imm(Facts.PENDING))
     a.label("nothing is pending")
     a.xor(imm(Facts.LOG_READY))
-    a.store(at(_NEWS))
-    say(a, Facts.PENDING | Facts.LOG_READY, at(_NEWS))
+    say(a, Facts.PENDING | Facts.LOG_READY)
     a.return_()

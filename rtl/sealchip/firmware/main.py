@@ -5,16 +5,15 @@ for it takes no time. What has begun goes on to its end, so nothing is done in t
 """
 
 from ..assembler import at, imm, port
-from .layout import Command, In, Memory, Out, Said, Wants
+from .layout import Command, In, Memory, Out, Wants
 
-__all__ = ["FACTS", "REPORTER", "SERVED", "SLAVE", "boot", "clear_fact", "emit", "say", "set_fact"]
+__all__ = ["FACTS", "REPORTER", "SERVED", "SLAVE", "boot", "emit", "say", "set_fact"]
 
 #: What was said last at `Out.FACTS`.
 FACTS = Memory.OF_MAIN
 #: Who asked for what is being done.
 SERVED = Memory.OF_MAIN + 1
 REPORTER, SLAVE = 0, 1
-_RESULT = Memory.OF_MAIN + 2
 
 #: Where the commands of the slave are done.
 _COMMANDS = {
@@ -33,19 +32,21 @@ def boot(a):
 
 def set_fact(a, fact):
     """Say that `fact` is so; A does not last."""
-    say(a, fact, imm(fact))
-
-
-def clear_fact(a, fact):
-    """Say that `fact` is not so; A does not last."""
-    say(a, fact, imm(0))
-
-
-def say(a, facts, operand):
-    """Say that of `facts` those are so that `operand` has, no others; A does not last."""
     a.load(at(FACTS))
-    a.and_(imm(~facts))
-    a.xor(operand)
+    a.and_(imm(~fact))
+    a.xor(imm(fact))
+    _say(a)
+
+
+def say(a, facts):
+    """Say that of `facts` those are so that A has, no others; A does not last."""
+    a.xor(at(FACTS))
+    a.and_(imm(facts))
+    a.xor(at(FACTS))
+    _say(a)
+
+
+def _say(a):
     a.store(at(FACTS))
     a.out(Out.FACTS)
 
@@ -61,15 +62,11 @@ def emit(a):
 
 def _wait(a):
     a.label("main")
-    a.load(port(In.WANTS))
-    a.and_(imm(Wants.SECOND))
-    a.if_zero("no second")
-    a.load(port(In.SAYS))
-    a.and_(imm(Said.HOLD))
-    a.if_zero("calendar.second")
-    a.label("no second")
+    a.copy(imm(REPORTER), at(SERVED))
     for wanted, there in (
-        (Wants.OLDEST | Wants.ACKNOWLEDGE, "reporter"),
+        (Wants.SECOND, "calendar.second"),
+        (Wants.ACKNOWLEDGE, "log.acknowledge"),
+        (Wants.OLDEST, "log.oldest"),
         (Wants.SLAVE, "slave"),
         (Wants.EVENT, "log.append"),
     ):
@@ -80,19 +77,14 @@ def _wait(a):
 
 
 def _serve(a):
-    a.label("reporter")
-    a.copy(imm(REPORTER), at(SERVED))
-    a.load(port(In.WANTS))
-    a.and_(imm(Wants.ACKNOWLEDGE))
-    a.if_not_zero("log.acknowledge")
-    a.jump("log.oldest")
     a.label("slave")
     a.copy(imm(SLAVE), at(SERVED))
     a.load(port(In.COMMAND))
-    for there in _COMMANDS.values():
+    *others, last = _COMMANDS.values()
+    for there in others:
         a.if_zero(there)
         a.subtract(imm(1))
-    a.jump("main")
+    a.jump(last)
 
 
 def _answer(a):
@@ -102,13 +94,7 @@ def _answer(a):
     a.label("refused")
     a.load(imm(0))
     a.label("answer")
-    a.store(at(_RESULT))
-    a.load(at(SERVED))
-    a.if_zero("answer reporter")
-    a.load(at(_RESULT))
-    a.out(Out.SLAVE)
-    a.jump("main")
-    a.label("answer reporter")
-    a.load(at(_RESULT))
-    a.out(Out.REPORTER)
+    for _ in range(2):
+        a.add(at(SERVED))
+    a.out(Out.ANSWER)
     a.jump("main")
