@@ -301,6 +301,7 @@ async def exchange(desk: Desk, byte: int, back: int) -> int:
         before = sck
         await desk.ctx.tick()
     desk.set(slave=0)
+    assert len(came) == 8
     return int("".join(map(str, came)), 2)
 
 
