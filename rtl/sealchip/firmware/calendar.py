@@ -25,7 +25,7 @@ _MONTH_BITS = 0x1F
 
 
 def _months():
-    """The last day of each month, by its BCD number."""
+    """The last day of each month, by its BCD number; 00 where there is none."""
     days = bytearray(_MONTH_BITS + 1)
     for number in (0x01, 0x03, 0x05, 0x07, 0x08, 0x10, 0x12):
         days[number] = 0x31
@@ -145,13 +145,13 @@ def _set(a):
         a.subtract(port(In.DATA))
         a.if_no_carry("refused")
         a.load(port(In.DATA))
-        a.subtract(indexed(_FIRST))
-        a.if_no_carry("refused")
-        a.load(port(In.DATA))
         a.store(indexed(Memory.NEW_CLOCK))
         a.and_(imm(0x0F))
         a.subtract(imm(10))
         a.if_carry("refused")
+    # No day is the 0th; month 00 has none.
+    a.load(at(Memory.NEW_CLOCK + _DAY))
+    a.if_zero("refused")
     a.load(port(In.SAYS))
     a.and_(imm(Said.SPOILED))
     a.if_not_zero("refused")
