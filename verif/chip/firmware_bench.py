@@ -20,8 +20,8 @@ MILLISECOND = 60
 DESELECTED = 3
 #: And from the release from deep power-down on; data sheets say up to 35 µs.
 WAKE = MILLISECOND // 2
-#: How often the status says busy behind each write.
-POLLS = 3
+#: How often the status is asked for behind each write until the flash is ready, and its other bits.
+POLLS, OTHER_STATUS = 3, 0x5E
 
 _READ, _PROGRAM, _ERASE, _ENABLE, _STATUS, _WAKE = 0x03, 0x02, 0x20, 0x06, 0x05, 0xAB
 _SET_X = Instruction.const({"op": Op.OUT, "operand": Port.X.value}).as_value().value
@@ -72,7 +72,7 @@ class Nor:
         length = len(self.raw)
         if self.raw[0] == _STATUS and length > 1:
             self.polls -= self.polls > 0
-            return self.enabled << 1 | bool(self.polls)
+            return OTHER_STATUS | bool(self.polls)
         if self.raw[0] == _READ and length > 4:
             return self.content[self._place(self.raw) + length - 5]
         return 0xFF  # nobody drives the line

@@ -125,7 +125,7 @@ def _finish(a):
     _select(a)
     send(a, imm(_READ_STATUS))
     again = a.label()
-    send(a, imm(0))
+    a.out(Out.EXCHANGE)
     a.load(port(In.FLASH))
     a.and_(imm(1))
     a.if_not_zero(again)
