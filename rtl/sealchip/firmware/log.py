@@ -168,7 +168,6 @@ def _walk(a):
     a.xor(imm(0xFF))
     a.if_not_zero("walked")
     a.copy(at(_SLOT), at(_TAIL))
-    a.jump(again)
     a.label("walk over")
     _if_blank(a, otherwise=again)
     a.label("walked")
