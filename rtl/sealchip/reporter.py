@@ -81,9 +81,10 @@ class Reporter(wiring.Component):
         m = Module()
         introduced = Signal()  # the meter knows the seal's asset number
         attempts = Signal(range(BACKOFF_STEPS + 1))
-        # Each time is a power of two, so that it has passed with the first change of one bit.
+        # Each time is a power of two. A pause is over with the first change of its bit; a frame may last longer
+        # than a record is good for.
         passed_ms = Signal(range((BACKOFF_MS << BACKOFF_STEPS) + 1))
-        answer_due = passed_ms[ANSWER_MS.bit_length() - 1]
+        answer_due = passed_ms[ANSWER_MS.bit_length() - 1 :].any()
         rested = passed_ms[BACKOFF_MS.bit_length() - 1 :].bit_select(attempts, 1)
         held = Signal()  # the record of the oldest entry is ready to send
         tried = Signal()  # a frame has begun ahead of the event that is offered

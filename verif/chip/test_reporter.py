@@ -244,9 +244,8 @@ def _inputs(random: Random, chances: dict[str, float], heads: list[dict[str, int
     return SimpleNamespace(**strobes, head=random.choice(heads) | others)
 
 
-@pytest.mark.parametrize("seed", range(2))
-def test_each_cycle_like_the_reference(seed: int) -> None:
-    met = story(Random(seed), 4500)
+def check(met: list[SimpleNamespace]) -> None:
+    """The reporter tells in each cycle what the reference does."""
 
     async def testbench(ctx: Any) -> None:
         reference = Reference().life()
@@ -260,6 +259,24 @@ def test_each_cycle_like_the_reference(seed: int) -> None:
 
     desk = BENCH.dut
     BENCH.run(testbench)
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_each_cycle_like_the_reference(seed: int) -> None:
+    check(story(Random(seed), 4500))
+
+
+@pytest.mark.parametrize("ms", [1000, 1030, 2040, 2060, 3100])
+def test_a_record_that_was_sent_for_long_in_vain_is_made_anew(ms: int) -> None:
+    """A frame that a collision ends late: its record is too old to be sent again."""
+
+    def cycles(number: int, *strobes: str) -> list[SimpleNamespace]:
+        given = {name: name in ("enable", "pending", "found", *strobes) for name in STROBES}
+        return [SimpleNamespace(**given, head=RIGHT) for _ in range(number)]
+
+    check(
+        cycles(8, "done", "free") + cycles(ms, "tick_ms") + cycles(1, "broken") + cycles(20, "done", "free")
+    )
 
 
 def test_pauses_double_up_to_32_seconds() -> None:
