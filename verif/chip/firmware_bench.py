@@ -152,6 +152,16 @@ class Request:
     lasts: int = 1000
 
 
+class _Public(bytearray):
+    """The memory that others read; tells `rig` what is written."""
+
+    rig: Rig
+
+    def __setitem__(self, address, byte):
+        self.rig.published(address, byte)
+        super().__setitem__(address, byte)
+
+
 class Rig:
     """The processor with `words` as program and `memory` after configuration, on a flash.
 
@@ -168,7 +178,9 @@ class Rig:
     def switch_on(self, **cut):
         """Off, and on; `cut` as in `Nor.power_up`."""
         self.flash.power_up(**cut)
-        self.machine = Machine(list(self._words), bytearray(self._memory), self)
+        public = _Public(256)
+        public.rig = self
+        self.machine = Machine(list(self._words), bytearray(self._memory), self, public)
         self.facts = Facts(0)
         self.baseline_mv, self.baud, self.seed = 0xFFFF, None, 0
         self.events = []
@@ -196,6 +208,9 @@ class Rig:
         """Run until nothing is left to be done."""
         self._rests = False
         self.run(lambda: self._rests)
+
+    def published(self, address, byte):
+        """Called with whatever is about to be published."""
 
     @property
     def public(self):

@@ -44,22 +44,22 @@ def encode(moment):
 
 
 class Clock(Rig):
-    """The chip as those see it who want the time. It changes only while they are told so."""
+    """The chip as those see it who want the time. It changes only while they are warned."""
 
     def __init__(self, words, memory):
         super().__init__(words, memory, Nor())
         self.power_up()
         self.idle()
 
-    def run(self, until, limit=2_000_000):
-        """As in `Rig`, and whenever the time changes somebody has been warned."""
-        step, last = self.machine.step, self.machine.steps + limit
-        while not until():
-            before = bytes(self.public[TIME.start : TIME.stop])
-            warned = Facts.COUNTING in self.facts or Facts.LOG_READY not in self.facts
-            step()
-            assert warned or self.public[TIME.start : TIME.stop] == before
-            assert self.machine.steps < last, "waited in vain"
+    def published(self, address, byte):
+        if Facts.LOG_READY in self.facts and address in TIME:
+            assert Facts.COUNTING in self.facts, "all have been warned"
+
+    def _write_facts(self, value):
+        if Facts.LOG_READY in self.facts:
+            told = value ^ self.facts
+            assert told in (Facts.COUNTING, Facts.COUNTING | Facts.CLOCK_SET), "nothing else is said"
+        super()._write_facts(value)
 
     def set(self, raw, **others):
         """Whether it takes six bytes for the time."""
@@ -92,12 +92,11 @@ class Clock(Rig):
         """In seconds."""
         return int.from_bytes(self.public[Public.UPTIME :][:UPTIME_BYTES], "little")
 
-    @uptime.setter
-    def uptime(self, seconds):
+    def advance(self, seconds):
         """So many have passed."""
         raw = seconds.to_bytes(UPTIME_BYTES, "little")
-        self.machine.memory[Memory.UPTIME : Memory.UPTIME + UPTIME_BYTES] = raw
-        self.public[Public.UPTIME : Public.UPTIME + UPTIME_BYTES] = raw
+        for memory, place in (self.machine.memory, Memory.UPTIME), (self.public, Public.UPTIME):
+            memory[place : place + UPTIME_BYTES] = raw
 
 
 @cache
@@ -271,7 +270,7 @@ def test_a_new_time_waits_while_bytes_are_read():
 def test_uptime_counts_through_all_bytes(uptime):
     """Whether the clock is set or not, and a new time is no second."""
     clock = booted()
-    clock.uptime = uptime
+    clock.advance(uptime)
     for passed in range(3):
         assert clock.uptime == (uptime + passed) % 2**32
         clock.pass_second()
@@ -280,6 +279,7 @@ def test_uptime_counts_through_all_bytes(uptime):
     clock.pass_second()
     assert clock.uptime == (uptime + 4) % 2**32
     assert clock.time == encode(at(2026) + SECOND)
+    assert not any(clock.public[Public.UPTIME + UPTIME_BYTES : Public.CLOCK]), "it has four bytes"
 
 
 def test_a_tick_every_128_seconds():

@@ -481,18 +481,6 @@ def test_power_fails_at_any_byte(wanted):
 # -- Secrets
 
 
-class _Seen(bytearray):
-    """Public memory that remembers what was published."""
-
-    def __init__(self, size, told):
-        super().__init__(size)
-        self.told = told
-
-    def __setitem__(self, address, byte):
-        self.told(("publish", address, byte))
-        super().__setitem__(address, byte)
-
-
 class Watched(Rig):
     """All that leaves the processor, and when. What may differ with key or password is left out: the index,
     which looks up the cipher's table, what is programmed into the identity's slots, and the MAC.
@@ -501,7 +489,9 @@ class Watched(Rig):
     def switch_on(self, **cut):
         self.seen = []
         super().switch_on(**cut)
-        self.machine.public = _Seen(256, self._tell)
+
+    def published(self, address, byte):
+        self._tell(("publish", address, byte))
 
     def _tell(self, what):
         kind, number, value = what
