@@ -9,7 +9,7 @@ from chip.firmware_bench import Rig
 from chip.support import examples
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.cmac import CMAC
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from meterseal import bcd
@@ -139,7 +139,7 @@ class Desk:
     def load(self, key, seal=SEAL, *, valid=True):
         """Another identity is read."""
         self.put(Memory.IDENTITY, Identity(seal=seal, asset="A", key=key).encode())
-        self.put(main.FACTS, [Facts.IDENTITY_VALID if valid else Facts.LOG_READY])
+        self.put(main.FACTS, [Facts.IDENTITY_VALID if valid else 0xFF & ~Facts.IDENTITY_VALID])
         self.run("keys", "main")
 
     def enter(self, now):
@@ -188,8 +188,8 @@ def test_records_like_the_reference(key, seal, nows, left):
 @given(key=keys | thin_keys, now=situations)
 def test_unsigned_without_a_key(key, now):
     """Nor is it with a key of a seal that has no identity."""
-    desk = Desk()
     for there, valid in ((NO_KEY, True), (key, False)):
+        desk = Desk()
         desk.load(there, valid=valid)
         found = desk.make(now)
         assert found == expected(NO_KEY, now, challenge=now.challenge)
@@ -200,6 +200,7 @@ def test_unsigned_without_a_key(key, now):
 
 @examples(60)
 @given(stamp=numbers, uptime=numbers, this_boot=st.booleans())
+@example(stamp=0xFFFFFFFF, uptime=0xFFFFFFFF, this_boot=False)
 def test_age_of_a_record(stamp, uptime, this_boot):
     """Uptime less time stamp, borrowing from byte to byte; the whole uptime for an earlier power-up."""
     now = SimpleNamespace(**{**SITUATION, "stamp": stamp, "uptime": uptime, "this_boot": this_boot})

@@ -182,12 +182,13 @@ def test_only_a_call_is_returned_from(op, taken):
     check(program, QUIET, cycles=20)
 
 
-@pytest.mark.parametrize("cycle", range(34))
+@pytest.mark.parametrize("cycle", range(36))
 def test_a_reset_ends_everything(cycle):
     """Wherever it comes; the memory stays as it is."""
-    program = [loads(0x80), instruction(Op.OUT), instruction(Op.ADD, Source.IMMEDIATE, 0x91)]
+    program = [instruction(Op.LOAD, operand=0x17)]
+    program += [loads(0x80), instruction(Op.OUT), instruction(Op.ADD, Source.IMMEDIATE, 0x91)]
     program += [instruction(op, operand=0x17) for op in (Op.STORE, Op.PUBLISH, Op.OUT)]
-    program += [instruction(Op.CALL, operand=8), 0, instruction(Op.ADD_CARRY, Source.INPUT, 9)]
+    program += [instruction(Op.CALL, operand=9), 0, instruction(Op.ADD_CARRY, Source.INPUT, 9)]
     program += [instruction(Op.STORE, operand=0x18), instruction(Op.OUT, operand=Port.RETURN.value)]
     check(program, SimpleNamespace(**{**vars(QUIET), "resets": {cycle}}), cycles=70)
 
