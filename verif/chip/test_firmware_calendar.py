@@ -145,6 +145,7 @@ def test_every_end_of_month():
     assert clock.set(bytes.fromhex("595923311299"))
     clock.pass_second()
     assert clock.time == bytes.fromhex("000000010100"), "after 2099 comes 2000"
+    assert clock.public[Public.CLOCK + CLOCK_BYTES] == 0xFF, "there is no century"
 
 
 def test_every_end_of_day():

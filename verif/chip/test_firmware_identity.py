@@ -376,14 +376,21 @@ def test_a_blank_seal_keeps_any_meter():
     assert (fields["meter"], kept.valid) == (b"\xaa" * 6, True)
 
 
-@pytest.mark.parametrize("slots", [(GOOD.encode(), BLANK_SLOT), (BLANK_SLOT, BLANK_SLOT)])
+@pytest.mark.parametrize(
+    "slots",
+    [
+        (GOOD.encode(), BLANK_SLOT),
+        (BLANK_SLOT, BLANK_SLOT),
+        (replace(GOOD, sequence=2).encode(), OTHER.encode()),
+    ],
+)
 @pytest.mark.parametrize("lasts", range(32))
 def test_spoiled_data_changes_nothing(slots, lasts):
     """From whichever byte on it is another's; what was accepted before does not matter."""
     chip = flash_of(*slots)
     asked = change("asset", VALUES["asset"][1])
     kept = keep(chip, replace(asked, lasts=lasts), program=alone)
-    before = GOOD.encode() if slots[0] == GOOD.encode() else BLANK
+    before = BLANK if slots[0] == BLANK_SLOT else slots[0]
     assert (kept.accepted, kept.secret) == ([False], before[:-2])
     assert not writes(chip)
     kept = keep(chip, asked, replace(asked, lasts=lasts), program=alone)
