@@ -296,6 +296,17 @@ def test_any_password(password, difference):
     assert any(difference) <= (len({*lasted}) == 1)
 
 
+@pytest.mark.parametrize("lasts", range(4))
+def test_a_right_password_of_another(lasts):
+    """Refused as soon as one byte of it is another's, even if that byte is right."""
+    raw, place = GOOD.encode(), IDENTITY.offsets["password"]
+    # What `Rig` has for bytes of another.
+    password = bytes(position ^ 0xA5 for position in range(PASSWORD, PASSWORD + 3))
+    chip = flash_of(with_crc(raw[:place] + password + raw[place + 3 :]), BLANK_SLOT)
+    kept = keep(chip, Ask(bytes(PASSWORD) + password, PASSWORD, lasts=lasts), program=alone)
+    assert kept.accepted == [lasts == 3]
+
+
 def test_password_of_a_blank_seal():
     kept = keep(flash_of(BLANK_SLOT, BLANK_SLOT), check("000000"), check("123456"))
     assert kept.accepted == [True, False]
