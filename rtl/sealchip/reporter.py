@@ -50,7 +50,8 @@ class Reporter(wiring.Component):
     `verif/chip/test_chip_report.py::test_report_until_acknowledged`,
     `verif/chip/test_chip_report.py::test_the_stored_rate_comes_back`,
     `verif/chip/test_chip_bus.py::test_many_seals`; proofs:
-    `verif/formal/bus.py::acknowledged_only_what_arrived`, `verif/formal/bus.py::one_speaker_in_the_chip`.
+    `verif/formal/bus.py::acknowledged_only_what_arrived`, `verif/formal/bus.py::one_speaker_in_the_chip`,
+    `verif/formal/bus.py::an_entry_leaves_only_when_told`.
     """
 
     enable: In(1)

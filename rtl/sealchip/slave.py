@@ -58,7 +58,7 @@ class Slave(wiring.Component):
     `verif/chip/test_chip_slave.py::test_reads`, `test_silence`,
     `verif/chip/test_chip_signing.py::test_challenge`;
     proofs: `verif/formal/slave.py::answers_only_what_is_meant`,
-    `verif/formal/identity.py::written_only_with_the_password`.
+    `verif/formal/slave.py::written_only_with_the_password`.
     """
 
     enable: In(1)

@@ -1,11 +1,11 @@
-"""Theorem about whom the seal answers."""
+"""Theorems about whom the seal answers, and for whom it is written."""
 
 from collections.abc import Iterator
 
 from amaranth.hdl import Assert, Cover, Module, Signal, Value
 from formal.theorem import Subject, theorem
 
-from sealchip.requests import PROGRAM, SET_CLOCK, Op, Step
+from sealchip.requests import PROGRAM, SET_CLOCK, WRITE_ADDRESS, Op, Step
 from sealchip.slave import Slave
 
 
@@ -24,14 +24,34 @@ def sends(dut: Subject) -> Value:
     return dut.signal("begun") & (Step(dut.signal("step")).op == Op.ANSWER)
 
 
-def behind(place: int) -> set[int]:
-    """The places that are reached from `place`."""
-    found, waiting = set(), {place}
+def behind(*places: int, passing: bool = True) -> set[int]:
+    """What is reached from `places`; without `passing`, through no password that is right and no seal
+    without an address.
+    """
+    found, waiting = set(), {*places}
     while waiting:
         found |= waiting
         rows = [PROGRAM[it] for it in waiting if PROGRAM[it]]
-        waiting = {row["next"] | result for row in rows for result in (0, 1)} - found
+        waiting = {
+            row["next"] | result
+            for row in rows
+            for result in (0, 1)
+            if passing or not result or row["op"] not in (Op.CHECK, Op.NAMELESS)
+        } - found
     return found
+
+
+def behind_right(op: Op) -> set[int]:
+    """What is reached only where the result of `op` was 1."""
+    others = {Op.CHECK: Op.NAMELESS, Op.NAMELESS: Op.CHECK}
+    anyhow = behind(*range(32), passing=False)
+    right = {each: behind(*(PROGRAM[it]["next"] | 1 for it in places(each))) - anyhow for each in others}
+    return right[op] - right[others[op]]
+
+
+def places(op: Op) -> list[int]:
+    """Where the program has `op`."""
+    return [place for place, row in enumerate(PROGRAM) if row and row["op"] == op]
 
 
 @theorem(k=1, reach=30, parameters="any requests, log, identity and loop")
@@ -57,3 +77,37 @@ def answers_only_what_is_meant(m: Module) -> list[Value]:
         Assert(~slave.busy | ~is_time | Value.cast(place).matches(*behind(SET_CLOCK))),
     ]
     return [head.control == 0x13, head.length == 0, ~slave.begun, slave.quiet_ms == 100]
+
+
+@theorem(k=1, reach=50, parameters="any requests, keeper and loop")
+def written_only_with_the_password(m: Module) -> None:
+    """The keeper is told to write the identity, and the loop to be sealed, only in a request in which it has
+    found the password right; or to write the address, for 15H to anybody while there is none. The password is
+    looked at only while not locked out.
+    """
+    slave = Slave()
+    dut = Subject(m, slave)
+    head, place, step = slave.head, dut.signal("place"), Step(dut.signal("step"))
+    right, nameless, of_address = Signal(), Signal(), Signal()
+    checks, updates = (slave.start & (step.op == op) for op in (Op.CHECK, Op.UPDATE))
+    with m.If(~slave.busy):
+        m.d.sync += [right.eq(0), nameless.eq(0), of_address.eq(head.control[:5] == WRITE_ADDRESS)]
+    with m.Elif(checks & slave.done & slave.right):
+        m.d.sync += right.eq(1)
+    with m.Elif(dut.signal("rested")[1] & (step.op == Op.NAMELESS) & head.anybody & ~slave.valid):
+        m.d.sync += nameless.eq(1)
+    at = Value.cast(place).matches
+    m.d.comb += [
+        Assert(~updates | right | (nameless & of_address)),
+        Assert(~slave.seal | right),
+        Assert(~checks | ~slave.locked),
+        Cover(updates & right),
+        Cover(updates & nameless),
+        Cover(slave.seal),
+        # Invariants
+        *at_its_step(dut, slave),
+        Assert(~at(*behind_right(Op.CHECK)) | right),
+        Assert(~at(*behind_right(Op.NAMELESS)) | nameless),
+        Assert(~at(*behind_right(Op.NAMELESS), *places(Op.NAMELESS)) | of_address),
+        Assert(~at(*places(Op.CHECK)) | ~slave.locked),
+    ]

@@ -38,8 +38,8 @@ class Promise:
 
     hold_min: float
     hold_max: float
-    start: float = 0.4
-    write: float = 0.1
+    start: float = 0.75
+    write: float = 0.25
     measures: bool = False
     foreign: float = 0.30
     clean: float = 1.15
