@@ -56,8 +56,8 @@ class NotProvedError(Exception):
 class Proved:
     """What a run has shown."""
 
-    #: Cycles of induction that were needed.
-    k: int
+    #: Cycles of induction that were needed; *all paths* of a program.
+    k: int | str
     #: Number of covers, all reached.
     covers: int
     seconds: float

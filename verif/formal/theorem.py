@@ -64,6 +64,12 @@ class Theorem:
         """The statement in words."""
         return " ".join((self.state.__doc__ or "").split())
 
+    @property
+    def reached_within(self) -> str:
+        """Where the covers are looked for."""
+        smaller = (f"`{name}` {value}" for name, value in self.smaller.items())
+        return ", ".join([f"{self.reach} cycles", *smaller])
+
     def rtlil(self, *, example: bool) -> str:
         """The component with its properties, for yosys; module `top`. `example` is for the covers."""
         m = Module()

@@ -15,9 +15,10 @@ from formal import (
     transceiver,
     uart,
 )
+from formal.firmware import FIRMWARE_THEOREMS, FirmwareTheorem
 from formal.theorem import Theorem
 
-__all__ = ["THEOREMS", "table"]
+__all__ = ["CIRCUIT_THEOREMS", "THEOREMS", "table"]
 
 MODULES = (
     uart,
@@ -32,7 +33,10 @@ MODULES = (
     slave,
     processor,
 )
-THEOREMS = [it for module in MODULES for it in vars(module).values() if isinstance(it, Theorem)]
+CIRCUIT_THEOREMS = [it for module in MODULES for it in vars(module).values() if isinstance(it, Theorem)]
+
+
+THEOREMS: list[Theorem | FirmwareTheorem] = [*CIRCUIT_THEOREMS, *FIRMWARE_THEOREMS]
 
 
 def table() -> str:
@@ -41,8 +45,5 @@ def table() -> str:
     for it in THEOREMS:
         by = "make verify" if it.long else "make test"
         place = f"`{it.file}::{it.name}`"
-        reach = ", ".join(
-            [f"{it.reach} cycles", *(f"`{name}` {value}" for name, value in it.smaller.items())]
-        )
-        lines.append(f"| {place} | {it.says} | {it.parameters} | {it.k} | {reach} | `{by}` |")
+        lines.append(f"| {place} | {it.says} | {it.parameters} | {it.k} | {it.reached_within} | `{by}` |")
     return "\n".join(lines) + "\n"

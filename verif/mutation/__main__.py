@@ -11,7 +11,7 @@ import argparse
 import sys
 from typing import Any
 
-from formal.theorems import THEOREMS
+from formal.theorems import CIRCUIT_THEOREMS
 from mutation.hunt import Hunt
 from mutation.judges import Court, equivalent
 from plan.blocks import each_block
@@ -55,7 +55,7 @@ def _verdicts(plan: Plan, asked: argparse.Namespace) -> dict[str, Any]:
     run.run()
     # Long proofs would take minutes for each mutant.
     named = [f"verif/{proof}" for proof in plan.proofs]
-    quick = [it for it in THEOREMS if f"{it.file}::{it.name}" in named and not it.long]
+    quick = [it for it in CIRCUIT_THEOREMS if f"{it.file}::{it.name}" in named and not it.long]
     court = Court(plan.file, quick)
     equal, refused, survivors = [], [], []
     for mutant, killer in zip(run.mutants, run.killers, strict=True):

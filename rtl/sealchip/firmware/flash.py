@@ -2,6 +2,8 @@
 
 A command is begun by *flash.begin*; then its data are exchanged, by whoever knows what they are; `deselect`
 ends a read, *flash.finish* a write.
+
+Proofs: `verif/formal/firmware.py::flash_is_written_where_it_may`.
 """
 
 from ..assembler import at, imm, port

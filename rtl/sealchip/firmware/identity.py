@@ -3,6 +3,9 @@
 Flash has two slots. The newer valid one is in force, by sequence numbers modulo 2^16; the other one is
 written to change it, so that a power cut leaves the old identity or the new one. When none is valid the seal
 has the blank identity: all zero, any meter. Key and password never leave the memory but for the flash.
+
+Proofs: `verif/formal/firmware.py::identity_is_written_only_on_command`,
+`verif/formal/firmware.py::key_and_password_are_never_public`.
 """
 
 from ..assembler import at, imm, indexed, port

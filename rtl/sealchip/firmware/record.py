@@ -11,6 +11,9 @@ Guarantees: `verif/chip/test_firmware_record.py::test_records_like_the_reference
 `test_unsigned_without_a_key`, `test_age_of_a_record`, `test_key_change`, `test_a_reset_ends_everything`,
 `test_takes_the_same_time_always`, `test_the_key_goes_nowhere`, `test_the_last_challenge_is_echoed`,
 `test_every_carry_of_the_subkey_and_every_entry_of_the_s_box`.
+
+Proofs: `verif/formal/firmware.py::no_time_depends_on_the_key`,
+`verif/formal/firmware.py::the_record_is_of_the_entry`.
 """
 
 from ..assembler import at, imm, indexed, port

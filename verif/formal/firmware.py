@@ -1,0 +1,455 @@
+"""Theorems about the firmware: what it writes to flash, what leaves the log, what is never told.
+
+Each is proved for every path of the program that the processor runs, from any state that `Chip.invariants`
+allow where a path begins to where it ends; that these hold from the reset on is proved with them. What comes
+back from the flash, what is asked and when, and what stands in the memory may be anything.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from functools import cache
+
+import z3
+from formal.chip import (
+    CRC_BYTES,
+    ERASE,
+    MAC,
+    SECRET,
+    Chip,
+    Claim,
+    Command,
+    Program,
+    in_log,
+    index_of,
+    slot_at,
+)
+from formal.paths import Refused, State, must
+from formal.sby import NotProvedError, Proved
+from formal.terms import Label, Value, bits, label
+
+from sealchip.firmware import identity, log
+from sealchip.firmware.layout import Command as Asked
+from sealchip.firmware.layout import Flash, Memory, Out, Public, Said, Wants
+from sealchip.interface import (
+    ENTRY,
+    FLASH_IDENTITY_SLOTS,
+    FLASH_SECTOR_BYTES,
+    IDENTITY,
+    PROVISIONING,
+    RECORD,
+    Flags,
+    Kind,
+)
+
+WRITES = Flash.SELECT | Flash.SUMS | Flash.WRITES
+ACKED = ENTRY.offsets["acked"]
+#: The fields of an entry that tell what happened are those of a record.
+TOLD = ("boot", "counter", "kind", "state", "loop_mv")
+
+
+def field(block: list[Value], base: int, name: str) -> z3.BitVecRef:
+    """A field of the entry at `base`, as a number."""
+    return bits(*block[base:][ENTRY.slice(name)])
+
+
+def has(value: Value, flag: int) -> z3.BoolRef:
+    """Whether a byte has that bit."""
+    return bits(value) & flag != 0
+
+
+def with_crc(command: Command) -> tuple[Value, ...]:
+    """What is programmed before its CRC; refused where that is not the CRC of just this."""
+    size = len(command.data) - CRC_BYTES
+    if command.modes != (WRITES,) * size + (WRITES | Flash.APPENDS,) * CRC_BYTES:
+        raise Refused("the CRC is not that of what is programmed")
+    return command.data[:size]
+
+
+def read_is_valid(state: State) -> z3.BoolRef:
+    """The entry that was read last has a right CRC, and zeros."""
+    seen = state.seen
+    if seen["of"] != "log" or len(seen["got"]) < ACKED or seen["right of"] != ACKED:
+        return z3.BoolVal(val=False)
+    return z3.And(bits(seen["right"][0]) != 0, bits(*seen["got"][ENTRY.slice("zeros")]) == 0)
+
+
+class FlashIsWrittenWhereItMay(Claim):
+    """The flash is told commands that it knows, whole ones, and 100 ns or more apart; it is written only
+    behind a write enable of just that, and told nothing then until it says that it is ready. An entry is
+    programmed in the slot at the log's head, and of an entry only the byte *acked*, to 0; only a whole sector
+    of the log that the newest entry is not in is erased, or the slot of the identity that is not in force.
+    """
+
+    name = "flash_is_written_where_it_may"
+    covers = "an entry is programmed", "acked is programmed", "the log is erased", "an identity is programmed"
+
+    def programs(self, chip: Chip, state: State, command: Command) -> None:
+        position, before = command.position, chip.before
+        match state.seen["job"]:
+            case "log.append":
+                if len(command.data) != ACKED:
+                    raise Refused("an entry is programmed in part")
+                must(state, position == slot_at(before[log._HEAD]), "an entry is written at the head")
+                chip.met.add("an entry is programmed")
+            case "log.acknowledge":
+                must(state, position == slot_at(before[log._TAIL]) + ACKED, "the tail is acknowledged")
+                if command.data != (0,):
+                    raise Refused("acked is not programmed to 0")
+                chip.met.add("acked is programmed")
+            case "identity.update":
+                self._other(chip, state, command)
+                if len(command.data) != IDENTITY.size:
+                    raise Refused("an identity is programmed in part")
+                chip.met.add("an identity is programmed")
+            case job:
+                raise Refused(f"{job} programs the flash")
+
+    def erases(self, chip: Chip, state: State, command: Command) -> None:
+        position, before = command.position, chip.before
+        match state.seen["job"]:
+            case "identity.update":
+                self._other(chip, state, command)
+                return
+            case "log.append":
+                newest, some = before[log._HEAD], z3.BoolVal(val=True)
+            case "boot":
+                newest, some = state.memory[log._HEAD], has(state.memory[log._SOME], 1)
+            case job:
+                raise Refused(f"{job} erases the flash")
+        other = sector(position) != sector(slot_at(newest))
+        must(state, in_log(position), "the log is erased")
+        must(state, z3.URem(position, FLASH_SECTOR_BYTES) == 0, "a sector is erased")
+        must(state, z3.Implies(some, other), "the newest entry's sector is not")
+        chip.met.add("the log is erased")
+
+    def _other(self, chip: Chip, state: State, command: Command) -> None:
+        slot = z3.ZeroExt(16, bits(chip.before[identity._SLOT])) << 8
+        must(state, command.position == slot ^ FLASH_IDENTITY_SLOTS[1], "the identity in force stays")
+
+
+def sector(position: z3.BitVecRef) -> z3.BitVecRef:
+    """Number of the sector there."""
+    return z3.UDiv(position, z3.BitVecVal(FLASH_SECTOR_BYTES, position.size()))
+
+
+class EventsAreWrittenAndCounted(Claim):
+    """An event is taken only after the flash is done with writing it: its kind, state, voltages and
+    excursions, the seconds since power-up, the boot count of this power-up, and an event counter that is one
+    more than that of the event before. At power-up the counter is not less than that of any valid entry in
+    the flash, and the boot count one more than the newest entry's.
+    """
+
+    name = "events_are_written_and_counted"
+    covers = "an event is taken", "a newer entry is found", "this power-up is counted"
+
+    def programs(self, chip: Chip, state: State, command: Command) -> None:
+        if state.seen["job"] != "log.append":
+            return
+        before, event, data = chip.before, state.seen["event"], with_crc(command)
+        must(state, has(state.seen["wants"][0], Wants.EVENT), "an event waits")
+        block, written = before[Memory.NEWEST :], list(data)
+        unobserved = z3.And(bits(event[0]) == Kind.BOOT, bits(before[log._SOME]) == 1)
+        flags = z3.If(unobserved, z3.BitVecVal(Flags.UNOBSERVED, 8), z3.BitVecVal(0, 8))
+        flags |= z3.If(bits(event[5]) != 0, z3.BitVecVal(Flags.EXCURSIONS, 8), z3.BitVecVal(0, 8))
+        expected = {
+            "boot": field(block, 0, "boot"),
+            "counter": field(block, 0, "counter") + 1,
+            "kind": bits(event[0]),
+            "state": bits(event[1]),
+            "loop_mv": bits(*event[2:4]),
+            "flags": z3.Concat(bits(event[5]), flags),
+            "baseline_mv": bits(*event[6:8]),
+            "stamp": bits(*before[Memory.UPTIME : Memory.UPTIME + 4]),
+            "zeros": z3.BitVecVal(0, 32),
+        }
+        for name, value in expected.items():
+            must(state, field(written, 0, name) == value, f"{name} is written")
+        if state.seen["appended"]:
+            raise Refused("an event is written twice")
+        state.seen["appended"] = True
+
+    def says(self, chip: Chip, state: State, port: Out, value: Value) -> None:
+        if port != Out.EVENT:
+            return
+        seen = state.seen
+        if not seen["appended"] or seen["busy"] or seen["told"]:
+            raise Refused("an event is taken that does not stand in the flash")
+        seen["told"] = True
+        chip.met.add("an event is taken")
+
+    def ends(self, chip: Chip, state: State, name: str) -> None:
+        seen, origin = state.seen, chip.origin
+        before, after = chip.before[Memory.NEWEST :], state.memory[Memory.NEWEST :]
+        boot, counter = ((field(before, 0, it), field(after, 0, it)) for it in ("boot", "counter"))
+        if seen["appended"] != (seen["job"] == "log.append") or seen["told"] != seen["appended"]:
+            raise Refused("an event is written and not taken")
+        match origin, name:
+            case "boot", _:
+                must(state, z3.And(boot[1] == 0, counter[1] == 0), "there is no entry yet")
+            case "scan", _:
+                read = field(list(seen["got"]), 0, "counter")
+                newer = z3.And(read_is_valid(state), z3.UGT(read, counter[0]))
+                taken = field(list(seen["got"]), 0, "boot"), read
+                for n, (old, new) in enumerate((boot, counter)):
+                    must(state, new == z3.If(newer, taken[n], old), "the newest entry is kept")
+                chip.met.add("a newer entry is found")
+            case _:
+                one = int((origin, name) == ("walk", "main"))
+                must(state, boot[1] == boot[0] + one, "a power-up is counted once")
+                must(state, counter[1] == counter[0] + int(seen["appended"]), "an event is counted once")
+                if one:
+                    chip.met.add("this power-up is counted")
+
+
+class AcknowledgedOnlyOnCommand(Claim):
+    """The only entry that is ever marked as acknowledged is the one of which a record was made last as the
+    oldest, on the command to acknowledge it. The queue's oldest entry leaves it only so, or because it is
+    torn, or with the sector that the next entry needs.
+    """
+
+    name = "acknowledged_only_on_command"
+    covers = "an entry is acknowledged", "a torn entry is passed", "entries are given up"
+
+    def programs(self, chip: Chip, state: State, command: Command) -> None:
+        seen = state.seen
+        if seen["job"] != "log.acknowledge":
+            return
+        must(state, has(seen["wants"][0], Wants.ACKNOWLEDGE), "it is to be acknowledged")
+        must(state, command.position == slot_at(seen["oldest"][0]) + ACKED, "it is what was found")
+        seen["marked"] = True
+        chip.met.add("an entry is acknowledged")
+
+    def ends(self, chip: Chip, state: State, name: str) -> None:
+        if state.seen["job"] == "boot":
+            return
+        before, after = (memory[log._TAIL] for memory in (chip.before, state.memory))
+        stays, next_one = bits(after) == bits(before), index_of(after) == index_of(before) + 1
+        match state.seen:
+            case {"job": "log.acknowledge", "marked": True}:
+                must(state, next_one, "what is acknowledged leaves the queue")
+            case {"job": "log.append", "erased": (_, *_) as address}:
+                given_up = sector(Command(ERASE, tuple(address), (), ()).position) == sector(slot_at(before))
+                first = z3.And(sector(slot_at(after)) != sector(slot_at(before)), index_of(after) & 0x3F == 0)
+                must(state, z3.If(given_up, first, stays), "only what is erased is given up")
+                chip.met.add("entries are given up")
+            case {"job": "log.oldest"} if chip.origin == "oldest":
+                torn = z3.And(z3.Not(read_is_valid(state)), next_one)
+                must(state, z3.Or(stays, torn), "only a torn entry is passed")
+                if name == "oldest":
+                    chip.met.add("a torn entry is passed")
+            case _:
+                must(state, stays, "the queue is as it was")
+
+
+class IdentityIsWrittenOnlyOnCommand(Claim):
+    """A slot of the identity is erased or programmed only on the slave's command to update it, of whose DATA
+    all was there until it had been read. What is then written is the identity that was in force, but for the
+    item, and with the next sequence number.
+    """
+
+    name = "identity_is_written_only_on_command"
+    covers = ("it is written",)
+
+    def programs(self, chip: Chip, state: State, command: Command) -> None:
+        if self._asked(state, command):
+            self._compare(chip, state, with_crc(command))
+            chip.met.add("it is written")
+
+    def erases(self, chip: Chip, state: State, command: Command) -> None:
+        self._asked(state, command)
+
+    def _asked(self, state: State, command: Command) -> bool:
+        seen = state.seen
+        if seen["job"] != "identity.update":
+            must(state, in_log(command.position & ~0x3F), "it is not the identity that is written")
+            return False
+        must(state, has(seen["wants"][0], Wants.SLAVE), "the slave has a command")
+        must(state, bits(seen["command"][0]) == Asked.UPDATE, "it is to write an item")
+        if not seen["spoiled"]:
+            raise Refused("DATA may be another's")
+        must(state, z3.Not(has(seen["spoiled"][0], Said.SPOILED)), "DATA was all there")
+        return True
+
+    def _compare(self, chip: Chip, state: State, data: tuple[Value, ...]) -> None:
+        before, item = chip.before[Memory.IDENTITY :], bits(state.seen["value"][0]) >> 4
+        changed = {
+            place: number
+            for number, name in PROVISIONING.items()
+            for place in range(*IDENTITY.slice(name).indices(IDENTITY.size))
+        }
+        number = IDENTITY.slice("sequence")
+        must(state, bits(*data[number]) == bits(*before[number]) + 1, "it is the next one")
+        for place, byte in enumerate(data):
+            if label(byte):
+                if place not in SECRET:
+                    raise Refused("key or password are written elsewhere")
+            elif place not in range(number.start, number.stop) and place not in SECRET:
+                same = bits(byte) == bits(before[place])
+                of_item = item == changed[place] if place in changed else z3.BoolVal(val=False)
+                must(state, z3.Or(same, of_item), "the rest stays")
+
+
+class KeyAndPasswordAreNeverPublic(Claim):
+    """No byte of key or password, or of what is made of them, is published, put out, or sent to the flash but
+    in their own place of an identity; where they would be in the public identity nothing is ever published.
+    The one thing that is published of what the cipher has made of a record is its MAC. (So whether there is a
+    key at all is told, and whether a password was right.)
+    """
+
+    name = "key_and_password_are_never_public"
+    covers = "the MAC is published", "the identity is published"
+
+    def publishes(self, chip: Chip, state: State, address: int, value: Value) -> None:
+        of_mac = address - Public.RECORD in MAC
+        if label(value) > (Label.CIPHER if of_mac else Label.OPEN):
+            raise Refused(f"what is {label(value).name} is published at {address:#x}")
+        if address - Public.IDENTITY in SECRET:
+            raise Refused(f"something is published at {address:#x}, where key or password would be")
+        if label(value):
+            chip.met.add("the MAC is published")
+        if address >= Public.IDENTITY:
+            chip.met.add("the identity is published")
+
+    def programs(self, chip: Chip, state: State, command: Command) -> None:
+        for place, byte in enumerate(command.data):
+            if label(byte) and not (state.seen["job"] == "identity.update" and place in SECRET):
+                raise Refused("the flash is told what is not to be told")
+
+    def says(self, chip: Chip, state: State, port: Out, value: Value) -> None:
+        if label(value):
+            raise Refused(f"what is {label(value).name} goes to {port.name}")
+
+
+class NoTimeDependsOnTheKey(Claim):
+    """Where the program goes on never depends on key, password or what is made of them, in any number of
+    bytes, but for the answer to the password's check. So no time tells anything about them.
+    """
+
+    name = "no_time_depends_on_the_key"
+    covers = ("the password is checked",)
+
+    def tells(self, chip: Chip, state: State, label: Label) -> None:
+        if chip.part(state.place) != "identity.check":
+            raise Refused(f"a jump depends on what is {label.name}")
+        chip.met.add("the password is checked")
+
+
+class TheRecordIsOfTheEntry(Claim):
+    """Who is answered is who has asked, and only once. A record is written only for a command to make one,
+    and of the entry that was read for it, whose CRC is right: its boot count, counter, kind, state and
+    voltage. For the reporter that is the oldest one, and it is told of no other.
+    """
+
+    name = "the_record_is_of_the_entry"
+    covers = "the reporter has a record", "the slave has a record", "there is none"
+
+    OF_REPORTER = "log.oldest", "log.acknowledge"
+    OF_NOBODY = "boot", "main", "log.append", "calendar.second"
+
+    def publishes(self, chip: Chip, state: State, address: int, value: Value) -> None:
+        if address in range(Public.RECORD, Public.RECORD + RECORD.size) and not state.seen["recorded"]:
+            raise Refused("a record is written that nobody has asked for")
+
+    def says(self, chip: Chip, state: State, port: Out, value: Value) -> None:
+        if port != Out.ANSWER:
+            return
+        seen = state.seen
+        job, found = seen["job"], has(value, 1)
+        if job in self.OF_NOBODY or seen["answered"]:
+            raise Refused("nobody has asked")
+        wants = {"log.oldest": Wants.OLDEST, "log.acknowledge": Wants.ACKNOWLEDGE}.get(job, Wants.SLAVE)
+        must(state, has(seen["wants"][0], wants), "it was asked for")
+        must(state, has(value, 2) == z3.BoolVal(val=job not in self.OF_REPORTER), "who has asked is answered")
+        seen["answered"] = True
+        if not seen["recorded"]:
+            if job in self.OF_REPORTER:
+                must(state, z3.Not(found), "the reporter is told of no other")
+            chip.met.add("there is none")
+            return
+        must(state, found, "a record is told of")
+        must(state, read_is_valid(state), "it is of a valid entry")
+        for name in TOLD:
+            of_entry, of_record = seen["got"][ENTRY.slice(name)], seen["record"][RECORD.slice(name)]
+            must(state, bits(*of_entry) == bits(*of_record), f"{name} is the entry's")
+        chip.met.add(f"the {'reporter' if job in self.OF_REPORTER else 'slave'} has a record")
+        if job in self.OF_REPORTER:
+            must(state, bits(*reversed(seen["sent of"])) == slot_at(seen["oldest"][0]), "the oldest is read")
+
+
+@dataclass(frozen=True)
+class FirmwareTheorem:
+    """One of the claims, as what `formal.theorem.Theorem` is of a circuit."""
+
+    claim: Claim
+    #: For which surroundings it is proved.
+    parameters: str = "any flash, requests, events and times; fewer than 2^32 events and power-ups"
+    long: bool = False
+    #: Instead of the cycles of an induction.
+    k: str = "all paths"
+
+    @property
+    def name(self) -> str:
+        return self.claim.name
+
+    @property
+    def file(self) -> str:
+        return "verif/formal/firmware.py"
+
+    @property
+    def says(self) -> str:
+        """The statement in words."""
+        return " ".join((self.claim.__doc__ or "").split())
+
+    @property
+    def reached_within(self) -> str:
+        """Where the covers are looked for."""
+        return "all paths"
+
+
+FIRMWARE_THEOREMS = [
+    FirmwareTheorem(FlashIsWrittenWhereItMay()),
+    FirmwareTheorem(EventsAreWrittenAndCounted()),
+    FirmwareTheorem(
+        AcknowledgedOnlyOnCommand(),
+        "any flash, requests, events and times; at power-up, no entry right behind the blank slot",
+    ),
+    FirmwareTheorem(IdentityIsWrittenOnlyOnCommand(), "any flash and requests; items that there are"),
+    FirmwareTheorem(KeyAndPasswordAreNeverPublic(), "any flash, requests, events and times"),
+    FirmwareTheorem(NoTimeDependsOnTheKey(), "any flash, requests, events and times"),
+    FirmwareTheorem(TheRecordIsOfTheEntry(), "any flash, requests, events and times"),
+]
+
+
+@cache
+def followed() -> tuple[Chip, float]:
+    """The chip's firmware on all its paths, with all claims, and the seconds that took."""
+    chip = Chip(Program.of_chip(), [it.claim for it in FIRMWARE_THEOREMS])
+    begin = time.process_time()
+    try:
+        chip.follow()
+    except Refused as refused:
+        raise NotProvedError(_told(refused)) from refused
+    return chip, time.process_time() - begin
+
+
+def check(theorem: FirmwareTheorem) -> Proved:
+    """Prove `theorem` and reach its covers, and each instruction: none is dead.
+
+    Raises `NotProvedError` that says what is not so, and where.
+    """
+    chip, seconds = followed()
+    if theorem.claim in chip.refused:
+        raise NotProvedError(_told(chip.refused[theorem.claim]))
+    unmet = [cover for cover in theorem.claim.covers if cover not in chip.met]
+    if unmet or not theorem.claim.covers:
+        raise NotProvedError(f"{theorem.name}: not met: {unmet or 'it has no covers'}")
+    dead = [place for place in range(len(chip.program.steps)) if place not in chip.reached]
+    if dead:
+        raise NotProvedError(f"no path comes to {dead}")
+    return Proved(theorem.k, len(theorem.claim.covers), seconds)
+
+
+def _told(refused: Refused) -> str:
+    return "; ".join([str(refused), *getattr(refused, "__notes__", ())])
