@@ -82,8 +82,8 @@ class Reporter(wiring.Component):
         m = Module()
         introduced = Signal()  # the meter knows the seal's asset number
         attempts = Signal(range(BACKOFF_STEPS + 1))
-        # Each time is a power of two. A pause is over with the first change of its bit; a frame may last longer
-        # than a record is good for.
+        # Each time is a power of two. A pause is over with the first change of its bit; a frame may last
+        # longer than a record is good for.
         passed_ms = Signal(range((BACKOFF_MS << BACKOFF_STEPS) + 1))
         answer_due = passed_ms[ANSWER_MS.bit_length() - 1 :].any()
         rested = passed_ms[BACKOFF_MS.bit_length() - 1 :].bit_select(attempts, 1)

@@ -42,11 +42,11 @@ def behind(*places: int, passing: bool = True) -> set[int]:
 
 
 def behind_right(op: Op) -> set[int]:
-    """What is reached only where the result of `op` was 1."""
+    """What is reached only where the result of `op` was 1, but for the ends."""
     others = {Op.CHECK: Op.NAMELESS, Op.NAMELESS: Op.CHECK}
     anyhow = behind(*range(32), passing=False)
     right = {each: behind(*(PROGRAM[it]["next"] | 1 for it in places(each))) - anyhow for each in others}
-    return right[op] - right[others[op]]
+    return {it for it in right[op] - right[others[op]] if PROGRAM[it]}
 
 
 def places(op: Op) -> list[int]:
@@ -108,6 +108,6 @@ def written_only_with_the_password(m: Module) -> None:
         *at_its_step(dut, slave),
         Assert(~at(*behind_right(Op.CHECK)) | right),
         Assert(~at(*behind_right(Op.NAMELESS)) | nameless),
-        Assert(~at(*behind_right(Op.NAMELESS), *places(Op.NAMELESS)) | of_address),
+        Assert(~at(*behind_right(Op.NAMELESS), *places(Op.NAMELESS), WRITE_ADDRESS) | of_address),
         Assert(~at(*places(Op.CHECK)) | ~slave.locked),
     ]
