@@ -182,6 +182,14 @@ def test_only_a_call_is_returned_from(op, taken):
     check(program, QUIET, cycles=20)
 
 
+@pytest.mark.parametrize("source", Source)
+def test_returns_to_the_page_of_the_call(source):
+    """`source` is the upper bits of a jump's target; what is loaded tells the page."""
+    back, stay = instruction(Op.OUT, operand=Port.RETURN.value), instruction(Op.JUMP, source, 3)
+    program = [instruction(Op.JUMP, source, 1), instruction(Op.CALL, operand=4), loads(0xA5), stay, back]
+    check(program, QUIET, cycles=20)
+
+
 @pytest.mark.parametrize("cycle", range(36))
 def test_a_reset_ends_everything(cycle):
     """Wherever it comes; the memory stays as it is."""
