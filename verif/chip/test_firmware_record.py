@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from types import SimpleNamespace
 
 import pytest
@@ -26,6 +27,7 @@ MAC = RECORD.slice("mac")
 RECORD_STEPS, KEY_STEPS = 12_300, 19_200
 
 
+@cache
 def program():
     """The firmware's records. The other parts are not there: identity and entry are put where they belong."""
     a = Assembler()
@@ -46,8 +48,6 @@ def program():
     a.jump("main")
     return a.words(), a.places()
 
-
-WORDS, PLACES = program()
 
 #: Numbers whose bytes borrow from one another.
 numbers = st.integers(0, 2**32 - 1) | st.sampled_from([0, 1, 0xFF, 0x100, 0xFFFF, 0x10000, 0xFFFFFFFF])
@@ -118,7 +118,8 @@ class Desk:
         memory = bytearray(left.ljust(MEMORY_BYTES, b"\0"))
         for address, table in sm4.TABLES.items():
             memory[address : address + len(table)] = table
-        self.rig = Rig(WORDS, memory)
+        words, self.places = program()
+        self.rig = Rig(words, memory)
         self.machine = self.rig.machine
         self.went = []
         #: Where the program goes, instruction by instruction.
@@ -130,8 +131,8 @@ class Desk:
 
     def run(self, name, until):
         """From one place of the program to another one."""
-        self.machine.place = PLACES[name]
-        self.rig.run(lambda: self.machine.place == PLACES[until])
+        self.machine.place = self.places[name]
+        self.rig.run(lambda: self.machine.place == self.places[until])
 
     def put(self, address, data):
         self.machine.memory[address : address + len(data)] = data
@@ -227,9 +228,9 @@ def test_a_reset_ends_everything(key, other, steps):
     desk.challenge(b"gone")
     desk.load(key)
     desk.enter(NOW)
-    desk.machine.place = PLACES["keys" if steps % 2 else "record"]
+    desk.machine.place = desk.places["keys" if steps % 2 else "record"]
     for _ in range(steps):
-        if desk.machine.place == PLACES["main"]:
+        if desk.machine.place == desk.places["main"]:
             break
         desk.machine.step()
     desk.run("boot", "keys")
@@ -352,7 +353,7 @@ def encrypted(key, block):
     for place, byte in zip(places[0], block, strict=True):
         memory[place] = byte
     for way, left in ((0xFF, places[1]), (sm4.GIVEN, places[0])):
-        desk.machine.a, desk.machine.back = way, PLACES["main"]
+        desk.machine.a, desk.machine.back = way, desk.places["main"]
         desk.run("sm4", "main")
         found.append(bytes(memory[place] for place in left))
     return found

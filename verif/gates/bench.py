@@ -22,12 +22,15 @@ __all__ = ["Timed", "Trial", "tests_of"]
 Timed = tuple[float, pytest.Item]
 #: A file whose tests run single blocks in Amaranth's simulator.
 SIMULATES = re.compile(r"from chip\.support import")
+#: One whose tests run parts of the firmware.
+RUNS_FIRMWARE = re.compile(r"from chip\.(firmware_\w+|machine) import")
 
 
 def tests_of(plan: Plan) -> list[str]:
-    """The tests of a plan that meet its block."""
+    """The tests of a plan that meet its block, or its part of the firmware."""
     files = {test.partition("::")[0] for test in plan.tests}
-    fit = {file for file in files if plan.in_chip or SIMULATES.search((VERIF / file).read_text("utf-8"))}
+    meets = RUNS_FIRMWARE if plan.firmware else SIMULATES
+    fit = {file for file in files if plan.in_chip or meets.search((VERIF / file).read_text("utf-8"))}
     return [test for test in plan.tests if test.partition("::")[0] in fit]
 
 

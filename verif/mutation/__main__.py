@@ -1,8 +1,9 @@
 """`python -m mutation [BLOCK…]`: mutants of the blocks against their tests and theorems.
 
-BLOCK is the name of a test plan; without one, all plans of a component. Each mutant is killed by a test, or
-proved to change nothing, or refused by a theorem, or survives. `verif/results/mutation/` keeps what was
-found. Ends with failure where less than nine in ten of a block's mutants are dead.
+BLOCK is the name of a test plan; without one, all plans of a component or of a part of the firmware. Each
+mutant is killed by a test, or proved to change nothing, or refused by a theorem, or survives.
+`verif/results/mutation/` keeps what was found. Ends with failure where less than nine in ten of a block's
+mutants are dead.
 """
 
 from __future__ import annotations
@@ -12,9 +13,9 @@ import sys
 from typing import Any
 
 from formal.theorems import CIRCUIT_THEOREMS
-from mutation.hunt import Hunt
+from mutation.hunt import FirmwareHunt, Hunt
 from mutation.judges import Court, equivalent
-from plan.blocks import each_block
+from plan.blocks import blocks, each_block, parts
 from plan.plans import Plan
 from plan.results import cpu_seconds, keep
 
@@ -32,7 +33,7 @@ def main() -> int:
     parser.add_argument("--number", type=int, default=60, help="mutants of each block")
     parser.add_argument("--seed", type=int, default=1, help="which ones; each seed has its own")
     parser.add_argument("--jobs", type=int, default=2, help="mutants at a time")
-    return each_block(parser, _judge)
+    return each_block(parser, _judge, blocks() | parts())
 
 
 def _judge(plan: Plan, asked: argparse.Namespace) -> bool:
@@ -51,18 +52,19 @@ def _score(found: dict[str, Any]) -> tuple[int, int]:
 
 def _verdicts(plan: Plan, asked: argparse.Namespace) -> dict[str, Any]:
     """What became of the mutants of a block."""
-    run = Hunt(plan, number=asked.number, seed=asked.seed, jobs=asked.jobs)
+    hunt = FirmwareHunt if plan.firmware else Hunt
+    run = hunt(plan, number=asked.number, seed=asked.seed, jobs=asked.jobs)
     run.run()
     # Long proofs would take minutes for each mutant.
     named = [f"verif/{proof}" for proof in plan.proofs]
     quick = [it for it in CIRCUIT_THEOREMS if f"{it.file}::{it.name}" in named and not it.long]
-    court = Court(plan.file, quick)
+    court = None if plan.firmware else Court(plan.file, quick)
     equal, refused, survivors = [], [], []
     for mutant, killer in zip(run.mutants, run.killers, strict=True):
         if killer is not None:
             continue
         told = {"place": mutant.place, "mutant": str(mutant)}
-        if cpu_seconds() > PATIENCE:
+        if court is None or cpu_seconds() > PATIENCE:
             survivors.append(told)
         elif equivalent(run.design, mutant):
             equal.append(told)

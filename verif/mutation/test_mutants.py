@@ -3,17 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 
 from amaranth.hdl import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
+from chip.machine import Machine
 from chip.support import simulate
 from gates.netlist import gates
 from gates.stand_in import stand_in_for
 from mutation.judges import equivalent
 from mutation.mutants import Design, Mutant
+from mutation.words import part_of, play, sample
+
+from sealchip.assembler import Assembler, at, imm
+from sealchip.firmware import layout, main
+from sealchip.processor import MEMORY_BYTES
 
 ADDED = [3, 0, 9, 15, 1, 8, 8, 6, 2, 7, 4, 5]
+
+#: Instructions of the firmware's loop, and what it begins in them.
+STEPS = 60
+BEGUN = (
+    *("calendar.second", "calendar.set", "challenge", "identity.check", "identity.update"),
+    *("log.acknowledge", "log.append", "log.nth", "log.oldest"),
+)
 
 
 class Total(wiring.Component):
@@ -79,3 +93,62 @@ def test_every_mutant_is_seen_or_no_change() -> None:
     alive = [mutant for n, mutant in enumerate(mutants, 1) if played(verilog, n) == expected()]
     assert len(alive) < 8
     assert [str(mutant) for mutant in alive if not equivalent(made[0], mutant)] == []
+
+
+class Asked:
+    """What the firmware's loop is connected to; what it asks for and says is kept."""
+
+    def __init__(self, wants: int, command: int):
+        self._inputs, self.seen = {layout.In.WANTS: wants, layout.In.COMMAND: command}, []
+
+    def read(self, number: int, x: int) -> int:
+        self.seen.append(number)
+        return self._inputs.get(number, 0)
+
+    def write(self, number: int, value: int) -> None:
+        self.seen.append((number, value))
+
+
+def loop() -> list[int]:
+    """The loop of the firmware alone; what it begins is published, then accepted or refused."""
+    a = Assembler()
+    main.boot(a)
+    main.emit(a)
+    for number, name in enumerate(BEGUN):
+        a.label(name)
+        a.load(imm(number + 1))
+        a.publish(at(number))
+        a.jump("accepted" if number % 2 else "refused")
+    return a.words()
+
+
+def done() -> list[object]:
+    """All that the loop does, whatever is wanted."""
+    program, seen = loop(), []
+    for wants in range(sum(layout.Wants) + 1):
+        for command in layout.Command:
+            asked = Asked(wants, command)
+            machine = Machine(program, bytearray(b"\xff" * MEMORY_BYTES), asked)
+            with suppress(IndexError):  # behind the end of the program
+                for _ in range(STEPS):
+                    machine.step()
+            seen += [asked.seen, machine.public, machine.memory]
+    return seen
+
+
+def test_flaws_of_the_firmware_are_seen() -> None:
+    untouched, plain = done(), loop()
+    mutants = sample("main", 60, 1)
+    assert len(set(mutants)) == 60
+    assert mutants == sample("main", 60, 1)
+    with play(mutants) as played:
+        assert loop() == plain
+        assert done() == untouched
+        assert {part_of(origin) for origin in played.met} == {"main", ""}
+        alive = []
+        for played.mutant, mutant in enumerate(mutants, 1):
+            assert sum(one != other for one, other in zip(loop(), plain, strict=True)) == 1
+            if done() == untouched:
+                alive.append(mutant)
+    assert len(alive) < 8
+    assert done() == untouched

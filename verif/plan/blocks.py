@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from plan.plans import Plan, plans
 
-__all__ = ["blocks", "each_block"]
+__all__ = ["blocks", "each_block", "parts"]
 
 
 def blocks() -> dict[str, Plan]:
@@ -17,9 +17,19 @@ def blocks() -> dict[str, Plan]:
     return {plan.name: plan for plan in plans() if plan.block}
 
 
-def each_block(parser: ArgumentParser, judge: Callable[[Plan, Namespace], bool]) -> int:
-    """`judge` each block that the command line names, else every one; the exit code."""
-    known = blocks()
+def parts() -> dict[str, Plan]:
+    """The plans that are about a part of the firmware, by name."""
+    return {plan.name: plan for plan in plans() if plan.firmware}
+
+
+def each_block(
+    parser: ArgumentParser, judge: Callable[[Plan, Namespace], bool], known: dict[str, Plan] | None = None
+) -> int:
+    """`judge` each block that the command line names, else every one; the exit code.
+
+    `known`: the plans that it may name; those of all components unless given.
+    """
+    known = blocks() if known is None else known
     parser.add_argument(
         "blocks", nargs="*", metavar="BLOCK", choices=[*known, []], help="name of a test plan"
     )

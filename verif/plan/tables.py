@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from formal.theorems import THEOREMS
-from plan.blocks import blocks
+from plan.blocks import blocks, parts
 from plan.plans import plans
 from plan.results import kept
 
@@ -30,8 +30,10 @@ def _plans() -> str:
     return _table("| plan | stage | what must be shown | shown by |", rows())
 
 
-def _results(kind: str, head: str, cells: Callable[[dict[str, Any]], list[object]]) -> str:
-    """A row for each block, also for one that has not been run."""
+def _results(
+    kind: str, head: str, cells: Callable[[dict[str, Any]], list[object]], others: Iterable[str] = ()
+) -> str:
+    """A row for each block, and for `others`, also for what has not been run."""
     found = kept(kind)
     width = head.count("|") - 3
     rows = (
@@ -40,7 +42,7 @@ def _results(kind: str, head: str, cells: Callable[[dict[str, Any]], list[object
             if name in found
             else [name, *["-"] * width, "no run"]
         )
-        for name in blocks()
+        for name in (*blocks(), *others)
     )
     return _table(head, rows)
 
@@ -56,7 +58,7 @@ def _mutation() -> str:
     head = (
         "| block | mutants | killed by tests | refused by theorems | equivalent | score | survivors | run |"
     )
-    return _results("mutation", head, cells)
+    return _results("mutation", head, cells, parts())
 
 
 def _gates() -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from formal.theorems import THEOREMS
 from gates.bench import tests_of as met_by
+from mutation.words import part_of, words_of_firmware
 from plan.plans import STAGES, VERIF, Plan, plans
 from plan.tables import TABLES
 
@@ -79,7 +80,16 @@ def test_every_block_has_a_plan() -> None:
     assert sorted(blocks()) == sorted(plan.block for plan in PLANS if plan.block)
 
 
-@pytest.mark.parametrize("plan", [plan for plan in PLANS if plan.block], ids=lambda plan: plan.name)
+def test_every_part_of_the_firmware_has_a_plan() -> None:
+    """A part is what adds words to the program."""
+    assert {part_of(word.origin) for word in words_of_firmware()[0]} == {
+        plan.firmware for plan in PLANS if plan.firmware
+    }
+
+
+@pytest.mark.parametrize(
+    "plan", [plan for plan in PLANS if plan.block or plan.firmware], ids=lambda plan: plan.name
+)
 def test_every_block_is_met_by_tests(plan: Plan) -> None:
     assert met_by(plan)
 

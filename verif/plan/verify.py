@@ -20,7 +20,7 @@ from threading import Timer
 from typing import IO
 
 from formal.theorems import THEOREMS
-from plan.blocks import blocks
+from plan.blocks import blocks, parts
 from plan.plans import VERIF
 from plan.results import keep, kept
 
@@ -85,6 +85,8 @@ def _jobs() -> Iterator[Job]:
     for name in blocks():
         for step, command in BY_BLOCK.items():
             yield job(step, name, [*command, name])
+    for name in parts():
+        yield job("mutation", name, [*BY_BLOCK["mutation"], name])
     yield job("icarus", "chip", [*PYTEST, "-m", "long", "verif/gates"])
     for simulator in ("verilator", "icarus"):
         yield job("agents", simulator, [*PYTEST, "verif/agents", "-k", simulator])
