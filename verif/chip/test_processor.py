@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from random import Random
 from types import SimpleNamespace
 
 import pytest
@@ -28,9 +29,6 @@ class Lab(Processor):
     def __init__(self):
         super().__init__([0] * (PAGES * PAGE), MEMORY)
         self.rst = Signal()
-        #: Set and looked at together: a simulator works at each of them.
-        self.given = Cat(self.hold, self.rst, self.i)
-        self.seen = Cat(self.out, self.publish, self.address, self.a, self.x)
 
     def elaborate(self, platform):
         m = super().elaborate(platform)
@@ -102,22 +100,31 @@ class World:
         self.told.append((number, value))
 
 
-async def lockstep(ctx, program, story, cycles):
-    """Processor and model side by side; both have `program`, and zeros behind it."""
-    dut, world = BENCH.dut, World()
-    words = [0] * (PAGES * PAGE)
+async def in_every_page(ctx, program, story, cycles):
+    """Processor and model both have `program`, and zeros behind it."""
+    dut, words = BENCH.dut, [0] * (PAGES * PAGE)
     for page in range(PAGES):
         for n, word in enumerate(program, page * PAGE):
             words[n] = word ^ page if word & ~0xFF == loads(0) else word
             ctx.set(dut.words[n], Instruction.from_bits(words[n]))
+    machine = await lockstep(ctx, dut, words, story, cycles)
+    assert bytes(ctx.get(dut.bytes[n]) for n in range(MEMORY_BYTES)) == machine.memory
+
+
+async def lockstep(ctx, dut, words, story, cycles):
+    """Processor and model side by side; the model as it is then."""
+    world = World()
     machine = Machine(words, bytearray(MEMORY), world)
     told, public = [], bytearray(len(machine.public))
     # Behind a reset there is no instruction for two cycles, more with a hold.
     second = begun = False
+    given = Cat(dut.hold, dut.i, *([dut.rst] if story.resets else []))
+    seen = Cat(dut.out, dut.publish, dut.address, dut.a, dut.x)
     for cycle in range(cycles):
         hold, world.i = story.holds >> cycle % 31 & 1, story.inputs[cycle % 17]
-        ctx.set(dut.given, world.i << 2 | (cycle in story.resets) << 1 | hold)
-        out, publish, address, a, x = split(ctx.get(dut.seen))
+        # Together: a simulator works at each of them.
+        ctx.set(given, (cycle in story.resets) << 9 | world.i << 1 | hold)
+        out, publish, address, a, x = split(ctx.get(seen))
         assert (a, x) == (machine.a, machine.x)
         goes_on = second and not hold
         acts = goes_on and begun
@@ -139,7 +146,7 @@ async def lockstep(ctx, program, story, cycles):
         if cycle in story.resets:
             begun = second = False
             machine.place = machine.back = machine.a = machine.x = machine.carry = 0
-    assert bytes(ctx.get(dut.bytes[n]) for n in range(MEMORY_BYTES)) == machine.memory
+    return machine
 
 
 def split(seen):
@@ -147,7 +154,7 @@ def split(seen):
 
 
 def check(program, story, cycles=160):
-    BENCH.run(lambda ctx: lockstep(ctx, program, story, cycles))
+    BENCH.run(lambda ctx: in_every_page(ctx, program, story, cycles))
 
 
 @pytest.mark.parametrize("op", Op)
@@ -199,6 +206,47 @@ def test_a_reset_ends_everything(cycle):
     program += [instruction(Op.CALL, operand=9), 0, instruction(Op.ADD_CARRY, Source.INPUT, 9)]
     program += [instruction(Op.STORE, operand=0x18), instruction(Op.OUT, operand=Port.RETURN.value)]
     check(program, SimpleNamespace(**{**vars(QUIET), "resets": {cycle}}), cycles=70)
+
+
+def a_long_program(seed):
+    """All that there is, over and over, in an order of chance; in the end it begins again."""
+    chance, program = Random(seed), []
+
+    def add(op, source=Source.DIRECT, operand=0):
+        program.append(instruction(op, source, operand))
+
+    while len(program) < PAGE - 32:
+        add(Op.LOAD, Source.IMMEDIATE, chance.choice([0, 1, 0x80, 0xFF, chance.randrange(256)]))
+        if chance.random() < 0.3:
+            add(Op.OUT, operand=Port.X.value)
+        for _ in range(chance.randrange(4)):
+            op = chance.choice([op for op in Op if op not in JUMPS and op != Op.OUT])
+            add(op, chance.choice(list(Source)), chance.randrange(MEMORY_BYTES))
+        add(Op.OUT, operand=chance.randrange(2, 16))
+        # Over one or two instructions, or not; or there and back.
+        jump, there = chance.choice(JUMPS), len(program) + chance.randrange(2, 4)
+        if jump == Op.CALL:
+            add(Op.CALL, operand=len(program) + 2)
+            add(Op.JUMP, operand=len(program) + 3)
+            add(chance.choice([Op.ADD, Op.SUBTRACT]), Source.IMMEDIATE, chance.randrange(256))
+            add(Op.OUT, operand=Port.RETURN.value)
+        else:
+            add(jump, operand=there)
+            add(Op.ADD_CARRY, Source.IMMEDIATE, chance.randrange(256))
+            add(Op.SUBTRACT_CARRY, Source.IMMEDIATE, chance.randrange(256))
+    add(Op.JUMP)
+    return program
+
+
+LONG = a_long_program(1)
+FIXED = Bench(lambda: Processor(LONG, MEMORY))
+
+
+@pytest.mark.parametrize("holds", [0, 0x2CF1_52E9])
+def test_a_long_program_like_the_machine(holds):
+    """Twice from its beginning to its end."""
+    story = SimpleNamespace(**{**vars(QUIET), "holds": holds})
+    FIXED.run(lambda ctx: lockstep(ctx, FIXED.dut, LONG, story, 6 * PAGE))
 
 
 # -- The assembler
