@@ -1,0 +1,341 @@
+"""All paths of a program are followed, and a firmware that does what it must not do is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+
+import pytest
+import z3
+from chip.machine import Machine
+from chip.support import examples
+from formal.chip import Chip, Claim, Program
+from formal.firmware import FIRMWARE_THEOREMS, FirmwareTheorem, check
+from formal.paths import Paths, Refused, Rules, State, Step, must, steps
+from formal.sby import NotProvedError
+from formal.terms import Label as Secrecy
+from formal.terms import Value, bits, fresh, some, truth
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sealchip.assembler import Assembler, Operand, at, imm, indexed, port
+from sealchip.firmware import log
+from sealchip.firmware.layout import Out
+from sealchip.interface import ENTRY
+from sealchip.processor import MEMORY_BYTES, Op, Port, Source
+
+BYTES = st.integers(0, 255)
+#: Addresses that the programs use.
+USED = range(4)
+END = "end"
+
+
+class Inputs(Rules):
+    """Remembers what came, and the states in which the program ends."""
+
+    def __init__(self, end: int) -> None:
+        self.cuts = {end: END}
+        self.ends: list[State] = []
+
+    def arrives(self, state: State, name: str) -> None:
+        self.ends.append(state)
+
+    def input(self, state: State, number: int) -> Value:
+        value = fresh()
+        state.seen["came"] = (*state.seen.get("came", ()), value)
+        return value
+
+
+class Told:
+    """Surroundings whose inputs are known beforehand."""
+
+    def __init__(self, told: list[int]) -> None:
+        self.told = list(told)
+
+    def read(self, number: int, x: int) -> int:
+        return self.told.pop(0)
+
+    def write(self, number: int, value: int) -> None:
+        pass
+
+
+@st.composite
+def programs(draw: st.DrawFn) -> Assembler:
+    """Straight instructions, conditions over some of them, a loop, and calls."""
+    a = Assembler()
+    operands = st.one_of(
+        st.sampled_from(USED).map(at),
+        st.sampled_from(USED).map(indexed),
+        BYTES.map(imm),
+        st.just(port(5)),
+    )
+    computes = st.sampled_from([a.load, a.xor, a.and_, a.add, a.subtract, lambda it: a.add(it, carry=True)])
+    conditions = st.sampled_from([a.if_zero, a.if_not_zero, a.if_carry, a.if_no_carry])
+
+    def straight() -> None:
+        for _ in range(draw(st.integers(1, 4))):
+            if draw(st.booleans()):
+                draw(computes)(draw(operands))
+            else:
+                a.store(at(draw(st.sampled_from(USED))))
+
+    def part(number: int) -> None:
+        straight()
+        match draw(st.integers(0, 2)):
+            case 0:
+                over = f"over {number}"
+                draw(conditions)(over)
+                straight()
+                a.label(over)
+            case 1:
+                with a.each(0x10, range(draw(st.integers(1, 3)))):
+                    straight()
+            case 2:
+                a.call("part")
+
+    a.load(imm(0))
+    a.out(Port.X)
+    for number in range(draw(st.integers(1, 4))):
+        part(number)
+    a.jump(END)
+    a.label("part")
+    straight()
+    draw(conditions)("back")
+    straight()
+    a.label("back")
+    a.return_()
+    a.label(END)
+    a.jump(END)
+    return a
+
+
+@given(
+    programs(),
+    st.lists(BYTES, min_size=len(USED), max_size=len(USED)),
+    st.lists(BYTES, min_size=60, max_size=60),
+)
+@examples(60)
+def test_no_path_is_missed(a: Assembler, memory: list[int], told: list[int]) -> None:
+    """Where the model ends, with any bytes, one of the followed paths ends as well, with the same bytes."""
+    end = a.places()[END]
+    rules = Inputs(end)
+    unknown: list[Value] = [fresh() if address in USED else 0 for address in range(MEMORY_BYTES)]
+    Paths(steps(a.words()), rules).follow(State(0, unknown.copy()))
+
+    content = bytearray([*memory, *bytes(MEMORY_BYTES - len(USED))])
+    machine = Machine(a.words(), content, Told(told))
+    while machine.place != end:
+        machine.step()
+
+    def fits(state: State) -> bool:
+        solver = z3.Solver()
+        solver.add(*map(truth, state.given))
+        solver.add(*(bits(unknown[address]) == memory[address] for address in USED))
+        solver.add(*(bits(it) == byte for it, byte in zip(state.seen.get("came", ()), told, strict=False)))
+        solver.add(*(bits(state.memory[address]) == content[address] for address in USED))
+        solver.add(bits(state.a) == machine.a, truth(state.c) == bool(machine.carry))
+        return solver.check() == z3.sat
+
+    assert any(map(fits, rules.ends))
+
+
+class Waits(Inputs):
+    """Inputs that nobody remembers."""
+
+    def input(self, state: State, number: int) -> Value:
+        return fresh()
+
+
+def test_a_loop_that_waits_is_closed() -> None:
+    """What waits for a bit may wait for ever, and goes on with nothing known but the bit."""
+    a = Assembler()
+    again = a.label()
+    a.load(port(1))
+    a.and_(imm(4))
+    a.if_zero(again)
+    a.label(END)
+    a.jump(END)
+    rules = Waits(a.places()[END])
+    Paths(steps(a.words()), rules).follow(State(0, [0] * MEMORY_BYTES))
+    for state in rules.ends:
+        must(state, bits(state.a) == 4, "the bit is there")
+        with pytest.raises(Refused, match="not so"):
+            must(state, z3.BoolVal(val=False), "nothing comes")
+
+
+def _secret(a: Assembler) -> None:
+    a.load(at(0))
+    a.if_zero(END)
+
+
+def _nowhere(a: Assembler) -> None:
+    a.out(Out.X)
+    a.load(port(0))
+    a.out(Out.X)
+    a.store(indexed(0))
+
+
+def _for_ever(a: Assembler) -> None:
+    again = a.label()
+    a.load(at(1))
+    a.add(port(0))
+    a.store(at(1))
+    a.jump(again)
+
+
+def _nested(a: Assembler) -> None:
+    a.call("inner")
+    a.label("inner")
+    a.call(END)
+
+
+@pytest.mark.parametrize(
+    ("write", "complaint"),
+    [
+        (_secret, "a jump depends on what is SECRET"),
+        (_nowhere, "nobody knows where"),
+        (_for_ever, "does not come to an end"),
+        (_nested, "a call within a call"),
+        (Assembler.return_, "a return from nowhere"),
+        (lambda a: a.load(imm(0)), "out of the program"),
+    ],
+)
+def test_what_cannot_be_followed(
+    write: Callable[[Assembler], None], complaint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("formal.paths._TOO_MANY", 500)
+    a = Assembler()
+    write(a)
+    a.label(END)
+    memory: list[Value] = [some(Secrecy.SECRET), *[0] * (MEMORY_BYTES - 1)]
+    with pytest.raises(Refused, match=complaint):
+        Paths(steps(a.words()), Rules()).follow(State(0, memory))
+
+
+# The firmware, with one instruction changed
+
+
+class OneJob(Chip):
+    """Follows one job only: the others end where they begin."""
+
+    def __init__(self, program: Program, origin: str, job: str) -> None:
+        super().__init__(program, [it.claim for it in FIRMWARE_THEOREMS])
+        self._origin = origin
+        others = {self.places[name]: name for name in self.JOBS if name != job}
+        self.cuts = {**others, **self.cuts}
+
+    def arrives(self, state: State, name: str) -> None:
+        if name not in self.JOBS:
+            super().arrives(state, name)
+
+    def follow(self) -> None:
+        for name in dict.fromkeys(("boot", self._origin)):
+            place = next((place for place, it in self.cuts.items() if it == name), 0)
+            self._follow(place, name)
+
+
+def changed(near: str, old: Step, new: Step | None) -> Program:
+    """The chip's firmware with the first instruction `old` behind `near` replaced, or left out."""
+    program = Program.of_chip()
+
+    def known(it: Step) -> Step:
+        return it._replace(operand=program.places.get(it.operand, it.operand))
+
+    place = program.steps.index(known(old), program.places[near])
+    program.steps[place] = known(new or Step(Op.AND, Source.IMMEDIATE, 0xFF))
+    return program
+
+
+def load(operand: Operand) -> Step:
+    return Step(Op.LOAD, operand.source, operand.number)
+
+
+def xor(operand: Operand) -> Step:
+    return Step(Op.XOR, operand.source, operand.number)
+
+
+def jump(op: Op, to: str) -> Step:
+    return Step(op, Source.DIRECT, to)
+
+
+def out(port: Out) -> Step:
+    return Step(Op.OUT, Source.DIRECT, port)
+
+
+#: Where it is wrong and how; the job that does it, and whence; which theorem does not hold.
+WRONG = {
+    "the flash is not waited for": (
+        *("flash.finish", Step(Op.AND, Source.IMMEDIATE, 1), load(imm(0))),
+        *("log.acknowledge", "main", None),
+    ),
+    "another byte is acknowledged": (
+        *("log.acknowledge", xor(imm(ENTRY.offsets["acked"])), xor(imm(ENTRY.offsets["kind"]))),
+        *("log.acknowledge", "main", "flash_is_written_where_it_may"),
+    ),
+    "what was not loaded is acknowledged": (
+        *("log.acknowledge", load(at(log._LOADED)), load(imm(1))),
+        *("log.acknowledge", "main", "acknowledged_only_on_command"),
+    ),
+    "an event is taken before it is written": (
+        *("log.append", load(at(log._HEAD)), out(Out.EVENT)),
+        *("log.append", "main", "events_are_written_and_counted"),
+    ),
+    "events are not counted": (
+        *("log.append", jump(Op.CALL, "log.count"), None),
+        *("log.append", "main", "events_are_written_and_counted"),
+    ),
+    "any entry counts as the newest": (
+        *("log.restore", jump(Op.JUMP_CARRY, "scanned"), None),
+        *("", "scan", "events_are_written_and_counted"),
+    ),
+    "spoiled DATA is written": (
+        *("identity.patch", jump(Op.JUMP_NOT_ZERO, "identity.load"), None),
+        *("identity.update", "main", "identity_is_written_only_on_command"),
+    ),
+    "the key is published": (
+        *("identity.take", jump(Op.JUMP_ZERO, "identity.secret"), None),
+        *("", "boot", "key_and_password_are_never_public"),
+    ),
+    "the key says where to go": (
+        *("keys", Step(Op.ADD, Source.IMMEDIATE, 0xFF), jump(Op.JUMP_ZERO, "identity.loaded")),
+        *("", "boot", "no_time_depends_on_the_key"),
+    ),
+    "a torn entry is told": (
+        *("log.oldest", jump(Op.JUMP_ZERO, "record"), jump(Op.JUMP, "record")),
+        *("log.oldest", "oldest", "the_record_is_of_the_entry"),
+    ),
+}
+
+
+@pytest.mark.formal
+@pytest.mark.parametrize(("near", "old", "new", "job", "origin", "theorem"), WRONG.values(), ids=WRONG)
+def test_a_firmware_that_is_wrong_is_refused(
+    near: str, old: Step, new: Step | None, job: str, origin: str, theorem: str | None
+) -> None:
+    """By that theorem; without one, by what all of them share."""
+    chip = OneJob(changed(near, old, new), origin, job)
+    if theorem is None:
+        with pytest.raises(Refused):
+            chip.follow()
+        return
+    with suppress(Refused):  # it may also do what none of the theorems allows
+        chip.follow()
+    assert theorem in [claim.name for claim in chip.refused]
+
+
+class Covered(Claim):
+    """Nothing."""
+
+    name = "covered"
+
+    def __init__(self, *covers: str) -> None:
+        self.covers = covers
+
+
+@pytest.mark.formal
+@pytest.mark.parametrize(
+    ("claim", "complaint"), [(Covered(), "has no covers"), (Covered("a wonder"), "not met.*a wonder")]
+)
+def test_what_is_no_proof_about_the_firmware(claim: Covered, complaint: str) -> None:
+    with pytest.raises(NotProvedError, match=complaint):
+        check(FirmwareTheorem(claim))
