@@ -8,8 +8,10 @@ back from the flash, what is asked and when, and what stands in the memory may b
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
+from pathlib import Path
 
 import z3
 from formal.chip import (
@@ -43,10 +45,54 @@ from sealchip.interface import (
     Kind,
 )
 
+ANYTHING = (
+    "any flash, requests of items that there are, events and times; fewer than 2^32 events and power-ups; at "
+    "power-up, no entry right behind the blank slot"
+)
 WRITES = Flash.SELECT | Flash.SUMS | Flash.WRITES
 ACKED = ENTRY.offsets["acked"]
 #: The fields of an entry that tell what happened are those of a record.
 TOLD = ("boot", "counter", "kind", "state", "loop_mv")
+
+
+@dataclass(frozen=True)
+class FirmwareTheorem:
+    """One statement about the firmware, as what `formal.theorem.Theorem` is of a circuit."""
+
+    state: Callable[[], Claim]
+    #: For which surroundings it is proved.
+    parameters: str
+    long: bool = False
+    #: Instead of the cycles of an induction.
+    k: str = "all paths"
+
+    @property
+    def name(self) -> str:
+        return self.state.__name__
+
+    @property
+    def file(self) -> str:
+        return f"verif/formal/{Path(self.state.__code__.co_filename).name}"
+
+    @property
+    def says(self) -> str:
+        """The statement in words."""
+        return " ".join((self.state.__doc__ or "").split())
+
+    @property
+    def reached_within(self) -> str:
+        """Where the covers are looked for."""
+        return "all paths"
+
+    @cached_property
+    def claim(self) -> Claim:
+        """What judges the paths."""
+        return self.state()
+
+
+def firmware_theorem(parameters: str) -> Callable[[Callable[[], Claim]], FirmwareTheorem]:
+    """Make a `FirmwareTheorem` of a function."""
+    return lambda state: FirmwareTheorem(state, parameters)
 
 
 def field(block: list[Value], base: int, name: str) -> z3.BitVecRef:
@@ -75,14 +121,7 @@ def read_is_valid(state: State) -> z3.BoolRef:
     return z3.And(bits(seen["right"][0]) != 0, bits(*seen["got"][ENTRY.slice("zeros")]) == 0)
 
 
-class FlashIsWrittenWhereItMay(Claim):
-    """The flash is told commands that it knows, whole ones, and 100 ns or more apart; it is written only
-    behind a write enable of just that, and told nothing then until it says that it is ready. An entry is
-    programmed in the slot at the log's head, and of an entry only the byte *acked*, to 0; only a whole sector
-    of the log that the newest entry is not in is erased, or the slot of the identity that is not in force.
-    """
-
-    name = "flash_is_written_where_it_may"
+class _FlashIsWrittenWhereItMay(Claim):
     covers = "an entry is programmed", "acked is programmed", "the log is erased", "an identity is programmed"
 
     def programs(self, chip: Chip, state: State, command: Command) -> None:
@@ -129,19 +168,22 @@ class FlashIsWrittenWhereItMay(Claim):
         must(state, command.position == slot ^ FLASH_IDENTITY_SLOTS[1], "the identity in force stays")
 
 
+@firmware_theorem(ANYTHING)
+def flash_is_written_where_it_may() -> Claim:
+    """The flash is told commands that it knows, whole ones, and 100 ns or more apart; it is written only
+    behind a write enable of just that, and told nothing then until it says that it is ready. An entry is
+    programmed in the slot at the log's head, and of an entry only the byte *acked*, to 0; only a whole sector
+    of the log that the newest entry is not in is erased, or the slot of the identity that is not in force.
+    """
+    return _FlashIsWrittenWhereItMay()
+
+
 def sector(position: z3.BitVecRef) -> z3.BitVecRef:
     """Number of the sector there."""
     return z3.UDiv(position, z3.BitVecVal(FLASH_SECTOR_BYTES, position.size()))
 
 
-class EventsAreWrittenAndCounted(Claim):
-    """An event is taken only after the flash is done with writing it: its kind, state, voltages and
-    excursions, the seconds since power-up, the boot count of this power-up, and an event counter that is one
-    more than that of the event before. At power-up the counter is not less than that of any valid entry in
-    the flash, and the boot count one more than the newest entry's.
-    """
-
-    name = "events_are_written_and_counted"
+class _EventsAreWrittenAndCounted(Claim):
     covers = "an event is taken", "a newer entry is found", "this power-up is counted"
 
     def programs(self, chip: Chip, state: State, command: Command) -> None:
@@ -203,13 +245,17 @@ class EventsAreWrittenAndCounted(Claim):
                     chip.met.add("this power-up is counted")
 
 
-class AcknowledgedOnlyOnCommand(Claim):
-    """The only entry that is ever marked as acknowledged is the one of which a record was made last as the
-    oldest, on the command to acknowledge it. The queue's oldest entry leaves it only so, or because it is
-    torn, or with the sector that the next entry needs.
+@firmware_theorem(ANYTHING)
+def events_are_written_and_counted() -> Claim:
+    """An event is taken only after the flash is done with writing it: its kind, state, voltages and
+    excursions, the seconds since power-up, the boot count of this power-up, and an event counter that is one
+    more than that of the event before. At power-up the counter is not less than that of any valid entry in
+    the flash, and the boot count one more than the newest entry's.
     """
+    return _EventsAreWrittenAndCounted()
 
-    name = "acknowledged_only_on_command"
+
+class _AcknowledgedOnlyOnCommand(Claim):
     covers = "an entry is acknowledged", "a torn entry is passed", "entries are given up"
 
     def programs(self, chip: Chip, state: State, command: Command) -> None:
@@ -243,13 +289,16 @@ class AcknowledgedOnlyOnCommand(Claim):
                 must(state, stays, "the queue is as it was")
 
 
-class IdentityIsWrittenOnlyOnCommand(Claim):
-    """A slot of the identity is erased or programmed only on the slave's command to update it, of whose DATA
-    all was there until it had been read. What is then written is the identity that was in force, but for the
-    item, and with the next sequence number.
+@firmware_theorem(ANYTHING)
+def acknowledged_only_on_command() -> Claim:
+    """The only entry that is ever marked as acknowledged is the one of which a record was made last as the
+    oldest, on the command to acknowledge it. The queue's oldest entry leaves it only so, or because it is
+    torn, or with the sector that the next entry needs.
     """
+    return _AcknowledgedOnlyOnCommand()
 
-    name = "identity_is_written_only_on_command"
+
+class _IdentityIsWrittenOnlyOnCommand(Claim):
     covers = ("it is written",)
 
     def programs(self, chip: Chip, state: State, command: Command) -> None:
@@ -291,14 +340,16 @@ class IdentityIsWrittenOnlyOnCommand(Claim):
                 must(state, z3.Or(same, of_item), "the rest stays")
 
 
-class KeyAndPasswordAreNeverPublic(Claim):
-    """No byte of key or password, or of what is made of them, is published, put out, or sent to the flash but
-    in their own place of an identity; where they would be in the public identity nothing is ever published.
-    The one thing that is published of what the cipher has made of a record is its MAC. (So whether there is a
-    key at all is told, and whether a password was right.)
+@firmware_theorem(ANYTHING)
+def identity_is_written_only_on_command() -> Claim:
+    """A slot of the identity is erased or programmed only on the slave's command to update it, of whose DATA
+    all was there until it had been read. What is then written is the identity that was in force, but for the
+    item, and with the next sequence number.
     """
+    return _IdentityIsWrittenOnlyOnCommand()
 
-    name = "key_and_password_are_never_public"
+
+class _KeyAndPasswordAreNeverPublic(Claim):
     covers = "the MAC is published", "the identity is published"
 
     def publishes(self, chip: Chip, state: State, address: int, value: Value) -> None:
@@ -322,12 +373,17 @@ class KeyAndPasswordAreNeverPublic(Claim):
             raise Refused(f"what is {label(value).name} goes to {port.name}")
 
 
-class NoTimeDependsOnTheKey(Claim):
-    """Where the program goes on never depends on key, password or what is made of them, in any number of
-    bytes, but for the answer to the password's check. So no time tells anything about them.
+@firmware_theorem(ANYTHING)
+def key_and_password_are_never_public() -> Claim:
+    """No byte of key or password, or of what is made of them, is published, put out, or sent to the flash but
+    in their own place of an identity; where they would be in the public identity nothing is ever published.
+    The one thing that is published of what the cipher has made of a record is its MAC. (So whether there is a
+    key at all is told, and whether a password was right.)
     """
+    return _KeyAndPasswordAreNeverPublic()
 
-    name = "no_time_depends_on_the_key"
+
+class _NoTimeDependsOnTheKey(Claim):
     covers = ("the password is checked",)
 
     def tells(self, chip: Chip, state: State, label: Label) -> None:
@@ -336,13 +392,15 @@ class NoTimeDependsOnTheKey(Claim):
         chip.met.add("the password is checked")
 
 
-class TheRecordIsOfTheEntry(Claim):
-    """Who is answered is who has asked, and only once. A record is written only for a command to make one,
-    and of the entry that was read for it, whose CRC is right: its boot count, counter, kind, state and
-    voltage. For the reporter that is the oldest one, and it is told of no other.
+@firmware_theorem(ANYTHING)
+def no_time_depends_on_the_key() -> Claim:
+    """Where the program goes on never depends on key, password or what is made of them, in any number of
+    bytes, but for the answer to the password's check. So no time tells anything about them.
     """
+    return _NoTimeDependsOnTheKey()
 
-    name = "the_record_is_of_the_entry"
+
+class _TheRecordIsOfTheEntry(Claim):
     covers = "the reporter has a record", "the slave has a record", "there is none"
 
     OF_REPORTER = "log.oldest", "log.acknowledge"
@@ -378,48 +436,16 @@ class TheRecordIsOfTheEntry(Claim):
             must(state, bits(*reversed(seen["sent of"])) == slot_at(seen["oldest"][0]), "the oldest is read")
 
 
-@dataclass(frozen=True)
-class FirmwareTheorem:
-    """One of the claims, as what `formal.theorem.Theorem` is of a circuit."""
-
-    claim: Claim
-    #: For which surroundings it is proved.
-    parameters: str = "any flash, requests, events and times; fewer than 2^32 events and power-ups"
-    long: bool = False
-    #: Instead of the cycles of an induction.
-    k: str = "all paths"
-
-    @property
-    def name(self) -> str:
-        return self.claim.name
-
-    @property
-    def file(self) -> str:
-        return "verif/formal/firmware.py"
-
-    @property
-    def says(self) -> str:
-        """The statement in words."""
-        return " ".join((self.claim.__doc__ or "").split())
-
-    @property
-    def reached_within(self) -> str:
-        """Where the covers are looked for."""
-        return "all paths"
+@firmware_theorem(ANYTHING)
+def the_record_is_of_the_entry() -> Claim:
+    """Who is answered is who has asked, and only once. A record is written only for a command to make one,
+    and of the entry that was read for it, whose CRC is right: its boot count, counter, kind, state and
+    voltage. For the reporter that is the oldest one, and it is told of no other.
+    """
+    return _TheRecordIsOfTheEntry()
 
 
-FIRMWARE_THEOREMS = [
-    FirmwareTheorem(FlashIsWrittenWhereItMay()),
-    FirmwareTheorem(EventsAreWrittenAndCounted()),
-    FirmwareTheorem(
-        AcknowledgedOnlyOnCommand(),
-        "any flash, requests, events and times; at power-up, no entry right behind the blank slot",
-    ),
-    FirmwareTheorem(IdentityIsWrittenOnlyOnCommand(), "any flash and requests; items that there are"),
-    FirmwareTheorem(KeyAndPasswordAreNeverPublic(), "any flash, requests, events and times"),
-    FirmwareTheorem(NoTimeDependsOnTheKey(), "any flash, requests, events and times"),
-    FirmwareTheorem(TheRecordIsOfTheEntry(), "any flash, requests, events and times"),
-]
+FIRMWARE_THEOREMS = [it for it in list(globals().values()) if isinstance(it, FirmwareTheorem)]
 
 
 @cache
