@@ -55,8 +55,12 @@ class Desk:
         words, self.places = program()
         self.machine = Machine(list(words), bytearray(b"\xff" * MEMORY_BYTES), self)
         self.wants, self.command, self.answers = Wants(0), Command.FETCH, []
+        self.later = None  # how often nothing is wanted before, and what then is
 
     def read(self, number, x):
+        if self.later:
+            reads, wants = self.later
+            self.wants, self.later = (Wants(0), (reads - 1, wants)) if reads else (wants, None)
         return {In.WANTS: self.wants, In.COMMAND: self.command}[number]
 
     def write(self, number, value):
@@ -96,6 +100,17 @@ def test_what_is_done_next(command):
         desk.wants, desk.command = Wants(wanted), command
         assert desk.run() == "main"
         assert desk.run() == expected(desk.wants, command)
+
+
+@pytest.mark.parametrize("want", Wants)
+@pytest.mark.parametrize("reads", range(1, 6))
+def test_what_comes_in_between_is_done(want, reads):
+    """It may come between any two looks at what is wanted."""
+    desk = Desk()
+    desk.run()
+    desk.later = reads, want
+    done = [desk.run(), desk.run()]
+    assert done in ([there := expected(want, desk.command), there], ["main", there])
 
 
 @examples(40)

@@ -14,7 +14,7 @@ from typing import Any
 
 from formal.theorems import CIRCUIT_THEOREMS
 from mutation.hunt import FirmwareHunt, Hunt
-from mutation.judges import Court, equivalent
+from mutation.judges import Court, FirmwareCourt
 from plan.blocks import blocks, each_block, parts
 from plan.plans import Plan
 from plan.results import cpu_seconds, keep
@@ -58,15 +58,15 @@ def _verdicts(plan: Plan, asked: argparse.Namespace) -> dict[str, Any]:
     # Long proofs would take minutes for each mutant.
     named = [f"verif/{proof}" for proof in plan.proofs]
     quick = [it for it in CIRCUIT_THEOREMS if f"{it.file}::{it.name}" in named and not it.long]
-    court = None if plan.firmware else Court(plan.file, quick)
+    court = FirmwareCourt() if plan.firmware else Court(run.design, plan.file, quick)
     equal, refused, survivors = [], [], []
     for mutant, killer in zip(run.mutants, run.killers, strict=True):
         if killer is not None:
             continue
         told = {"place": mutant.place, "mutant": str(mutant)}
-        if court is None or cpu_seconds() > PATIENCE:
+        if cpu_seconds() > PATIENCE:
             survivors.append(told)
-        elif equivalent(run.design, mutant):
+        elif court.equivalent(mutant):
             equal.append(told)
         elif by := court.refuses(mutant):
             refused.append(told | {"by": by})

@@ -10,9 +10,11 @@ from pathlib import Path
 from formal.sby import NotProvedError, check
 from formal.theorem import Theorem
 from gates.compiled import ROOT, YosysError, yosys
+from mutation.effects import Effects
 from mutation.mutants import Design, Mutant
+from mutation.words import Change, words_of_firmware
 
-__all__ = ["Court", "equivalent"]
+__all__ = ["Court", "FirmwareCourt", "equivalent"]
 
 #: Registers of the same name are taken for equal in one cycle, and all of them and the outputs proved equal
 #: in the next; so outputs are the same for ever, whatever the inputs. What is named in between may differ.
@@ -76,9 +78,10 @@ class _Changed(Theorem):
 
 
 class Court:
-    """The theorems about a block whose source is `file`."""
+    """The theorems about a block whose source is `file`; its mutants are in `design`."""
 
-    def __init__(self, file: str, theorems: list[Theorem]) -> None:
+    def __init__(self, design: Design, file: str, theorems: list[Theorem]) -> None:
+        self._design = design
         self._cases = []
         for theorem in theorems:
             text = theorem.rtlil(example=False).replace(f"{ROOT}/", "")
@@ -88,12 +91,33 @@ class Court:
             if found:
                 self._cases.append((theorem, Design(text, found[1])))
 
+    def equivalent(self, mutant: Mutant) -> bool:
+        """Whether it is proved to change nothing."""
+        return equivalent(self._design, mutant)
+
     def refuses(self, mutant: Mutant) -> str | None:
         """The theorem that is not proved of the mutant within its time, though it is of the block."""
         for theorem, design in self._cases:
             if design.fits(mutant) and _refuted(theorem, design.mutant(mutant)):
                 return f"{theorem.file.removeprefix('verif/')}::{theorem.name}"
         return None
+
+
+class FirmwareCourt:
+    """The same for the firmware, of which no theorem is asked."""
+
+    def __init__(self) -> None:
+        self._words, _ = words_of_firmware()
+        self._places = {word.origin: place for place, word in enumerate(self._words)}
+        self._effects = Effects(self._words)
+
+    def equivalent(self, mutant: Change) -> bool:
+        """Whether it is proved to change nothing."""
+        place = self._places[mutant.origin]
+        return self._effects.unchanged(place, mutant.apply(self._words[place]))
+
+    def refuses(self, mutant: Change) -> None:
+        """None does."""
 
 
 def _refuted(theorem: Theorem, text: str) -> bool:
