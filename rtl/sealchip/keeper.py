@@ -108,7 +108,8 @@ class Keeper(wiring.Component):
         m = Module()
         processor = m.submodules.processor = Processor(self._words, self._memory)
         number = processor.address[:4]
-        strobes = {port: Signal(name=f"out_{port.name.lower()}") for port in layout.Out}
+        ours = [port for port in layout.Out if port not in (layout.Out.X, layout.Out.RETURN)]
+        strobes = {port: Signal(name=f"out_{port.name.lower()}") for port in ours}
         for port, strobe in strobes.items():
             m.d.comb += strobe.eq(processor.out & (number == port))
         says = self._flash(m, processor, strobes)
