@@ -301,6 +301,7 @@ class Rig:
             self._crc = binascii.crc_hqx(bytes([summed]), self._crc)
 
     def _write_flash(self, value):
+        assert value <= sum(Flash), "there are no such bits"
         before, self._mode, self._under_way = self._mode, Flash(value), False
         if Flash.SUMS not in self._mode:
             self._crc = 0xFFFF

@@ -12,7 +12,7 @@ from meterseal.seal.layout import pack, unpack
 from sealchip import firmware
 from sealchip.assembler import Assembler, imm
 from sealchip.firmware import calendar, flash, log, main
-from sealchip.firmware.layout import Command, Facts, Memory, Out
+from sealchip.firmware.layout import Command, Facts, Memory, Out, Public
 from sealchip.firmware.log import SECTOR_SLOTS
 from sealchip.interface import ENTRY, FLASH_LOG_BASE, FLASH_SLOT_BYTES, Flags, Kind, StateClass
 
@@ -140,13 +140,20 @@ class Log:
 
     def __init__(self, ring, memory=b""):
         self.ring, self.is_ours = ring, None
-        if ring.slots == 2 * SECTOR_SLOTS:
-            self.rig = Rig(*firmware.build(FLASH_BASE, BAUD), ring)
-        else:
+        self._is_alone = ring.slots != 2 * SECTOR_SLOTS
+        if self._is_alone:
             self.rig = Rig(log_program(ring.slots // 2), memory, ring)
+        else:
+            self.rig = Rig(*firmware.build(FLASH_BASE, BAUD), ring)
         self.power_up = self.rig.power_up
         self.idle = self.rig.idle
         self.acknowledge = self.rig.acknowledge
+
+    def check_others(self):
+        """What others tell is not told by the log alone."""
+        if self._is_alone:
+            assert (self.rig.baud, self.rig.seed, self.rig.lock_ticks) == (None, 0, 0)
+            assert not any(self.rig.public[: Public.UPTIME])
 
     @property
     def pending(self):
@@ -294,6 +301,7 @@ class Model:
         assert len(held) + torn >= min(len(self.history), self.ring.slots // 2), "only the oldest sector goes"
         if self.loaded is not None and self.loaded not in counters(held):
             self.loaded = None  # given up
+        self.log.check_others()
 
     def waiting(self):
         return [entry for entry in self.ring.entries() if entry.counter not in self.acknowledged]

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import pytest
-from chip.firmware_bench import DESELECTED, POLLS, Nor, PowerFailureError, Rig
+from chip.firmware_bench import DESELECTED, MILLISECOND, POLLS, Nor, PowerFailureError, Rig
 from chip.support import examples
 from hypothesis import given
 from hypothesis import strategies as st
 
+from meterseal.seal.image import crc16
 from sealchip.assembler import Assembler, at, port
 from sealchip.firmware import flash
-from sealchip.firmware.layout import In, Memory
+from sealchip.firmware.layout import In, Memory, Said
 from sealchip.interface import FLASH_SIZE
 
 #: What it holds, again and again.
@@ -21,8 +22,10 @@ CYCLES, FASTEST = 2, 48_000_000
 bases = st.integers(0, 0x1000000 // FLASH_SIZE - 1).map(lambda n: n * FLASH_SIZE)
 
 
-def operate(command, base, place, data=b"", length=0):
-    """One command from power-up on: the flash, and what was read."""
+def operate(command, base, place, data=b"", length=0, *, crc=False, content=CONTENT):
+    """One command from power-up on: the flash, and what was read, behind it whether its CRC is right. `crc`:
+    that of `data` is programmed too.
+    """
     a = Assembler()
     flash.wake(a)
     a.call("flash.begin")
@@ -31,19 +34,23 @@ def operate(command, base, place, data=b"", length=0):
         a.load(port(In.FLASH))
         a.store(at(Memory.RECORD + n))
     if command == flash.READ:
+        a.copy(port(In.SAYS), at(Memory.RECORD + length))
         flash.deselect(a)
     else:
-        a.call("flash.finish")
+        a.call("flash.finish with crc" if crc else "flash.finish")
     a.jump(a.label("end"))
     flash.emit(a, base)
     memory = bytearray(1024)
     memory[flash.POSITION : flash.POSITION + 2] = place.to_bytes(2, "little")
     memory[flash.COMMAND] = command
     memory[Memory.RECORD : Memory.RECORD + len(data)] = data
-    rig = Rig(a.words(), memory, Nor(CONTENT, base=base))
+    rig = Rig(a.words(), memory, Nor(content, base=base))
     rig.hold = True  # nothing but ticks is waited for
     rig.run(lambda: rig.machine.place == a.places()["end"])
-    return rig.flash, bytes(rig.machine.memory[Memory.RECORD : Memory.RECORD + length])
+    assert rig.machine.steps < (flash.POWER_UP_MS + 5) * MILLISECOND, "nothing else is waited for"
+    assert (rig.baud, rig.seed, any(rig.public)) == (None, 0, False), "that is told by others"
+    read = rig.machine.memory[Memory.RECORD :][: length + 1]
+    return rig.flash, bytes(read[:length]), bool(read[length] & Said.SUM_RIGHT)
 
 
 def polled(status):
@@ -59,7 +66,7 @@ def address(base, place):
 @given(base=bases, place=st.integers(0, FLASH_SIZE - 24), length=st.integers(1, 24))
 def test_read(base, place, length):
     """What the flash holds; the flash is first given its time to power up and to wake up."""
-    chip, received = operate(flash.READ, base, place, length=length)
+    chip, received, _ = operate(flash.READ, base, place, length=length)
     assert received == CONTENT[place : place + length]
     assert chip.sent == [b"\xab", b"\x03" + address(base, place) + b"\0" * length]
     assert chip.content == CONTENT
@@ -71,7 +78,7 @@ def test_program(base, page, data):
     """Write enable, program, status until ready; then only the bytes asked for have changed."""
     program = data.draw(st.binary(min_size=1, max_size=24))
     place = page * 256 + data.draw(st.integers(0, 256 - len(program)))
-    chip, _ = operate(flash.PROGRAM, base, place, program)
+    chip, *_ = operate(flash.PROGRAM, base, place, program)
     content = bytearray(CONTENT)
     for n, byte in enumerate(program, place):
         content[n] &= byte
@@ -81,12 +88,28 @@ def test_program(base, page, data):
     assert polled(status)
 
 
+@examples(20)
+@given(base=bases, page=st.integers(0, FLASH_SIZE // 256 - 1), data=st.binary(min_size=1, max_size=22))
+def test_program_with_crc(base, page, data):
+    """It follows the data, and is right when they are read; and wrong when any bit of them is another."""
+    place, whole = page * 256, data + crc16(data).to_bytes(2, "big")
+    chip, *_ = operate(flash.PROGRAM, base, place, data, crc=True, content=b"")
+    assert chip.content[place:].rstrip(b"\xff") == whole.rstrip(b"\xff")
+    assert polled(chip.sent[-1])
+    for bit in (None, 0, 8 * len(whole) - 1):
+        content = bytearray(chip.content)
+        if bit is not None:
+            content[place + bit // 8] ^= 1 << bit % 8
+        *_, right = operate(flash.READ, base, place, length=len(whole), content=content)
+        assert right == (bit is None)
+
+
 @examples(10)
 @given(base=bases, sector=st.integers(0, FLASH_SIZE // 0x1000 - 1))
 def test_erase(base, sector):
     """Write enable, erase, status until ready; exactly the sector of the address is blank."""
     place = sector * 0x1000
-    chip, _ = operate(flash.ERASE, base, place)
+    chip, *_ = operate(flash.ERASE, base, place)
     assert chip.content == CONTENT[:place] + b"\xff" * 0x1000 + CONTENT[place + 0x1000 :]
     *sent, status = chip.sent
     assert sent == [b"\xab", b"\x06", b"\x20" + address(base, place)]
