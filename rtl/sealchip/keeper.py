@@ -58,7 +58,8 @@ class Keeper(wiring.Component):
     Guarantees: `verif/chip/test_keeper.py`, and of the program `verif/chip/test_firmware_log.py`,
     `verif/chip/test_firmware_identity.py`, `verif/chip/test_firmware_record.py`,
     `verif/chip/test_firmware_calendar.py`; proofs: `verif/formal/firmware.py`, and of
-    what it does for slave and reporter `verif/formal/bus.py::an_entry_leaves_only_when_told`.
+    what it does for slave and reporter `verif/formal/bus.py::an_entry_leaves_only_when_told`, of the
+    pins `verif/formal/keeper.py::the_pins_keep_mode_0`.
     """
 
     def __init__(self, baud, flash_base=0, program=None):

@@ -6,7 +6,7 @@ of. Bytes of key and password, and what is made of them, have labels.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -63,6 +63,8 @@ __all__ = [
 
 READ, PROGRAM, ERASE, ENABLE, STATUS, WAKE = 0x03, 0x02, 0x20, 0x06, 0x05, 0xAB
 COMMANDS = (READ, PROGRAM, ERASE, ENABLE, STATUS, WAKE)
+#: Of a request; no more are asked for.
+DATA_BYTES = 64
 CRC_BYTES = ENTRY["crc"].width
 #: Instructions between two selections of the flash: 100 ns, at 48 MHz.
 DESELECTED = 3
@@ -137,6 +139,9 @@ class Chip(Rules):
 
     *Cuts:* `main`, and each of the log's loops over slots where it opens the next one. `invariants` say what
     is so there; each is proved where a path arrives, and given where the next one begins.
+
+    `jobs`: those that are followed; `secret`: which bytes of the identity are not to be told. Other than all
+    only where a theorem needs no more.
     """
 
     #: Where jobs begin: what is done from there on until `main` belongs to them.
@@ -157,7 +162,14 @@ class Chip(Rules):
     )
     counters = (identity._COUNT,)
 
-    def __init__(self, program: Program, claims: Iterable[Claim] = ()) -> None:
+    def __init__(
+        self,
+        program: Program,
+        claims: Iterable[Claim] = (),
+        *,
+        jobs: Collection[str] = JOBS,
+        secret: Collection[int] = SECRET,
+    ) -> None:
         self.program, self.places = program, program.places
         self.claims = tuple(claims)
         #: What was found against them.
@@ -168,7 +180,7 @@ class Chip(Rules):
         self.steps = 0
         #: The addresses where at a cut there may be something not to be told: the least that are so.
         self.labels = {
-            **{Memory.IDENTITY + n: Label.SECRET for n in SECRET},
+            **{Memory.IDENTITY + n: Label.SECRET for n in secret},
             **{Memory.RECORD + n: Label.CIPHER for n in MAC},
         }
         #: Where the paths begin.
@@ -176,7 +188,9 @@ class Chip(Rules):
         #: The memory in the state from which the paths go on.
         self.before: list[Value] = []
         self.cuts = {self.places["main"]: "main", **dict(zip(self._opens(), self.LOOPS, strict=True))}
+        self._secret = secret
         self._jobs = {self.places[name]: name for name in self.JOBS}
+        self.cuts |= {place: name for place, name in self._jobs.items() if name not in jobs}
 
     def _opens(self) -> Iterator[int]:
         """Where a loop over slots opens the next one."""
@@ -184,10 +198,14 @@ class Chip(Rules):
             if it.op == Op.CALL and it.operand == self.places["log.open"]:
                 yield place
 
-    def follow(self) -> None:
-        """All paths, from reset and from each cut, until no more is found that is not to be told."""
-        *loops, last = sorted(self.cuts.items(), key=lambda it: it[1] == "main")
-        begins, labels = {0: "boot", **dict(loops), last[0]: last[1]}, dict[str, dict[int, Label]]()
+    def follow(self, *origins: str) -> None:
+        """All paths, from reset and from each cut, or from some of them, until no more is found that is not
+        to be told.
+        """
+        wanted = origins or ("boot", *self.LOOPS, "main")
+        places = {name: place for place, name in self.cuts.items()} | {"boot": 0}
+        begins = {places[name]: name for name in wanted}
+        labels = dict[str, dict[int, Label]]()
         while stale := [place for place, name in begins.items() if labels.get(name) != self.labels]:
             labels[begins[stale[0]]] = self.labels.copy()
             self._follow(stale[0], begins[stale[0]])
@@ -251,6 +269,7 @@ class Chip(Rules):
             "command": (0,),
             "value": (fresh(),),
             "event": (0,) * 8,
+            "data": (0,) * DATA_BYTES,
             "spoiled": (),
             # Whether the sum of so many bytes of `got` is right. The record, and the facts told last.
             "right": (0,),
@@ -331,6 +350,8 @@ class Chip(Rules):
             yield "it is one", not_(is_zero(xor(head, tail)))
 
     def arrives(self, state: State, name: str) -> None:
+        if name in self.JOBS:
+            return
         seen = state.seen
         self._ask("ends", state, name)
         for says, it in self.invariants(name, state):
@@ -411,7 +432,12 @@ class Chip(Rules):
             case In.DATA:
                 if label(state.x):
                     raise Refused("the request's DATA is asked for by what is not to be told")
+                before = self.program.steps[state.place - 1]
+                if (before.op, before.operand) == (Op.OUT, Out.X):
+                    raise Refused("a byte of DATA is not there yet")
                 seen["spoiled"] = ()
+                if isinstance(state.x, int):
+                    seen["data"] = (*seen["data"][: state.x], value, *seen["data"][state.x + 1 :])
             case In.VALUE:
                 value = self._value(state)
             case In.SAYS:
@@ -499,7 +525,7 @@ class Chip(Rules):
             seen["sums"] = len(got)
         if len(got) >= (IDENTITY.size if seen["of"] == "identity" else FLASH_SLOT_BYTES):
             raise Refused("what is behind a slot is read")
-        secret = seen["of"] == "identity" and len(got) in SECRET
+        secret = seen["of"] == "identity" and len(got) in self._secret
         seen["came"] = (some(Label.SECRET if secret else Label.OPEN),)
         seen["got"] = got + seen["came"]
 

@@ -29,11 +29,11 @@ from formal.chip import (
 )
 from formal.paths import Refused, State, must
 from formal.sby import NotProvedError, Proved
-from formal.terms import Label, Value, bits, label
+from formal.terms import Label, Value, bits, holds, label
 
 from sealchip.firmware import identity, log
+from sealchip.firmware.layout import OLD_PASSWORD, Flash, Memory, Out, Public, Said, Wants
 from sealchip.firmware.layout import Command as Asked
-from sealchip.firmware.layout import Flash, Memory, Out, Public, Said, Wants
 from sealchip.interface import (
     ENTRY,
     FLASH_IDENTITY_SLOTS,
@@ -62,6 +62,8 @@ class FirmwareTheorem:
     state: Callable[[], Claim]
     #: For which surroundings it is proved.
     parameters: str
+    #: The one job that it is about: then nothing else is followed, and no byte hidden.
+    job: str | None = None
     long: bool = False
     #: Instead of the cycles of an induction.
     k: str = "all paths"
@@ -90,9 +92,11 @@ class FirmwareTheorem:
         return self.state()
 
 
-def firmware_theorem(parameters: str) -> Callable[[Callable[[], Claim]], FirmwareTheorem]:
+def firmware_theorem(
+    parameters: str, job: str | None = None
+) -> Callable[[Callable[[], Claim]], FirmwareTheorem]:
     """Make a `FirmwareTheorem` of a function."""
-    return lambda state: FirmwareTheorem(state, parameters)
+    return lambda state: FirmwareTheorem(state, parameters, job)
 
 
 def field(block: list[Value], base: int, name: str) -> z3.BitVecRef:
@@ -445,34 +449,66 @@ def the_record_is_of_the_entry() -> Claim:
     return _TheRecordIsOfTheEntry()
 
 
+class _AcceptedOnlyWithThePassword(Claim):
+    covers = "it is accepted", "it is refused"
+
+    def says(self, chip: Chip, state: State, port: Out, value: Value) -> None:
+        if port != Out.ANSWER:
+            return
+        seen, password = state.seen, IDENTITY.slice("password")
+        kept = bits(*chip.before[Memory.IDENTITY :][password])
+        told = bits(*seen["data"][OLD_PASSWORD:][: IDENTITY["password"].width])
+        there = z3.Not(has(seen["spoiled"][0], Said.SPOILED))
+        accepted = has(value, 1)
+        must(state, accepted == z3.And(kept == told, there), "it is right, and all there")
+        for cover, so in zip(self.covers, (accepted, z3.Not(accepted)), strict=True):
+            if holds(state.given, z3.Not(so)) is not None:
+                chip.met.add(cover)
+
+
+@firmware_theorem("any request, identity and memory", "identity.check")
+def accepted_only_with_the_password() -> Claim:
+    """A password is accepted exactly when each of its bytes in the request's DATA is that of the identity,
+    and DATA was all there until they had been read.
+    """
+    return _AcceptedOnlyWithThePassword()
+
+
 FIRMWARE_THEOREMS = [it for it in list(globals().values()) if isinstance(it, FirmwareTheorem)]
 
 
 @cache
-def followed() -> tuple[Chip, float]:
-    """The chip's firmware on all its paths, with all claims, and the seconds that took."""
-    chip = Chip(Program.of_chip(), [it.claim for it in FIRMWARE_THEOREMS])
+def followed(job: str | None) -> tuple[Chip, float]:
+    """The chip's firmware on all its paths, or those of one job, with all claims about that, and the seconds
+    it took.
+    """
+    claims = [it.claim for it in FIRMWARE_THEOREMS if it.job == job]
     begin = time.process_time()
     try:
-        chip.follow()
+        if job is None:
+            chip = Chip(Program.of_chip(), claims)
+            chip.follow()
+        else:
+            chip = Chip(Program.of_chip(), claims, jobs=[job], secret=())
+            chip.follow("main")
     except Refused as refused:
         raise NotProvedError(_told(refused)) from refused
     return chip, time.process_time() - begin
 
 
 def check(theorem: FirmwareTheorem) -> Proved:
-    """Prove `theorem` and reach its covers, and each instruction: none is dead.
+    """Prove `theorem` and reach its covers; and each instruction, for none is dead.
 
     Raises `NotProvedError` that says what is not so, and where.
     """
-    chip, seconds = followed()
+    chip, seconds = followed(theorem.job)
     if theorem.claim in chip.refused:
         raise NotProvedError(_told(chip.refused[theorem.claim]))
     unmet = [cover for cover in theorem.claim.covers if cover not in chip.met]
     if unmet or not theorem.claim.covers:
         raise NotProvedError(f"{theorem.name}: not met: {unmet or 'it has no covers'}")
     dead = [place for place in range(len(chip.program.steps)) if place not in chip.reached]
-    if dead:
+    if dead and theorem.job is None:
         raise NotProvedError(f"no path comes to {dead}")
     return Proved(theorem.k, len(theorem.claim.covers), seconds)
 

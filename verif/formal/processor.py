@@ -36,7 +36,7 @@ def each_instruction_does_what_it_says(m: Module) -> None:
     (fetch,), memory = dut.part("program").read_ports, dut.part("memory")
     (read,), (write,) = memory.read_ports, memory.write_ports
     place_of_word, any_word = AnyConst(10), AnyConst(16)
-    dut.replace("program", AnyProgram(fetch, place_of_word, any_word))
+    dut.replace("program", by=AnyProgram(fetch, place_of_word, any_word))
 
     # Reference: the instruction set, of which the byte at one address of the memory is followed.
     a, c, x, place, back = Signal(8), Signal(), Signal(8), Signal(10), Signal(10)

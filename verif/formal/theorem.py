@@ -134,9 +134,10 @@ class Subject:
         memory.read_port(domain="comb", addr=address, data=row, en=Const(1), transparent_for=())
         return row
 
-    def replace(self, name: str, by: Elaboratable) -> None:
-        """Put `by` in the place of the submodule of that name; it drives what that would have driven."""
-        parts = self._fragment.subfragments
+    def replace(self, *path: str, by: Elaboratable) -> None:
+        """Put `by` in the place of the submodule at `path`; it drives what that would have driven."""
+        *outside, name = path
+        parts = self._inside(tuple(outside)).subfragments
         n = next(n for n, (_, its_name, _) in enumerate(parts) if its_name == name)
         parts[n] = (Fragment.get(by, None), name, parts[n][2])
 

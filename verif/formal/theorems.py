@@ -7,6 +7,7 @@ from formal import (
     deframer,
     framer,
     gsm,
+    keeper,
     loop,
     password,
     processor,
@@ -32,6 +33,7 @@ MODULES = (
     password,
     slave,
     processor,
+    keeper,
 )
 CIRCUIT_THEOREMS = [it for module in MODULES for it in vars(module).values() if isinstance(it, Theorem)]
 

@@ -5,7 +5,8 @@ written to change it, so that a power cut leaves the old identity or the new one
 has the blank identity: all zero, any meter. Key and password never leave the memory but for the flash.
 
 Proofs: `verif/formal/firmware.py::identity_is_written_only_on_command`,
-`verif/formal/firmware.py::key_and_password_are_never_public`.
+`verif/formal/firmware.py::key_and_password_are_never_public`,
+`verif/formal/firmware.py::accepted_only_with_the_password`.
 """
 
 from ..assembler import at, imm, indexed, port
