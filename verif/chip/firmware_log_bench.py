@@ -130,6 +130,7 @@ class Ring(Nor):
 
     def program(self, place, data):
         assert set(self.content[place : place + len(data)]) == {0xFF}, "only what is blank is programmed"
+        assert len(data) > 1 or not any(data), "an acknowledgement is a byte of zero"
         super().program(place, data)
 
 
