@@ -10,7 +10,7 @@ from chip.firmware_bench import Nor, PowerFailureError, Rig
 from meterseal.seal.image import crc16
 from meterseal.seal.layout import pack, unpack
 from sealchip import firmware
-from sealchip.assembler import Assembler, imm
+from sealchip.assembler import Assembler, at, imm
 from sealchip.firmware import calendar, flash, log, main
 from sealchip.firmware.layout import Command, Facts, Memory, Out, Public
 from sealchip.firmware.log import SECTOR_SLOTS
@@ -26,6 +26,8 @@ BAUD = 2400
 #: Where the CRC stands in an entry: behind all that it covers.
 CRC = ENTRY.offsets["crc"]
 BLANK = b"\xff" * ENTRY.size
+#: How many records were made.
+_RECORDS = Memory.RECORD
 #: Opcodes of the flash.
 PROGRAM, ERASE = 0x02, 0x20
 
@@ -38,12 +40,16 @@ def log_program(sector_slots):
     a = Assembler()
     main.boot(a)
     calendar.boot(a)
+    a.copy(imm(0), at(_RECORDS))
     flash.wake(a)
     a.jump("log.restore")
     main.emit(a)
     flash.emit(a, FLASH_BASE)
     log.emit(a, sector_slots)
     a.label("record")
+    a.load(at(_RECORDS))
+    a.add(imm(1))
+    a.store(at(_RECORDS))
     a.load(imm(1))
     for name in ("identity.check", "identity.update", "challenge", "calendar.set"):
         a.label(name)
@@ -174,12 +180,21 @@ class Log:
         return self._found() if self.rig.command(Command.FETCH, n) else None
 
     def is_behind(self, n):
-        """Whether there is one before that."""
-        return self.rig.command(Command.FETCH, n | 0x40)
+        """Whether there is one before that; no record is made."""
+        found, made = self.rig.command(Command.FETCH, n | 0x40), self._made()
+        assert not (made and self._is_alone)
+        return found
+
+    def _made(self):
+        """How many records the log alone has had made since this was asked last."""
+        memory = self.rig.machine.memory
+        made, memory[_RECORDS] = memory[_RECORDS], 0
+        return made
 
     def _found(self):
         memory = bytes(self.rig.machine.memory)
         raw, newest = memory[Memory.ENTRY :][: ENTRY.size], memory[Memory.NEWEST :][: ENTRY.size]
+        assert self._made() == 1 or not self._is_alone
         # The record is made so.
         self.is_ours = raw[0] == newest[0]
         return Entry.read(raw)
