@@ -25,7 +25,7 @@ __all__ = ["BAUD", "CLOCK_HZ", "IDENTITY", "Bench"]
 CLOCK_HZ, BAUD = 307_200, 19_200
 IDENTITY = Identity("810400000001", "GD-FY-000001", "440100000001", key=bytes(range(16)), baud=BAUD)
 #: Seconds: from power-up to the end of the first report, and from a change of the loop to that of its report.
-FIRST_REPORT, REPORT = 0.9, 0.15
+FIRST_REPORT, REPORT = 1.1, 0.25
 
 
 class Bench:

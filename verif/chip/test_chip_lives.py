@@ -215,7 +215,7 @@ def test_from_blank_to_locked_out(tmp_path: Path, begin: Begin) -> None:
     assert write(bench, Di.CHALLENGE, challenge, WRONG) == Frame(SEAL, 0x94)
     before = len(bench.heard)
     bench.pair.write(0, requests.read(SEAL, Di.RECORD_HISTORY + 1).encode())
-    bench.run(20 * 11 * BIT + 0.080)
+    bench.run(20 * 11 * BIT + 0.060)
     bench.pair.position(0, closed=False)
     bench.run(0.005)
     assert lamps(bench)[0] is False, "at once"
