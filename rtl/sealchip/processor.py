@@ -132,7 +132,8 @@ class Processor(wiring.Component):
             returns.eq(fetched & (word.op == Op.OUT) & (word.operand == Port.RETURN.value)),
             target.eq(Mux(jumps | returns, Mux(returns, back, Cat(word.operand, word.source)), following)),
             fetch.addr.eq(target),
-            fetch.en.eq(goes_on),
+            # In a reset already, so that behind it the word is one of the program's.
+            fetch.en.eq(goes_on | ~fetched),
             self.address.eq(word.operand ^ Mux(word.source == Source.INDEXED, self.x, 0)),
             read.addr.eq(self.address),
             # Never both at once: block RAM is undefined there, and synthesis would add logic to define it.

@@ -115,7 +115,7 @@ def each_instruction_does_what_it_says(m: Module) -> None:
         Assert(dut.signal("back") == back),
         Assert(dut.signal("following") == Mux(begun, place + 1, place)[:10]),
         Assert(begun | (place == 0)),
-        Assert(~second | (cpu.address != watched) | (read.data == byte)),
+        Assert(~(begun & second) | (cpu.address != watched) | (read.data == byte)),
         # Each instruction, and each source; a call and back; a byte that was stored, at any address.
         *(Cover(does & (op == it)) for it in Op),
         *(Cover(does & (op == Op.ADD_CARRY) & (word.source == it) & c & (a == 0x55)) for it in Source),
