@@ -20,7 +20,7 @@ from .line_rate import LineRate
 from .loop_monitor import LoopMonitor
 from .messages import Message
 from .pair_port import PairPort
-from .reporter import Reporter
+from .reporter import Reporter, has_record_in_time
 from .slave import Slave
 from .timebase import Timebase
 from .timing import bit_steps
@@ -202,6 +202,8 @@ class SealChip(wiring.Component):
         ]
 
     def _serve(self, m, s):
+        # Numbers of the rates, slowest first, at which a report may begin before its record is there.
+        ahead = sum(has_record_in_time(self._clock_hz, rate) for rate in BAUD_FEATURE.values())
         m.d.comb += [
             s.slave.enable.eq(s.keeper.log_ready),
             s.slave.valid.eq(s.keeper.identity_valid),
@@ -226,7 +228,7 @@ class SealChip(wiring.Component):
             ),
             s.reporter.enable.eq(s.keeper.identity_valid & s.keeper.log_ready),
             s.reporter.pending.eq(s.keeper.pending),
-            s.reporter.offered.eq(s.keeper.i.valid),
+            s.reporter.offered.eq(s.keeper.i.valid & (s.rate.rate < ahead)),
             s.reporter.arrived.eq(s.keeper.i.valid & s.keeper.i.ready),
             s.reporter.frame.eq(s.deframer.frame),
             s.reporter.head.eq(s.deframer.head),

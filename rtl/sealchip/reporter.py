@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 from .deframer import FrameHead
 from .messages import Message
 
-__all__ = ["Reporter"]
+__all__ = ["Reporter", "has_record_in_time"]
 
 #: Time in ms within which the meter's answer must have come: Td up to 500 ms and the frame at 600 baud. It is
 #: also the age at which a record that waits for the pair is made anew, so that its age in seconds is right.
@@ -15,6 +15,18 @@ ANSWER_MS = 1024
 #: Back-off after a report without acknowledgement: 0.5 s, doubled each time up to 32 s.
 BACKOFF_MS, BACKOFF_STEPS = 512, 6
 ACKNOWLEDGED = 0x94
+#: Bits of a report before the first of its record: preamble, head, DI, level and password, operator.
+AHEAD_BITS = 26 * 11
+#: Cycles from an event to the record of it, and seconds that the flash may take for the event's page.
+RECORD_CYCLES, PAGE_S = 30_000, 3e-3
+
+
+def has_record_in_time(clock_hz, baud):
+    """Whether a report that begins with its event has the record when its turn comes.
+
+    Test: `verif/chip/test_chip_report.py::test_begins_ahead_only_where_the_record_is_there_in_time`.
+    """
+    return RECORD_CYCLES / clock_hz + PAGE_S < AHEAD_BITS / baud
 
 
 class Reporter(wiring.Component):
@@ -26,7 +38,7 @@ class Reporter(wiring.Component):
     hears of it at once.
 
     *Timing:* where the pair is free and nothing else waits, the frame of a new event begins while the log
-    still writes it: the record is wanted only 26 characters later. When it is not there by then the frame
+    still writes it: the record is wanted only `AHEAD_BITS` later. When it is not there by then the frame
     ends there and is sent anew, once, as any other.
 
     *Guarantees:* an entry is acknowledged in the log only by a normal answer (94H, no data) of exactly the
@@ -35,7 +47,8 @@ class Reporter(wiring.Component):
 
     Members
     -------
-    enable: identity valid, log restored. offered: an event waits for the log, or is being written.
+    enable: identity valid, log restored. offered: an event waits for the log, or is being written; 0 where
+    its frame shall not begin before it is logged.
     arrived: strobe, an event was logged. pending: there are unacknowledged events.
     frame, head, tick_ms, free: the pair. draw: new slot.
     slave_busy: the slave holds log and framer. speaking: the framer is the reporter's, the slave must not

@@ -12,8 +12,8 @@ from .requests import PROGRAM, SET_CLOCK, Op, Step
 
 __all__ = ["Slave"]
 
-#: Response delay Td in ms; the standard wants 20 to 500.
-TD_MS = 25
+#: Response delay Td in ms, and the delay from which on there is no answer; the standard wants 20 to 500.
+TD_MS, TOO_LATE_MS = 25, 496
 
 
 class Slave(wiring.Component):
@@ -43,7 +43,8 @@ class Slave(wiring.Component):
     is *idle*.
 
     *Timing:* the answer starts when the line has been quiet for `TD_MS` after the request, and when all that
-    was asked for is done.
+    was asked for is done. When that takes until `TOO_LATE_MS` there is none: the master has stopped waiting,
+    and the pair may be somebody else's.
 
     Members
     -------
@@ -145,11 +146,12 @@ class Slave(wiring.Component):
                         result.eq(self.seal_done),
                     ]
                 with m.Case(Op.ANSWER):
-                    # Another frame already: whoever asked no longer waits.
+                    # Another frame already, or too late: whoever asked no longer waits.
+                    gone = self.spoiled | (self.quiet_ms >= TOO_LATE_MS)
                     m.d.comb += [
-                        begins.eq(~begun & ~self.spoiled & (self.quiet_ms >= TD_MS)),
+                        begins.eq(~begun & ~gone & (self.quiet_ms >= TD_MS)),
                         self.send.eq(begins),
-                        goes_on.eq(Mux(begun, self.sent, self.spoiled)),
+                        goes_on.eq(Mux(begun, self.sent, gone)),
                         self.changes_rate.eq(begun & step.value[7]),
                     ]
                 with m.Default():

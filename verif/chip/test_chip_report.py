@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from chip.chip_bench import (
@@ -21,14 +22,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from meterseal.dlt645 import requests
+from meterseal.dlt645.decoder import Decoder, Received
 from meterseal.dlt645.frame import Frame
 from meterseal.seal.layout import unpack
 from meterseal.seal.record import Flags, Kind, SealRecord, StateClass
 from meterseal.seal.signing import sign
-from sealchip.interface import (
-    IDENTITY_REPORT,
-    Di,
-)
+from sealchip.interface import BAUD_FEATURE, IDENTITY_REPORT, Di
 
 
 def test_power_up_reports_state_and_asset_number(bench: Bench) -> None:
@@ -59,6 +58,33 @@ def test_opening_and_closing_are_reported(settled: Bench) -> None:
         assert (report.record.kind, report.record.state) == (kind, state)
         assert lamps(settled) == (closed, not closed)
         settled.heard.clear()
+
+
+@pytest.mark.parametrize("baud", BAUD_FEATURE.values())
+def test_begins_ahead_only_where_the_record_is_there_in_time(tmp_path: Path, baud: int) -> None:
+    """A report begins with its event, or when its record is there, and is sent whole; nothing else is on the
+    pair.
+    """
+    bench, heard, frame = Bench(tmp_path, baud=baud), b"", 66
+    try:
+        bench.pair.position(0, closed=True)
+        bench.power()
+        bench.run(6.0)
+        moved = bench.pair.now
+        bench.pair.position(0, closed=False)
+        while len(heard) < frame and bench.pair.now < moved + 3.0:
+            bench.pair.run(STEP)
+            heard += bench.pair.read(0)
+        begun = bench.pair.now - moved - frame * 11 / baud
+        assert (begun < 0.021 + STEP) == (baud <= 2400)
+        assert begun < 0.021 + MAKING_SECONDS + STEP
+        bench.run(0.3)
+        assert not bench.pair.read(0)
+    finally:
+        bench.close()
+    (report,) = Decoder().feed(heard, 0.0)
+    assert isinstance(report, Received)
+    assert report.frame.di == Di.REPORT
 
 
 @given(

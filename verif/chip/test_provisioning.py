@@ -162,6 +162,20 @@ def stored_address(tmp_path: Path) -> str:
     return bcd.address((tmp_path / "0.bin").read_bytes()[0x1008:0x100E])
 
 
+def test_what_takes_too_long_has_no_answer(bench: Bench, tmp_path: Path) -> None:
+    """A flash that takes its longest time to erase, at the slowest clock: written, told as an event, and no
+    answer later than the standard allows.
+    """
+    bench.pair.attach_flash(0, bench.flashes[0], sector_erase=0.4)
+    bench.power()
+    bench.run(3.0)
+    request = requests.write(SEAL, Di.PROVISIONING + ITEM["key"], seal_key(1), password=NONE)
+    assert answers(bench, request, 2.0) == []
+    assert stored(tmp_path) == replace(identity(), sequence=1)
+    assert bench.reports()[-1].kind is Kind.PROVISIONED
+    assert provision(bench, "seal", bytes(5)) == OTHER
+
+
 @pytest.mark.parametrize("after", [0.02, 0.06, 0.09, 0.12, 0.15])
 def test_power_cut_in_an_update(settled: Bench, tmp_path: Path, after: float) -> None:
     """The old identity or the new one."""

@@ -13,11 +13,12 @@ from chip.support import Bench, examples
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sealchip.bus_access import SILENCE_MS
 from sealchip.firmware.layout import Command
 from sealchip.interface import BAUD_FEATURE, IDENTITY, PROVISIONING, Di
 from sealchip.messages import Message
 from sealchip.password import LOCK_TICKS
-from sealchip.slave import TD_MS, Slave
+from sealchip.slave import TD_MS, TOO_LATE_MS, Slave
 
 NO_RATE = None
 RECORD, MORE = Message.ANSWER_RECORD, Message.ANSWER_RECORD_MORE
@@ -78,6 +79,8 @@ class Situation:
     seals: bool = True
     #: Another frame begins before the answer, in the very cycle behind the request's end.
     spoiled: bool = False
+    #: It has been quiet for so many ms when all is done.
+    quiet_ms: int = TD_MS
 
 
 @dataclass
@@ -198,7 +201,7 @@ def expected(now: Situation, guard: Guard) -> Doing:
         return NO_DATA
 
     message = answer()
-    if now.spoiled:
+    if now.spoiled or now.quiet_ms >= TOO_LATE_MS:
         message, doing.rate = None, NO_RATE
     doing.sent = [] if message is None else [message]
     return doing
@@ -223,7 +226,7 @@ async def ask(ctx: Any, now: Situation) -> Doing:
     seen = ctx.get(desk.told)
     await ctx.tick()
     ctx.set(slave.begun, 0)
-    ctx.set(slave.quiet_ms, TD_MS)
+    ctx.set(slave.quiet_ms, now.quiet_ms)
     # What is not for the seal is over before it has begun, and nothing else happens.
     for _ in range(200):
         if not seen & BITS["busy"]:
@@ -360,9 +363,17 @@ def test_every_function() -> None:
     check(Situation(0x13, enable=False), Situation(0x13, to_seal=False), Situation(0x13))
 
 
+WITHOUT_ANSWER = {
+    "another frame begins": {"spoiled": True},
+    "too late": {"quiet_ms": TOO_LATE_MS},
+    "much too late": {"quiet_ms": SILENCE_MS},
+}
+
+
+@pytest.mark.parametrize("why", WITHOUT_ANSWER)
 @examples(8)
 @given(data=st.lists(st.sampled_from([0x11, 0x12, 0x13, 0x14, 0x17, 0x18]), min_size=1, max_size=4))
-def test_another_frame_cancels_the_answer(data: list[int]) -> None:
+def test_nobody_waits_for_the_answer(why: str, data: list[int]) -> None:
     """What was asked for is done, and nobody told; the next request is answered again."""
     asked = {
         0x11: Situation(0x11, di(Di.RECORD_NEWEST)),
@@ -373,7 +384,8 @@ def test_another_frame_cancels_the_answer(data: list[int]) -> None:
         0x18: Situation(0x18, bytes(12)),
     }
     for control in data:
-        check(replace(asked[control], spoiled=True), asked[control], replace(asked[control], spoiled=True))
+        unanswered = replace(asked[control], **WITHOUT_ANSWER[why])
+        check(unanswered, asked[control], unanswered)
 
 
 def test_locked_out() -> None:
@@ -433,7 +445,7 @@ def test_what_is_done_is_told_once() -> None:
 
 
 def test_answers_when_it_is_quiet() -> None:
-    """Not before it has been quiet for `TD_MS`, whatever the time before."""
+    """Not before it has been quiet for `TD_MS`, whatever the time before, nor from `TOO_LATE_MS` on."""
 
     async def testbench(ctx: Any) -> None:
         slave = BENCH.dut.slave
@@ -441,9 +453,9 @@ def test_answers_when_it_is_quiet() -> None:
         for name in ("valid", "enable", "frame"):
             ctx.set(getattr(slave, name), 1)
         await ctx.tick().repeat(20)
-        for quiet_ms in (*range(TD_MS), *(1 << n for n in range(9, 4, -1))):
+        for quiet_ms in range(SILENCE_MS + 1):
             ctx.set(slave.quiet_ms, quiet_ms)
-            assert ctx.get(slave.send) == (quiet_ms >= TD_MS)
+            assert ctx.get(slave.send) == (TD_MS <= quiet_ms < TOO_LATE_MS)
         for quiet_ms in (*range(TD_MS), TD_MS):
             ctx.set(slave.quiet_ms, quiet_ms)
             assert ctx.get(slave.send) == (quiet_ms == TD_MS)

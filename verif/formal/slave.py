@@ -57,7 +57,8 @@ def places(op: Op) -> list[int]:
 @theorem(k=1, reach=30, parameters="any requests, log, identity and loop")
 def answers_only_what_is_meant(m: Module) -> list[Value]:
     """The framer is started only behind a request, no answer, to the seal's address, or to anybody's; never
-    behind a broadcast, a foreign frame or 08H.
+    behind a broadcast, a foreign frame or 08H; and only when it has been quiet for 25 ms or more, and for
+    less than 500.
     """
     slave = Slave()
     dut = Subject(m, slave)
@@ -70,6 +71,7 @@ def answers_only_what_is_meant(m: Module) -> list[Value]:
         ]
     m.d.comb += [
         Assert(~slave.send | (to_us & ~is_time)),
+        Assert(~slave.send | ((slave.quiet_ms >= 25) & (slave.quiet_ms < 500))),
         Cover(slave.send),
         # Invariants: what sets the clock comes nowhere else.
         *at_its_step(dut, slave),

@@ -173,7 +173,7 @@ def chip_times() -> str:
         ("drawn slot, added to it", f"0 to {longest} ms in steps of {slot} ms"),
         ("wait for the meter's 94H", f"{reporter.ANSWER_MS} ms"),
         ("back-off after a report without 94H", f"{backoff[0]} ms, doubled each time up to {backoff[1]} ms"),
-        ("response delay Td as a slave", f"{slave.TD_MS} ms"),
+        ("response delay Td as a slave", f"{slave.TD_MS} to {slave.TOO_LATE_MS} ms, else no answer"),
     ]
     return table(("what", "time"), rows)
 
