@@ -326,17 +326,17 @@ def test_attacks_and_a_deaf_meter(begin: Begin) -> None:
 
 
 def test_a_contact_that_shivers(begin: Begin) -> None:
-    """Each of hundreds of excursions counts, in the next event up to 255 of them; then nobody answers."""
+    """Each of thousands of excursions counts, in the next event up to 255 of them; then nobody answers."""
     bench = begin(image(identity()), PLAIN)
     bench.pair.position(0, closed=True)
     told(bench, 1)
     bench.run(0.7)
     assert lamps(bench) == (True, False)
-    for n in range(600):
+    for n in range(66000):
         bench.pair.position(0, closed=n % 2 == 1)
-        bench.pair.run(0.001)
+        bench.pair.run(0.0001)
     found = unpack(DIAGNOSTICS, ask(bench, requests.read(SEAL, Di.DIAGNOSTICS)).content)
-    assert int.from_bytes(found["excursions"], "little") == 300
+    assert int.from_bytes(found["excursions"], "little") == 33000
     assert [found[name] for name in ("loop_mv", "loop_min_mv", "loop_max_mv")] == [b"\xff\xff"] * 3
     bench.answering = False
     moved = bench.pair.now
