@@ -103,6 +103,15 @@ def _verify() -> str:
     return _table("| step | jobs | failed | CPU seconds | run |", rows)
 
 
+def _soak() -> str:
+    def rows() -> Iterator[str]:
+        for name, it in kept("soak").items():
+            times = [it["simulated seal seconds"], it["skipped of them"]]
+            yield _row([name, it["seals"], it["calm"], it["events"], *times, _run(it)])
+
+    return _table("| front end | seals | calm | events told | seal seconds | skipped | run |", rows())
+
+
 def _row(cells: list[object]) -> str:
     return f"| {' | '.join(map(str, cells))} |"
 
@@ -117,5 +126,6 @@ TABLES: dict[str, Callable[[], str]] = {
     "gates": _gates,
     "coverage": _coverage,
     "proofs": _proofs,
+    "soak": _soak,
     "verify": _verify,
 }

@@ -3,35 +3,39 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import tempfile
 import time
 from pathlib import Path
 
+from plan.results import keep
+
 from meterseal.chip.build import chip_library
 from meterseal.chip.pair import CLOCK_HZ
 from soak.world import PROMISES, ViolationError, World
 
-#: Simulated seconds between two settlements.
-EPISODE = 60.0
 
-
-def soak(seconds: float, *, seed: int, seals: int, front_end: str = "sigma-delta") -> dict[str, int | float]:
+def soak(
+    seconds: float, *, seed: int, seals: int, front_end: str = "sigma-delta", calm: float = 1.0
+) -> dict[str, int | float]:
     """Soak for about `seconds` of CPU time; what happened, counted. Raises `ViolationError`."""
     library = chip_library(clock_hz=CLOCK_HZ, front_end=front_end)
     with tempfile.TemporaryDirectory(prefix="meterseal-soak-") as folder:
-        world = World(library, Path(folder), seals=seals, seed=seed, promise=PROMISES[front_end])
+        world = World(library, Path(folder), seals=seals, seed=seed, promise=PROMISES[front_end], calm=calm)
         try:
             begin = time.process_time()
             while (spent := time.process_time() - begin) < seconds:
-                world.episode(min(EPISODE, seconds))
+                world.episode()
+            state = world.pair.state
         finally:
-            simulated = world.pair.now
             world.close()
+    simulated = state.cycle / CLOCK_HZ
     return {
         **dict(sorted(world.done.items())),
-        "simulated seconds": round(simulated),
         "seals": seals,
+        "simulated seal seconds": round(simulated * seals),
+        "skipped of them": round(state.skipped / CLOCK_HZ * seals),
         "simulated seal seconds per CPU second": round(simulated * seals / spent, 1),
     }
 
@@ -43,12 +47,17 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1, help="the same seed, the same story; 1")
     parser.add_argument("--seals", type=int, default=3, help="on the pair; 3")
     parser.add_argument("--front-end", choices=PROMISES, default="sigma-delta", help="of the chips")
+    parser.add_argument(
+        "--calm", type=float, default=1.0, help="everything so many times rarer; what is idle is skipped; 1"
+    )
     arguments = parser.parse_args()
     try:
         done = soak(**vars(arguments))
     except ViolationError as violation:
         print(f"soak: seed {arguments.seed}, {arguments.seals} seals: {violation}", file=sys.stderr)
         return 1
+    if "METERSEAL_KEEP_RESULTS" in os.environ:
+        keep("soak", arguments.front_end, done | {"calm": arguments.calm})
     for what, number in done.items():
         print(f"{what:40}{number}")
     return 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable
 
@@ -31,7 +32,7 @@ class Meters:
         pair.open(end)
 
     def serve(self, now: float) -> None:
-        """Hear and answer; to be called every few milliseconds."""
+        """Hear and answer; to be called when somebody has spoken, and at `next_answer`."""
         heard = self._decoder.feed(self._pair.read(self._end), now) + self._decoder.idle(now)
         for decoded in heard:
             if isinstance(decoded, Received):
@@ -39,6 +40,11 @@ class Meters:
         for answer in [answer for answer in self._answers if answer[0] <= now]:
             self._answers.remove(answer)
             self._pair.write(self._end, answer[1].encode())
+
+    @property
+    def next_answer(self) -> float:
+        """When to call `serve` though nothing is heard."""
+        return min((at for at, _ in self._answers), default=math.inf)
 
     def forget(self, address: str) -> None:
         """Give no answer that is still due from the meter at `address`.

@@ -23,8 +23,8 @@ from soak.model import PowerUp, Promise, Report, explain
 __all__ = ["PROMISES", "ViolationError", "World"]
 
 BAUD = 2400
-#: Seconds between two looks at what the hosts heard and the lamps show.
-SLICE = 0.002
+#: Simulated seconds between two rests, where nothing is calm.
+EPISODE = 60.0
 #: Seconds within which a sealed or open loop, left alone, has been told: the longest back-off and more.
 DRAIN_MAX = 120.0
 
@@ -77,15 +77,19 @@ class _Seal:
 class World:
     """`seals` chips, their meters and a stranger. Everything random comes from `seed`.
 
-    Raises `ViolationError`. Test: `verif/soak/test_soak.py`.
+    `calm`: how many times rarer things happen than they would keep everybody busy; time in which nothing
+    does is skipped where the chips can be. Raises `ViolationError`. Test: `verif/soak/test_soak.py`.
     """
 
-    def __init__(self, library: Path, folder: Path, *, seals: int, seed: int, promise: Promise) -> None:
+    def __init__(
+        self, library: Path, folder: Path, *, seals: int, seed: int, promise: Promise, calm: float = 1.0
+    ) -> None:
         self._random = random.Random(seed)
-        self._promise = promise
+        self._promise, self._calm = promise, calm
         self._seals = [self._new_seal(index, folder) for index in range(seals)]
         self._of_meter = {seal.identity.meter: seal for seal in self._seals}
         self.pair = Pair(library, chips=seals, ends=2, baud=BAUD, seed=seed)
+        self.pair.skip_idle()
         self.meters = Meters(self.pair, 0, set(self._of_meter), self._take, self._random)
         addresses = [seal.identity.seal for seal in self._seals]
         self._stranger = Stranger(self.pair, 1, addresses, self._random)
@@ -103,8 +107,8 @@ class World:
         for seal in self._seals:
             seal.flash.close()
 
-    def episode(self, seconds: float) -> None:
-        """Everything at once for `seconds` of simulated time, then rest; then all must have been told."""
+    def episode(self) -> None:
+        """Everything at once for a time, then rest; then all must have been told."""
         for seal in self._seals:
             self._power(seal, on=True)
         if not self.done:
@@ -121,9 +125,9 @@ class World:
             (self._disturb_loop, 10.0),
             (self._attack_one, 8.0),
         )
-        end = self.pair.now + seconds
+        end = self.pair.now + EPISODE * self._calm
         for action, pause in actions:
-            self._again(action, pause, end)
+            self._again(action, pause * self._calm, end)
         self._run(end)
         self._rest()
 
@@ -151,16 +155,18 @@ class World:
     def _run(self, end: float) -> None:
         """Simulate until `end`; what is due happens between two clock cycles, any two."""
         while (now := self.pair.now) < end:
-            until = min(end, now + SLICE, self._due[0][0] if self._due else end)
-            self.pair.run(max(until - now, 1 / CLOCK_HZ))
+            until = min(end, self.meters.next_answer, self._due[0][0] if self._due else end)
+            self.pair.run_until_seen(max(until - now, 1 / CLOCK_HZ))
             now = self.pair.now
             self._look(now)
             while self._due and self._due[0][0] <= now:
                 heapq.heappop(self._due)[2]()
 
     def _rest(self) -> None:
-        """Leave everything alone and mend it; every seal must say how it is, and the model must agree."""
-        now = self.pair.now
+        """Leave everything alone and mend it; every seal must say how it is, and the model must agree.
+
+        In the end every head is put in: only a green lamp says that there is nothing more to be told.
+        """
         while self._due:
             heapq.heappop(self._due)[2]()
         self.pair.noise(0.0, 0.0)
@@ -169,14 +175,22 @@ class World:
             self._move(seal, **asdict(Loop()))
             if not seal.powered:
                 self._power(seal, on=True)
-        while wrong := self._unsettled():
-            if self.pair.now > now + DRAIN_MAX:
-                raise ViolationError(f"{DRAIN_MAX:g} s of rest and still: {wrong}")
-            self._run(self.pair.now + 2.0)
+        self._settle()
+        for seal in self._seals:
+            self._move(seal, closed=True)
+        self._settle()
         for seal in self._seals:
             self._power(seal, on=False)
             self._count("events", len(seal.reports))
             seal.power_ups, seal.reports = [], []
+
+    def _settle(self) -> None:
+        """Wait until all is as it must be."""
+        end = self.pair.now + DRAIN_MAX
+        while wrong := self._unsettled():
+            if self.pair.now > end:
+                raise ViolationError(f"{DRAIN_MAX:g} s of rest and still: {wrong}")
+            self._run(self.pair.now + 2.0)
 
     def _unsettled(self) -> str:
         """What is not as it must be once everything has been told."""
@@ -214,6 +228,8 @@ class World:
         self.pair.loop(seal.index, seal.loop)
         if seal.position is not before:
             seal.unsealed_since = self.pair.now
+            # To look at the lamp when it has just had to be out.
+            self._at(self.pair.now + self._promise.latest(seal.position) + 0.001, lambda: None)
             if seal.powered:
                 seal.power_ups[-1].positions.append((self.pair.now, seal.position))
 
@@ -285,7 +301,13 @@ class World:
         )
 
     def _change_meters(self) -> None:
-        self.meters.quality = self._random.choice([0.0, 0.3, 0.9, 1.0, 1.0])
+        """They are bad at answering for a while."""
+
+        def mend() -> None:
+            self.meters.quality = 1.0
+
+        self.meters.quality = self._random.choice([0.0, 0.3, 0.9])
+        self._at(self.pair.now + self._random.expovariate(1 / 5.0), mend)
 
     # What must never be seen.
 
@@ -301,7 +323,7 @@ class World:
             if (
                 green
                 and seal.position is not StateClass.SEALED
-                and now - seal.unsealed_since > self._promise.latest(seal.position) + SLICE
+                and now - seal.unsealed_since > self._promise.latest(seal.position)
             ):
                 raise ViolationError(
                     f"seal {seal.identity.seal}: green at {now:.6f} s, "

@@ -29,7 +29,7 @@ __all__ = ["COMPARATOR", "SIGMA_DELTA", "chip_library", "chip_verilog", "export"
 COMPARATOR, SIGMA_DELTA = "comparator", "sigma-delta"
 
 _HERE = Path(__file__).parent
-_OWN_SOURCES = ("chip.h", "cycle.h", "flash.h", "loop.h", "pair.cpp", "pair.h", "ring.h", "uart.h")
+_OWN_SOURCES = ("chip.h", "cycle.h", "flash.h", "idle.h", "loop.h", "pair.cpp", "pair.h", "ring.h", "uart.h")
 #: The chip, its reset through a register: what follows from an input pin at once is evaluated twice in a
 #: cycle by Verilator, and nearly everything follows from the reset.
 _TOP = """

@@ -9,6 +9,7 @@
 #include "Vseal_chip.h"
 #include "Vseal_chip___024root.h"
 #include "flash.h"
+#include "idle.h"
 #include "loop.h"
 #include "ring.h"
 #include "uart.h"
@@ -42,7 +43,7 @@ class Chip {
     static constexpr Cycle reset_cycles = 16;
 
     Chip(const BitTimes& pair_times, const BitTimes& gsm_times, uint32_t clock_hz, uint64_t seed)
-        : loop(clock_hz, seed), gsm(gsm_times), monitor(pair_times) {}
+        : loop(clock_hz, seed), gsm(gsm_times), monitor(pair_times), idle(clock_hz) {}
     ~Chip() {
         if (model_) model_->final();
     }
@@ -51,6 +52,7 @@ class Chip {
     Loop loop;
     GsmPort gsm;
     Receiver monitor;           // hears what this chip alone drives
+    Idle<Vseal_chip___024root> idle;
     bool corrupted = false;     // the pair differed from what this chip drove
     uint8_t lamps_told = 0;
     Cycle next = never;         // the next of reset's end, the flash, the head's edges and the GSM port
@@ -60,6 +62,7 @@ class Chip {
     bool driven() const { return !driving() || (pins_ & pin_di); }
     bool loop_driven() const { return pins_ & pin_drive; }
     bool comparator() const { return powered() && root_->loop_cmp; }
+    Vseal_chip___024root& root() const { return *root_; }
     uint8_t lamps() const { return uint8_t(pins_ >> lamps_shift & 3); }
 
     // All registers start anew with a power-up: the model is made and destroyed.

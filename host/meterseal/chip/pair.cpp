@@ -1,6 +1,8 @@
 #include "pair.h"
 
+#include <algorithm>
 #include <memory>
+#include <numeric>
 #include <vector>
 
 #include "chip.h"
@@ -8,6 +10,8 @@
 #include "uart.h"
 
 constexpr size_t transmit_bytes = 4096, receive_bytes = 65536, tap_records = 65536;
+// A round of an idle chip is looked for so long; cycles.
+constexpr Cycle longest_round = 128;
 
 struct End {
     explicit End(const BitTimes& times)
@@ -43,9 +47,13 @@ struct Pair {
     uint64_t noise_below = 0;
     uint64_t collided_slot = never, noisy_slot = never;  // counted once each
     uint64_t collided_bits = 0, noisy_bits = 0, tap_overflowed = 0;
+    bool seen = false;         // the tap has got something
+    Cycle skip_next = never;   // when to look for time that can be left out
+    uint64_t skipped = 0;      // cycles
 
     void record(uint32_t source, uint8_t kind, uint8_t value, uint8_t flags) {
         if (!tap.push({now, source, kind, value, flags, 0})) ++tap_overflowed;
+        seen = true;
     }
 
     // Level of the pair: idle is a mark; drivers that disagree make a level of chance in each bit time.
@@ -153,25 +161,89 @@ struct Pair {
         settle();
     }
 
-    void run(Cycle cycles) {
+    // One clock cycle. Whether nothing has happened that is seen outside of a chip.
+    bool cycle() {
+        bool unsettled = false;
+        ++now;
+        for (const auto& [index, chip] : powered) {
+            if (__builtin_expect(chip->tick(now), 0)) {
+                unsettled = true;
+                changed(index, *chip);
+            }
+        }
+        if (__builtin_expect(!unsettled && now < next, 1)) return true;
+        settle();
+        return false;
+    }
+
+    void run(Cycle cycles, bool until_seen) {
         const Cycle end = now + cycles;
         settle();
-        while (now < end) {
+        for (seen = false; now < end && !(seen && until_seen);) {
             if (powered.empty()) {
                 now = std::min(end, next);
                 if (now >= next) settle();
                 continue;
             }
-            bool unsettled = false;
-            ++now;
-            for (const auto& [index, chip] : powered) {
-                if (__builtin_expect(chip->tick(now), 0)) {
-                    unsettled = true;
-                    changed(index, *chip);
-                }
-            }
-            if (__builtin_expect(unsettled || now >= next, 0)) settle();
+            if (cycle() && __builtin_expect(now >= skip_next, 0)) skip(end);
         }
+    }
+
+    // Leaves out what can be of the time up to `end`.
+    void skip(Cycle end) {
+        const Cycle tick = clock_hz / 1000;
+        skip_next = now + tick / 2;
+        if (std::min(end, next) < now + 4 * tick) return;
+        const Cycle round = common_round(end);
+        const auto rested = [&] { return every([](auto& idle, auto& root) { return idle.rested(root); }); };
+        if (!round || !pass(std::min(end, now + tick), rested)) return;
+        for (Cycle cycles = most_idle(end) / round * round; cycles; cycles -= round) {
+            if (!every([&](auto& idle, auto& root) { return idle.rests_after(root, cycles); })) continue;
+            for (const auto& [index, chip] : powered) chip->idle.skip(chip->root(), cycles);
+            now += cycles;
+            skipped += cycles;
+            return;
+        }
+    }
+
+    // Cycles after which every chip is where it was, all but its counters; 0 while that is not known.
+    Cycle common_round(Cycle end) {
+        Cycle round = 1;
+        for (const auto& [index, chip] : powered) {
+            auto& idle = chip->idle;
+            auto& root = chip->root();
+            if (chip->loop.active) return 0;
+            if (!pass(std::min(end, now + clock_hz / 500), [&] { return idle.comparable(root, now); })) return 0;
+            if (!idle.as_before(root)) {
+                idle.begin(root, now);
+                pass(std::min(end, now + longest_round), [&] { return idle.ends_round(root, now); });
+                return 0;
+            }
+            round = std::lcm(round, idle.round());
+        }
+        return round;
+    }
+
+    // Cycles before `end`, before something is due, and before a chip's quarter of a second is over.
+    Cycle most_idle(Cycle end) const {
+        Cycle until = std::min(end, next - 1);
+        for (const auto& [index, chip] : powered) until = std::min(until, now + chip->idle.most(chip->root()));
+        return std::max(until, now) - now;
+    }
+
+    // Whether something holds of every chip.
+    template <class Holds>
+    bool every(Holds holds) const {
+        return std::all_of(powered.begin(), powered.end(),
+                           [&](const auto& it) { return holds(it.second->idle, it.second->root()); });
+    }
+
+    // Lets time pass up to `end` until something holds; whether it does, and nothing else has happened.
+    template <class Holds>
+    bool pass(Cycle end, Holds holds) {
+        while (!holds())
+            if (now >= end || !cycle()) return false;
+        return true;
     }
 };
 
@@ -218,11 +290,18 @@ void pair_noise(Pair* pair, double probability, uint64_t cycles) {
     pair->noise_end = pair->now + cycles;
 }
 
-void pair_run(Pair* pair, uint64_t cycles) { pair->run(cycles); }
+int pair_skip_idle(Pair* pair) {
+    pair->skip_next = Idle<Vseal_chip___024root>::possible ? pair->now : never;
+    return Idle<Vseal_chip___024root>::possible;
+}
+
+void pair_run(Pair* pair, uint64_t cycles) { pair->run(cycles, false); }
+
+void pair_run_until_seen(Pair* pair, uint64_t cycles) { pair->run(cycles, true); }
 
 int pair_run_to_flash_clock(Pair* pair, uint32_t index, uint64_t clocks, uint64_t cycles) {
     const Flash& flash = pair->chips[index]->flash;
-    for (; cycles && flash.clocks < clocks; --cycles) pair->run(1);
+    for (; cycles && flash.clocks < clocks; --cycles) pair->run(1, false);
     return flash.clocks >= clocks;
 }
 
@@ -266,7 +345,7 @@ size_t pair_read(Pair* pair, uint32_t end, uint8_t* bytes, size_t most) {
 size_t pair_tap(Pair* pair, Tap* records, size_t most) { return pair->tap.take(records, most); }
 
 void pair_state(const Pair* pair, PairState* state) {
-    *state = {pair->now, pair->collided_bits, pair->noisy_bits, pair->tap_overflowed};
+    *state = {pair->now, pair->collided_bits, pair->noisy_bits, pair->tap_overflowed, pair->skipped};
 }
 
 void pair_chip_state(const Pair* pair, uint32_t index, ChipState* state) {

@@ -47,6 +47,7 @@ struct PairState {
     uint64_t collided_bits;  // bit times in which drivers disagreed
     uint64_t noisy_bits;     // bit times that noise turned over
     uint64_t tap_overflowed;
+    uint64_t skipped;  // cycles left out by `pair_skip_idle`
 };
 
 Pair* pair_create(uint32_t chips, uint32_t ends, uint32_t clock_hz, uint32_t baud, uint64_t seed);
@@ -62,7 +63,12 @@ void pair_loop(Pair*, uint32_t chip, const LoopSetting*);
 // Each bit time of the next `cycles` is turned over with `probability`.
 void pair_noise(Pair*, double probability, uint64_t cycles);
 
+// Time in which all chips are idle is left out from now on; nothing else changes. False: not with this model.
+int pair_skip_idle(Pair*);
+
 void pair_run(Pair*, uint64_t cycles);
+// The same until the tap has got something.
+void pair_run_until_seen(Pair*, uint64_t cycles);
 // Until the flash of this chip has seen so many clocks, at most so many cycles; whether it has.
 int pair_run_to_flash_clock(Pair*, uint32_t chip, uint64_t clocks, uint64_t cycles);
 

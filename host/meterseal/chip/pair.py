@@ -113,13 +113,16 @@ class EndState(Structure):
 
 
 class PairState(Structure):
-    """Simulated time in cycles, and what happened to the pair in bit times."""
+    """Simulated time in cycles, how much of it was skipped, and what happened to the pair in bit times."""
 
-    _fields_ = tuple((name, c_uint64) for name in ("cycle", "collided_bits", "noisy_bits", "tap_overflowed"))
+    _fields_ = tuple(
+        (name, c_uint64) for name in ("cycle", "collided_bits", "noisy_bits", "tap_overflowed", "skipped")
+    )
     cycle: int
     collided_bits: int
     noisy_bits: int
     tap_overflowed: int
+    skipped: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +199,20 @@ class Pair:
     def run(self, seconds: float) -> None:
         """Advance simulated time."""
         self._library.pair_run(self._pair, self._cycles(seconds))
+
+    def run_until_seen(self, seconds: float) -> None:
+        """The same, no further than until a driver has sent a byte or a lamp has changed."""
+        self._library.pair_run_until_seen(self._pair, self._cycles(seconds))
+
+    def skip_idle(self) -> None:
+        """From now on, leave out time in which every chip does nothing but count it.
+
+        Everything goes on as without it, at the same cycles, only sooner: some fifty times where nothing
+        happens. A chip that measures always does something. `Failure` for a chip of gates, whose counters
+        nobody knows. Test: `verif/chip/test_pair_idle.py`.
+        """
+        if not self._library.pair_skip_idle(self._pair):
+            raise Failure("no time can be skipped: this chip is made of gates, give its source instead")
 
     def run_to_flash_clock(self, chip: int, clocks: int, *, at_most: float) -> bool:
         """Advance until the flash of `chip` has seen so many SPI clocks in all, at most `at_most` seconds.
@@ -338,6 +355,8 @@ def _load(path: Path) -> ctypes.CDLL:
         ("loop", None, (pair, index, POINTER(_LoopSetting))),
         ("noise", None, (pair, c_double, c_uint64)),
         ("run", None, (pair, c_uint64)),
+        ("run_until_seen", None, (pair, c_uint64)),
+        ("skip_idle", c_int, (pair,)),
         ("run_to_flash_clock", c_int, (pair, index, c_uint64, c_uint64)),
         ("open", None, (pair, index, c_int)),
         ("write", c_size_t, (pair, index, ctypes.c_char_p, c_size_t)),
