@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from datetime import datetime
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -326,17 +327,17 @@ def test_attacks_and_a_deaf_meter(begin: Begin) -> None:
 
 
 def test_a_contact_that_shivers(begin: Begin) -> None:
-    """Each of thousands of excursions counts, in the next event up to 255 of them; then nobody answers."""
+    """Each of hundreds of excursions counts, in the next event up to 255 of them; then nobody answers."""
     bench = begin(image(identity()), PLAIN)
     bench.pair.position(0, closed=True)
     told(bench, 1)
     bench.run(0.7)
     assert lamps(bench) == (True, False)
-    for n in range(66000):
+    for n in range(600):
         bench.pair.position(0, closed=n % 2 == 1)
-        bench.pair.run(0.0001)
+        bench.pair.run(0.001)
     found = unpack(DIAGNOSTICS, ask(bench, requests.read(SEAL, Di.DIAGNOSTICS)).content)
-    assert int.from_bytes(found["excursions"], "little") == 33000
+    assert int.from_bytes(found["excursions"], "little") == 300
     assert [found[name] for name in ("loop_mv", "loop_min_mv", "loop_max_mv")] == [b"\xff\xff"] * 3
     bench.answering = False
     moved = bench.pair.now
@@ -352,6 +353,35 @@ def test_a_contact_that_shivers(begin: Begin) -> None:
     assert told(bench, 2)[-1].kind == Kind.CLOSED
     bench.run(0.3)
     assert lamps(bench) == (True, False)
+
+
+def test_each_bit_of_the_address_tells_when_to_speak(tmp_path: Path) -> None:
+    """Seals whose draws begin with one bit turned over speak at other times behind collisions."""
+
+    def begins(seal: str) -> list[int]:
+        """The ms in which the first frames begin."""
+        with closing(Telling(tmp_path, FULL, BAUD)) as bench:
+            (tmp_path / "0.bin").write_bytes(image(replace(identity(), seal=seal)))
+            bench.power()
+            begun = []
+            for _ in range(4):
+                bench.pair.tap()
+                while not (sent := [seen for seen in bench.pair.tap() if isinstance(seen, ByteSeen)]):
+                    bench.pair.run(0.001)
+                begun.append(round(1000 * sent[0].at))
+                bench.pair.noise(1.0, 0.005)
+                bench.pair.run(0.01)
+            return begun
+
+    # For each byte of the address, the lowest one first, what they draw from is turned left by five bits. A
+    # digit 1 is another digit with any of its bits turned over.
+    ones = int("1" * 12, 16)
+    seals = {
+        (bit + 5 * (5 - byte)) % 16: ones ^ 1 << 8 * byte + bit for byte, bit in product(range(6), range(8))
+    }
+    assert len(seals) == 16
+    times = begins(f"{ones:012x}")
+    assert [bit for bit, seal in seals.items() if begins(f"{seal:012x}") == times] == []
 
 
 @pytest.mark.parametrize(("control", "size"), [(0x83, 0), (0x91, 0), (0x94, 0), (0xB1, 200)])

@@ -207,9 +207,9 @@ class Pair:
     def skip_idle(self) -> None:
         """From now on, leave out time in which every chip does nothing but count it.
 
-        Everything goes on as without it, at the same cycles, only sooner: some fifty times where nothing
-        happens. A chip that measures always does something. `Failure` for a chip of gates, whose counters
-        nobody knows. Test: `verif/chip/test_pair_idle.py`.
+        Everything goes on as without it, at the same cycles, only sooner. A chip that measures always does
+        something. `Failure` for a chip of gates, whose counters nobody knows.
+        Test: `verif/chip/test_pair_idle.py`.
         """
         if not self._library.pair_skip_idle(self._pair):
             raise Failure("no time can be skipped: this chip is made of gates, give its source instead")
