@@ -93,7 +93,7 @@ def _jobs() -> Iterator[Job]:
         yield job("agents", simulator, [*PYTEST, "verif/agents", "-k", simulator])
     for front_end, (seconds, how) in SOAKS.items():
         soak = [*PYTHON, "-m", "soak", "--seconds", str(seconds), "--front-end", front_end, *how]
-        yield job("soak", front_end, soak)
+        yield Job("soak", front_end, soak, seconds)
 
 
 def _run(job: Job) -> Job:
