@@ -15,6 +15,9 @@ from meterseal.chip.build import chip_library
 from meterseal.chip.pair import CLOCK_HZ
 from soak.world import PROMISES, ViolationError, World
 
+#: Simulated seconds between two rests, where nothing is calm.
+EPISODE = 60.0
+
 
 def soak(
     seconds: float, *, seed: int, seals: int, front_end: str = "sigma-delta", calm: float = 1.0
@@ -26,7 +29,7 @@ def soak(
         try:
             begin = time.process_time()
             while (spent := time.process_time() - begin) < seconds:
-                world.episode()
+                world.episode(min(EPISODE, seconds))
             state = world.pair.state
         finally:
             world.close()

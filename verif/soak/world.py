@@ -23,8 +23,6 @@ from soak.model import PowerUp, Promise, Report, explain
 __all__ = ["PROMISES", "ViolationError", "World"]
 
 BAUD = 2400
-#: Simulated seconds between two rests, where nothing is calm.
-EPISODE = 60.0
 #: Seconds within which a sealed or open loop, left alone, has been told: the longest back-off and more.
 DRAIN_MAX = 120.0
 
@@ -107,8 +105,10 @@ class World:
         for seal in self._seals:
             seal.flash.close()
 
-    def episode(self) -> None:
-        """Everything at once for a time, then rest; then all must have been told."""
+    def episode(self, seconds: float) -> None:
+        """Everything at once for `seconds` of simulated time, as many more as it is calmer; then rest, after
+        which all must have been told.
+        """
         for seal in self._seals:
             self._power(seal, on=True)
         if not self.done:
@@ -125,7 +125,7 @@ class World:
             (self._disturb_loop, 10.0),
             (self._attack_one, 8.0),
         )
-        end = self.pair.now + EPISODE * self._calm
+        end = self.pair.now + seconds * self._calm
         for action, pause in actions:
             self._again(action, pause * self._calm, end)
         self._run(end)

@@ -95,7 +95,7 @@ class Idle<Root> {
         return alike;
     }
 
-    // Cycles that may be left out.
+    // Cycles for which it goes on like this.
     Cycle most(Root& root) const {
         const Counters now(root);
         const Cycle quarters = quarter_kept_ ? quarters_of_second - now.quarters : 1;

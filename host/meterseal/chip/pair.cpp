@@ -224,7 +224,7 @@ struct Pair {
         return round;
     }
 
-    // Cycles before `end`, before something is due, and before a chip's quarter of a second is over.
+    // Cycles before `end`, before something is due, and as long as each chip stays idle.
     Cycle most_idle(Cycle end) const {
         Cycle until = std::min(end, next - 1);
         for (const auto& [index, chip] : powered) until = std::min(until, now + chip->idle.most(chip->root()));
