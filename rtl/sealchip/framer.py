@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 
 from .deframer import SCRAMBLE
 from .firmware.layout import Public
-from .messages import PREAMBLE, PREAMBLE_BYTES, PROGRAM, SECOND_ENTRY, Message, Word
+from .messages import PREAMBLE, PREAMBLE_BYTES, PROGRAM, SECOND_ENTRY, THIRD_ENTRY, Message, Word
 from .transceiver import FrameByte
 
 __all__ = ["Framer"]
@@ -43,7 +43,7 @@ class Framer(wiring.Component):
     o: Out(stream.Signature(FrameByte))
     index: Out(6)
     diagnostics: In(8)
-    position: Out(3)
+    position: Out(4)
     content: In(8)
     address: Out(8)
     byte: In(8)
@@ -62,7 +62,8 @@ class Framer(wiring.Component):
         with m.If(self.busy & ~word.branches):
             m.d.comb += read.addr.eq(word.next)
         with m.Else():
-            m.d.comb += read.addr.eq(Mux(self.busy, SECOND_ENTRY, 0) | self.message.as_value())
+            entry = Mux(self.busy, Mux(word.public, THIRD_ENTRY, SECOND_ENTRY), 0)
+            m.d.comb += read.addr.eq(entry | self.message.as_value())
         # The record comes first in the public memory, and nothing else below the uptime.
         of_record = word.public & (word.index < Public.UPTIME)
         m.d.comb += [

@@ -11,7 +11,7 @@ from amaranth.lib import data, enum
 
 from .deframer import ADDRESS_BYTES, END, START
 from .diagnostics import MEASURED_BYTES
-from .firmware.layout import Public
+from .firmware.layout import NEW_PASSWORD, Public
 from .interface import DIAGNOSTICS, IDENTITY, IDENTITY_REPORT, RECORD, Di
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "PREAMBLE_BYTES",
     "PROGRAM",
     "SECOND_ENTRY",
+    "THIRD_ENTRY",
     "Body",
     "Message",
     "Shape",
@@ -30,7 +31,7 @@ PREAMBLE, PREAMBLE_BYTES = 0xFE, 4
 _WRITE, _ANSWER, _REFUSED, _MORE = 0x14, 0x80, 0x40, 0x20
 
 
-class Message(enum.Enum, shape=4):
+class Message(enum.Enum, shape=5):
     """What to send; an answer's control code has the request's function."""
 
     #: 14H write of a seal record to the meter.
@@ -53,11 +54,15 @@ class Message(enum.Enum, shape=4):
     ANSWER_ADDRESS = 9
     #: Taken; no data.
     ANSWER_DONE = 10
+    #: The feature word of the rate that is then in force.
+    ANSWER_RATE = 11
     #: One byte of ERR each: other error, no such data, not authorised, rate cannot be had.
     REFUSE_OTHER = 12
     REFUSE_NO_DATA = 13
     REFUSE_UNAUTHORISED = 14
     REFUSE_RATE = 15
+    #: Level and password that are now in force.
+    ANSWER_PASSWORD = 16
 
 
 class Body(enum.Enum):
@@ -68,6 +73,8 @@ class Body(enum.Enum):
     #: The identity's memory, from `Shape.offset` on.
     IDENTITY = enum.auto()
     DIAGNOSTICS = enum.auto()
+    #: DATA of the request, from `Shape.offset` on.
+    REQUEST = enum.auto()
     #: The byte `Shape.offset`.
     ERROR = enum.auto()
 
@@ -123,6 +130,8 @@ MESSAGES = {
     Message.ANSWER_ASSET: Shape(_ANSWER, **_field("asset")),
     Message.ANSWER_ADDRESS: Shape(_ANSWER, has_di=False, **_field("seal")),
     Message.ANSWER_DONE: Shape(_ANSWER, Body.NONE, 0, has_di=False),
+    Message.ANSWER_RATE: Shape(_ANSWER, Body.REQUEST, 1, has_di=False),
+    Message.ANSWER_PASSWORD: Shape(_ANSWER, Body.REQUEST, 4, NEW_PASSWORD - 1, has_di=False),
     Message.REFUSE_OTHER: _refusal(1 << 0),
     Message.REFUSE_NO_DATA: _refusal(1 << 1),
     Message.REFUSE_UNAUTHORISED: _refusal(1 << 2),
@@ -146,13 +155,15 @@ class Word(data.Struct):
     #: 33h is added on the wire.
     scrambled: 1
     last: 1
-    #: The next word is the second entry of the message, instead of `next`.
+    #: The next word is the message's next entry, instead of `next`.
     branches: 1
     next: 8
 
 
-#: A message's words begin at its number; behind the address they go on at its number and this.
+#: A message's words begin at its number; behind the address they go on at its number and the second; behind a
+#: record, which is public memory, at its number and the third: several messages share the record's words.
 SECOND_ENTRY = 1 << Message.as_shape().width
+THIRD_ENTRY = SECOND_ENTRY | SECOND_ENTRY << 1
 
 
 def _head(shape):
@@ -174,8 +185,6 @@ def _content(shape):
     yield from [{}] * (8 * shape.has_authority)
     for n in range(shape.size):
         yield _of_body(shape, shape.offset + n)
-    if shape.has_sequence:
-        yield {"request": 1, "index": 4}
 
 
 def _of_body(shape, place):
@@ -183,6 +192,8 @@ def _of_body(shape, place):
         return {"constant": shape.offset}
     if shape.body is Body.RECORD:
         return {"public": 1, "index": Public.RECORD + place}
+    if shape.body is Body.REQUEST:
+        return {"request": 1, "index": place}
     if shape.body is Body.IDENTITY:
         return {"public": 1, "index": Public.IDENTITY + place}
     if place < MEASURED_BYTES:
@@ -192,21 +203,33 @@ def _of_body(shape, place):
     return {"public": 1, "index": Public.CLOCK + place - DIAGNOSTICS.offsets["clock"]}
 
 
-def _rest(shape):
-    """From the control code on."""
-    return [
+def _middle(shape):
+    """From the control code to the end of DATA, or of the record."""
+    words = [
         {"constant": shape.control, "function": 0 if shape.to_meter else 1},
         {"constant": shape.length},
         *({"scrambled": 1, **word} for word in _content(shape)),
-        {"checksum": 1},
-        {"constant": END, "last": 1},
     ]
+    if shape.body is Body.RECORD:
+        return [*words[:-1], {**words[-1], "branches": 1}]
+    return [*words, *_end(shape)]
+
+
+def _end(shape):
+    """What stands behind DATA, or the record."""
+    sequence = [{"scrambled": 1, "request": 1, "index": 4}] if shape.has_sequence else []
+    return [*sequence, {"checksum": 1}, {"constant": END, "last": 1}]
 
 
 def _program():
     """The words by their address."""
     entries = {message.value: _head(shape) for message, shape in MESSAGES.items()}
-    entries |= {message.value + SECOND_ENTRY: _rest(shape) for message, shape in MESSAGES.items()}
+    entries |= {message.value + SECOND_ENTRY: _middle(shape) for message, shape in MESSAGES.items()}
+    entries |= {
+        message.value + THIRD_ENTRY: _end(shape)
+        for message, shape in MESSAGES.items()
+        if shape.body is Body.RECORD
+    }
     free = (address for address in count() if address not in entries)
     shared, placed = {}, {}
     for entry, words in entries.items():

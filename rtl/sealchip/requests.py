@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from amaranth.lib import data, enum
 
-from .firmware.layout import CHALLENGE_BYTES, ITEMS, OLD_PASSWORD, WRITTEN, Command
+from .firmware.layout import CHALLENGE_BYTES, ITEMS, NEW_PASSWORD, OLD_PASSWORD, WRITTEN, Command
 from .interface import BAUD_FEATURE, IDENTITY, Di
 from .messages import Message
 
@@ -16,8 +16,8 @@ __all__ = ["PROGRAM", "SET_CLOCK", "Op", "Step"]
 
 SET_CLOCK, READ, READ_NEXT, READ_ADDRESS = 0x08, 0x11, 0x12, 0x13
 WRITE, WRITE_ADDRESS, CHANGE_RATE, CHANGE_PASSWORD = 0x14, 0x15, 0x17, 0x18
-#: Where DATA has what other writes bring: behind DI, old password and the level of the new one; alone.
-NEW_PASSWORD, WRITTEN_ADDRESS = 9, 0
+#: Where DATA has an address that is written alone.
+WRITTEN_ADDRESS = 0
 #: Position of SEQ, and the last record that the event log is read in.
 SEQUENCE, LAST_RECORD = 4, 63
 
@@ -35,7 +35,7 @@ class Op(enum.Enum, shape=4):
     NAMELESS = 3
     #: Take the loop as it is for sealed; whether it could be.
     SEAL = 4
-    #: Send message `Step.value` & 15; where bit 7 is set, rate number `Step.value` >> 4 & 7 is then in force.
+    #: Send message `Step.value` & 31; with ANSWER_RATE the rate of number `Step.value` >> 5 is then in force.
     ANSWER = 5
     #: The rest is done by the keeper: its number there is the lower bits.
     #: Make the record whose number is DATA's byte xor `Step.value`, modulo 64; whether there is one.
@@ -166,9 +166,9 @@ def _with_password(then):
     return _Node(Op.LOCKED, check, _UNAUTHORISED)
 
 
-def _update(item, origin, otherwise=_OTHER):
+def _update(item, origin, otherwise=_OTHER, done=_DONE):
     """The field must end where DATA ends."""
-    update = _Node(Op.UPDATE, otherwise, _DONE, value=ITEMS[item] << 4 | origin)
+    update = _Node(Op.UPDATE, otherwise, done, value=ITEMS[item] << 4 | origin)
     return _select([(origin + IDENTITY[item].width, update)], otherwise, of_length=1)
 
 
@@ -195,9 +195,7 @@ def _write():
 
 def _change_rate():
     """17H: the byte is one of the feature words."""
-    rates = [
-        (word, _answer(Message.ANSWER_DONE, 0x80 | number << 4)) for number, word in enumerate(BAUD_FEATURE)
-    ]
+    rates = [(word, _answer(Message.ANSWER_RATE, number << 5)) for number, word in enumerate(BAUD_FEATURE)]
     return _length(1, _select(rates, _answer(Message.REFUSE_RATE)))
 
 
@@ -210,7 +208,10 @@ _REQUESTS = {
     WRITE: _write(),
     WRITE_ADDRESS: _length(6, _Node(Op.NAMELESS, None, _update("seal", WRITTEN_ADDRESS, None))),
     CHANGE_RATE: _change_rate(),
-    CHANGE_PASSWORD: _length(NEW_PASSWORD + 3, _with_password(_update("password", NEW_PASSWORD))),
+    CHANGE_PASSWORD: _length(
+        NEW_PASSWORD + 3,
+        _with_password(_update("password", NEW_PASSWORD, done=_answer(Message.ANSWER_PASSWORD))),
+    ),
 }
 
 

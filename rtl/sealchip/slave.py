@@ -27,8 +27,8 @@ class Slave(wiring.Component):
     | 13H | no data | 93H |
     | 14H | challenge, with any password; seal command and provisioning | 94H; D4H, see below |
     | 15H | six bytes to AAAAAAAAAAAA, while the seal has no address | 95H |
-    | 17H | a feature word | 97H at the old rate; D7H *rate* |
-    | 18H | 12 bytes: DI and level are not looked at, there is one password | 98H; D8H, see below |
+    | 17H | a feature word | 97H and that word, at the old rate; D7H *rate* |
+    | 18H | 12 bytes; DI and level do not count, there is one password | 98H, level, new one; D8H, see below |
 
     *Not authorised* is the answer to a wrong password and, while locked out, to any; *no such data* to a
     write of an unknown item; *other error* when a field is not as long as it must be, when the flash does
@@ -119,8 +119,8 @@ class Slave(wiring.Component):
             self.position.eq(step.position),
             self.command.eq(step.op.as_value()),
             self.of.eq(Mux(step.op == Op.FETCH, number, step.value)),
-            self.message.eq(Message(step.value[:4])),
-            self.new_rate.eq(step.value[4:]),
+            self.message.eq(Message(step.value[:5])),
+            self.new_rate.eq(step.value[5:]),
             guard.tick.eq(self.tick),
             self.locked_out.eq(guard.locked_out),
             self.locked.eq(guard.locked),
@@ -152,7 +152,7 @@ class Slave(wiring.Component):
                         begins.eq(~begun & ~gone & (self.quiet_ms >= TD_MS)),
                         self.send.eq(begins),
                         goes_on.eq(Mux(begun, self.sent, gone)),
-                        self.changes_rate.eq(begun & step.value[7]),
+                        self.changes_rate.eq(begun & (self.message == Message.ANSWER_RATE)),
                     ]
                 with m.Default():
                     m.d.comb += [self.start.eq(1), goes_on.eq(self.done), result.eq(self.right)]

@@ -237,7 +237,7 @@ def test_from_blank_to_locked_out(tmp_path: Path, begin: Begin) -> None:
     assert write(bench, Di.SEAL) == Frame(SEAL, 0xD4, b"\1")
     assert kinds(told(bench, 1)) == [Kind.SEALING_REFUSED]
     taken = requests.change_password(SEAL, 0x04000C03, PASSWORD, NEW_PASSWORD)
-    assert ask(bench, taken, at_once=False) == Frame(SEAL, 0x98)
+    assert ask(bench, taken, at_once=False) == Frame(SEAL, 0x98, NEW_PASSWORD)
     assert kinds(told(bench, 1)) == [Kind.PROVISIONED]
     phone = "13800138000"
     given = write(bench, Di.PROVISIONING + 4, phone.encode().ljust(16, b"\0"), NEW_PASSWORD)
@@ -251,9 +251,9 @@ def test_from_blank_to_locked_out(tmp_path: Path, begin: Begin) -> None:
     assert write(bench, Di.SEAL, password=NEW_PASSWORD) == refused
 
     # The rate that it has, and one that the host does not follow.
-    assert ask(bench, requests.change_baud(SEAL, BAUD)) == Frame(SEAL, 0x97)
+    assert ask(bench, requests.change_baud(SEAL, BAUD)) == Frame(SEAL, 0x97, b"\x08")
     assert ask(bench, requests.read_address()).address == SEAL
-    assert ask(bench, requests.change_baud(SEAL, 4800)) == Frame(SEAL, 0x97)
+    assert ask(bench, requests.change_baud(SEAL, 4800)) == Frame(SEAL, 0x97, b"\x10")
     assert bench.ask(requests.read_address(), 0.3) == []
 
 

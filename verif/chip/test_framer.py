@@ -32,7 +32,7 @@ class Speaker(wiring.Component):
         self.framer = Framer()
         self.public = Memory(shape=8, depth=256, init=[])
         self.diagnostics = Memory(shape=8, depth=MEASURED_BYTES, init=[])
-        self.request = Memory(shape=8, depth=8, init=[])
+        self.request = Memory(shape=8, depth=16, init=[])
 
     def elaborate(self, platform):
         m = Module()
@@ -73,6 +73,7 @@ situations = st.fixed_dictionaries(
         "function": st.integers(0, 31),
         "di": numbers,
         "sequence": st.integers(0, 255),
+        "password": st.binary(min_size=4, max_size=4),
     }
 )
 SITUATION = {
@@ -81,6 +82,7 @@ SITUATION = {
     "function": 0x11,
     "di": 0x04805302,
     "sequence": 7,
+    "password": b"\x02\x12\x34\x56",
 }
 IDENTITY_1 = Identity(seal="000000000101", asset="GD-101", meter="000000000001")
 
@@ -111,6 +113,8 @@ def expected_frame(message, identity, now):
         Message.ANSWER_ASSET: answer(asset),
         Message.ANSWER_ADDRESS: Frame(identity.seal, 0x80 | now.function, seal),
         Message.ANSWER_DONE: Frame(identity.seal, 0x80 | now.function),
+        Message.ANSWER_RATE: Frame(identity.seal, 0x80 | now.function, now.di.to_bytes(4, "little")[:1]),
+        Message.ANSWER_PASSWORD: Frame(identity.seal, 0x80 | now.function, now.password),
         Message.REFUSE_OTHER: refusal(0x01),
         Message.REFUSE_NO_DATA: refusal(0x02),
         Message.REFUSE_UNAUTHORISED: refusal(0x04),
@@ -135,7 +139,8 @@ async def prepare(ctx, dut, message, identity, now):
     framer = dut.framer
     ctx.set(framer.message, message)
     ctx.set(framer.function, now.function)
-    for n, byte in enumerate(now.di.to_bytes(4, "little") + bytes([now.sequence])):
+    request = now.di.to_bytes(4, "little") + bytes([now.sequence, 0, 0, 0]) + now.password
+    for n, byte in enumerate(request):
         ctx.set(dut.request.data[n], byte)
 
 

@@ -93,10 +93,10 @@ def test_change_of_password(settled: Bench, tmp_path: Path) -> None:
         (frame,) = answers(settled, requests.change_password(SEAL, 0x04000C03, old, new))
         return frame
 
-    assert change(NONE, PASSWORD) == Frame(SEAL, 0x98)
+    assert change(NONE, PASSWORD) == Frame(SEAL, 0x98, PASSWORD)
     assert stored(tmp_path).password == "123456"
     assert change(NONE, WRONG) == Frame(SEAL, 0xD8, bytes([UNAUTHORISED]))
-    assert change(PASSWORD, NONE) == Frame(SEAL, 0x98)
+    assert change(PASSWORD, NONE) == Frame(SEAL, 0x98, NONE)
 
 
 def test_locked_out(settled: Bench, tmp_path: Path) -> None:
@@ -228,7 +228,7 @@ def test_no_such_follow_up(settled: Bench, seq: int) -> None:
 def test_rate(settled: Bench) -> None:
     """Answered at the old rate, in force from then on, gone with the power."""
     (heard,) = settled.ask(requests.change_baud(SEAL, 4800))
-    assert heard.frame == Frame(SEAL, 0x97)
+    assert heard.frame == Frame(SEAL, 0x97, b"\x10")
     assert settled.ask(requests.read(SEAL, Di.ADDRESS)) == []
     settled.power(on=False)
     settled.power()

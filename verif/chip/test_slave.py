@@ -169,9 +169,10 @@ def expected(now: Situation, guard: Guard) -> Doing:
                 if data[0] not in BAUD_FEATURE:
                     return Message.REFUSE_RATE
                 doing.rate = list(BAUD_FEATURE).index(data[0])
-                return DONE
+                return Message.ANSWER_RATE
             case 0x18, 12:
-                return update(PASSWORD_ITEM, 9) if authorised() else UNAUTHORISED
+                done = update(PASSWORD_ITEM, 9) if authorised() else UNAUTHORISED
+                return Message.ANSWER_PASSWORD if done is DONE else done
         return None
 
     def read(di: int) -> Message:

@@ -6,7 +6,7 @@ from amaranth.hdl import Array, Assert, Assume, Cat, Const, Cover, Module, Mux, 
 from formal.theorem import Subject, past, theorem, unchanged
 
 from sealchip.framer import Framer
-from sealchip.messages import MESSAGES, PROGRAM, SECOND_ENTRY, Body, Message, Shape, Word
+from sealchip.messages import MESSAGES, PROGRAM, SECOND_ENTRY, THIRD_ENTRY, Body, Message, Shape, Word
 
 PREAMBLE = 4
 #: Bytes behind the preamble before DATA.
@@ -98,8 +98,9 @@ def walks() -> dict[Message, list[dict[str, int]]]:
     for message in Message:
         words = [PROGRAM[message.value]]
         while not words[-1].get("last"):
-            branches = words[-1].get("branches")
-            following = SECOND_ENTRY + message.value if branches else words[-1]["next"]
+            following = words[-1]["next"]
+            if words[-1].get("branches"):
+                following = message.value + (THIRD_ENTRY if words[-1].get("public") else SECOND_ENTRY)
             words.append(PROGRAM[following])
         found[message] = words
     return found

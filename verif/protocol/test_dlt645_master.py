@@ -287,14 +287,14 @@ def test_nothing_heard_ever_breaks_it(noise, at):
 
 
 def test_functions_without_a_di_in_the_answer():
-    for request, control in [
-        (requests.write(METER, COUNT, b""), 0x94),
-        (requests.change_baud(METER, 9600), 0x97),
-        (requests.change_password(METER, 1, bytes(4), bytes(4)), 0x98),
-        (requests.clear_events(METER), 0x9B),
-        (Frame(METER, Function.RELAY, bytes(16)), 0x9C),
+    for request, control, data in [
+        (requests.write(METER, COUNT, b""), 0x94, b""),
+        (requests.change_baud(METER, 9600), 0x97, b"\x20"),
+        (requests.change_password(METER, 1, bytes(4), bytes(4)), 0x98, bytes(4)),
+        (requests.clear_events(METER), 0x9B, b""),
+        (Frame(METER, Function.RELAY, bytes(16)), 0x9C, b""),
     ]:
         master = Master()
         master.start(request, 0.0)
-        frame = Frame(METER, control)
-        assert answer(master, frame, 0.1) == [Answered(request, frame, b"")]
+        frame = Frame(METER, control, data)
+        assert answer(master, frame, 0.1) == [Answered(request, frame, data)]

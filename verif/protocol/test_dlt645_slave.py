@@ -105,12 +105,6 @@ def test_write(slave, meter):
     ("request_frame", "control", "noted"),
     [
         (requests.freeze(METER, hour=0), 0x96, bytes.fromhex("99009999")),
-        (requests.change_baud(METER, 9600), 0x97, 9600),
-        (
-            requests.change_password(METER, 0x04000C03, PASSWORD, OPERATOR),
-            0x98,
-            requests.PasswordChange(0x04000C03, PASSWORD, OPERATOR),
-        ),
         (
             requests.clear_demand(METER, password=PASSWORD),
             0x99,
@@ -131,6 +125,15 @@ def test_write(slave, meter):
 def test_commands(slave, meter, request_frame, control, noted):
     assert slave.receive(request_frame) == Frame(METER, control)
     assert meter.noted == [noted]
+
+
+def test_what_is_then_in_force_is_told(slave, meter):
+    """A change of rate or password is answered with the new one."""
+    assert slave.receive(requests.change_baud(METER, 9600)) == Frame(METER, 0x97, b"\x20")
+    change = requests.PasswordChange(0x04000C03, PASSWORD, OPERATOR)
+    request = requests.change_password(METER, change.di, change.old, change.new)
+    assert slave.receive(request) == Frame(METER, 0x98, change.new)
+    assert meter.noted == [9600, change]
 
 
 @pytest.mark.parametrize("address", [BROADCAST, METER])

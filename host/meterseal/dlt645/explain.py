@@ -178,6 +178,12 @@ def _new_password(frame: Frame) -> list[Line]:
     return [_di(change.di), *old, *_password(change.new, "新密码", "new password")]
 
 
+def _changed_password(frame: Frame) -> list[Line]:
+    if len(frame.data) != 4:
+        raise ValueError(f"{len(frame.data)} bytes, a level and a password have 4")
+    return _password(frame.data, "新密码", "new password")
+
+
 def _clear(frame: Frame) -> list[Line]:
     clear = Clear.parse(frame)
     which = [] if clear.di is None else [_di(clear.di)]
@@ -235,6 +241,7 @@ _DATA: dict[int, Callable[[Frame], list[Line]]] = {
     0xB2: _more_answer,
     Function.WRITE: _write,
     Function.CHANGE_PASSWORD: _new_password,
+    0x98: _changed_password,
     Function.BROADCAST_TIME: _time,
     Function.WRITE_ADDRESS: _told_address,
     0x93: _told_address,

@@ -146,8 +146,11 @@ class Slave:
             self._handler.freeze(_need(request, 4))
         elif function is Function.CHANGE_BAUD:
             self._change_baud(request)
+            return function, request.data
         elif function is Function.CHANGE_PASSWORD:
-            self._handler.change_password(PasswordChange.parse(request))
+            change = PasswordChange.parse(request)
+            self._handler.change_password(change)
+            return function, change.new
         elif function in CLEARS:
             self._handler.clear(Clear.parse(request))
         else:

@@ -9,6 +9,7 @@ __all__ = [
     "CHALLENGE_BYTES",
     "CLOCK_BYTES",
     "ITEMS",
+    "NEW_PASSWORD",
     "OLD_PASSWORD",
     "UPTIME_BYTES",
     "WRITTEN",
@@ -26,8 +27,9 @@ __all__ = [
 CHALLENGE_BYTES, UPTIME_BYTES = 4, 4
 #: ss mm hh DD MM YY.
 CLOCK_BYTES = 6
-#: Where a write's DATA has the password, behind its level, and what is written, behind the operator code.
-OLD_PASSWORD, WRITTEN = 5, 12
+#: Where a write's DATA has the password, behind its level, and what is written, behind the operator code;
+#: where a change of the password has the new one, behind its level.
+OLD_PASSWORD, WRITTEN, NEW_PASSWORD = 5, 12, 9
 
 
 class In(IntEnum):
