@@ -8,18 +8,27 @@
 #pragma once
 
 #include <cstring>
+#include <tuple>
 #include <type_traits>
 
 #include "cycle.h"
 
-// What counts time in an idle chip; the chip of a netlist does not have them under these names.
+// Cycles, ticks, quarters of a second, the next draw.
+using Counts = std::tuple<Cycle, Cycle, Cycle, Cycle>;
+
+// What counts time in an idle chip; copies of nothing for the chip of a netlist, which has no such names.
 template <class Root>
-concept CountsTime = requires(Root& root) {
-    root.simulated_chip__DOT__chip__DOT__time__024__DOT__prescaler__DOT__count;
-    root.simulated_chip__DOT__chip__DOT__time__024__DOT__quarters__DOT__count;
-    root.simulated_chip__DOT__chip__DOT__time__024__DOT__seconds__DOT__count;
-    root.simulated_chip__DOT__chip__DOT__access__DOT__lfsr;
-};
+auto counters_of(Root& root) {
+    if constexpr (requires { root.simulated_chip__DOT__chip__DOT__time__024__DOT__prescaler__DOT__count; })
+        return std::tie(root.simulated_chip__DOT__chip__DOT__time__024__DOT__prescaler__DOT__count,
+                        root.simulated_chip__DOT__chip__DOT__time__024__DOT__quarters__DOT__count,
+                        root.simulated_chip__DOT__chip__DOT__time__024__DOT__seconds__DOT__count,
+                        root.simulated_chip__DOT__chip__DOT__access__DOT__lfsr);
+    else return Counts();
+}
+
+// Cycles from one tick to the next, as `Timebase` counts them.
+constexpr Cycle cycles_of_tick(uint64_t clock_hz) { return (clock_hz + 500) / 1000; }
 
 // Evaluates all that follows from the registers at once.
 void Vseal_chip___024root___eval_settle(Vseal_chip___024root*);
@@ -27,26 +36,9 @@ void Vseal_chip___024root___eval_settle(Vseal_chip___024root*);
 template <class Root>
 class Idle {
   public:
-    static constexpr bool possible = false;
-    explicit Idle(uint32_t) {}
-    Cycle round() const { return 1; }
-    bool rested(Root&) const { return false; }
-    bool comparable(Root&, Cycle) const { return false; }
-    bool as_before(Root&) { return false; }
-    void begin(Root&, Cycle) {}
-    bool ends_round(Root&, Cycle) { return false; }
-    Cycle most(Root&) const { return 0; }
-    bool rests_after(Root&, Cycle) const { return false; }
-    void skip(Root&, Cycle) {}
-};
+    static constexpr bool possible = !std::is_same_v<decltype(counters_of(std::declval<Root&>())), Counts>;
 
-template <class Root>
-    requires CountsTime<Root>
-class Idle<Root> {
-  public:
-    static constexpr bool possible = true;
-
-    explicit Idle(uint32_t clock_hz) : tick_(Cycle((clock_hz + 500) / 1000)) {}
+    explicit Idle(uint32_t clock_hz) : tick_(cycles_of_tick(clock_hz)) {}
 
     // Cycles of a round, 0 while none is known.
     Cycle round() const { return round_; }
@@ -86,9 +78,9 @@ class Idle<Root> {
     // Whether the round that has begun ends here: all is as it was, and no tick was between.
     bool ends_round(Root& root, Cycle now) {
         if (now == begun_) return false;
-        auto& cycles = Counters::cycles_of(root);
+        auto&& cycles = std::get<0>(counters_of(root));
         const auto kept = cycles;
-        cycles = decltype(kept)(seen_.cycles);
+        cycles = std::remove_const_t<decltype(kept)>(seen_.cycles);
         const bool alike = std::memcmp(state_, &root, sizeof root) == 0;
         cycles = kept;
         if (alike) round_ = now - begun_;
@@ -125,26 +117,12 @@ class Idle<Root> {
     struct Counters {
         Cycle cycles = 0, ticks = 0, quarters = 0, lfsr = 0;
 
-        static auto& cycles_of(Root& root) {
-            return root.simulated_chip__DOT__chip__DOT__time__024__DOT__prescaler__DOT__count;
-        }
-        static auto& ticks_of(Root& root) {
-            return root.simulated_chip__DOT__chip__DOT__time__024__DOT__quarters__DOT__count;
-        }
-        static auto& quarters_of(Root& root) {
-            return root.simulated_chip__DOT__chip__DOT__time__024__DOT__seconds__DOT__count;
-        }
-        static auto& lfsr_of(Root& root) { return root.simulated_chip__DOT__chip__DOT__access__DOT__lfsr; }
-
         Counters() = default;
-        explicit Counters(Root& root)
-            : cycles(cycles_of(root)), ticks(ticks_of(root)), quarters(quarters_of(root)), lfsr(lfsr_of(root)) {}
+        explicit Counters(Root& root) { std::tie(cycles, ticks, quarters, lfsr) = counters_of(root); }
 
         void into(Root& root) const {
-            cycles_of(root) = std::remove_reference_t<decltype(cycles_of(root))>(cycles);
-            ticks_of(root) = std::remove_reference_t<decltype(ticks_of(root))>(ticks);
-            quarters_of(root) = std::remove_reference_t<decltype(quarters_of(root))>(quarters);
-            lfsr_of(root) = std::remove_reference_t<decltype(lfsr_of(root))>(lfsr);
+            auto counters = counters_of(root);
+            counters = Counts(cycles, ticks, quarters, lfsr);
             Vseal_chip___024root___eval_settle(&root);
         }
     };

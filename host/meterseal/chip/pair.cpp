@@ -56,6 +56,14 @@ struct Pair {
         seen = true;
     }
 
+    // All ends and monitors take another rate. What an end hears just now is lost.
+    void change_baud(uint32_t rate) {
+        times = BitTimes(uint32_t(clock_hz), rate, true);
+        baud = rate;
+        for (const auto& end : ends) end->receiver.mute();
+        plan();
+    }
+
     // Level of the pair: idle is a mark; drivers that disagree make a level of chance in each bit time.
     bool resolve() {
         unsigned low = 0, high = 0;
@@ -191,7 +199,7 @@ struct Pair {
 
     // Leaves out what can be of the time up to `end`.
     void skip(Cycle end) {
-        const Cycle tick = clock_hz / 1000;
+        const Cycle tick = cycles_of_tick(clock_hz);
         skip_next = now + tick / 2;
         if (std::min(end, next) < now + 4 * tick) return;
         const Cycle round = common_round(end);
@@ -209,11 +217,12 @@ struct Pair {
     // Cycles after which every chip is where it was, all but its counters; 0 while that is not known.
     Cycle common_round(Cycle end) {
         Cycle round = 1;
+        const Cycle ticks = 2 * cycles_of_tick(clock_hz);
         for (const auto& [index, chip] : powered) {
             auto& idle = chip->idle;
             auto& root = chip->root();
             if (chip->loop.active) return 0;
-            if (!pass(std::min(end, now + clock_hz / 500), [&] { return idle.comparable(root, now); })) return 0;
+            if (!pass(std::min(end, now + ticks), [&] { return idle.comparable(root, now); })) return 0;
             if (!idle.as_before(root)) {
                 idle.begin(root, now);
                 pass(std::min(end, now + longest_round), [&] { return idle.ends_round(root, now); });
@@ -260,6 +269,8 @@ void pair_flash(Pair* pair, uint32_t chip, uint8_t* array, size_t size, uint64_t
 }
 
 void pair_power(Pair* pair, uint32_t chip, int on) { pair->power(chip, on); }
+
+void pair_change_baud(Pair* pair, uint32_t baud) { pair->change_baud(baud); }
 
 void pair_position(Pair* pair, uint32_t index, int closed) {
     Chip& chip = *pair->chips[index];

@@ -56,6 +56,8 @@ void pair_destroy(Pair*);
 // Flash of one chip: `size` bytes that outlive the pair; times of one operation in cycles.
 void pair_flash(Pair*, uint32_t chip, uint8_t* array, size_t size, uint64_t page, uint64_t erase);
 void pair_power(Pair*, uint32_t chip, int on);
+// The rate of all ends and of the tap, from now on; nobody may be sending.
+void pair_change_baud(Pair*, uint32_t baud);
 void pair_position(Pair*, uint32_t chip, int closed);
 // `count` times, counted from now and rising, at which the seal head touches or leaves its plates.
 void pair_edges(Pair*, uint32_t chip, const uint64_t* after, size_t count);

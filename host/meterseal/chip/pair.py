@@ -167,8 +167,7 @@ class Pair:
         baud: int = 2400,
         seed: int = 0,
     ) -> None:
-        if clock_hz < 8 * baud:
-            raise Failure(f"a clock of {clock_hz} Hz is too slow for {baud} baud: give at least {8 * baud}")
+        _check_rate(clock_hz, baud)
         self.clock_hz = clock_hz
         self.baud = baud
         self.chips = chips
@@ -236,6 +235,15 @@ class Pair:
     def power(self, chip: int, on: bool) -> None:
         """Power one chip on or off: all of its registers start anew."""
         self._library.pair_power(self._pair, chip, on)
+
+    def change_baud(self, baud: int) -> None:
+        """Let all host ends, and the tap, follow to another rate; nobody may be sending.
+
+        Errors: `Failure` as above. Test: `verif/chip/test_chip_lives.py::test_every_rate_on_request`.
+        """
+        _check_rate(self.clock_hz, baud)
+        self.baud = baud
+        self._library.pair_change_baud(self._pair, baud)
 
     def position(self, chip: int, closed: bool) -> None:
         """Push the seal head in, or pull it, in one clean movement."""
@@ -341,6 +349,11 @@ def run_bare(library: Path, cycles: int) -> None:
     _load(library).pair_bare_run(cycles)
 
 
+def _check_rate(clock_hz: int, baud: int) -> None:
+    if clock_hz < 8 * baud:
+        raise Failure(f"a clock of {clock_hz} Hz is too slow for {baud} baud: give at least {8 * baud}")
+
+
 def _load(path: Path) -> ctypes.CDLL:
     """The library with the signatures of `pair.h`."""
     library = ctypes.CDLL(str(path))
@@ -350,6 +363,7 @@ def _load(path: Path) -> ctypes.CDLL:
         ("destroy", None, (pair,)),
         ("flash", None, (pair, index, array, c_size_t, c_uint64, c_uint64)),
         ("power", None, (pair, index, c_int)),
+        ("change_baud", None, (pair, c_uint32)),
         ("position", None, (pair, index, c_int)),
         ("edges", None, (pair, index, POINTER(c_uint64), c_size_t)),
         ("loop", None, (pair, index, POINTER(_LoopSetting))),

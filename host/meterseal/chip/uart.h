@@ -10,8 +10,8 @@
 // Shape of a character, and the cycle of every half bit of it, rounded each by itself so that no error adds up.
 class BitTimes {
   public:
-    const bool parity;
-    const unsigned bits;
+    bool parity;
+    unsigned bits;
 
     BitTimes(uint32_t clock_hz, uint32_t baud, bool with_parity)
         : parity(with_parity), bits(with_parity ? 11 : 10) {
