@@ -23,7 +23,7 @@ __all__ = ["main"]
 
 #: The share of a block's mutants that must be dead.
 LEAST = 0.9
-#: CPU seconds after which no survivor of a block is brought before a judge any more.
+#: CPU seconds after which nothing long is proved of a block's survivors any more.
 PATIENCE = 180
 
 
@@ -64,11 +64,10 @@ def _verdicts(plan: Plan, asked: argparse.Namespace) -> dict[str, Any]:
         if killer is not None:
             continue
         told = {"place": mutant.place, "mutant": str(mutant)}
-        if cpu_seconds() > PATIENCE:
-            survivors.append(told)
-        elif court.equivalent(mutant):
+        patient = cpu_seconds() < PATIENCE
+        if court.equivalent(mutant, patient=patient):
             equal.append(told)
-        elif by := court.refuses(mutant):
+        elif patient and (by := court.refuses(mutant)):
             refused.append(told | {"by": by})
         else:
             survivors.append(told)

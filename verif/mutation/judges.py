@@ -91,9 +91,9 @@ class Court:
             if found:
                 self._cases.append((theorem, Design(text, found[1])))
 
-    def equivalent(self, mutant: Mutant) -> bool:
-        """Whether it is proved to change nothing."""
-        return equivalent(self._design, mutant)
+    def equivalent(self, mutant: Mutant, *, patient: bool) -> bool:
+        """Whether it is proved to change nothing; if not `patient`, only where that is seen at once."""
+        return self._design.keeps(mutant) or (patient and equivalent(self._design, mutant))
 
     def refuses(self, mutant: Mutant) -> str | None:
         """The theorem that is not proved of the mutant within its time, though it is of the block."""
@@ -111,8 +111,8 @@ class FirmwareCourt:
         self._places = {word.origin: place for place, word in enumerate(self._words)}
         self._effects = Effects(self._words)
 
-    def equivalent(self, mutant: Change) -> bool:
-        """Whether it is proved to change nothing."""
+    def equivalent(self, mutant: Change, *, patient: bool) -> bool:
+        """Whether it is proved to change nothing; that is always seen at once."""
         place = self._places[mutant.origin]
         return self._effects.unchanged(place, mutant.apply(self._words[place]))
 

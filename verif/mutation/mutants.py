@@ -21,6 +21,17 @@ __all__ = ["Design", "Mutant"]
 #: Processes become cells; nothing that no output can see is left.
 PREPARE = "read_rtlil top.il\nproc\nopt_expr\nopt_clean\n"
 
+#: What each part makes of its inputs, whatever these are.
+PARTS = """\
+read_rtlil top.il
+select -set parts top.* top.*.* %d
+setattr -mod -set keep_hierarchy 1 @parts
+flatten
+memory -nomap
+memory_map -rom-only
+opt
+write_json out.json
+"""
 
 #: Ports at which a mutant is the same as at the port A of a register's buffer.
 _SAME = ("$dff", "Q"), ("register", "Y")
@@ -96,6 +107,30 @@ class Design:
         name = self._names.get(mutant.cell)
         bits = self._cells[name]["connections"].get(mutant.port, ()) if name else ()
         return max(mutant.bit, mutant.other or 0) < len(bits)
+
+    @cached_property
+    def _constants(self) -> dict[int, str]:
+        """Bits of the module that a part of it never changes: what they are."""
+        modules = json.loads(yosys(PARTS, top_il=self.text)["out.json"])["modules"]
+        return {
+            net: given
+            for cell in self._cells.values()
+            if cell["type"] in modules
+            for port, its in modules[cell["type"]]["ports"].items()
+            if its["direction"] == "output"
+            for net, given in zip(cell["connections"][port], its["bits"], strict=True)
+            if given in ("0", "1")
+        }
+
+    def keeps(self, mutant: Mutant) -> bool:
+        """Whether the bit is always what `mutant` makes of it, or nothing ever turns it over.
+
+        Test: `verif/mutation/test_mutants.py::test_what_a_part_never_says`.
+        """
+        bits = self._cells[self._names[mutant.cell]]["connections"][mutant.port]
+        bit = bits[mutant.bit if mutant.other is None else mutant.other]
+        always = self._constants.get(bit, bit)
+        return {"const0": "0", "const1": "1", "cnot0": "1", "cnot1": "0"}.get(mutant.mode) == always
 
     def mutated(self, mutants: list[Mutant], write: str = "write_verilog -sv -noattr out.v") -> str:
         """The design in which the input `SELECT`, if it is n, makes the n-th of `mutants`, from 1 on."""
