@@ -7,6 +7,9 @@ from .processor import MEMORY_BYTES, Instruction, Op, Port, Source
 
 __all__ = ["Assembler", "Operand", "at", "imm", "indexed", "port"]
 
+#: Words that can be jumped to: a jump has the bits of operand and source for it.
+_WORDS = MEMORY_BYTES * len(Source)
+
 
 @dataclass(frozen=True)
 class Operand:
@@ -44,7 +47,7 @@ class Assembler:
     A place in the program is known by its name, which `label` gives it; jumps may name places that are not
     there yet. `words` is the finished program.
 
-    Raises `ValueError` for a name that is given twice or never, in `label` and `words`.
+    Raises `ValueError` for a name that is given twice or never, or out of reach, in `label` and `words`.
     """
 
     def __init__(self):
@@ -170,6 +173,9 @@ class Assembler:
         if isinstance(operand, str):
             if operand not in self._places:
                 raise ValueError(f"{operand} is the name of no place in the program")
-            upper, operand = divmod(self._places[operand], MEMORY_BYTES)
+            place = self._places[operand]
+            if place >= _WORDS:
+                raise ValueError(f"{operand} is word {place}, jumps reach the first {_WORDS}")
+            upper, operand = divmod(place, MEMORY_BYTES)
             source = Source(upper)
         return Instruction.const({"op": op, "source": source, "operand": operand}).as_value().value

@@ -289,6 +289,19 @@ def test_there_is_no_such_address(operand, address):
         operand(address)
 
 
+def test_a_place_must_be_in_reach():
+    a = Assembler()
+    for _ in range(PAGES * PAGE - 1):
+        a.jump("last")
+    a.label("last")
+    a.jump("last")
+    assert len(a.words()) == PAGES * PAGE
+    a.label("behind")
+    a.jump("behind")
+    with pytest.raises(ValueError, match="behind is word 4096"):
+        a.words()
+
+
 METHODS = {
     "load": (Op.LOAD, {}),
     "xor": (Op.XOR, {}),
