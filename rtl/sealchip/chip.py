@@ -202,7 +202,7 @@ class SealChip(wiring.Component):
         ]
 
     def _serve(self, m, s):
-        # Numbers of the rates, slowest first, at which a report may begin before its record is there.
+        # How many of the rates, the slowest ones, let a report begin before its record is there.
         ahead = sum(has_record_in_time(self._clock_hz, rate) for rate in BAUD_FEATURE.values())
         m.d.comb += [
             s.slave.enable.eq(s.keeper.log_ready),

@@ -19,7 +19,8 @@ from sealchip.interface import Di
 CLOCK_HZ, BAUD = 307_200, 2400
 STEP = 0.005
 #: A report on the wire: 4 FE and 62 bytes.
-REPORT_SECONDS = 66 * 11 / BAUD
+REPORT_BYTES = 4 + 62
+REPORT_SECONDS = REPORT_BYTES * 11 / BAUD
 #: From power-up: identity and log have been read, whatever is in the log, then the slowest slot.
 FIRST_REPORT = 0.700 + 0.062 + REPORT_SECONDS
 #: A record is made so long before it is sent, at most.

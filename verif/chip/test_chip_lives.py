@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import product
 from pathlib import Path
 
 import pytest
 from chip.chip_bench import (
     BAUD,
+    CLOCK_HZ,
     MAKING_SECONDS,
+    REPORT_BYTES,
     REPORT_SECONDS,
     STEP,
     Bench,
@@ -113,6 +115,11 @@ def write(bench: Bench, di: int, data: bytes = b"", password: bytes = PASSWORD) 
     return ask(bench, requests.write(SEAL, di, data, password=password), at_once=False)
 
 
+def spoken(bench: Bench) -> list[ByteSeen]:
+    """What the seal has sent since the last look."""
+    return [seen for seen in bench.pair.tap() if isinstance(seen, ByteSeen) and seen.source == 0]
+
+
 def kinds(records: list[SealRecord]) -> list[Kind]:
     return [record.kind for record in records]
 
@@ -197,6 +204,9 @@ def test_from_blank_to_locked_out(tmp_path: Path, begin: Begin) -> None:
     bench.run(0.1)
     assert lamps(bench) == (True, False)
     assert entries(tmp_path)[-1].baseline_mv == near(CONTACT_MV)
+    assert write(bench, Di.SEAL) == Frame(SEAL, 0x94)
+    (learned,) = told(bench, 1)
+    assert (learned.kind, learned.counter) == (Kind.PROVISIONED, closed.counter + 1)
     assert ask(bench, requests.read_address()) == Frame(SEAL, 0x93, bcd.address_bytes(SEAL))
     assert ask(bench, requests.read(SEAL, Di.ADDRESS)).content == bcd.address_bytes(SEAL)
     assert ask(bench, requests.read(SEAL, Di.ASSET_NUMBER)).content == asset
@@ -227,7 +237,7 @@ def test_from_blank_to_locked_out(tmp_path: Path, begin: Begin) -> None:
     record = SealRecord.decode(raw)
     assert verify(seal_key(1), raw)
     assert (record.counter, record.challenge, record.flags) == (
-        closed.counter - 1,
+        closed.counter,
         challenge,
         Flags.CHALLENGED,
     )
@@ -366,7 +376,7 @@ def test_each_bit_of_the_address_tells_when_to_speak(tmp_path: Path) -> None:
             begun = []
             for _ in range(4):
                 bench.pair.tap()
-                while not (sent := [seen for seen in bench.pair.tap() if isinstance(seen, ByteSeen)]):
+                while not (sent := spoken(bench)):
                     bench.pair.run(0.001)
                 begun.append(round(1000 * sent[0].at))
                 bench.pair.noise(1.0, 0.005)
@@ -382,6 +392,57 @@ def test_each_bit_of_the_address_tells_when_to_speak(tmp_path: Path) -> None:
     assert len(seals) == 16
     times = begins(f"{ones:012x}")
     assert [bit for bit, seal in seals.items() if begins(f"{seal:012x}") == times] == []
+
+
+def test_every_rate_on_request(begin: Begin) -> None:
+    """Answered at the old rate and in force behind the answer: an opening is told at once, and whole."""
+    bench = begin(image(identity()))
+    told(bench, 1)
+    bench.run(1.0)
+    closed = False
+    for feature, rate in ((0x02, 600), (0x04, 1200), (0x10, 4800), (0x20, 9600), (0x40, FAST), (0x08, BAUD)):
+        assert ask(bench, requests.change_baud(SEAL, rate)) == Frame(SEAL, 0x97, bytes([feature]))
+        bench.pair.change_baud(rate)
+        assert ask(bench, requests.read_address()).address == SEAL
+        bench.pair.tap()
+        moved, closed = bench.pair.now, not closed
+        bench.pair.position(0, closed)
+        (record,) = told(bench, 1)
+        assert record.kind == (Kind.CLOSED if closed else Kind.OPENED)
+        assert bench.heard[-1].at - moved < 0.04 + MAKING_SECONDS + REPORT_SECONDS * BAUD / rate
+        sent = spoken(bench)
+        assert len(sent) == REPORT_BYTES, "and nothing in vain"
+        assert [seen for seen in sent if seen.malformed or seen.corrupted] == []
+        bench.run(5.0)  # no flapping
+
+
+def test_what_is_told_is_of_one_moment(begin: Begin) -> None:
+    """Uptime and time agree, whichever of their bytes is under way when a second passes."""
+    bench = begin(image(identity()))
+    told(bench, 1)
+    bench.run(1.0)
+    at = datetime(2027, 12, 31, 23, 59, 54, tzinfo=CST)
+    bench.ask(requests.broadcast_time(at), 0.2)
+    second = 1000 * round(CLOCK_HZ / 1000) / CLOCK_HZ
+
+    def ask_now() -> tuple[datetime, timedelta, list[float]]:
+        """Time, uptime, and how long behind the request's begin each byte of the answer had been sent."""
+        bench.pair.tap()
+        asked = bench.pair.now
+        (answer,) = bench.ask(requests.read(SEAL, Di.DIAGNOSTICS), 0.45)
+        found = unpack(DIAGNOSTICS, answer.frame.content)
+        sent = [seen.at - asked for seen in spoken(bench)]
+        return bcd.moment(found["clock"]), timedelta(seconds=int.from_bytes(found["uptime"], "little")), sent
+
+    time, uptime, sent = ask_now()
+    begun = time - uptime
+    # Behind them come two bytes of the frame.
+    for byte in range(-2 - len("ssmmhhDDMMYY") // 2 - 4, -2):
+        passes = second * (1 + (bench.pair.now + sent[byte]) // second)
+        bench.pair.run(passes - sent[byte] - bench.pair.now)
+        time, uptime, _ = ask_now()
+        assert time - uptime == begun
+    assert time.year == 2028
 
 
 @pytest.mark.parametrize(("control", "size"), [(0x83, 0), (0x91, 0), (0x94, 0), (0xB1, 200)])

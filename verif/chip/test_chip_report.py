@@ -9,6 +9,7 @@ import pytest
 from chip.chip_bench import (
     FIRST_REPORT,
     MAKING_SECONDS,
+    REPORT_BYTES,
     REPORT_SECONDS,
     STEP,
     Bench,
@@ -65,7 +66,7 @@ def test_begins_ahead_only_where_the_record_is_there_in_time(tmp_path: Path, bau
     """A report begins with its event, or when its record is there, and is sent whole; nothing else is on the
     pair.
     """
-    bench, heard, frame = Bench(tmp_path, baud=baud), b"", 66
+    bench, heard, frame = Bench(tmp_path, baud=baud), b"", REPORT_BYTES
     try:
         bench.pair.position(0, closed=True)
         bench.power()
