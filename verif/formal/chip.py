@@ -6,7 +6,7 @@ of. Bytes of key and password, and what is made of them, have labels.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -79,32 +79,30 @@ NO_SLOT = ~(0xC0 | (LOG_BYTES >> 8) - 1) & 0xFF
 
 
 class Program(NamedTuple):
-    """The processor's program and its memory after configuration; where its parts begin, by name."""
+    """The processor's program and its memory after configuration; where its parts begin, by name; where the
+    seal's part of the flash begins.
+    """
 
     steps: list[Step]
     memory: bytes
     places: dict[str, int]
+    flash_base: int
 
     @classmethod
-    def of_chip(cls) -> Program:
-        """That of the chip, in a flash where its part begins at 0."""
-        words, memory = firmware.build(0, 2400)
-        return cls(steps(words), memory, firmware.assemble(0, 2400).places())
+    def of_chip(cls, flash_base: int = 0) -> Program:
+        """That of the chip."""
+        words, memory = firmware.build(flash_base, 2400)
+        return cls(steps(words), memory, firmware.assemble(flash_base, 2400).places(), flash_base)
 
 
 class Command(NamedTuple):
     """What has been sent to the flash since it was selected."""
 
-    opcode: int
-    address: tuple[Value, ...]
+    #: As of `Chip.position`.
+    position: z3.BitVecRef
     data: tuple[Value, ...]
     #: `layout.Flash` of each byte of data.
     modes: tuple[Value, ...]
-
-    @property
-    def position(self) -> z3.BitVecRef:
-        """Its address, 24 bits."""
-        return bits(*reversed(self.address))
 
 
 class Claim:
@@ -345,6 +343,8 @@ class Chip(Rules):
             wants, served = asked
             yield "it was asked for", not_(is_zero(and_(state.seen["wants"][0], wants)))
             yield "who has asked is served", is_zero(xor(memory[main.SERVED], served))
+        if name in ("walk", "nth"):
+            yield "the slot is not the head", not_(is_zero(xor(memory[log._SLOT], head)))
         if name == "oldest":
             yield "the oldest is the tail", is_zero(xor(memory[log._SLOT], tail))
             yield "it is one", not_(is_zero(xor(head, tail)))
@@ -374,6 +374,10 @@ class Chip(Rules):
                 except Refused as refused:
                     refused.add_note(f"at {self.part(state.place)}, on a path from {self.origin}")
                     self.refused[claim] = refused
+
+    def position(self, address: Sequence[Value]) -> z3.BitVecRef:
+        """Where an address of the flash, its upper byte first, is in the seal's part of it; 24 bits."""
+        return bits(*reversed(address)) - self.program.flash_base
 
     def part(self, place: int) -> str:
         """The name before a place in the program."""
@@ -531,7 +535,7 @@ class Chip(Rules):
 
     def _read(self, state: State) -> str:
         """What is read: a slot of identity or log."""
-        position = Command(READ, state.seen["sent"][1:4], (), ()).position
+        position = self.position(state.seen["sent"][1:4])
         identity = z3.Or(*(position == slot for slot in FLASH_IDENTITY_SLOTS))
         if holds(state.given, identity) is None:
             return "identity"
@@ -563,12 +567,12 @@ class Chip(Rules):
                 return
             case 0x02 | 0x20 if seen["enabled"]:
                 seen["enabled"], seen["busy"] = False, True
-                command = Command(opcode, sent[1:4], sent[4:], seen["modes"])
+                command = Command(self.position(sent[1:4]), sent[4:], seen["modes"])
                 self._ask("programs" if opcode == PROGRAM else "erases", state, command)
                 if opcode == ERASE:
                     if len(sent) != 4:
                         raise Refused("an erase has an address and nothing else")
-                    seen["erased"] = command.address
+                    seen["erased"] = sent[1:4]
             case _:
                 raise Refused("not a command as the flash knows it")
 

@@ -16,7 +16,6 @@ from pathlib import Path
 import z3
 from formal.chip import (
     CRC_BYTES,
-    ERASE,
     MAC,
     SECRET,
     Chip,
@@ -31,6 +30,7 @@ from formal.paths import Refused, State, must
 from formal.sby import NotProvedError, Proved
 from formal.terms import Label, Value, bits, holds, label
 
+from sealboards.boards import BOARDS
 from sealchip.firmware import identity, log
 from sealchip.firmware.layout import OLD_PASSWORD, Flash, Memory, Out, Public, Said, Wants
 from sealchip.firmware.layout import Command as Asked
@@ -47,8 +47,10 @@ from sealchip.interface import (
 
 ANYTHING = (
     "any flash, requests of items that there are, events and times; fewer than 2^32 events and power-ups; at "
-    "power-up, no entry right behind the blank slot"
+    "power-up, no entry right behind the blank slot; the flash from 0 on, or from where a board's seal has it"
 )
+#: Where the seal's part of the flash may begin.
+FLASH_BASES = sorted({0, *(board.flash_base for board in BOARDS.values())})
 WRITES = Flash.SELECT | Flash.SUMS | Flash.WRITES
 ACKED = ENTRY.offsets["acked"]
 #: The fields of an entry that tell what happened are those of a record.
@@ -280,7 +282,7 @@ class _AcknowledgedOnlyOnCommand(Claim):
             case {"job": "log.acknowledge", "marked": True}:
                 must(state, next_one, "what is acknowledged leaves the queue")
             case {"job": "log.append", "erased": (_, *_) as address}:
-                given_up = sector(Command(ERASE, tuple(address), (), ()).position) == sector(slot_at(before))
+                given_up = sector(chip.position(address)) == sector(slot_at(before))
                 first = z3.And(sector(slot_at(after)) != sector(slot_at(before)), index_of(after) & 0x3F == 0)
                 must(state, z3.If(given_up, first, stays), "only what is erased is given up")
                 chip.met.add("entries are given up")
@@ -437,7 +439,7 @@ class _TheRecordIsOfTheEntry(Claim):
             must(state, bits(*of_entry) == bits(*of_record), f"{name} is the entry's")
         chip.met.add(f"the {'reporter' if job in self.OF_REPORTER else 'slave'} has a record")
         if job in self.OF_REPORTER:
-            must(state, bits(*reversed(seen["sent of"])) == slot_at(seen["oldest"][0]), "the oldest is read")
+            must(state, chip.position(seen["sent of"]) == slot_at(seen["oldest"][0]), "the oldest is read")
 
 
 @firmware_theorem(ANYTHING)
@@ -474,22 +476,58 @@ def accepted_only_with_the_password() -> Claim:
     return _AcceptedOnlyWithThePassword()
 
 
+class _EveryJobEnds(Claim):
+    covers = tuple(f"{name} goes on" for name in Chip.LOOPS)
+
+    def ends(self, chip: Chip, state: State, name: str) -> None:
+        if chip.origin not in Chip.LOOPS:
+            return
+        if name == chip.origin:
+            before, after = (self._left(name, memory) for memory in (chip.before, state.memory))
+            must(state, z3.UGT(before, after), "there are fewer slots to come")
+            chip.met.add(f"{name} goes on")
+            return
+        order = [*Chip.LOOPS, "main"]
+        if order.index(name) < order.index(chip.origin):
+            raise Refused(f"{name} begins again")
+
+    def _left(self, name: str, memory: list[Value]) -> z3.BitVecRef:
+        """Slots that are still to come in a loop, at most."""
+        head, tail, slot = (index_of(memory[place]) for place in (log._HEAD, log._TAIL, log._SLOT))
+        match name:
+            case "scan" | "search":
+                return ~slot
+            case "oldest":
+                return head - tail
+            case _:
+                return slot - head
+
+
+@firmware_theorem(ANYTHING)
+def every_job_ends() -> Claim:
+    """Each time that a loop over the log's slots opens one there are fewer to come, and none of the loops
+    begins again before the next job. So power-up and every job end, whatever stands in the flash, as long as
+    it gets ready.
+    """
+    return _EveryJobEnds()
+
+
 FIRMWARE_THEOREMS = [it for it in list(globals().values()) if isinstance(it, FirmwareTheorem)]
 
 
 @cache
-def followed(job: str | None) -> tuple[Chip, float]:
+def followed(job: str | None, flash_base: int) -> tuple[Chip, float]:
     """The chip's firmware on all its paths, or those of one job, with all claims about that, and the seconds
     it took.
     """
     claims = [it.claim for it in FIRMWARE_THEOREMS if it.job == job]
-    begin = time.process_time()
+    program, begin = Program.of_chip(flash_base), time.process_time()
     try:
         if job is None:
-            chip = Chip(Program.of_chip(), claims)
+            chip = Chip(program, claims)
             chip.follow()
         else:
-            chip = Chip(Program.of_chip(), claims, jobs=[job], secret=())
+            chip = Chip(program, claims, jobs=[job], secret=())
             chip.follow("main")
     except Refused as refused:
         raise NotProvedError(_told(refused)) from refused
@@ -501,7 +539,12 @@ def check(theorem: FirmwareTheorem) -> Proved:
 
     Raises `NotProvedError` that says what is not so, and where.
     """
-    chip, seconds = followed(theorem.job)
+    seconds = sum(_check(theorem, flash_base) for flash_base in FLASH_BASES)
+    return Proved(theorem.k, len(theorem.claim.covers), seconds)
+
+
+def _check(theorem: FirmwareTheorem, flash_base: int) -> float:
+    chip, seconds = followed(theorem.job, flash_base)
     if theorem.claim in chip.refused:
         raise NotProvedError(_told(chip.refused[theorem.claim]))
     unmet = [cover for cover in theorem.claim.covers if cover not in chip.met]
@@ -510,7 +553,7 @@ def check(theorem: FirmwareTheorem) -> Proved:
     dead = [place for place in range(len(chip.program.steps)) if place not in chip.reached]
     if dead and theorem.job is None:
         raise NotProvedError(f"no path comes to {dead}")
-    return Proved(theorem.k, len(theorem.claim.covers), seconds)
+    return seconds
 
 
 def _told(refused: Refused) -> str:

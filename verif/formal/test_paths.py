@@ -285,6 +285,10 @@ WRONG = {
         *("identity.check", Step(Op.ADD_CARRY, Source.IMMEDIATE, 0xFF), Step(Op.ADD, Source.IMMEDIATE, 0xFF)),
         *("identity.check", "main", "accepted_only_with_the_password"),
     ),
+    "a torn entry is read for ever": (
+        *("log.oldest", jump(Op.CALL, "log.up"), None),
+        *("log.oldest", "oldest", "every_job_ends"),
+    ),
     "a torn entry is told": (
         *("log.oldest", jump(Op.JUMP_ZERO, "record"), jump(Op.JUMP, "record")),
         *("log.oldest", "oldest", "the_record_is_of_the_entry"),

@@ -12,7 +12,7 @@ A slot is known by one byte, its *number*: bits 6 and 7 of its place in the ring
 up. So its address needs no shifts, and the carry of the upper two bits goes in again at the bottom.
 
 Proofs: `verif/formal/firmware.py::events_are_written_and_counted`,
-`verif/formal/firmware.py::acknowledged_only_on_command`.
+`verif/formal/firmware.py::acknowledged_only_on_command`, `verif/formal/firmware.py::every_job_ends`.
 """
 
 from ..assembler import at, imm, indexed, port
