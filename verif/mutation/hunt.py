@@ -24,7 +24,7 @@ from mutation.words import Change, Origin, part_of, play, sample
 __all__ = ["FirmwareHunt", "Hunt"]
 
 #: Computing time that one mutant may cost; tests that would exceed it are not run on mutants.
-SECONDS = 15
+SECONDS = 25
 #: How a process ends whose mutant has survived; any other number is that of the test that failed.
 SURVIVED = 255
 

@@ -109,28 +109,43 @@ class Design:
         return max(mutant.bit, mutant.other or 0) < len(bits)
 
     @cached_property
+    def _parts(self) -> dict[str, dict]:
+        """The parts that the module is made of, by their types."""
+        modules = json.loads(yosys(PARTS, top_il=self.text)["out.json"])["modules"]
+        return {name: modules[name] for name in modules if name != self._module}
+
+    @cached_property
     def _constants(self) -> dict[int, str]:
         """Bits of the module that a part of it never changes: what they are."""
-        modules = json.loads(yosys(PARTS, top_il=self.text)["out.json"])["modules"]
         return {
             net: given
             for cell in self._cells.values()
-            if cell["type"] in modules
-            for port, its in modules[cell["type"]]["ports"].items()
+            for port, its in self._parts.get(cell["type"], {"ports": {}})["ports"].items()
             if its["direction"] == "output"
             for net, given in zip(cell["connections"][port], its["bits"], strict=True)
             if given in ("0", "1")
         }
 
-    def keeps(self, mutant: Mutant) -> bool:
-        """Whether the bit is always what `mutant` makes of it, or nothing ever turns it over.
+    def _heard(self, mutant: Mutant) -> bool:
+        """Whether the bit makes a difference to anything in its cell."""
+        part = self._parts.get(self._cells[self._names[mutant.cell]]["type"])
+        if part is None or part["ports"][mutant.port]["direction"] == "output":
+            return True
+        net = part["ports"][mutant.port]["bits"][mutant.bit]
+        wired = [bits for cell in part["cells"].values() for bits in cell["connections"].values()]
+        given = [port["bits"] for port in part["ports"].values() if port["direction"] == "output"]
+        return any(net in bits for bits in wired + given)
 
-        Test: `verif/mutation/test_mutants.py::test_what_a_part_never_says`.
+    def keeps(self, mutant: Mutant) -> bool:
+        """Whether the bit is always what `mutant` makes of it, or never turned over by it, or counts nowhere.
+
+        Test: `verif/mutation/test_mutants.py::test_what_a_part_never_says_or_hears`.
         """
         bits = self._cells[self._names[mutant.cell]]["connections"][mutant.port]
         bit = bits[mutant.bit if mutant.other is None else mutant.other]
         always = self._constants.get(bit, bit)
-        return {"const0": "0", "const1": "1", "cnot0": "1", "cnot1": "0"}.get(mutant.mode) == always
+        kept = {"const0": "0", "const1": "1", "cnot0": "1", "cnot1": "0"}.get(mutant.mode) == always
+        return kept or not self._heard(mutant)
 
     def mutated(self, mutants: list[Mutant], write: str = "write_verilog -sv -noattr out.v") -> str:
         """The design in which the input `SELECT`, if it is n, makes the n-th of `mutants`, from 1 on."""
