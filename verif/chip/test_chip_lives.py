@@ -477,8 +477,8 @@ def test_what_is_told_is_of_one_moment(begin: Begin) -> None:
 
     time, uptime, sent = ask_now()
     begun = time - uptime
-    # Behind them come two bytes of the frame.
-    for byte in range(-2 - len("ssmmhhDDMMYY") // 2 - 4, -2):
+    # They come last, before two bytes of the frame.
+    for byte in range(DIAGNOSTICS.offsets["uptime"] - DIAGNOSTICS.size - 2, -2):
         passes = second * (1 + (bench.pair.now + sent[byte]) // second)
         bench.pair.run(passes - sent[byte] - bench.pair.now)
         time, uptime, _ = ask_now()
