@@ -17,11 +17,12 @@ from meterseal import bcd
 from meterseal.dlt645.frame import Frame
 from meterseal.dlt645.requests import Write
 from meterseal.seal.image import ANY_METER, Identity
+from sealchip.deframer import SCRAMBLE
 from sealchip.diagnostics import MEASURED_BYTES
 from sealchip.firmware.layout import Public
 from sealchip.framer import Framer
 from sealchip.interface import DIAGNOSTICS, RECORD, Di
-from sealchip.messages import MESSAGES, Message
+from sealchip.messages import MESSAGES, Body, Message
 
 
 class Speaker(wiring.Component):
@@ -84,6 +85,8 @@ SITUATION = {
     "sequence": 7,
     "password": b"\x02\x12\x34\x56",
 }
+#: A byte takes three cycles, and no frame has more of them.
+LONGEST_CYCLES = 3 * 80
 IDENTITY_1 = Identity(seal="000000000101", asset="GD-101", meter="000000000001")
 
 
@@ -145,6 +148,7 @@ async def prepare(ctx, dut, message, identity, now):
 
 
 async def start(ctx, dut):
+    assert not ctx.get(dut.framer.reading)
     ctx.set(dut.framer.start, 1)
     await ctx.tick()
     ctx.set(dut.framer.start, 0)
@@ -159,6 +163,7 @@ async def take(ctx, framer, chance):
             assert idle <= 2, "a byte comes at most 2 cycles after the last was taken"
             await ctx.tick()
             continue
+        assert not ctx.get(framer.reading), "nobody waits for a byte that is there"
         idle, payload = 0, ctx.get(framer.o.payload)
         for _ in range(chance.choice([0, 0, 1, 4, 20])):
             await ctx.tick()
@@ -200,6 +205,32 @@ def test_every_message_decodes(message):
         assert len(frame.data) <= (50 if message.name.startswith("REPORT") else 200)
 
     check()
+
+
+@pytest.mark.parametrize("message", Message)
+def test_only_a_record_is_waited_for(message):
+    """All that comes before it goes out; then, once it is there, the rest. Nothing else waits."""
+    now = SimpleNamespace(**SITUATION)
+    whole = expected_frame(message, IDENTITY_1, now).encode()
+    record = bytes(byte + SCRAMBLE & 0xFF for byte in now.record)
+    before = whole.index(record) if MESSAGES[message].body is Body.RECORD else len(whole)
+
+    async def testbench(ctx):
+        framer, sent = SPEAKER.dut.framer, bytearray()
+        await prepare(ctx, SPEAKER.dut, message, IDENTITY_1, now)
+        ctx.set(framer.wait, 1)
+        await start(ctx, SPEAKER.dut)
+        ctx.set(framer.o.ready, 1)
+        for cycle in range(2 * LONGEST_CYCLES):
+            if cycle == LONGEST_CYCLES:
+                assert bytes(sent) == whole[:before]
+                ctx.set(framer.wait, 0)
+            if ctx.get(framer.o.valid):
+                sent.append(ctx.get(framer.o.payload.data))
+            await ctx.tick()
+        assert bytes(sent) == whole
+
+    SPEAKER.run(testbench)
 
 
 @examples(20)
