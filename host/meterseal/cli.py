@@ -6,19 +6,19 @@ import sys
 
 import typer
 
-from meterseal.bench.cli import bench
-from meterseal.board.cli import app as board
-from meterseal.chip.cli import app as chip
-from meterseal.customer.cli import app as customer
-from meterseal.demo.cli import demo
-from meterseal.doctor import doctor
 from meterseal.errors import Failure
-from meterseal.frame.cli import app as frame
-from meterseal.marketing.cli import app as marketing
-from meterseal.meter.cli import app as meter
-from meterseal.metering.cli import app as metering
-from meterseal.seal.cli import app as seal
-from meterseal.terminal.cli import app as terminal
+from meterseal.sim.chip.cli import app as chip
+from meterseal.sim.customer.cli import app as customer
+from meterseal.sim.meter.cli import app as meter
+from meterseal.systems.marketing.cli import app as marketing
+from meterseal.systems.metering.cli import app as metering
+from meterseal.systems.terminal.cli import app as terminal
+from meterseal.tools.bench.cli import bench
+from meterseal.tools.board.cli import app as board
+from meterseal.tools.demo.cli import demo
+from meterseal.tools.doctor import doctor
+from meterseal.tools.frame.cli import app as frame
+from meterseal.tools.installer.cli import app as seal
 
 __all__ = ["main"]
 

@@ -17,8 +17,8 @@ from cocotb.clock import Clock
 from cocotb.triggers import ClockCycles, Event, Timer, with_timeout
 from cocotb.utils import get_sim_time
 
-from meterseal.dlt645.frame import Frame
-from meterseal.seal.image import Identity, image
+from meterseal.domain.image import Identity, image
+from meterseal.protocols.dlt645.frame import Frame
 
 __all__ = ["BAUD", "CLOCK_HZ", "IDENTITY", "Bench"]
 

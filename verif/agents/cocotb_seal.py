@@ -10,8 +10,8 @@ from agents.uart import Damage
 from cocotb.triggers import RisingEdge, Timer
 from cocotb.utils import get_sim_time
 
-from meterseal.dlt645.requests import read
-from meterseal.seal.record import Kind, StateClass
+from meterseal.domain.record import Kind, StateClass
+from meterseal.protocols.dlt645.requests import read
 from sealchip.interface import Di
 
 STATES = {PULLED: StateClass.OPEN, SEALED: StateClass.SEALED}

@@ -10,7 +10,7 @@ from chip.analogue import Loop, Parts
 from cocotb.triggers import Timer
 from cocotb.utils import get_sim_time
 
-from meterseal.seal.record import StateClass
+from meterseal.domain.record import StateClass
 
 STATES = {
     SEALED: StateClass.SEALED,

@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from agents.uart import Character
 from chip.analogue import Loop
 
-from meterseal.dlt645.decoder import Decoder, Discarded, Received
-from meterseal.dlt645.frame import Frame
-from meterseal.seal.image import Identity
-from meterseal.seal.record import Flags, Kind, SealRecord, StateClass
-from meterseal.seal.signing import verify
+from meterseal.domain.image import Identity
+from meterseal.domain.record import Flags, Kind, SealRecord, StateClass
+from meterseal.domain.signing import verify
+from meterseal.protocols.dlt645.decoder import Decoder, Discarded, Received
+from meterseal.protocols.dlt645.frame import Frame
 from sealchip.interface import Di
 
 __all__ = ["Heard", "Scoreboard"]

@@ -13,8 +13,8 @@ import pytest
 from agents.bench import IDENTITY
 from agents.simulators import ICARUS, VERILATOR, Chip
 
-from meterseal.seal.image import image
-from meterseal.seal.record import Kind
+from meterseal.domain.image import image
+from meterseal.domain.record import Kind
 
 pytestmark = pytest.mark.long
 

@@ -13,9 +13,9 @@ from chip.support import characters, examples
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meterseal.dlt645.frame import Frame
-from meterseal.seal.record import Kind, SealRecord, StateClass
-from meterseal.seal.signing import sign
+from meterseal.domain.record import Kind, SealRecord, StateClass
+from meterseal.domain.signing import sign
+from meterseal.protocols.dlt645.frame import Frame
 from sealchip.interface import Di
 
 BIT = 16

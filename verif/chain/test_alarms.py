@@ -10,12 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from meterseal.alarms import SEVERITY, Clear, Code, Raise, judge
-from meterseal.seal.record import NO_FLAGS, Flags, Kind, SealRecord, StateClass
-from meterseal.seal.verdict import RecordVerdict, VerdictCode
-from meterseal.store import alarms, events, ledger
+from meterseal.domain.alarm_rules import SEVERITY, Clear, Code, Raise, judge
+from meterseal.domain.event import SealEvent
+from meterseal.domain.record import NO_FLAGS, Flags, Kind, SealRecord, StateClass
+from meterseal.domain.verdict import RecordVerdict, VerdictCode
+from meterseal.store import alarms, events, ingest
 from meterseal.store.database import Database
-from meterseal.store.events import Outcome, SealEvent
+from meterseal.store.events import Outcome
 
 SEAL = "000000000101"
 NOW = datetime(2026, 11, 22, 5, 5, tzinfo=UTC)
@@ -42,7 +43,7 @@ def database(tmp_path):
 
 def enter(database, *entered, at=NOW):
     with database.transaction() as conn:
-        return [ledger.record(conn, one, at) for one in entered]
+        return [ingest.record(conn, one, at) for one in entered]
 
 
 def active(database):
@@ -224,7 +225,7 @@ def test_an_acknowledgement_belongs_to_the_first(database):
 
 def verdict(database, refuted, code=VerdictCode.AUTH_FAIL):
     with database.transaction() as conn:
-        return ledger.take_verdict(conn, RecordVerdict.on(refuted.record, code), "found", NOW)
+        return ingest.take_verdict(conn, RecordVerdict.on(refuted.record, code), "found", NOW)
 
 
 def codes_of(database):

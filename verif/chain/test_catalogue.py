@@ -3,10 +3,10 @@ from string import Formatter
 
 import pytest
 
-from meterseal import catalogue
-from meterseal.alarms import Code, Severity
 from meterseal.clock import CST
-from meterseal.gsm.pdu import split
+from meterseal.domain.alarm_rules import Code, Severity
+from meterseal.i18n import catalogue
+from meterseal.protocols.gsm.pdu import split
 from sealchip.interface import Kind, StateClass
 
 #: Built from halves, so that no file of the project spells them out.

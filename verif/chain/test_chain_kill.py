@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from meterseal.demo.chain import Chain
-from meterseal.demo.observe import SYSTEMS, Observation, observe
-from meterseal.demo.plan import LINKS, make_plan
-from meterseal.demo.scenario import TOLD, Stage
+from meterseal.tools.demo.chain import Chain
+from meterseal.tools.demo.observe import SYSTEMS, Observation, observe
+from meterseal.tools.demo.plan import LINKS, make_plan
+from meterseal.tools.demo.scenario import TOLD, Stage
 
 BAUD = 9600
 #: Seconds from a movement of the seal to the SIGKILL: in the report, on the way, at the customer's.

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from meterseal.alarms import Code
-from meterseal.demo.chain import Chain
-from meterseal.demo.plan import make_plan
-from meterseal.demo.scenario import Stage
-from meterseal.dlt645 import Frame, requests
+from meterseal.domain.alarm_rules import Code
+from meterseal.protocols.dlt645 import Frame, requests
+from meterseal.tools.demo.chain import Chain
+from meterseal.tools.demo.plan import make_plan
+from meterseal.tools.demo.scenario import Stage
 from sealchip.interface import Di
 
 RIGHT, WRONG = b"\x02\0\0\0", b"\x02\x11\x11\x11"

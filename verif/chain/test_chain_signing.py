@@ -8,9 +8,9 @@ from typing import Any
 
 import httpx
 
-from meterseal.demo.chain import Chain
-from meterseal.demo.plan import Plan, make_plan
-from meterseal.demo.scenario import Stage
+from meterseal.tools.demo.chain import Chain
+from meterseal.tools.demo.plan import Plan, make_plan
+from meterseal.tools.demo.scenario import Stage
 
 
 def test_a_forged_closing_on_the_pair(tmp_path: Path) -> None:

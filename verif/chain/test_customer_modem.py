@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meterseal.customer.modem import BUFFER_MAX, Answer, Modem, Submitted
-from meterseal.gsm.at import AtClient, Event, Failed, Ready, Send, Sent
-from meterseal.gsm.pdu import Submit
+from meterseal.protocols.gsm.at import AtClient, Event, Failed, Ready, Send, Sent
+from meterseal.protocols.gsm.pdu import Submit
+from meterseal.sim.customer.modem import BUFFER_MAX, Answer, Modem, Submitted
 
 MESSAGE = Submit("13800138000", "封印被打开", 7)
 

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from meterseal.customer.cli import app
-from meterseal.gsm.at import AtClient, Event, Failed, Ready, Send, Sent
-from meterseal.gsm.pdu import DUPLICATE, Submit, submits
 from meterseal.io.ports import open_port
+from meterseal.protocols.gsm.at import AtClient, Event, Failed, Ready, Send, Sent
+from meterseal.protocols.gsm.pdu import DUPLICATE, Submit, submits
+from meterseal.sim.customer.cli import app
 
 StartLink = Callable[..., Any]
 NUMBER = "13800138000"

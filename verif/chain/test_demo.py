@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from meterseal.demo.observe import SYSTEMS
-from meterseal.demo.plan import LINKS
+from meterseal.tools.demo.observe import SYSTEMS
+from meterseal.tools.demo.plan import LINKS
 
 METERSEAL = (sys.executable, "-m", "meterseal")
 

@@ -9,15 +9,15 @@ from typing import Any, cast
 
 import pytest
 
-from meterseal.alarms import Code
 from meterseal.clock import ManualClock
-from meterseal.demo import report, scenario
-from meterseal.demo.chain import Chain
-from meterseal.demo.forger import Forger
-from meterseal.demo.observe import SYSTEMS, Observation
-from meterseal.demo.plan import Plan, make_plan
-from meterseal.demo.scenario import Stage
+from meterseal.domain.alarm_rules import Code
 from meterseal.errors import Failure
+from meterseal.tools.demo import report, scenario
+from meterseal.tools.demo.chain import Chain
+from meterseal.tools.demo.forger import Forger
+from meterseal.tools.demo.observe import SYSTEMS, Observation
+from meterseal.tools.demo.plan import Plan, make_plan
+from meterseal.tools.demo.scenario import Stage
 
 FORGED, OPENED = Code.SEAL_AUTH_FAIL, Code.SEAL_OPEN_UNMATCHED
 

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meterseal.gsm.at import (
+from meterseal.protocols.gsm.at import (
     LINE_MAX,
     AtClient,
     Discarded,
@@ -14,7 +14,7 @@ from meterseal.gsm.at import (
     Unready,
     Unsolicited,
 )
-from meterseal.gsm.pdu import Submit
+from meterseal.protocols.gsm.pdu import Submit
 
 PDU = Submit("13800138000", "封印", 7).encode()
 BEGINNING = b"\r\nOK\r\n\r\nOK\r\n\r\n+CPIN: READY\r\n\r\nOK\r\n\r\nOK\r\n\r\n+CREG: 0,1\r\n\r\nOK\r\n"

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meterseal.gsm.pdu import Part, PduError, Submit, split, submits
+from meterseal.protocols.gsm.pdu import Part, PduError, Submit, split, submits
 
 NUMBERS = st.from_regex(r"\+?[0-9]{1,20}", fullmatch=True).filter(str.isascii)
 CHARACTERS = st.characters(exclude_categories=["Cs"])

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meterseal.gsm.pdu import PduError, Submit
-from meterseal.gsm.text_mode import CHARACTER_SETS, TextMode
+from meterseal.protocols.gsm.pdu import PduError, Submit
+from meterseal.protocols.gsm.text_mode import CHARACTER_SETS, TextMode
 
 UCS2 = st.text(st.characters(max_codepoint=0xFFFF, exclude_categories=["Cs"]), max_size=70)
 

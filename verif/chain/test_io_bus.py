@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from meterseal.io.bus import Manners
+from meterseal.protocols.dlt645.carrier_sense import Manners
 
 
 def test_a_line_never_heard_is_free() -> None:

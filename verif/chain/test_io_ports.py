@@ -16,7 +16,8 @@ import serial.rfc2217
 
 from meterseal.errors import Failure
 from meterseal.io.endpoint import format_endpoint, parse_endpoint
-from meterseal.io.ports import Line, PortLost, open_port
+from meterseal.io.port import PortLost
+from meterseal.io.ports import Line, open_port
 from meterseal.io.pty import PtyEnd
 from meterseal.trace import Trace
 

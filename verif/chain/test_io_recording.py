@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from meterseal.errors import Failure
-from meterseal.io.ports import Port, open_port
+from meterseal.io.port import Port
+from meterseal.io.ports import open_port
 from meterseal.io.pty import PtyEnd
 
 EVERY_BYTE = bytes(range(256))

@@ -12,7 +12,8 @@ import serial
 
 from meterseal.errors import Failure
 from meterseal.io.pty import PtyEnd
-from meterseal.marketing.customers import (
+from meterseal.store.database import Database
+from meterseal.systems.marketing.customers import (
     STORE_PART,
     Customer,
     every,
@@ -22,7 +23,6 @@ from meterseal.marketing.customers import (
     of_seal,
     read,
 )
-from meterseal.store.database import Database
 
 ROW = {"account": "100000000012", "name": "张三", "phone": "13800000012", "meter": "201", "seal": "101"}
 ZHANG = Customer("100000000012", "张三", "13800000012", "000000000201", "000000000101")

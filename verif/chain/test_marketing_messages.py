@@ -9,17 +9,18 @@ from pathlib import Path
 import pytest
 
 from meterseal.clock import CST, ManualClock
-from meterseal.handover import Finding
-from meterseal.marketing.customers import STORE_PART, Customer
-from meterseal.marketing.delivery import PAUSE_MAX, Queue
-from meterseal.marketing.intake import load_customers, take, take_finding
-from meterseal.marketing.messages import APPRISE, SMS, Message
-from meterseal.seal.record import NO_FLAGS, Flags, Kind, SealRecord, StateClass
-from meterseal.seal.verdict import RecordVerdict, VerdictCode
+from meterseal.domain.event import SealEvent
+from meterseal.domain.record import NO_FLAGS, Flags, Kind, SealRecord, StateClass
+from meterseal.domain.verdict import RecordVerdict, VerdictCode
+from meterseal.protocols.handover import Finding
 from meterseal.store import alarms, outbox
 from meterseal.store.database import Database
-from meterseal.store.events import Outcome, SealEvent
+from meterseal.store.events import Outcome
 from meterseal.store.writer import Writer
+from meterseal.systems.marketing.customers import STORE_PART, Customer
+from meterseal.systems.marketing.delivery import PAUSE_MAX, Queue
+from meterseal.systems.marketing.intake import load_customers, take, take_finding
+from meterseal.systems.marketing.messages import APPRISE, SMS, Message
 
 SEAL = "000000000101"
 NOON = datetime(2026, 11, 22, 13, 5, 9, tzinfo=CST)

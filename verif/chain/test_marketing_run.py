@@ -11,11 +11,11 @@ from typing import Any
 import httpx
 import pytest
 
-from meterseal import handover
 from meterseal.clock import CST
-from meterseal.seal.record import Flags, Kind, SealRecord, StateClass
-from meterseal.seal.verdict import RecordVerdict, VerdictCode
-from meterseal.store.events import SealEvent
+from meterseal.domain.event import SealEvent
+from meterseal.domain.record import Flags, Kind, SealRecord, StateClass
+from meterseal.domain.verdict import RecordVerdict, VerdictCode
+from meterseal.protocols import handover
 
 StartLink = Callable[..., Any]
 Eventually = Callable[[Callable[[], bool]], None]
@@ -136,7 +136,7 @@ def sms(tmp_path: Path) -> list[object]:
 
 
 def phone(folder: Path) -> list[tuple[str, str]]:
-    from meterseal.customer.network import STORE_PART, inbox
+    from meterseal.sim.customer.network import STORE_PART, inbox
     from meterseal.store.database import Database
 
     database = Database(folder / "customer.db", STORE_PART, read_only=True)

@@ -16,11 +16,11 @@ from dlt645 import MeterClientService
 from typer.testing import CliRunner
 
 from meterseal import bcd
-from meterseal.dlt645 import Decoder, Frame, Received, requests
+from meterseal.domain.record import Kind, SealRecord, StateClass
 from meterseal.errors import Failure
 from meterseal.io.pty import PtyEnd
-from meterseal.meter.cli import app
-from meterseal.seal.record import Kind, SealRecord, StateClass
+from meterseal.protocols.dlt645 import Decoder, Frame, Received, requests
+from meterseal.sim.meter.cli import app
 from sealchip.interface import Di
 
 METER, SEAL = "000000000012", "000000000101"

@@ -16,15 +16,16 @@ from hypothesis import strategies as st
 
 from meterseal import bcd
 from meterseal.clock import CST, ManualClock
-from meterseal.dlt645 import Frame, requests
-from meterseal.dlt645.active_report import TERMINAL_COVER_OPEN, ActiveReport
-from meterseal.dlt645.cover import NO_ENERGIES, CoverRecord
-from meterseal.dlt645.values import clock_bytes, date_bytes, text, text_bytes, time_bytes
-from meterseal.meter.device import Meter
-from meterseal.meter.journal import PART
-from meterseal.meter.process import MeterStation
-from meterseal.seal.record import Flags, JournalEntry, Kind, SealRecord, StateClass
-from meterseal.seal.verdict import RecordVerdict, VerdictCode
+from meterseal.domain.journal import JournalEntry
+from meterseal.domain.record import Flags, Kind, SealRecord, StateClass
+from meterseal.domain.verdict import RecordVerdict, VerdictCode
+from meterseal.protocols.dlt645 import Frame, requests
+from meterseal.protocols.dlt645.active_report import TERMINAL_COVER_OPEN, ActiveReport
+from meterseal.protocols.dlt645.cover import NO_ENERGIES, CoverRecord
+from meterseal.protocols.dlt645.values import clock_bytes, date_bytes, text, text_bytes, time_bytes
+from meterseal.sim.meter.device import Meter
+from meterseal.sim.meter.journal import PART
+from meterseal.sim.meter.process import MeterStation
 from meterseal.store import alarms, diagnostics, events
 from meterseal.store.database import Database
 from meterseal.trace import Trace

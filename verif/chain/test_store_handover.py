@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meterseal import handover
 from meterseal.clock import CST
-from meterseal.seal.record import Flags, Kind, SealRecord, StateClass
-from meterseal.seal.verdict import RecordVerdict, VerdictCode
-from meterseal.store.events import SealEvent
+from meterseal.domain.event import SealEvent
+from meterseal.domain.record import Flags, Kind, SealRecord, StateClass
+from meterseal.domain.verdict import RecordVerdict, VerdictCode
+from meterseal.protocols import handover
 
 NOW = datetime(2026, 11, 22, 5, 5, 0, 123000, tzinfo=UTC)
 EVENT = SealEvent.of(

@@ -12,21 +12,22 @@ import pytest
 
 from meterseal import bcd
 from meterseal.clock import ManualClock
-from meterseal.dlt645 import Frame, requests
-from meterseal.dlt645.cover import CoverRecord
-from meterseal.meter.device import Meter
-from meterseal.meter.journal import PART as METER_PART
-from meterseal.meter.process import MeterStation
-from meterseal.seal.record import JournalEntry, Kind, SealRecord, StateClass
+from meterseal.domain.journal import JournalEntry
+from meterseal.domain.record import Kind, SealRecord, StateClass
+from meterseal.protocols.csg1209022.alarm import CoverAlarm
+from meterseal.protocols.csg1209022.codes import Afn, UplinkDi
+from meterseal.protocols.csg1209022.frame import point_da
+from meterseal.protocols.csg1209022.user_data import SealReport
+from meterseal.protocols.dlt645 import Frame, requests
+from meterseal.protocols.dlt645.cover import CoverRecord
+from meterseal.sim.meter.device import Meter
+from meterseal.sim.meter.journal import PART as METER_PART
+from meterseal.sim.meter.process import MeterStation
 from meterseal.store import alarms, diagnostics, events
 from meterseal.store.database import Database
-from meterseal.terminal.book import PART, Book, Message, News
-from meterseal.terminal.poll import ENTRIES, Poller, RefusedError, SilentError
+from meterseal.systems.terminal.poll import ENTRIES, Poller, RefusedError, SilentError
+from meterseal.systems.terminal.store import PART, Book, Message, News
 from meterseal.trace import Trace
-from meterseal.uplink.alarm import CoverAlarm
-from meterseal.uplink.codes import Afn, UplinkDi
-from meterseal.uplink.frame import point_da
-from meterseal.uplink.user_data import SealReport
 from sealchip.interface import Di
 
 NOON = datetime(2026, 11, 22, 4, 0, 0, tzinfo=UTC)

@@ -18,18 +18,25 @@ from typer.testing import CliRunner
 
 from meterseal import bcd
 from meterseal.clock import SystemClock
-from meterseal.dlt645 import Decoder, Frame, Received, requests
+from meterseal.domain.record import Kind, SealRecord, StateClass
+from meterseal.domain.verdict import RecordVerdict, VerdictCode
 from meterseal.errors import Failure
-from meterseal.seal.record import Kind, SealRecord, StateClass
-from meterseal.seal.verdict import RecordVerdict, VerdictCode
-from meterseal.terminal.cli import app
-from meterseal.uplink.alarm import CoverAlarm
-from meterseal.uplink.codes import Afn, UplinkDi
-from meterseal.uplink.frame import Frame as UplinkFrame
-from meterseal.uplink.frame import point_da
-from meterseal.uplink.relay import RelayAnswer, RelayRequest
-from meterseal.uplink.station import Answered, Heartbeat, LoggedIn, Reported, Send, StationSession
-from meterseal.uplink.user_data import SealReport
+from meterseal.protocols.csg1209022.alarm import CoverAlarm
+from meterseal.protocols.csg1209022.codes import Afn, UplinkDi
+from meterseal.protocols.csg1209022.frame import Frame as UplinkFrame
+from meterseal.protocols.csg1209022.frame import point_da
+from meterseal.protocols.csg1209022.relay import RelayAnswer, RelayRequest
+from meterseal.protocols.csg1209022.station import (
+    Answered,
+    Heartbeat,
+    LoggedIn,
+    Reported,
+    Send,
+    StationSession,
+)
+from meterseal.protocols.csg1209022.user_data import SealReport
+from meterseal.protocols.dlt645 import Decoder, Frame, Received, requests
+from meterseal.systems.terminal.cli import app
 from sealchip.interface import Di
 
 METER, OTHER, SEAL = "000000000012", "000000000013", "000000000101"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meterseal.terminal.schedule import LOST_AFTER, Schedule
+from meterseal.systems.terminal.schedule import LOST_AFTER, Schedule
 
 
 def test_every_meter_is_polled_once_a_period() -> None:

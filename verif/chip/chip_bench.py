@@ -6,14 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from meterseal.chip.build import chip_library
-from meterseal.chip.flash_file import FlashFile
-from meterseal.chip.pair import Pair
-from meterseal.dlt645.decoder import Decoder, Received
-from meterseal.dlt645.frame import Frame
-from meterseal.seal.image import Identity, image
-from meterseal.seal.record import SealRecord
-from meterseal.seal.signing import verify
+from meterseal.domain.image import Identity, image
+from meterseal.domain.record import SealRecord
+from meterseal.domain.signing import verify
+from meterseal.protocols.dlt645.decoder import Decoder, Received
+from meterseal.protocols.dlt645.frame import Frame
+from meterseal.sim.chip.build import chip_library
+from meterseal.sim.chip.bus import Pair
+from meterseal.sim.chip.flash_file import FlashFile
 from sealchip.interface import Di
 
 CLOCK_HZ, BAUD = 307_200, 2400

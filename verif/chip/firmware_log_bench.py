@@ -7,8 +7,8 @@ from functools import cache
 
 from chip.firmware_bench import Nor, PowerFailureError, Rig
 
-from meterseal.seal.image import crc16
-from meterseal.seal.layout import pack, unpack
+from meterseal.domain.image import crc16
+from meterseal.domain.layout import pack, unpack
 from sealchip import firmware
 from sealchip.assembler import Assembler, at, imm
 from sealchip.firmware import calendar, flash, log, main

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from meterseal.chip.flash_file import FlashFile
-from meterseal.chip.pair import CLOCK_HZ, Pair
-from meterseal.dlt645.decoder import Decoder, Received
-from meterseal.dlt645.frame import Frame
-from meterseal.dlt645.requests import Write, read
-from meterseal.seal.image import Identity, image
-from meterseal.seal.record import SealRecord
-from meterseal.seal.signing import verify
+from meterseal.domain.image import Identity, image
+from meterseal.domain.record import SealRecord
+from meterseal.domain.signing import verify
+from meterseal.protocols.dlt645.decoder import Decoder, Received
+from meterseal.protocols.dlt645.frame import Frame
+from meterseal.protocols.dlt645.requests import Write, read
+from meterseal.sim.chip.bus import CLOCK_HZ, Pair
+from meterseal.sim.chip.flash_file import FlashFile
 from sealchip.interface import Di
 
 __all__ = ["IDENTITY", "PairBench"]

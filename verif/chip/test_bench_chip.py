@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from meterseal.bench.chip import run
+from meterseal.tools.bench.chip import run
 
 
 def test_chip_and_peers_are_measured_in_one_run() -> None:

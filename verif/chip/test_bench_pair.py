@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from meterseal.bench.pair import power_up, reaction
-from meterseal.chip.pair import CLOCK_HZ
+from meterseal.sim.chip.bus import CLOCK_HZ
+from meterseal.tools.bench.bus import power_up, reaction
 
 
 def test_reaction_and_power_up_are_measured() -> None:

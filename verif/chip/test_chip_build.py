@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from meterseal.chip import build
-from meterseal.chip.pair import CLOCK_HZ
 from meterseal.errors import Failure
+from meterseal.sim.chip import build
+from meterseal.sim.chip.bus import CLOCK_HZ
 
 PUPPET = Path(__file__).with_name("puppet.v")
 PINS = (

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from chip.chip_bench import BAUD, REPORT_SECONDS, Bench, flashes_red, lamps, meter_address
 
-from meterseal.chip.pair import ByteSeen
-from meterseal.dlt645 import requests
-from meterseal.dlt645.control import TD_MAX
-from meterseal.dlt645.frame import Frame
-from meterseal.seal.record import Kind, SealRecord
+from meterseal.domain.record import Kind, SealRecord
+from meterseal.protocols.dlt645 import requests
+from meterseal.protocols.dlt645.control import TD_MAX
+from meterseal.protocols.dlt645.frame import Frame
+from meterseal.sim.chip.bus import ByteSeen
 
 
 def test_waits_for_the_answer_of_others(settled: Bench) -> None:

@@ -29,15 +29,15 @@ from chip.firmware_log_bench import Entry, slot_address
 from chip.gsm_module import Module, Received
 
 from meterseal import bcd
-from meterseal.chip.head import CONTACT_MV, Loop
-from meterseal.chip.pair import SECTOR_ERASE, ByteSeen, LampsSeen
 from meterseal.clock import CST
-from meterseal.dlt645 import requests
-from meterseal.dlt645.frame import Frame
-from meterseal.seal.image import Identity, image, read_identity
-from meterseal.seal.layout import unpack
-from meterseal.seal.record import Flags, Kind, SealRecord, StateClass
-from meterseal.seal.signing import verify
+from meterseal.domain.image import Identity, image, read_identity
+from meterseal.domain.layout import unpack
+from meterseal.domain.record import Flags, Kind, SealRecord, StateClass
+from meterseal.domain.signing import verify
+from meterseal.protocols.dlt645 import requests
+from meterseal.protocols.dlt645.frame import Frame
+from meterseal.sim.chip.bus import SECTOR_ERASE, ByteSeen, LampsSeen
+from meterseal.sim.chip.head import CONTACT_MV, Loop
 from sealchip.bus_access import CRASH_MS
 from sealchip.firmware.log import SECTOR_SLOTS
 from sealchip.gsm_text import message

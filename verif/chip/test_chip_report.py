@@ -22,12 +22,12 @@ from chip.chip_bench import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from meterseal.dlt645 import requests
-from meterseal.dlt645.decoder import Decoder, Received
-from meterseal.dlt645.frame import Frame
-from meterseal.seal.layout import unpack
-from meterseal.seal.record import Flags, Kind, SealRecord, StateClass
-from meterseal.seal.signing import sign
+from meterseal.domain.layout import unpack
+from meterseal.domain.record import Flags, Kind, SealRecord, StateClass
+from meterseal.domain.signing import sign
+from meterseal.protocols.dlt645 import requests
+from meterseal.protocols.dlt645.decoder import Decoder, Received
+from meterseal.protocols.dlt645.frame import Frame
 from sealchip.interface import BAUD_FEATURE, IDENTITY_REPORT, Di
 
 

@@ -20,12 +20,12 @@ from typing import Any
 
 import pytest
 
-from meterseal.chip.build import chip_library
-from meterseal.dlt645.decoder import Decoder, Received
-from meterseal.dlt645.frame import Frame
-from meterseal.dlt645.requests import read, read_address
-from meterseal.seal.image import Identity, image
-from meterseal.seal.record import Kind, SealRecord
+from meterseal.domain.image import Identity, image
+from meterseal.domain.record import Kind, SealRecord
+from meterseal.protocols.dlt645.decoder import Decoder, Received
+from meterseal.protocols.dlt645.frame import Frame
+from meterseal.protocols.dlt645.requests import read, read_address
+from meterseal.sim.chip.build import chip_library
 from sealchip.interface import Di
 
 SEAL, METER = "000000000131", "000000000231"

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from chip.chip_bench import Bench, flashes_red, lamps
 
-from meterseal.chip.head import Loop
-from meterseal.seal.record import Kind, StateClass
+from meterseal.domain.record import Kind, StateClass
+from meterseal.sim.chip.head import Loop
 
 #: What the simulated loop gives while the head is in.
 SEALED_MV = 4000

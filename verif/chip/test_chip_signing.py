@@ -7,14 +7,12 @@ from pathlib import Path
 
 from chip.chip_bench import FIRST_REPORT, Bench, identity, seal_address, seal_key
 
-from meterseal.dlt645 import requests
-from meterseal.dlt645.frame import Frame
-from meterseal.seal.image import NO_KEY, image
-from meterseal.seal.record import Algorithm, Flags, SealRecord
-from meterseal.seal.signing import verify
-from sealchip.interface import (
-    Di,
-)
+from meterseal.domain.image import NO_KEY, image
+from meterseal.domain.record import Algorithm, Flags, SealRecord
+from meterseal.domain.signing import verify
+from meterseal.protocols.dlt645 import requests
+from meterseal.protocols.dlt645.frame import Frame
+from sealchip.interface import Di
 
 
 def test_unsigned_without_a_key(tmp_path: Path, bench: Bench) -> None:

@@ -7,15 +7,12 @@ import importlib
 import pytest
 from chip.chip_bench import BAUD, REPORT_SECONDS, STEP, Bench, seal_address
 
-from meterseal.dlt645 import requests
-from meterseal.dlt645.control import TD_MAX, TD_MIN
-from meterseal.dlt645.frame import Frame
-from meterseal.seal.layout import unpack
-from meterseal.seal.record import Flags, Kind, SealRecord, StateClass
-from sealchip.interface import (
-    DIAGNOSTICS,
-    Di,
-)
+from meterseal.domain.layout import unpack
+from meterseal.domain.record import Flags, Kind, SealRecord, StateClass
+from meterseal.protocols.dlt645 import requests
+from meterseal.protocols.dlt645.control import TD_MAX, TD_MIN
+from meterseal.protocols.dlt645.frame import Frame
+from sealchip.interface import DIAGNOSTICS, Di
 
 
 def test_reads(settled: Bench) -> None:

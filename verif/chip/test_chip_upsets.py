@@ -9,9 +9,9 @@ import pytest
 from chip.chip_bench import CLOCK_HZ, Bench, lamps
 from chip.upsets import upset_chip
 
-from meterseal.chip.build import library
-from meterseal.chip.pair import LampsSeen
-from meterseal.seal.record import Kind
+from meterseal.domain.record import Kind
+from meterseal.sim.chip.build import library
+from meterseal.sim.chip.bus import LampsSeen
 from sealchip.interface import RECORD
 
 #: Register bits that a run turns over, in each of two states, beside those of the filtered state.

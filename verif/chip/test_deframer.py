@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meterseal import bcd
-from meterseal.dlt645.decoder import Decoder, Received
-from meterseal.dlt645.frame import Frame
-from meterseal.seal.image import ANY_METER, Identity
+from meterseal.domain.image import ANY_METER, Identity
+from meterseal.protocols.dlt645.decoder import Decoder, Received
+from meterseal.protocols.dlt645.frame import Frame
 from sealchip.deframer import Deframer
 from sealchip.firmware.layout import Public
 

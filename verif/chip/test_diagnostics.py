@@ -7,7 +7,7 @@ from chip.support import Bench, examples
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meterseal.seal.layout import pack
+from meterseal.domain.layout import pack
 from sealchip.diagnostics import MEASURED_BYTES, DiagnosticsSource
 from sealchip.interface import DIAGNOSTICS, LOOP_NOT_MEASURED, StateClass
 

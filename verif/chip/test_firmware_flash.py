@@ -8,7 +8,7 @@ from chip.support import examples
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meterseal.seal.image import crc16
+from meterseal.domain.image import crc16
 from sealchip.assembler import Assembler, at, port
 from sealchip.firmware import flash
 from sealchip.firmware.layout import In, Memory, Said

@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meterseal import bcd
-from meterseal.seal.image import Identity, crc16, image
-from meterseal.seal.layout import pack, unpack
+from meterseal.domain.image import Identity, crc16, image
+from meterseal.domain.layout import pack, unpack
 from sealchip import firmware
 from sealchip.assembler import Assembler
 from sealchip.firmware import calendar, flash, identity, main

@@ -20,7 +20,7 @@ from chip.support import examples
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from meterseal.seal.image import crc16
+from meterseal.domain.image import crc16
 from sealchip.firmware.layout import Facts
 from sealchip.firmware.log import SECTOR_SLOTS
 from sealchip.interface import ENTRY, FLASH_LOG_BASE, Kind, StateClass

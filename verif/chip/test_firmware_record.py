@@ -14,8 +14,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from meterseal import bcd
-from meterseal.seal.image import NO_KEY, Identity
-from meterseal.seal.layout import pack
+from meterseal.domain.image import NO_KEY, Identity
+from meterseal.domain.layout import pack
 from sealchip.assembler import Assembler
 from sealchip.firmware import main, record, sm4
 from sealchip.firmware.layout import WRITTEN, Command, Facts, Memory, Public

@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meterseal import bcd
-from meterseal.dlt645.frame import Frame
-from meterseal.dlt645.requests import Write
-from meterseal.seal.image import ANY_METER, Identity
+from meterseal.domain.image import ANY_METER, Identity
+from meterseal.protocols.dlt645.frame import Frame
+from meterseal.protocols.dlt645.requests import Write
 from sealchip.deframer import SCRAMBLE
 from sealchip.diagnostics import MEASURED_BYTES
 from sealchip.firmware.layout import Public

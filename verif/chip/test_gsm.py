@@ -15,7 +15,7 @@ from chip.support import Bench, characters, examples, simulate, wave
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from meterseal.customer.modem import Answer, Modem
+from meterseal.sim.customer.modem import Answer, Modem
 from sealchip.gsm import BAUD, GsmNotifier
 from sealchip.gsm_dialogue import GsmDialogue
 from sealchip.gsm_text import PHRASES, message

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from chip.chip_bench import BAUD, CLOCK_HZ, identity, seal_address
 
-from meterseal.chip.build import chip_library
-from meterseal.chip.flash_file import FlashFile
-from meterseal.chip.pair import Pair
-from meterseal.customer.modem import Answer, Modem
-from meterseal.seal.image import image
+from meterseal.domain.image import image
+from meterseal.sim.chip.build import chip_library
+from meterseal.sim.chip.bus import Pair
+from meterseal.sim.chip.flash_file import FlashFile
+from meterseal.sim.customer.modem import Answer, Modem
 
 PHONE = "+8613800138000"
 # A build of the chip that no other test has.

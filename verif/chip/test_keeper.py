@@ -10,7 +10,7 @@ from chip.support import Bench, examples
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meterseal.seal.image import crc16
+from meterseal.domain.image import crc16
 from sealchip.assembler import Assembler, at, imm, indexed, port
 from sealchip.firmware.layout import Facts, Flash, In, Out, Public, Said, Wants
 from sealchip.interface import LOOP_NOT_MEASURED

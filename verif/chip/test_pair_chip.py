@@ -10,11 +10,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from meterseal.chip.build import library
-from meterseal.chip.flash_file import FlashFile
-from meterseal.chip.head import Head, Loop
-from meterseal.chip.pair import LampsSeen, Pair
 from meterseal.errors import Failure
+from meterseal.sim.chip.build import library
+from meterseal.sim.chip.bus import LampsSeen, Pair
+from meterseal.sim.chip.flash_file import FlashFile
+from meterseal.sim.chip.head import Head, Loop
 from sealchip.interface import FLASH_SIZE
 
 PUPPET = Path(__file__).with_name("puppet.v")

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from meterseal.chip.build import library
-from meterseal.chip.control import answer
-from meterseal.chip.head import Head, Loop
-from meterseal.chip.pair import Pair
-from meterseal.chip.rig import Rig, open_seals
-from meterseal.seal.image import Identity, image
+from meterseal.domain.image import Identity, image
+from meterseal.sim.chip.build import library
+from meterseal.sim.chip.bus import Pair
+from meterseal.sim.chip.control import answer
+from meterseal.sim.chip.head import Head, Loop
+from meterseal.sim.chip.rig import Rig, open_seals
 
 PUPPET = Path(__file__).with_name("puppet.v")
 SEAL = "000000000131"

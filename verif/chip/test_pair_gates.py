@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from chip.pair_bench import IDENTITY, PairBench
 
-from meterseal.chip.build import chip_library
-from meterseal.chip.pair import CLOCK_HZ
+from meterseal.domain.image import image
+from meterseal.domain.record import Kind, StateClass
 from meterseal.errors import Failure
-from meterseal.seal.image import image
-from meterseal.seal.record import Kind, StateClass
+from meterseal.sim.chip.build import chip_library
+from meterseal.sim.chip.bus import CLOCK_HZ
 from sealboards.board import Board
 from sealboards.boards import BOARDS
 from sealboards.netlist import write_netlist

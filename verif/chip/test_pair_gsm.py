@@ -15,15 +15,15 @@ import pytest
 from chip.chip_bench import BAUD, identity, seal_address
 from chip.gsm_module import Manner, Module, Received
 
-from meterseal.chip.build import chip_library, library
-from meterseal.chip.flash_file import FlashFile
-from meterseal.chip.gsm import Modems
-from meterseal.chip.pair import CLOCK_HZ, Pair
 from meterseal.clock import CST
-from meterseal.demo.plan import FRONT_END
-from meterseal.dlt645.requests import broadcast_time
+from meterseal.domain.image import image
 from meterseal.io.pty import PtyEnd
-from meterseal.seal.image import image
+from meterseal.protocols.dlt645.requests import broadcast_time
+from meterseal.sim.chip.build import chip_library, library
+from meterseal.sim.chip.bus import CLOCK_HZ, Pair
+from meterseal.sim.chip.flash_file import FlashFile
+from meterseal.sim.chip.gsm import Modems
+from meterseal.tools.demo.plan import FRONT_END
 
 PUPPET = Path(__file__).with_name("puppet.v")
 WITHIN = 10.0

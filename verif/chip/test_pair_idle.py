@@ -10,11 +10,11 @@ from random import Random
 import pytest
 from chip.chip_bench import CLOCK_HZ, Bench, lamps, seal_address
 
-from meterseal.chip.build import library
-from meterseal.chip.pair import ByteSeen, LampsSeen, Pair
-from meterseal.dlt645 import requests
+from meterseal.domain.layout import unpack
 from meterseal.errors import Failure
-from meterseal.seal.layout import unpack
+from meterseal.protocols.dlt645 import requests
+from meterseal.sim.chip.build import library
+from meterseal.sim.chip.bus import ByteSeen, LampsSeen, Pair
 from sealchip.interface import DIAGNOSTICS, Di
 
 PUPPET = Path(__file__).with_name("puppet.v")

@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 from chip.pair_bench import IDENTITY, PairBench
 
-from meterseal.chip.build import chip_library
-from meterseal.chip.pair import CLOCK_HZ
-from meterseal.dlt645.requests import write
-from meterseal.seal.image import crc16, image
-from meterseal.seal.layout import pack
-from meterseal.seal.record import Flags, Kind, StateClass
+from meterseal.domain.image import crc16, image
+from meterseal.domain.layout import pack
+from meterseal.domain.record import Flags, Kind, StateClass
+from meterseal.protocols.dlt645.requests import write
+from meterseal.sim.chip.build import chip_library
+from meterseal.sim.chip.bus import CLOCK_HZ
 from sealchip.interface import ENTRY, FLASH_LOG_BASE, FLASH_SECTOR_BYTES, FLASH_SLOT_BYTES, Di
 
 Trigger = Callable[[PairBench], None]

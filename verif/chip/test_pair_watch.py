@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from meterseal.chip.blink import Eye
-from meterseal.chip.pair import ByteSeen, LampsSeen
-from meterseal.chip.watch import Watch
-from meterseal.dlt645.requests import read, write
-from meterseal.seal.record import Kind, SealRecord, StateClass
+from meterseal.domain.record import Kind, SealRecord, StateClass
+from meterseal.protocols.dlt645.requests import read, write
+from meterseal.sim.chip.blink import Eye
+from meterseal.sim.chip.bus import ByteSeen, LampsSeen
+from meterseal.sim.chip.watch import Watch
 from sealchip.interface import Di
 
 CHIP, PTY = 0, 1

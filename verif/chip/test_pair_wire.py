@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from meterseal.chip.build import library
-from meterseal.chip.pair import ByteSeen, Pair
 from meterseal.errors import Failure
+from meterseal.sim.chip.build import library
+from meterseal.sim.chip.bus import ByteSeen, Pair
 
 PUPPET = Path(__file__).with_name("puppet.v")
 BAUD = 2400

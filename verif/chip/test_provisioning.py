@@ -11,11 +11,11 @@ from chip.chip_bench import BAUD, Bench, flashes_red, identity, meter_address, s
 
 from meterseal import bcd
 from meterseal.clock import CST
-from meterseal.dlt645 import requests
-from meterseal.dlt645.frame import Frame
-from meterseal.seal.image import Identity, read_identity
-from meterseal.seal.layout import unpack
-from meterseal.seal.record import Kind, SealRecord
+from meterseal.domain.image import Identity, read_identity
+from meterseal.domain.layout import unpack
+from meterseal.domain.record import Kind, SealRecord
+from meterseal.protocols.dlt645 import requests
+from meterseal.protocols.dlt645.frame import Frame
 from sealchip.interface import DIAGNOSTICS, FLASH_SIZE, Di
 
 SEAL = seal_address(1)

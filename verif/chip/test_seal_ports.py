@@ -16,9 +16,9 @@ from typing import Any
 import serial
 import serial.rfc2217
 
-from meterseal.chip.build import chip_library
-from meterseal.dlt645.frame import Frame
-from meterseal.seal.image import Identity, image
+from meterseal.domain.image import Identity, image
+from meterseal.protocols.dlt645.frame import Frame
+from meterseal.sim.chip.build import chip_library
 from sealchip.interface import Di
 
 SEAL, METER = "000000000131", "000000000231"

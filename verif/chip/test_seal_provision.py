@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from meterseal.chip.build import chip_library
-from meterseal.seal.image import Identity, image, read_identity
+from meterseal.domain.image import Identity, image, read_identity
+from meterseal.sim.chip.build import chip_library
 from sealchip.interface import FLASH_SIZE
 
 SEAL, METER = "000000000131", "000000000231"

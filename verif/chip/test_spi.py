@@ -6,7 +6,7 @@ from chip.support import Bench, examples, simulate
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meterseal.seal.image import crc16
+from meterseal.domain.image import crc16
 from sealchip.crc16 import SerialCrc
 from sealchip.spi import SpiByte
 

@@ -14,18 +14,7 @@ from functools import cache, cached_property
 from pathlib import Path
 
 import z3
-from formal.chip import (
-    CRC_BYTES,
-    MAC,
-    SECRET,
-    Chip,
-    Claim,
-    Command,
-    Program,
-    in_log,
-    index_of,
-    slot_at,
-)
+from formal.chip import CRC_BYTES, MAC, SECRET, Chip, Claim, Command, Program, in_log, index_of, slot_at
 from formal.paths import Refused, State, must
 from formal.sby import NotProvedError, Proved
 from formal.terms import Label, Value, bits, holds, label

@@ -19,7 +19,7 @@ from unittest.mock import patch
 from amaranth.back import rtlil
 from gates.compiled import ROOT, SELECT, yosys
 
-from meterseal.chip import build
+from meterseal.sim.chip import build
 from sealchip.chip import SealChip
 
 __all__ = ["ChipStage", "in_chip"]
@@ -71,7 +71,7 @@ class ChipStage:
         os.environ[MUTANT] = str(number)
 
     def chip_verilog(self, *, say: Callable[[str], None] = print, **options: object) -> str:
-        """In the place of `meterseal.chip.build.chip_verilog`."""
+        """In the place of `meterseal.sim.chip.build.chip_verilog`."""
         self.plays += 1
         key = str(sorted(options.items()))
         if key not in self.made:

@@ -4,8 +4,8 @@ import importlib
 
 import pytest
 
-from meterseal.bench import codec
 from meterseal.errors import Failure
+from meterseal.tools.bench import codec
 
 
 def test_both_sides_are_measured_in_one_run():

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meterseal.dlt645 import Decoder, Discarded, Fault, Frame, Received
-from meterseal.dlt645.control import TB_MAX
-from meterseal.dlt645.decoder import PREAMBLE_MAX
-from meterseal.dlt645.frame import LONGEST
+from meterseal.protocols.dlt645 import Decoder, Discarded, Fault, Frame, Received
+from meterseal.protocols.dlt645.control import TB_MAX
+from meterseal.protocols.dlt645.decoder import PREAMBLE_MAX
+from meterseal.protocols.dlt645.frame import LONGEST
 
 VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "dlt645.json").read_text(encoding="utf-8"))
 GOOD = [pytest.param(bytes.fromhex(v["hex"]), id=v["name"]) for v in VECTORS if "fault" not in v]

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meterseal.dlt645 import Frame, Function
-from meterseal.dlt645.explain import explain
+from meterseal.protocols.dlt645 import Frame, Function
+from meterseal.protocols.dlt645.explain import explain
 
 VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "dlt645.json").read_text(encoding="utf-8"))
 FRAMES = {vector["name"]: vector["hex"] for vector in VECTORS if "fault" not in vector}

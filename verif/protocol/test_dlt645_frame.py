@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meterseal.dlt645 import Frame, FrameError, Function
+from meterseal.protocols.dlt645 import Frame, FrameError, Function
 
 VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "dlt645.json").read_text(encoding="utf-8"))
 GOOD = [vector for vector in VECTORS if "fault" not in vector]

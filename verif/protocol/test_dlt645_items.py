@@ -7,12 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meterseal.clock import CST
-from meterseal.dlt645 import values
-from meterseal.dlt645.active_report import METER_COVER_OPEN, TERMINAL_COVER_OPEN, ActiveReport
-from meterseal.dlt645.cover import COVER_BYTES, NO_ENERGIES, CoverRecord, energies, energies_bytes
-from meterseal.dlt645.items import ITEMS, find
-from meterseal.explain import Line
-from meterseal.seal.record import Flags, JournalEntry, Kind, SealRecord, StateClass
+from meterseal.domain.journal import JournalEntry
+from meterseal.domain.record import Flags, Kind, SealRecord, StateClass
+from meterseal.protocols.annotation import Line
+from meterseal.protocols.dlt645 import values
+from meterseal.protocols.dlt645.active_report import METER_COVER_OPEN, TERMINAL_COVER_OPEN, ActiveReport
+from meterseal.protocols.dlt645.cover import COVER_BYTES, NO_ENERGIES, CoverRecord, energies, energies_bytes
+from meterseal.protocols.dlt645.items import ITEMS, find
 from sealchip.interface import PROVISIONING, Di
 
 AT = datetime(2025, 11, 22, 13, 5, 9, tzinfo=CST)

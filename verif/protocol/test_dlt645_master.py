@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meterseal.clock import CST
-from meterseal.dlt645 import BROADCAST, Discarded, Err, Fault, Frame, Function, requests
-from meterseal.dlt645.control import TB_MAX, TD_MAX
-from meterseal.dlt645.master import Answered, Master, Overheard, Refused, Send, TimedOut
+from meterseal.protocols.dlt645 import BROADCAST, Discarded, Err, Fault, Frame, Function, requests
+from meterseal.protocols.dlt645.control import TB_MAX, TD_MAX
+from meterseal.protocols.dlt645.master import Answered, Master, Overheard, Refused, Send, TimedOut
 
 METER = "000000000731"
 OTHER = "000000000732"

@@ -7,9 +7,9 @@ from itertools import count
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from meterseal.dlt645 import Decoder, Frame, Received, requests
-from meterseal.dlt645.master import Answered, Master, Overheard, Refused, Send, TimedOut
-from meterseal.dlt645.slave import Handler, Slave
+from meterseal.protocols.dlt645 import Decoder, Frame, Received, requests
+from meterseal.protocols.dlt645.master import Answered, Master, Overheard, Refused, Send, TimedOut
+from meterseal.protocols.dlt645.slave import Handler, Slave
 
 ADDRESSES = ["000000000731", "000000000732", "681668166816"]
 TIMEOUT = 0.6

@@ -8,7 +8,7 @@ from dlt645.protocol.protocol import DLT645Protocol
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meterseal.dlt645 import Decoder, Frame, FrameError, Received
+from meterseal.protocols.dlt645 import Decoder, Frame, FrameError, Received
 
 VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "dlt645.json").read_text(encoding="utf-8"))
 

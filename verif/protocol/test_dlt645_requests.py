@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meterseal.clock import CST
-from meterseal.dlt645 import BROADCAST, Frame, FrameError, Function, requests
-from meterseal.dlt645.control import WRITE_MAX
-from meterseal.seal.record import Kind, SealRecord, StateClass
+from meterseal.domain.record import Kind, SealRecord, StateClass
+from meterseal.protocols.dlt645 import BROADCAST, Frame, FrameError, Function, requests
+from meterseal.protocols.dlt645.control import WRITE_MAX
 
 VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "dlt645.json").read_text(encoding="utf-8"))
 FRAMES = {vector["name"]: vector["hex"] for vector in VECTORS}

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meterseal.clock import CST
-from meterseal.dlt645 import BROADCAST, WILDCARD, Err, Frame, Function, matches, requests
-from meterseal.dlt645.slave import LONGEST_ANSWER, Handler, Refusal, Slave
+from meterseal.protocols.dlt645 import BROADCAST, WILDCARD, Err, Frame, Function, matches, requests
+from meterseal.protocols.dlt645.slave import LONGEST_ANSWER, Handler, Refusal, Slave
 
 METER = "000000000731"
 AT = datetime(2025, 11, 22, 13, 5, 9, tzinfo=CST)

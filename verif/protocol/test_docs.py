@@ -25,22 +25,25 @@ from formal import theorems
 
 import meterseal
 import sealchip
-from meterseal import catalogue, cli, handover
-from meterseal.alarms import SEVERITY, judge
-from meterseal.chip import control
+from meterseal import cli
 from meterseal.clock import CST
-from meterseal.dlt645 import requests
-from meterseal.dlt645.items import ITEMS, Item
-from meterseal.io.bus import Manners
-from meterseal.marketing.api import events_in, json_out
-from meterseal.metering.api import create_app as metering_app
-from meterseal.seal.record import JournalEntry, Kind, SealRecord, StateClass
-from meterseal.seal.verdict import RecordVerdict, VerdictCode
-from meterseal.store.events import SealEvent
-from meterseal.uplink import relay, user_data
-from meterseal.uplink.codes import Afn, UplinkDi
-from meterseal.uplink.frame import DIR_UP, PRM, Frame, TerminalAddress, point_da
-from meterseal.uplink.terminal import TerminalLink
+from meterseal.domain.alarm_rules import SEVERITY, judge
+from meterseal.domain.event import SealEvent
+from meterseal.domain.journal import JournalEntry
+from meterseal.domain.record import Kind, SealRecord, StateClass
+from meterseal.domain.verdict import RecordVerdict, VerdictCode
+from meterseal.i18n import catalogue
+from meterseal.protocols import handover
+from meterseal.protocols.csg1209022 import relay, user_data
+from meterseal.protocols.csg1209022.codes import Afn, UplinkDi
+from meterseal.protocols.csg1209022.frame import DIR_UP, PRM, Frame, TerminalAddress, point_da
+from meterseal.protocols.csg1209022.terminal import TerminalLink
+from meterseal.protocols.dlt645 import requests
+from meterseal.protocols.dlt645.carrier_sense import Manners
+from meterseal.protocols.dlt645.items import ITEMS, Item
+from meterseal.sim.chip import control
+from meterseal.systems.marketing.api import events_in, json_out
+from meterseal.systems.metering.api import create_app as metering_app
 from sealchip import bus_access, gsm_text, interface, reporter, slave
 from sealchip.chip import SealChip
 from sealchip.interface import PROVISIONING, Di, Layout
@@ -224,7 +227,7 @@ def raisers() -> dict[str, set[str]]:
         if path.parent.name == "demo":
             continue  # It looks at alarms and raises none.
         text = path.read_text(encoding="utf-8")
-        shared = path.name == "ledger.py"
+        shared = path.name == "ingest.py"
         if inspect.getsourcefile(judge) == str(path):
             # Above the rules stands the list of codes itself.
             text, shared = text.partition("_ABNORMAL = ")[2], True

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from meterseal.dlt645.frame import Frame as MeterFrame
 from meterseal.errors import Failure
-from meterseal.frame.cli import app
-from meterseal.frame.examine import Protocol, examine, parse_hex
+from meterseal.protocols.dlt645.frame import Frame as MeterFrame
+from meterseal.tools.frame.cli import app
+from meterseal.tools.frame.examine import Protocol, examine, parse_hex
 
 VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "uplink.json").read_text(encoding="utf-8"))
 UPLINK = {vector["name"]: vector for vector in VECTORS if "reason" not in vector}

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 import sealchip.interface
 from meterseal import bcd
 from meterseal.clock import CST
-from meterseal.seal.layout import LayoutError, pack, unpack
-from meterseal.seal.record import Algorithm, Flags, JournalEntry, Kind, SealRecord, StateClass
+from meterseal.domain.journal import JournalEntry
+from meterseal.domain.layout import LayoutError, pack, unpack
+from meterseal.domain.record import Algorithm, Flags, Kind, SealRecord, StateClass
 from sealchip.interface import JOURNAL_ENTRY, RECORD, Layout
 
 LAYOUTS = {name: value for name, value in vars(sealchip.interface).items() if isinstance(value, Layout)}

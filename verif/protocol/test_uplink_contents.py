@@ -10,11 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meterseal.clock import CST
-from meterseal.dlt645.cover import CoverRecord
-from meterseal.seal.record import JournalEntry, Kind, SealRecord, StateClass
-from meterseal.uplink.alarm import ARD11_BYTES, AlarmError, AlarmHead, AlarmState, CoverAlarm
-from meterseal.uplink.relay import Parity, RelayAnswer, RelayError, RelayRequest, StopBits
-from meterseal.uplink.user_data import USER_DATA, SealReport, UserDataError
+from meterseal.domain.journal import JournalEntry
+from meterseal.domain.record import Kind, SealRecord, StateClass
+from meterseal.protocols.csg1209022.alarm import ARD11_BYTES, AlarmError, AlarmHead, AlarmState, CoverAlarm
+from meterseal.protocols.csg1209022.relay import Parity, RelayAnswer, RelayError, RelayRequest, StopBits
+from meterseal.protocols.csg1209022.user_data import USER_DATA, SealReport, UserDataError
+from meterseal.protocols.dlt645.cover import CoverRecord
 
 AT = datetime(2026, 11, 22, 13, 5, 7, tzinfo=CST)
 ENERGIES = (1234567, 68, 16, 0, None, 99999999)

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meterseal.uplink.decoder import Decoder, Discarded, Received, TimedDecoder
-from meterseal.uplink.frame import MAX_LENGTH, Frame
+from meterseal.protocols.csg1209022.decoder import Decoder, Discarded, Received, TimedDecoder
+from meterseal.protocols.csg1209022.frame import MAX_LENGTH, Frame
 
 VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "uplink.json").read_text(encoding="utf-8"))
 VALID = [bytes.fromhex(vector["hex"]) for vector in VECTORS if "reason" not in vector]

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meterseal.uplink.codes import AFN_NAMES, DI_NAMES, Afn, UplinkDi
-from meterseal.uplink.explain import explain
-from meterseal.uplink.frame import Frame, TerminalAddress, point_da
+from meterseal.protocols.csg1209022.codes import AFN_NAMES, DI_NAMES, Afn, UplinkDi
+from meterseal.protocols.csg1209022.explain import explain
+from meterseal.protocols.csg1209022.frame import Frame, TerminalAddress, point_da
 
 VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "uplink.json").read_text(encoding="utf-8"))
 VALID = {vector["name"]: bytes.fromhex(vector["hex"]) for vector in VECTORS if "reason" not in vector}

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meterseal.uplink.codes import Afn, Ask, UplinkDi
-from meterseal.uplink.frame import (
+from meterseal.protocols.csg1209022.codes import Afn, Ask, UplinkDi
+from meterseal.protocols.csg1209022.frame import (
     ALL_POINTS,
     MAX_LENGTH,
     NO_PASSWORD,

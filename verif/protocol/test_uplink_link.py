@@ -8,12 +8,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meterseal.uplink import station, terminal
-from meterseal.uplink.codes import Afn, Ask, UplinkDi
-from meterseal.uplink.decoder import Discarded
-from meterseal.uplink.frame import DIR_UP, NO, PRM, TERMINAL_ITSELF, Frame, TerminalAddress, point_da, single
-from meterseal.uplink.station import StationSession
-from meterseal.uplink.terminal import WINDOW, TerminalLink
+from meterseal.protocols.csg1209022 import station, terminal
+from meterseal.protocols.csg1209022.codes import Afn, Ask, UplinkDi
+from meterseal.protocols.csg1209022.decoder import Discarded
+from meterseal.protocols.csg1209022.frame import (
+    DIR_UP,
+    NO,
+    PRM,
+    TERMINAL_ITSELF,
+    Frame,
+    TerminalAddress,
+    point_da,
+    single,
+)
+from meterseal.protocols.csg1209022.station import StationSession
+from meterseal.protocols.csg1209022.terminal import WINDOW, TerminalLink
 
 ADDRESS = TerminalAddress("450302", 0xA217)
 POINT = point_da(1)

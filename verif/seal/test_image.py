@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from meterseal.domain.image import Identity, crc16, image, read_identity
 from meterseal.errors import Failure
-from meterseal.seal.image import Identity, crc16, image, read_identity, read_key
+from meterseal.io.key_file import read_key
 from sealchip.interface import FLASH_IDENTITY_SLOTS, FLASH_LOG_BASE, FLASH_SIZE, IDENTITY
 
 identities = st.builds(

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meterseal.seal.layout import LayoutError
-from meterseal.seal.record import Algorithm, Kind, SealRecord, StateClass
-from meterseal.seal.signing import sign, verify
+from meterseal.domain.layout import LayoutError
+from meterseal.domain.record import Algorithm, Kind, SealRecord, StateClass
+from meterseal.domain.signing import sign, verify
 
 KEY = bytes.fromhex("0123456789abcdeffedcba9876543210")
 RECORD = SealRecord(

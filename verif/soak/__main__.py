@@ -11,8 +11,8 @@ from pathlib import Path
 
 from plan.results import keep
 
-from meterseal.chip.build import chip_library
-from meterseal.chip.pair import CLOCK_HZ
+from meterseal.sim.chip.build import chip_library
+from meterseal.sim.chip.bus import CLOCK_HZ
 from soak.world import PROMISES, ViolationError, World
 
 #: Simulated seconds between two rests, where nothing is calm.

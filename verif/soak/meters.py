@@ -6,11 +6,11 @@ import math
 import random
 from collections.abc import Callable
 
-from meterseal.chip.pair import Pair
-from meterseal.dlt645.control import Function
-from meterseal.dlt645.decoder import Decoder, Received
-from meterseal.dlt645.frame import Frame
-from meterseal.dlt645.requests import Write, read, read_address, write
+from meterseal.protocols.dlt645.control import Function
+from meterseal.protocols.dlt645.decoder import Decoder, Received
+from meterseal.protocols.dlt645.frame import Frame
+from meterseal.protocols.dlt645.requests import Write, read, read_address, write
+from meterseal.sim.chip.bus import Pair
 from sealchip.interface import Di
 
 __all__ = ["Meters", "Stranger"]

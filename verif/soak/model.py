@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from meterseal.seal.record import Flags, Kind, StateClass
+from meterseal.domain.record import Flags, Kind, StateClass
 
 __all__ = ["PowerUp", "Promise", "Report", "explain", "explains"]
 

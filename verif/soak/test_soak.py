@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from meterseal.seal.record import Flags, Kind, StateClass
+from meterseal.domain.record import Flags, Kind, StateClass
 from soak.__main__ import soak
 from soak.model import PowerUp, Promise, Report, explain
 

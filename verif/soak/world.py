@@ -10,13 +10,13 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from meterseal.chip.flash_file import FlashFile
-from meterseal.chip.head import CONTACT_MV, Loop
-from meterseal.chip.pair import CLOCK_HZ, Pair
-from meterseal.seal.image import Identity, image
-from meterseal.seal.layout import LayoutError
-from meterseal.seal.record import Flags, SealRecord, StateClass
-from meterseal.seal.signing import verify
+from meterseal.domain.image import Identity, image
+from meterseal.domain.layout import LayoutError
+from meterseal.domain.record import Flags, SealRecord, StateClass
+from meterseal.domain.signing import verify
+from meterseal.sim.chip.bus import CLOCK_HZ, Pair
+from meterseal.sim.chip.flash_file import FlashFile
+from meterseal.sim.chip.head import CONTACT_MV, Loop
 from soak.meters import Meters, Stranger
 from soak.model import PowerUp, Promise, Report, explain
 

@@ -15,41 +15,21 @@ import termios
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
 
 import serial
 
 from meterseal.errors import Failure
 from meterseal.io.endpoint import format_endpoint, parse_endpoint
+from meterseal.io.port import Port, PortLost
 from meterseal.io.recording import SCHEME, RecordedPort, ReplayPort
 
-__all__ = ["Line", "Port", "PortLost", "open_port"]
+__all__ = ["Line", "open_port"]
 
 #: Chunks that wait for the reader before the port is read no further.
 QUEUE_LIMIT = 64
 CHUNK = 4096
 #: Seconds until a port that takes no bytes counts as lost.
 WRITE_TIMEOUT = 2.0
-
-
-class PortLost(Exception):
-    """The port went away; open it again."""
-
-
-class Port(Protocol):
-    """An open byte port. One reader and one writer at a time."""
-
-    async def read(self) -> bytes:
-        """The next bytes, at least one; raises `PortLost`."""
-        ...
-
-    async def write(self, data: bytes) -> None:
-        """Send bytes; raises `PortLost`."""
-        ...
-
-    def close(self) -> None:
-        """Give the port back; closing twice is no error."""
-        ...
 
 
 async def open_port(url: str, baud: int = 2400, *, even: bool = True, record: Path | None = None) -> Port:

@@ -10,13 +10,11 @@ import asyncio
 import json
 from collections import deque
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TextIO
 
 from meterseal.clock import Clock, SystemClock
 from meterseal.errors import Failure
-
-if TYPE_CHECKING:
-    from meterseal.io.ports import Port
+from meterseal.io.port import Port
 
 __all__ = ["SCHEME", "RecordedPort", "ReplayPort"]
 

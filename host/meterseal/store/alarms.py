@@ -23,8 +23,8 @@ from sqlalchemy import (
     update,
 )
 
-from meterseal.alarms import SEVERITY, Code, Severity
 from meterseal.clock import isoformat
+from meterseal.domain.alarm_rules import SEVERITY, Code, Severity
 from meterseal.store.database import Moment, insert, metadata
 
 __all__ = [

@@ -26,10 +26,11 @@ def add_queries(app: typer.Typer) -> None:
     @app.command()
     def events(store: _Store, seal: _Seal = None, limit: _Limit = 100, as_json: _Json = False) -> None:
         """Show the stored events, the newest first."""
+        from meterseal.domain.event import event_document
         from meterseal.store import events as table
 
         with _reading(store) as conn:
-            rows = [table.document(row) for row in table.history(conn, seal, limit)]
+            rows = [event_document(row) for row in table.history(conn, seal, limit)]
         _show(
             "events", rows, as_json, "{occurred_at} {seal} {counter} {kind} {state} meter={meter}".format_map
         )

@@ -6,7 +6,6 @@ not to be the seal's.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum, auto
 
@@ -27,25 +26,22 @@ from sqlalchemy import (
     select,
 )
 
-from meterseal.clock import isoformat
-from meterseal.seal.record import Flags, Kind, SealRecord, StateClass
-from meterseal.store import refuted
+from meterseal.domain.event import SealEvent
+from meterseal.domain.record import Kind, StateClass
+from meterseal.store import disowned
 from meterseal.store.database import Moment, insert, metadata
 
 __all__ = [
     "Outcome",
-    "SealEvent",
     "after",
     "append",
     "between",
     "conflicts",
-    "document",
     "find",
     "following",
     "history",
     "newest",
     "previous",
-    "said",
     "seals",
     "take_candidate",
     "withdraw",
@@ -108,73 +104,6 @@ _copies = Table(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class SealEvent:
-    """One event of a seal, with the bytes that say so. All times are aware.
-
-    `occurred_at` and `received_at` are the meter's (to the second), `stored_at` is this system's;
-    `terminal` is the one that carried it (`440106:1`), where a terminal did.
-    """
-
-    seal: str
-    boot: int
-    counter: int
-    kind: Kind
-    state: StateClass
-    loop_mv: int | None
-    flags: Flags
-    excursions: int
-    record: bytes
-    meter: str | None
-    occurred_at: datetime
-    received_at: datetime | None
-    terminal: str | None = None
-    stored_at: datetime | None = None
-    id: int | None = None
-
-    @classmethod
-    def of(
-        cls,
-        record: bytes,
-        *,
-        occurred_at: datetime,
-        meter: str | None = None,
-        received_at: datetime | None = None,
-        terminal: str | None = None,
-        stored_at: datetime | None = None,
-        id: int | None = None,
-    ) -> SealEvent:
-        """The event that a 38-byte seal record tells; `LayoutError` when the record cannot be read."""
-        said = SealRecord.decode(record)
-        return cls(
-            seal=said.seal,
-            boot=said.boot,
-            counter=said.counter,
-            kind=said.kind,
-            state=said.state,
-            loop_mv=said.loop_mv,
-            flags=said.flags,
-            excursions=said.excursions,
-            record=record,
-            meter=meter,
-            occurred_at=occurred_at,
-            received_at=received_at,
-            terminal=terminal,
-            stored_at=stored_at,
-            id=id,
-        )
-
-    @property
-    def proves_sealed(self) -> bool:
-        """The loop was sealed and still; while it flaps, a moment of *sealed* proves nothing."""
-        return self.state is StateClass.SEALED and self.kind is not Kind.FLAPPING
-
-    @property
-    def fact(self) -> bytes:
-        """What two copies of one event have in common, as record bytes."""
-        return SealRecord.decode(self.record).fact.encode()
-
-
 class Outcome(Enum):
     """What `append` found."""
 
@@ -207,7 +136,7 @@ def append(conn: Connection, event: SealEvent, stored_at: datetime) -> Outcome:
         "loop_mv": event.loop_mv,
         "flags": event.flags,
     }
-    if refuted.is_refuted(conn, event.seal, event.counter, event.record):
+    if disowned.is_refuted(conn, event.seal, event.counter, event.record):
         conn.execute(insert(conn, _conflicts).values(**row, fact=event.fact).on_conflict_do_nothing())
         return Outcome.KNOWN
     if conn.execute(insert(conn, _events).values(**row, **said).on_conflict_do_nothing()).rowcount:
@@ -235,7 +164,7 @@ def take_candidate(conn: Connection, seal: str, counter: int) -> SealEvent | Non
     for table in (_conflicts, _copies):
         here = (table.c.seal == seal) & (table.c.counter == counter)
         for kept in _many(conn, select(table).where(here).order_by(table.c.id)):
-            if not refuted.is_refuted(conn, seal, counter, kept.record):
+            if not disowned.is_refuted(conn, seal, counter, kept.record):
                 conn.execute(delete(table).where(table.c.id == kept.id))
                 return kept
     return None
@@ -295,32 +224,6 @@ def conflicts(conn: Connection, seal: str | None = None) -> list[SealEvent]:
     """Copies that contradict a stored event, oldest first."""
     rows = select(_conflicts).order_by(_conflicts.c.id)
     return _many(conn, rows if seal is None else rows.where(_conflicts.c.seal == seal))
-
-
-def document(event: SealEvent) -> dict[str, object]:
-    """The event as every JSON document shows it: names in lower case, bytes in hex, times with zone."""
-    return said(event) | {
-        "record": event.record.hex().upper(),
-        "meter": event.meter,
-        "terminal": event.terminal,
-        "occurred_at": isoformat(event.occurred_at),
-        "received_at": event.received_at and isoformat(event.received_at),
-        "stored_at": event.stored_at and isoformat(event.stored_at),
-    }
-
-
-def said(event: SealEvent | SealRecord) -> dict[str, object]:
-    """The part of a document that the record itself says."""
-    return {
-        "seal": event.seal,
-        "boot": event.boot,
-        "counter": event.counter,
-        "kind": event.kind.name.lower(),
-        "state": event.state.name.lower(),
-        "loop_mv": event.loop_mv,
-        "flags": [flag.name.lower() for flag in Flags if flag in event.flags and flag.name],
-        "excursions": event.excursions,
-    }
 
 
 def _of(seal: str) -> Select[*tuple[object, ...]]:

@@ -11,14 +11,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from meterseal.seal.record import JournalEntry, Kind, SealRecord, StateClass
-from meterseal.seal.signing import sign
-from meterseal.store import alarms, events
-from meterseal.store.database import Database
-from meterseal.uplink.alarm import AlarmState, CoverAlarm
-from meterseal.uplink.codes import Afn, UplinkDi
-from meterseal.uplink.frame import TerminalAddress, point_da
-from meterseal.uplink.terminal import (
+from meterseal.domain.journal import JournalEntry
+from meterseal.domain.record import Kind, SealRecord, StateClass
+from meterseal.domain.signing import sign
+from meterseal.protocols.csg1209022.alarm import AlarmState, CoverAlarm
+from meterseal.protocols.csg1209022.codes import Afn, UplinkDi
+from meterseal.protocols.csg1209022.frame import TerminalAddress, point_da
+from meterseal.protocols.csg1209022.terminal import (
     Confirmed,
     Denied,
     LoggedIn,
@@ -27,7 +26,9 @@ from meterseal.uplink.terminal import (
     TerminalLink,
     Unconfirmed,
 )
-from meterseal.uplink.user_data import SealReport
+from meterseal.protocols.csg1209022.user_data import SealReport
+from meterseal.store import alarms, events
+from meterseal.store.database import Database
 
 SEAL, METER = "000000000101", "000000000201"
 NOTHING = (None,) * 6

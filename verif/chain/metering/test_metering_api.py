@@ -14,11 +14,11 @@ import pytest
 from typer.testing import CliRunner
 
 from meterseal.clock import isoformat
-from meterseal.dlt645.frame import Frame
+from meterseal.domain.record import Kind, StateClass
 from meterseal.errors import Failure
-from meterseal.metering.cli import app
-from meterseal.seal.record import Kind, StateClass
-from meterseal.uplink.relay import RelayAnswer, RelayRequest
+from meterseal.protocols.csg1209022.relay import RelayAnswer, RelayRequest
+from meterseal.protocols.dlt645.frame import Frame
+from meterseal.systems.metering.cli import app
 
 
 @pytest.fixture
@@ -254,7 +254,7 @@ def test_a_store_that_fails_ends_the_process_with_one_sentence(metering):
     ],
 )
 def test_a_bad_registry_is_named(tmp_path, text, reason):
-    from meterseal.metering.registry import Registry
+    from meterseal.systems.metering.registry import Registry
 
     file = tmp_path / "registry.json"
     file.write_text(text)

@@ -9,9 +9,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from meterseal import handover
-from meterseal.metering.delivery import target
+from meterseal.protocols import handover
 from meterseal.store import diagnostics, outbox
+from meterseal.systems.metering.delivery import target
 
 
 class Marketing:

@@ -6,8 +6,8 @@ import contextlib
 import random
 import time
 
-from meterseal.uplink.codes import Afn, UplinkDi
-from meterseal.uplink.terminal import Confirmed, Unconfirmed
+from meterseal.protocols.csg1209022.codes import Afn, UplinkDi
+from meterseal.protocols.csg1209022.terminal import Confirmed, Unconfirmed
 
 
 def test_killed_between_storing_and_confirming(start_metering, connect, make, eventually):

@@ -6,22 +6,22 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from meterseal import handover
 from meterseal.clock import ManualClock
-from meterseal.metering import standard_alarms
-from meterseal.metering.changes import Changes
-from meterseal.metering.intake import Intake
-from meterseal.metering.monitor import Monitor
-from meterseal.metering.registry import Device, Registry
-from meterseal.metering.settings import Settings
-from meterseal.metering.tables import MARKETING, PART
-from meterseal.metering.verification import Verifier
-from meterseal.seal.record import Kind, StateClass
+from meterseal.domain.record import Kind, StateClass
+from meterseal.protocols import handover
+from meterseal.protocols.csg1209022.alarm import AlarmState
+from meterseal.protocols.csg1209022.codes import Afn, UplinkDi
+from meterseal.protocols.csg1209022.frame import DIR_UP, PRM, Frame, TerminalAddress, point_da
 from meterseal.store import alarms, diagnostics, events, outbox
 from meterseal.store.database import Database
-from meterseal.uplink.alarm import AlarmState
-from meterseal.uplink.codes import Afn, UplinkDi
-from meterseal.uplink.frame import DIR_UP, PRM, Frame, TerminalAddress, point_da
+from meterseal.systems.metering import standard_alarms
+from meterseal.systems.metering.changes import Changes
+from meterseal.systems.metering.intake import Intake
+from meterseal.systems.metering.monitor import Monitor
+from meterseal.systems.metering.registry import Device, Registry
+from meterseal.systems.metering.settings import Settings
+from meterseal.systems.metering.tables import MARKETING, PART
+from meterseal.systems.metering.verification import Verifier
 
 START = datetime(2026, 11, 22, 5, 5, tzinfo=UTC)
 TERMINAL = "440106:1"

@@ -12,16 +12,16 @@ import httpx
 import pytest
 from typer.testing import CliRunner
 
-from meterseal import handover
-from meterseal.dlt645.frame import Frame
-from meterseal.dlt645.requests import Write
+from meterseal.domain.record import Kind, StateClass
+from meterseal.domain.verdict import RecordVerdict, VerdictCode
 from meterseal.errors import Failure
-from meterseal.metering import withheld
-from meterseal.metering.cli import app
-from meterseal.seal.record import Kind, StateClass
-from meterseal.seal.verdict import RecordVerdict, VerdictCode
+from meterseal.protocols import handover
+from meterseal.protocols.csg1209022.relay import RelayAnswer, RelayRequest
+from meterseal.protocols.dlt645.frame import Frame
+from meterseal.protocols.dlt645.requests import Write
 from meterseal.store import alarms, events, outbox
-from meterseal.uplink.relay import RelayAnswer, RelayRequest
+from meterseal.systems.metering import quarantine
+from meterseal.systems.metering.cli import app
 from sealchip.interface import Di, Flags
 
 KEY, OTHER_KEY = bytes(range(1, 17)), bytes(range(2, 18))
@@ -87,7 +87,7 @@ def test_a_forged_closing_clears_nothing(metering, connect, make, key):
     assert metering.active == alarmed
     metering.link.wait_for("alarm", code="SEAL_AUTH_FAIL", seal=make.seal, counter=2, raised=True)
     assert metering.counters == [(make.seal, 1)]
-    assert [one.report for one in metering.read(withheld.waiting)] == [forged]
+    assert [one.report for one in metering.read(quarantine.waiting)] == [forged]
     assert metering.read(lambda conn: outbox.pending(conn, "field")) == 1
     (detail,) = [one.detail for one in metering.read(alarms.active) if one.code == "SEAL_AUTH_FAIL"]
     assert "terminal 440106:1" in detail
@@ -136,7 +136,7 @@ def test_a_corrected_key_brings_back_what_was_withheld(start_metering, files, co
     metering.link.wait_for("alarm", code="SEAL_AUTH_FAIL", seal=make.seal, counter=1, raised=False)
     assert metering.counters == [(make.seal, 1)]
     assert metering.active == {("SEAL_OPEN_UNMATCHED", make.seal), ("SEAL_AUTH_FAIL", make.seal)}
-    assert [one.counter for one in metering.read(withheld.waiting)] == [2]
+    assert [one.counter for one in metering.read(quarantine.waiting)] == [2]
 
 
 # Told to everybody
@@ -322,7 +322,7 @@ def test_a_challenge_proves_a_withheld_report(metering, seal, make, connect):
         assert read(metering, make.seal, challenge=1)[1]["verified"] is True
     assert events_of(metering) == [(2, "verified"), (1, "verified")]
     assert metering.active == {("SEAL_AUTH_FAIL", make.seal), ("SEAL_OPEN_UNMATCHED", make.seal)}
-    assert metering.read(withheld.waiting) == []
+    assert metering.read(quarantine.waiting) == []
 
 
 def test_a_meter_cannot_answer_a_challenge(metering, seal, make):

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from meterseal.seal.record import Kind, StateClass
+from meterseal.domain.record import Kind, StateClass
+from meterseal.protocols.csg1209022.codes import Afn, UplinkDi
+from meterseal.protocols.csg1209022.frame import DIR_UP, PRM, Frame, TerminalAddress, point_da
+from meterseal.protocols.csg1209022.terminal import Confirmed, LoggedIn, Send, TerminalLink
 from meterseal.store import diagnostics, events
-from meterseal.uplink.codes import Afn, UplinkDi
-from meterseal.uplink.frame import DIR_UP, PRM, Frame, TerminalAddress, point_da
-from meterseal.uplink.terminal import Confirmed, LoggedIn, Send, TerminalLink
 
 
 def oddities(metering):
@@ -230,13 +230,13 @@ def test_many_terminals_at_once(start_metering, make):
 def one_metering(tmp_path_factory):
     """In this process: hypothesis needs the same system for every example."""
     from meterseal.clock import SystemClock
-    from meterseal.metering.intake import Intake
-    from meterseal.metering.monitor import Monitor
-    from meterseal.metering.registry import Registry
-    from meterseal.metering.settings import Settings
-    from meterseal.metering.tables import PART
-    from meterseal.metering.verification import Verifier
     from meterseal.store.database import Database
+    from meterseal.systems.metering.intake import Intake
+    from meterseal.systems.metering.monitor import Monitor
+    from meterseal.systems.metering.registry import Registry
+    from meterseal.systems.metering.settings import Settings
+    from meterseal.systems.metering.tables import PART
+    from meterseal.systems.metering.verification import Verifier
 
     database = Database(tmp_path_factory.mktemp("fuzz") / "metering.db", PART)
     yield database, Intake(Monitor(Settings(), Registry()), Verifier({})), SystemClock()

@@ -1,0 +1,1 @@
+"""Values and pure rules of the seal: record, event, flash image, signing, verdict, alarms. No I/O."""

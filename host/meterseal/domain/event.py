@@ -1,0 +1,104 @@
+"""One event of a seal as a system knows it: the signed record, and where and when it was received."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from meterseal.clock import isoformat
+from meterseal.domain.record import Flags, Kind, SealRecord, StateClass
+
+__all__ = ["SealEvent", "event_document", "record_fields"]
+
+
+@dataclass(frozen=True, slots=True)
+class SealEvent:
+    """One event of a seal, with the bytes that say so. All times are aware.
+
+    `occurred_at` and `received_at` are the meter's (to the second), `stored_at` is this system's;
+    `terminal` is the one that carried it (`440106:1`), where a terminal did.
+    """
+
+    seal: str
+    boot: int
+    counter: int
+    kind: Kind
+    state: StateClass
+    loop_mv: int | None
+    flags: Flags
+    excursions: int
+    record: bytes
+    meter: str | None
+    occurred_at: datetime
+    received_at: datetime | None
+    terminal: str | None = None
+    stored_at: datetime | None = None
+    id: int | None = None
+
+    @classmethod
+    def of(
+        cls,
+        record: bytes,
+        *,
+        occurred_at: datetime,
+        meter: str | None = None,
+        received_at: datetime | None = None,
+        terminal: str | None = None,
+        stored_at: datetime | None = None,
+        id: int | None = None,
+    ) -> SealEvent:
+        """The event that a 38-byte seal record tells; `LayoutError` when the record cannot be read."""
+        said = SealRecord.decode(record)
+        return cls(
+            seal=said.seal,
+            boot=said.boot,
+            counter=said.counter,
+            kind=said.kind,
+            state=said.state,
+            loop_mv=said.loop_mv,
+            flags=said.flags,
+            excursions=said.excursions,
+            record=record,
+            meter=meter,
+            occurred_at=occurred_at,
+            received_at=received_at,
+            terminal=terminal,
+            stored_at=stored_at,
+            id=id,
+        )
+
+    @property
+    def proves_sealed(self) -> bool:
+        """The loop was sealed and still; while it flaps, a moment of *sealed* proves nothing."""
+        return self.state is StateClass.SEALED and self.kind is not Kind.FLAPPING
+
+    @property
+    def fact(self) -> bytes:
+        """What two copies of one event have in common, as record bytes."""
+        return SealRecord.decode(self.record).fact.encode()
+
+
+def event_document(event: SealEvent) -> dict[str, object]:
+    """The event as every JSON document shows it: names in lower case, bytes in hex, times with zone."""
+    return record_fields(event) | {
+        "record": event.record.hex().upper(),
+        "meter": event.meter,
+        "terminal": event.terminal,
+        "occurred_at": isoformat(event.occurred_at),
+        "received_at": event.received_at and isoformat(event.received_at),
+        "stored_at": event.stored_at and isoformat(event.stored_at),
+    }
+
+
+def record_fields(event: SealEvent | SealRecord) -> dict[str, object]:
+    """The part of a document that the record itself says."""
+    return {
+        "seal": event.seal,
+        "boot": event.boot,
+        "counter": event.counter,
+        "kind": event.kind.name.lower(),
+        "state": event.state.name.lower(),
+        "loop_mv": event.loop_mv,
+        "flags": [flag.name.lower() for flag in Flags if flag in event.flags and flag.name],
+        "excursions": event.excursions,
+    }

@@ -1,0 +1,45 @@
+"""A meter's journal entry as a value. Layout: `sealchip.interface.JOURNAL_ENTRY`, in `docs/protocol.md`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from meterseal import bcd
+from meterseal.domain.layout import pack, unpack
+from sealchip.interface import JOURNAL_ENTRY
+
+__all__ = ["JournalEntry"]
+
+
+@dataclass(frozen=True, slots=True)
+class JournalEntry:
+    """One report as a meter keeps it; times are the meter's, to the second."""
+
+    number: int
+    occurred_at: datetime
+    received_at: datetime
+    record: bytes
+
+    def encode(self) -> bytes:
+        """The 54 bytes of the entry."""
+        return pack(
+            JOURNAL_ENTRY,
+            {
+                "number": self.number,
+                "occurred": bcd.moment_bytes(self.occurred_at),
+                "received": bcd.moment_bytes(self.received_at),
+                "record": self.record,
+            },
+        )
+
+    @classmethod
+    def decode(cls, raw: bytes) -> JournalEntry:
+        """The entry in `raw`; the record inside stays bytes, as a terminal must carry it."""
+        fields = unpack(JOURNAL_ENTRY, raw)
+        return cls(
+            number=int.from_bytes(fields["number"], "little"),
+            occurred_at=bcd.moment(fields["occurred"]),
+            received_at=bcd.moment(fields["received"]),
+            record=fields["record"],
+        )

@@ -1,0 +1,1 @@
+"""Sans-IO protocols: bytes and times in, events and bytes out."""

@@ -1,0 +1,96 @@
+"""Content of AFN 13: state, time, and for an opened cover ARD11 (58 bytes).
+
+ARD11 carries the same six energies as the meter's record 03300E01, so one maps onto the other.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import IntEnum
+
+from meterseal import bcd
+from meterseal.protocols.dlt645.cover import CoverRecord, Energies, energies, energies_bytes
+
+__all__ = ["ARD11_BYTES", "AlarmError", "AlarmHead", "AlarmState", "CoverAlarm"]
+
+HEAD_BYTES = 7
+COUNT_BYTES = 3
+ARD11_BYTES = 58
+
+
+class AlarmError(ValueError):
+    """Bytes that are no alarm content; the message names them."""
+
+
+class AlarmState(IntEnum):
+    """First byte of an alarm."""
+
+    RECOVERED = 0x00
+    OCCURRED = 0x01
+    UNKNOWN = 0xFF
+
+
+@dataclass(frozen=True, slots=True)
+class AlarmHead:
+    """What every alarm starts with, and the bytes behind it."""
+
+    state: AlarmState
+    at: datetime
+    rest: bytes
+
+    @classmethod
+    def decode(cls, content: bytes) -> AlarmHead:
+        """State and time of any alarm."""
+        try:
+            return cls(AlarmState(content[0]), bcd.moment(content[1:HEAD_BYTES]), content[HEAD_BYTES:])
+        except (IndexError, ValueError) as error:
+            raise AlarmError(f"alarm {content.hex(' ').upper()!r}: {error}") from None
+
+    def encode(self) -> bytes:
+        """State, time, rest."""
+        return bytes([self.state]) + bcd.moment_bytes(self.at) + self.rest
+
+
+@dataclass(frozen=True, slots=True)
+class CoverAlarm:
+    """ARD11: a cover was opened for the `count`-th time; energies before and after."""
+
+    at: datetime
+    count: int
+    before: Energies
+    after: Energies
+    state: AlarmState = AlarmState.OCCURRED
+
+    @classmethod
+    def of(cls, record: CoverRecord, count: int) -> CoverAlarm:
+        """The alarm of a meter's cover record; `AlarmError` when the record has no start."""
+        if record.start is None:
+            raise AlarmError("a cover record without a start makes no alarm")
+        return cls(record.start, count, record.before, record.after)
+
+    def encode(self) -> bytes:
+        """The 58 bytes."""
+        rest = bcd.bcd(self.count, COUNT_BYTES) + energies_bytes(self.before) + energies_bytes(self.after)
+        return AlarmHead(self.state, self.at, rest).encode()
+
+    @classmethod
+    def decode(cls, content: bytes) -> CoverAlarm:
+        """The alarm in exactly 58 bytes."""
+        if len(content) != ARD11_BYTES:
+            raise AlarmError(
+                f"ARD11 {content.hex(' ').upper()!r}: {len(content)} bytes, expected {ARD11_BYTES}"
+            )
+        head = AlarmHead.decode(content)
+        count, snapshots = head.rest[:COUNT_BYTES], head.rest[COUNT_BYTES:]
+        half = len(snapshots) // 2
+        try:
+            return cls(
+                head.at,
+                bcd.number(count),
+                energies(snapshots[:half]),
+                energies(snapshots[half:]),
+                head.state,
+            )
+        except ValueError as error:
+            raise AlarmError(f"ARD11 {content.hex(' ').upper()}: {error}") from None

@@ -1,0 +1,253 @@
+"""A frame explained field by field, in Chinese and English, as `meterseal frame decode` shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from meterseal import bcd
+from meterseal.clock import isoformat
+from meterseal.protocols.annotation import Line, plain
+from meterseal.protocols.dlt645.addressing import BROADCAST, WILDCARD
+from meterseal.protocols.dlt645.control import CLEARS, Err, Function
+from meterseal.protocols.dlt645.frame import Frame
+from meterseal.protocols.dlt645.items import find
+from meterseal.protocols.dlt645.requests import Clear, PasswordChange, Write
+from sealchip.interface import BAUD_FEATURE
+
+__all__ = ["explain"]
+
+_FUNCTIONS = {
+    Function.SECURITY: ("安全认证", "security authentication"),
+    Function.BROADCAST_TIME: ("广播校时", "broadcast time"),
+    Function.READ: ("读数据", "read data"),
+    Function.READ_MORE: ("读后续数据", "read follow-up data"),
+    Function.READ_ADDRESS: ("读通信地址", "read address"),
+    Function.WRITE: ("写数据", "write data"),
+    Function.WRITE_ADDRESS: ("写通信地址", "write address"),
+    Function.FREEZE: ("冻结命令", "freeze"),
+    Function.CHANGE_BAUD: ("更改通信速率", "change baud rate"),
+    Function.CHANGE_PASSWORD: ("修改密码", "change password"),
+    Function.CLEAR_DEMAND: ("最大需量清零", "clear demand"),
+    Function.CLEAR_METER: ("电表清零", "clear meter"),
+    Function.CLEAR_EVENTS: ("事件清零", "clear events"),
+    Function.RELAY: ("跳合闸、报警、保电", "relay control"),
+    Function.MULTIFUNCTION: ("多功能端子输出控制", "multifunction output"),
+}
+_ERRORS = {
+    Err.OTHER: ("其他错误", "other error"),
+    Err.NO_DATA: ("无请求数据", "no such data"),
+    Err.UNAUTHORISED: ("密码错或未授权", "wrong password or not authorised"),
+    Err.RATE: ("通信速率不能更改", "rate cannot change"),
+    Err.YEAR_ZONES: ("年时区数超", "too many yearly zones"),
+    Err.DAY_SEGMENTS: ("日时段数超", "too many day segments"),
+    Err.TARIFFS: ("费率数超", "too many tariffs"),
+}
+#: Relay command N1.
+_TRIP = 0x1A
+_ADDRESSES = {BROADCAST: ("广播地址", "broadcast"), WILDCARD: ("通配地址", "any slave")}
+
+
+def explain(frame: Frame) -> list[Line]:
+    """One line a field, in wire order without preamble; data bytes are shown without +33H."""
+    raw = frame.encode(preamble=0)
+    return [
+        Line("68", raw[:1], "帧起始符", "start"),
+        _address("A0..A5", frame.address),
+        Line("68", raw[7:8], "帧起始符", "start"),
+        Line("C", raw[8:9], *_control(frame)),
+        Line("L", raw[9:10], f"数据域 {raw[9]} 字节", f"{raw[9]} data bytes"),
+        *_data(frame),
+        Line("CS", raw[-2:-1], "校验码正确", "checksum is right"),
+        Line("16", raw[-1:], "结束符", "end"),
+    ]
+
+
+def _address(field: str, address: str) -> Line:
+    zh, en = _ADDRESSES.get(address, ("地址", "address"))
+    if address.startswith("AA") and address != WILDCARD:
+        zh, en = "缩位地址", "shortened address"
+    return Line(field, bytes.fromhex(address)[::-1], f"{zh} {address}", f"{en} {address}")
+
+
+def _control(frame: Frame) -> tuple[str, str]:
+    known = frame.function in _FUNCTIONS
+    zh, en = _FUNCTIONS[Function(frame.function)] if known else ("未知功能", "unknown function")
+    zh += ":从站" if frame.from_slave else ":主站请求"
+    en += ": slave " if frame.from_slave else ": request by the master"
+    if frame.refused:
+        return zh + "异常应答", en + "refuses"
+    if frame.from_slave:
+        zh, en = zh + "正常应答", en + "answers"
+    return (zh + ",有后续帧", en + ", more follows") if frame.more else (zh, en)
+
+
+def _data(frame: Frame) -> list[Line]:
+    """The data field; what does not fit the control code is shown as it is."""
+    if frame.refused:
+        return _refusal(frame.data)
+    explain_data = _DATA.get(frame.control, _plain)
+    try:
+        return explain_data(frame)
+    except ValueError as error:
+        shown = plain(frame.data)
+        return [Line("DATA", frame.data, f"{shown}(不符合该控制码)", f"{shown} (does not fit: {error})")]
+
+
+def _refusal(data: bytes) -> list[Line]:
+    if len(data) != 1:
+        return _bytes("DATA", data)
+    found = [words for bit, words in _ERRORS.items() if bit & data[0]]
+    zh = "、".join(zh for zh, _ in found) or "未说明"
+    en = ", ".join(en for _, en in found) or "no reason given"
+    return [Line("ERR", data, zh, en)]
+
+
+def _bytes(field: str, raw: bytes) -> list[Line]:
+    return [Line(field, raw, plain(raw), plain(raw))] if raw else []
+
+
+def _plain(frame: Frame) -> list[Line]:
+    return _bytes("DATA", frame.data)
+
+
+def _di(di: int) -> Line:
+    item = find(di)
+    return Line("DI", di.to_bytes(4, "little"), f"{di:08X} {item.zh}", f"{di:08X} {item.en}")
+
+
+def _with_di(frame: Frame) -> int:
+    if frame.di is None:
+        raise ValueError(f"{len(frame.data)} bytes, a DI has 4")
+    return frame.di
+
+
+def _read(frame: Frame) -> list[Line]:
+    return [_di(_with_di(frame)), *_bytes("PARAMETERS", frame.content)]
+
+
+def _seq(raw: bytes) -> Line:
+    return Line("SEQ", raw, f"后续帧序号 {raw[0]}", f"follow-up frame {raw[0]}")
+
+
+def _read_more(frame: Frame) -> list[Line]:
+    if len(frame.data) != 5:
+        raise ValueError(f"{len(frame.data)} bytes, DI and SEQ have 5")
+    return [_di(_with_di(frame)), _seq(frame.content)]
+
+
+def _answer(frame: Frame) -> list[Line]:
+    di = _with_di(frame)
+    return [_di(di), *_item_part(di, frame.content, whole=not frame.more)]
+
+
+def _more_answer(frame: Frame) -> list[Line]:
+    di = _with_di(frame)
+    if not frame.content:
+        raise ValueError("a follow-up frame ends with SEQ")
+    return [_di(di), *_item_part(di, frame.content[:-1], whole=False), _seq(frame.content[-1:])]
+
+
+def _item_part(di: int, content: bytes, *, whole: bool) -> list[Line]:
+    """A part of an item cannot be read as the item."""
+    item = find(di)
+    return item.explain(content) if whole or item.framed else _bytes("DATA", content)
+
+
+def _password(raw: bytes, zh: str = "密码", en: str = "password") -> list[Line]:
+    level = f"{raw[0]:02X}"
+    return [
+        Line("PA", raw[:1], f"{zh}权限 {level}", f"{en} level {level}"),
+        Line("P0..P2", raw[1:], f"{zh} {raw[:0:-1].hex()}", f"{en} {raw[:0:-1].hex()}"),
+    ]
+
+
+def _operator(raw: bytes) -> Line:
+    code = raw[::-1].hex().upper()
+    return Line("C0..C3", raw, f"操作者代码 {code}", f"operator code {code}")
+
+
+def _write(frame: Frame) -> list[Line]:
+    write = Write.parse(frame)
+    content = find(write.di).explain(write.data) if write.data else []
+    return [_di(write.di), *_password(write.password), _operator(write.operator), *content]
+
+
+def _new_password(frame: Frame) -> list[Line]:
+    change = PasswordChange.parse(frame)
+    old = _password(change.old, "原密码", "old password")
+    return [_di(change.di), *old, *_password(change.new, "新密码", "new password")]
+
+
+def _changed_password(frame: Frame) -> list[Line]:
+    if len(frame.data) != 4:
+        raise ValueError(f"{len(frame.data)} bytes, a level and a password have 4")
+    return _password(frame.data, "新密码", "new password")
+
+
+def _clear(frame: Frame) -> list[Line]:
+    clear = Clear.parse(frame)
+    which = [] if clear.di is None else [_di(clear.di)]
+    return [*_password(clear.password), _operator(clear.operator), *which]
+
+
+def _told_address(frame: Frame) -> list[Line]:
+    if len(frame.data) != 6:
+        raise ValueError(f"{len(frame.data)} bytes, an address has 6")
+    return [_address("DATA", bcd.address(frame.data))]
+
+
+def _time(frame: Frame) -> list[Line]:
+    at = isoformat(bcd.moment(frame.data))
+    return [Line("DATA", frame.data, f"时间 {at}", f"time {at}")]
+
+
+def _freeze(frame: Frame) -> list[Line]:
+    if len(frame.data) != 4:
+        raise ValueError(f"{len(frame.data)} bytes, mm hh DD MM have 4")
+    minute, hour, day, month = frame.data.hex(" ").split()
+    at = f"{month}-{day} {hour}:{minute}"
+    return [Line("DATA", frame.data, f"冻结时间 {at}(99 为任意)", f"freeze at {at} (99 = any)")]
+
+
+def _relay(frame: Frame) -> list[Line]:
+    """Password, operator code, N1, N2, end of validity; known from frames, not from the 2007 text."""
+    data = frame.data
+    if len(data) != 16:
+        raise ValueError(f"{len(data)} bytes, expected 16")
+    command = ("跳闸", "trip") if data[8] == _TRIP else ("命令", "command")
+    until = isoformat(bcd.moment(data[10:]))
+    return [
+        *_password(data[:4]),
+        _operator(data[4:8]),
+        Line("N1", data[8:9], f"{command[0]} {data[8]:02X}", f"{command[1]} {data[8]:02X}"),
+        *_bytes("N2", data[9:10]),
+        Line("N3..N8", data[10:], f"有效截止时间 {until}", f"valid until {until}"),
+    ]
+
+
+def _baud(frame: Frame) -> list[Line]:
+    if len(frame.data) != 1 or frame.data[0] not in BAUD_FEATURE:
+        raise ValueError("the feature word is one byte with one bit from 1 to 6")
+    baud = BAUD_FEATURE[frame.data[0]]
+    return [Line("Z", frame.data, f"特征字:{baud} bit/s", f"feature word: {baud} bit/s")]
+
+
+_DATA: dict[int, Callable[[Frame], list[Line]]] = {
+    Function.READ: _read,
+    0x91: _answer,
+    0xB1: _answer,
+    Function.READ_MORE: _read_more,
+    0x92: _more_answer,
+    0xB2: _more_answer,
+    Function.WRITE: _write,
+    Function.CHANGE_PASSWORD: _new_password,
+    0x98: _changed_password,
+    Function.BROADCAST_TIME: _time,
+    Function.WRITE_ADDRESS: _told_address,
+    0x93: _told_address,
+    Function.FREEZE: _freeze,
+    Function.RELAY: _relay,
+    Function.CHANGE_BAUD: _baud,
+    0x97: _baud,
+    **dict.fromkeys(CLEARS, _clear),
+}

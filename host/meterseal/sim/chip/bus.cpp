@@ -1,0 +1,391 @@
+#include "bus.h"
+
+#include <algorithm>
+#include <memory>
+#include <numeric>
+#include <vector>
+
+#include "chip.h"
+#include "ring.h"
+#include "uart.h"
+
+constexpr size_t transmit_bytes = 4096, receive_bytes = 65536, tap_records = 65536;
+// A round of an idle chip is looked for so long; cycles.
+constexpr Cycle longest_round = 128;
+
+struct End {
+    explicit End(const BitTimes& times)
+        : transmitter(times, transmit_bytes), receiver(times), received(receive_bytes) {}
+
+    Transmitter transmitter;
+    Receiver receiver;
+    Ring<uint8_t> received;
+    bool open = false, corrupted = false;
+    uint64_t sent = 0, heard = 0, bad_parity = 0, bad_framing = 0, overflowed = 0;
+};
+
+struct Pair {
+    Pair(uint32_t chip_count, uint32_t end_count, uint32_t clock_hz, uint32_t baud, uint64_t seed)
+        : times(clock_hz, baud, true), gsm_times(clock_hz, gsm_baud, false),
+          clock_hz(clock_hz), baud(baud), seed(seed), tap(tap_records) {
+        for (uint32_t i = 0; i < chip_count; ++i)
+            chips.push_back(std::make_unique<Chip>(times, gsm_times, clock_hz, scramble(~seed - i)));
+        for (uint32_t i = 0; i < end_count; ++i) ends.push_back(std::make_unique<End>(times));
+    }
+
+    BitTimes times, gsm_times;
+    uint64_t clock_hz, baud, seed;
+    std::vector<std::unique_ptr<Chip>> chips;
+    std::vector<std::unique_ptr<End>> ends;
+    std::vector<std::pair<uint32_t, Chip*>> powered;
+    Ring<Tap> tap;
+
+    Cycle now = 0, next = 0;
+    bool line = true;
+    Cycle line_next = never;  // the line changes by itself: collision or noise
+    Cycle noise_end = 0;
+    uint64_t noise_below = 0;
+    uint64_t collided_slot = never, noisy_slot = never;  // counted once each
+    uint64_t collided_bits = 0, noisy_bits = 0, tap_overflowed = 0;
+    bool seen = false;         // the tap has got something
+    Cycle skip_next = never;   // when to look for time that can be left out
+    uint64_t skipped = 0;      // cycles
+
+    void record(uint32_t source, uint8_t kind, uint8_t value, uint8_t flags) {
+        if (!tap.push({now, source, kind, value, flags, 0})) ++tap_overflowed;
+        seen = true;
+    }
+
+    // All ends and monitors take another rate. What an end hears just now is lost.
+    void change_baud(uint32_t rate) {
+        times = BitTimes(uint32_t(clock_hz), rate, true);
+        baud = rate;
+        for (const auto& end : ends) end->receiver.mute();
+        plan();
+    }
+
+    // Level of the pair: idle is a mark; drivers that disagree make a level of chance in each bit time.
+    bool resolve() {
+        unsigned low = 0, high = 0;
+        for (const auto& [index, chip] : powered)
+            if (chip->driving()) ++(chip->driven() ? high : low);
+        for (const auto& end : ends)
+            if (end->transmitter.driving) ++(end->transmitter.level ? high : low);
+        const bool collision = low && high, noisy = now < noise_end;
+        bool level = !low;
+        line_next = never;
+        if (!collision && !noisy) return level;
+
+        const uint64_t slot = now * baud / clock_hz;
+        line_next = ((slot + 1) * clock_hz + baud - 1) / baud;
+        const bool turned = noisy && scramble(seed ^ ~slot) < noise_below;
+        if (collision) level = scramble(seed ^ slot) & 1;
+        if (collision && slot != collided_slot) {
+            collided_slot = slot;
+            ++collided_bits;
+        }
+        if (turned && slot != noisy_slot) {
+            noisy_slot = slot;
+            ++noisy_bits;
+        }
+        return level != turned;
+    }
+
+    void transmit(uint32_t index, End& end) {
+        const bool was_driving = end.transmitter.driving;
+        if (end.transmitter.step(now)) {
+            ++end.sent;
+            record(uint32_t(chips.size()) + index, tap_byte, end.transmitter.data_sent,
+                   end.corrupted ? byte_corrupted : 0);
+            end.corrupted = false;
+        }
+        if (end.transmitter.driving && !was_driving) end.receiver.mute();
+    }
+
+    void receive(End& end) {
+        switch (end.receiver.sample(line)) {
+            case Heard::byte:
+                if (end.received.push(end.receiver.data)) ++end.heard;
+                else ++end.overflowed;
+                break;
+            case Heard::bad_parity: ++end.bad_parity; break;
+            case Heard::bad_framing: ++end.bad_framing; break;
+            case Heard::nothing: break;
+        }
+    }
+
+    void monitor(uint32_t index, Chip& chip) {
+        const Heard heard = chip.monitor.sample(chip.driven());
+        if (heard == Heard::nothing) return;
+        record(index, tap_byte, chip.monitor.data,
+               uint8_t((chip.corrupted ? byte_corrupted : 0) | (heard == Heard::byte ? 0 : byte_malformed)));
+        chip.corrupted = false;
+    }
+
+    // Everything that does not happen in every cycle.
+    void settle() {
+        for (uint32_t i = 0; i < ends.size(); ++i) {
+            if (now >= ends[i]->transmitter.next) transmit(i, *ends[i]);
+            if (now >= ends[i]->receiver.next) receive(*ends[i]);
+        }
+        for (uint32_t i = 0; i < chips.size(); ++i) {
+            if (now >= chips[i]->next) chips[i]->events(now);
+            if (now >= chips[i]->monitor.next) monitor(i, *chips[i]);
+        }
+        const bool level = resolve();
+        if (level != line) {
+            line = level;
+            for (const auto& [index, chip] : powered) chip->hear(line);
+            for (const auto& end : ends)
+                if (end->open && !end->transmitter.driving) end->receiver.edge(now, line);
+        }
+        for (const auto& [index, chip] : powered)
+            if (chip->driving() && chip->driven() != line) chip->corrupted = true;
+        for (const auto& end : ends)
+            if (end->transmitter.driving && end->transmitter.level != line) end->corrupted = true;
+        plan();
+    }
+
+    void plan() {
+        next = line_next;
+        for (const auto& end : ends) next = std::min({next, end->transmitter.next, end->receiver.next});
+        for (const auto& chip : chips) next = std::min({next, chip->next, chip->monitor.next});
+    }
+
+    // A chip's driver or lamps have changed; a falling edge of what it drives begins a character.
+    void changed(uint32_t index, Chip& chip) {
+        chip.monitor.edge(now, chip.driven());
+        if (chip.lamps() == chip.lamps_told) return;
+        chip.lamps_told = chip.lamps();
+        record(index, tap_lamps, chip.lamps_told, 0);
+    }
+
+    void power(uint32_t index, bool on) {
+        chips[index]->power(on, line, now);
+        changed(index, *chips[index]);
+        powered.clear();
+        for (uint32_t i = 0; i < chips.size(); ++i)
+            if (chips[i]->powered()) powered.push_back({i, chips[i].get()});
+        settle();
+    }
+
+    // One clock cycle. Whether nothing has happened that is seen outside of a chip.
+    bool cycle() {
+        bool unsettled = false;
+        ++now;
+        for (const auto& [index, chip] : powered) {
+            if (__builtin_expect(chip->tick(now), 0)) {
+                unsettled = true;
+                changed(index, *chip);
+            }
+        }
+        if (__builtin_expect(!unsettled && now < next, 1)) return true;
+        settle();
+        return false;
+    }
+
+    void run(Cycle cycles, bool until_seen) {
+        const Cycle end = now + cycles;
+        settle();
+        for (seen = false; now < end && !(seen && until_seen);) {
+            if (powered.empty()) {
+                now = std::min(end, next);
+                if (now >= next) settle();
+                continue;
+            }
+            if (cycle() && __builtin_expect(now >= skip_next, 0)) skip(end);
+        }
+    }
+
+    // Leaves out what can be of the time up to `end`.
+    void skip(Cycle end) {
+        const Cycle tick = cycles_of_tick(clock_hz);
+        skip_next = now + tick / 2;
+        if (std::min(end, next) < now + 4 * tick) return;
+        const Cycle round = common_round(end);
+        const auto rested = [&] { return every([](auto& idle, auto& root) { return idle.rested(root); }); };
+        if (!round || !pass(std::min(end, now + tick), rested)) return;
+        for (Cycle cycles = most_idle(end) / round * round; cycles; cycles -= round) {
+            if (!every([&](auto& idle, auto& root) { return idle.rests_after(root, cycles); })) continue;
+            for (const auto& [index, chip] : powered) chip->idle.skip(chip->root(), cycles);
+            now += cycles;
+            skipped += cycles;
+            return;
+        }
+    }
+
+    // Cycles after which every chip is where it was, all but its counters; 0 while that is not known.
+    Cycle common_round(Cycle end) {
+        Cycle round = 1;
+        const Cycle ticks = 2 * cycles_of_tick(clock_hz);
+        for (const auto& [index, chip] : powered) {
+            auto& idle = chip->idle;
+            auto& root = chip->root();
+            if (chip->loop.active) return 0;
+            if (!pass(std::min(end, now + ticks), [&] { return idle.comparable(root, now); })) return 0;
+            if (!idle.as_before(root)) {
+                idle.begin(root, now);
+                pass(std::min(end, now + longest_round), [&] { return idle.ends_round(root, now); });
+                return 0;
+            }
+            round = std::lcm(round, idle.round());
+        }
+        return round;
+    }
+
+    // Cycles before `end`, before something is due, and as long as each chip stays idle.
+    Cycle most_idle(Cycle end) const {
+        Cycle until = std::min(end, next - 1);
+        for (const auto& [index, chip] : powered) until = std::min(until, now + chip->idle.most(chip->root()));
+        return std::max(until, now) - now;
+    }
+
+    // Whether something holds of every chip.
+    template <class Holds>
+    bool every(Holds holds) const {
+        return std::all_of(powered.begin(), powered.end(),
+                           [&](const auto& it) { return holds(it.second->idle, it.second->root()); });
+    }
+
+    // Lets time pass up to `end` until something holds; whether it does, and nothing else has happened.
+    template <class Holds>
+    bool pass(Cycle end, Holds holds) {
+        while (!holds())
+            if (now >= end || !cycle()) return false;
+        return true;
+    }
+};
+
+extern "C" {
+
+Pair* pair_create(uint32_t chips, uint32_t ends, uint32_t clock_hz, uint32_t baud, uint64_t seed) {
+    return new Pair(chips, ends, clock_hz, baud, seed);
+}
+
+void pair_destroy(Pair* pair) { delete pair; }
+
+void pair_flash(Pair* pair, uint32_t chip, uint8_t* array, size_t size, uint64_t page, uint64_t erase) {
+    pair->chips[chip]->flash.attach(array, size, page, erase, scramble(pair->seed + chip));
+}
+
+void pair_power(Pair* pair, uint32_t chip, int on) { pair->power(chip, on); }
+
+void pair_change_baud(Pair* pair, uint32_t baud) { pair->change_baud(baud); }
+
+void pair_position(Pair* pair, uint32_t index, int closed) {
+    Chip& chip = *pair->chips[index];
+    chip.move({});
+    chip.loop.closed = closed;
+    chip.loop.moved(chip.loop_driven());
+}
+
+void pair_edges(Pair* pair, uint32_t chip, const uint64_t* after, size_t count) {
+    std::vector<Cycle> edges;
+    for (size_t i = 0; i < count; ++i) edges.push_back(pair->now + after[i]);
+    pair->chips[chip]->move(std::move(edges));
+}
+
+void pair_loop(Pair* pair, uint32_t index, const LoopSetting* setting) {
+    Chip& chip = *pair->chips[index];
+    chip.loop.contact_mv = setting->contact_mv;
+    chip.loop.jumper = setting->jumper;
+    chip.loop.foreign_mv = setting->foreign_mv;
+    chip.loop.offset_mv = setting->offset_mv;
+    chip.loop.noise_mv = setting->noise_mv;
+    chip.loop.moved(chip.loop_driven());
+}
+
+void pair_noise(Pair* pair, double probability, uint64_t cycles) {
+    // 2^64 itself has no place in 64 bits: certainty is all ones.
+    pair->noise_below = probability >= 1.0 ? UINT64_MAX : uint64_t(probability * 0x1p64);
+    pair->noise_end = pair->now + cycles;
+}
+
+int pair_skip_idle(Pair* pair) {
+    pair->skip_next = Idle<Vseal_chip___024root>::possible ? pair->now : never;
+    return Idle<Vseal_chip___024root>::possible;
+}
+
+void pair_run(Pair* pair, uint64_t cycles) { pair->run(cycles, false); }
+
+void pair_run_until_seen(Pair* pair, uint64_t cycles) { pair->run(cycles, true); }
+
+int pair_run_to_flash_clock(Pair* pair, uint32_t index, uint64_t clocks, uint64_t cycles) {
+    const Flash& flash = pair->chips[index]->flash;
+    for (; cycles && flash.clocks < clocks; --cycles) pair->run(1, false);
+    return flash.clocks >= clocks;
+}
+
+void pair_gsm_open(Pair* pair, uint32_t index, int open) {
+    GsmPort& gsm = pair->chips[index]->gsm;
+    gsm.open = open;
+    gsm.received.clear();
+}
+
+size_t pair_gsm_write(Pair* pair, uint32_t index, const uint8_t* bytes, size_t count) {
+    Chip& chip = *pair->chips[index];
+    size_t taken = 0;
+    while (taken < count && chip.gsm.transmitter.queue.push(bytes[taken])) ++taken;
+    chip.wake_gsm(pair->now);
+    return taken;
+}
+
+size_t pair_gsm_read(Pair* pair, uint32_t index, uint8_t* bytes, size_t most) {
+    return pair->chips[index]->gsm.received.take(bytes, most);
+}
+
+void pair_open(Pair* pair, uint32_t end, int open) {
+    End& port = *pair->ends[end];
+    port.open = open;
+    port.receiver.mute();
+    if (open) port.received.clear();
+}
+
+size_t pair_write(Pair* pair, uint32_t end, const uint8_t* bytes, size_t count) {
+    Transmitter& transmitter = pair->ends[end]->transmitter;
+    size_t taken = 0;
+    while (taken < count && transmitter.queue.push(bytes[taken])) ++taken;
+    transmitter.wake(pair->now);
+    return taken;
+}
+
+size_t pair_read(Pair* pair, uint32_t end, uint8_t* bytes, size_t most) {
+    return pair->ends[end]->received.take(bytes, most);
+}
+
+size_t pair_tap(Pair* pair, Tap* records, size_t most) { return pair->tap.take(records, most); }
+
+void pair_state(const Pair* pair, PairState* state) {
+    *state = {pair->now, pair->collided_bits, pair->noisy_bits, pair->tap_overflowed, pair->skipped};
+}
+
+void pair_chip_state(const Pair* pair, uint32_t index, ChipState* state) {
+    const Chip& chip = *pair->chips[index];
+    *state = {chip.powered(),        chip.loop.closed,   uint32_t(chip.loop.settled_mv(true)),
+              chip.loop_driven(),    chip.comparator(),  chip.lamps(),
+              chip.flash.busy(),     chip.flash.programs, chip.flash.erases,
+              chip.flash.cut,        chip.flash.clocks};
+}
+
+void pair_end_state(const Pair* pair, uint32_t index, EndState* state) {
+    const End& end = *pair->ends[index];
+    *state = {end.sent,       end.heard,      end.bad_parity,
+              end.bad_framing, end.overflowed, uint32_t(end.transmitter.queue.size()),
+              end.transmitter.driving};
+}
+
+void pair_bare_run(uint64_t cycles) {
+    VerilatedContext context;
+    Vseal_chip model{&context};
+    model.rst = 1;
+    model.gsm_rxd = model.rs485_ro = model.flash_cipo = 1;
+    for (uint64_t cycle = 0; cycle < cycles; ++cycle) {
+        if (cycle == Chip::reset_cycles) model.rst = 0;
+        model.clk = 1;
+        model.eval();
+        model.clk = 0;
+        model.eval();
+    }
+    model.final();
+}
+}

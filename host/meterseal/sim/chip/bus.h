@@ -1,0 +1,96 @@
+// Chips and host ends on one RS485 pair. C interface for ctypes; `bus.py` mirrors it.
+//
+// Time is counted in cycles of the chips' clock. Chips are numbered from 0, host ends from 0. Nothing here
+// allocates while it runs, and nothing here knows a file, a socket or a real clock.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+// Everything else stays inside the library (-fvisibility=hidden), where the compiler may inline it.
+#pragma GCC visibility push(default)
+extern "C" {
+
+struct Pair;
+
+// What the tap saw. `source`: chip number, or number of chips + end number.
+struct Tap {
+    uint64_t cycle;
+    uint32_t source;
+    uint8_t kind;   // tap_byte, tap_lamps
+    uint8_t value;  // the byte; lamps: bit 0 green, bit 1 red
+    uint8_t flags;  // of a byte: byte_corrupted, byte_malformed
+    uint8_t reserved;
+};
+enum { tap_byte = 0, tap_lamps = 1 };
+enum { byte_corrupted = 1, byte_malformed = 2 };
+
+// `loop_mv`: what the loop comes to while it is driven. `flash_clocks`: SPI clocks with the flash selected.
+struct ChipState {
+    uint32_t powered, closed, loop_mv, loop_driven, comparator, lamps, flash_busy;
+    uint32_t flash_programs, flash_erases, flash_cut;
+    uint64_t flash_clocks;
+};
+
+// What is done to a loop, and its comparator; `foreign_mv` below 0: none.
+struct LoopSetting {
+    int32_t contact_mv, foreign_mv, jumper, offset_mv, noise_mv;
+};
+
+struct EndState {
+    uint64_t sent, heard, bad_parity, bad_framing, overflowed;
+    uint32_t queued, driving;
+};
+
+struct PairState {
+    uint64_t cycle;
+    uint64_t collided_bits;  // bit times in which drivers disagreed
+    uint64_t noisy_bits;     // bit times that noise turned over
+    uint64_t tap_overflowed;
+    uint64_t skipped;  // cycles left out by `pair_skip_idle`
+};
+
+Pair* pair_create(uint32_t chips, uint32_t ends, uint32_t clock_hz, uint32_t baud, uint64_t seed);
+void pair_destroy(Pair*);
+
+// Flash of one chip: `size` bytes that outlive the pair; times of one operation in cycles.
+void pair_flash(Pair*, uint32_t chip, uint8_t* array, size_t size, uint64_t page, uint64_t erase);
+void pair_power(Pair*, uint32_t chip, int on);
+// The rate of all ends and of the tap, from now on; nobody may be sending.
+void pair_change_baud(Pair*, uint32_t baud);
+void pair_position(Pair*, uint32_t chip, int closed);
+// `count` times, counted from now and rising, at which the seal head touches or leaves its plates.
+void pair_edges(Pair*, uint32_t chip, const uint64_t* after, size_t count);
+void pair_loop(Pair*, uint32_t chip, const LoopSetting*);
+// Each bit time of the next `cycles` is turned over with `probability`.
+void pair_noise(Pair*, double probability, uint64_t cycles);
+
+// Time in which all chips are idle is left out from now on; nothing else changes. False: not with this model.
+int pair_skip_idle(Pair*);
+
+void pair_run(Pair*, uint64_t cycles);
+// The same until the tap has got something.
+void pair_run_until_seen(Pair*, uint64_t cycles);
+// Until the flash of this chip has seen so many clocks, at most so many cycles; whether it has.
+int pair_run_to_flash_clock(Pair*, uint32_t chip, uint64_t clocks, uint64_t cycles);
+
+// An end that is not open hears nothing; opening forgets what was heard before.
+void pair_open(Pair*, uint32_t end, int open);
+size_t pair_write(Pair*, uint32_t end, const uint8_t* bytes, size_t count);  // bytes taken
+size_t pair_read(Pair*, uint32_t end, uint8_t* bytes, size_t most);          // bytes given
+size_t pair_tap(Pair*, Tap* records, size_t most);                           // records given
+
+// The modem's side of a chip's GSM port: 8N1, 9600 baud.
+enum { gsm_baud = 9600 };
+void pair_gsm_open(Pair*, uint32_t chip, int open);
+size_t pair_gsm_write(Pair*, uint32_t chip, const uint8_t* bytes, size_t count);  // bytes taken
+size_t pair_gsm_read(Pair*, uint32_t chip, uint8_t* bytes, size_t most);          // bytes given
+
+void pair_state(const Pair*, PairState*);
+void pair_chip_state(const Pair*, uint32_t chip, ChipState*);
+void pair_end_state(const Pair*, uint32_t end, EndState*);
+
+// For the benchmark: the chip alone, both clock edges evaluated as Verilator's manual has it.
+void pair_bare_run(uint64_t cycles);
+}
+#pragma GCC visibility pop

@@ -1,0 +1,389 @@
+"""The simulated pair as a Python object: bytes and commands, never clock edges. Mirrors `bus.h`."""
+
+from __future__ import annotations
+
+import ctypes
+import random
+from ctypes import (
+    POINTER,
+    Structure,
+    c_double,
+    c_int,
+    c_int32,
+    c_size_t,
+    c_uint8,
+    c_uint32,
+    c_uint64,
+    c_void_p,
+)
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from meterseal.errors import Failure
+from meterseal.sim.chip.flash_file import FlashFile
+from meterseal.sim.chip.head import Loop
+
+__all__ = [
+    "CLOCK_HZ",
+    "END_COUNTERS",
+    "ByteSeen",
+    "ChipState",
+    "EndState",
+    "LampsSeen",
+    "Pair",
+    "PairState",
+    "run_bare",
+]
+
+#: Clock of the simulated chips: the least that the chip takes, and a whole multiple of every baud rate.
+CLOCK_HZ: Final = 307_200
+#: Times of the flash's operations, as common 25-series parts have them, in seconds.
+PAGE_PROGRAM: Final = 0.0007
+SECTOR_ERASE: Final = 0.045
+
+_READ_BYTES = 4096
+_TAP_RECORDS = 4096
+_BYTE, _LAMPS = 0, 1
+_CORRUPTED, _MALFORMED = 1, 2
+#: Characters that a host end has sent, heard, and could not use; `overflowed` were heard and nobody read.
+END_COUNTERS = ("sent", "heard", "bad_parity", "bad_framing", "overflowed")
+
+
+class _Tap(Structure):
+    _fields_ = (
+        ("cycle", c_uint64),
+        ("source", c_uint32),
+        ("kind", c_uint8),
+        ("value", c_uint8),
+        ("flags", c_uint8),
+        ("reserved", c_uint8),
+    )
+
+
+class ChipState(Structure):
+    """One chip and its surroundings.
+
+    `closed` is the seal head, `loop_mv` what the loop comes to while it is driven, `comparator` the pin.
+    """
+
+    _fields_ = (
+        *(
+            (name, c_uint32)
+            for name in (
+                *("powered", "closed", "loop_mv", "loop_driven", "comparator", "lamps"),
+                *("flash_busy", "flash_programs", "flash_erases", "flash_cut"),
+            )
+        ),
+        ("flash_clocks", c_uint64),
+    )
+    powered: int
+    closed: int
+    loop_mv: int
+    loop_driven: int
+    comparator: int
+    lamps: int
+    flash_busy: int
+    flash_programs: int
+    flash_erases: int
+    flash_cut: int
+    flash_clocks: int
+
+
+class _LoopSetting(Structure):
+    _fields_ = tuple(
+        (name, c_int32) for name in ("contact_mv", "foreign_mv", "jumper", "offset_mv", "noise_mv")
+    )
+
+
+class EndState(Structure):
+    """One host end: `END_COUNTERS`, characters queued, and whether it drives the pair."""
+
+    _fields_ = (
+        *((name, c_uint64) for name in END_COUNTERS),
+        *((name, c_uint32) for name in ("queued", "driving")),
+    )
+    sent: int
+    heard: int
+    bad_parity: int
+    bad_framing: int
+    overflowed: int
+    queued: int
+    driving: int
+
+
+class PairState(Structure):
+    """Simulated time in cycles, how much of it was skipped, and what happened to the pair in bit times."""
+
+    _fields_ = tuple(
+        (name, c_uint64) for name in ("cycle", "collided_bits", "noisy_bits", "tap_overflowed", "skipped")
+    )
+    cycle: int
+    collided_bits: int
+    noisy_bits: int
+    tap_overflowed: int
+    skipped: int
+
+
+@dataclass(frozen=True, slots=True)
+class ByteSeen:
+    """A byte that one driver put on the pair, `at` seconds of simulated time.
+
+    `source` counts the chips, then the host ends. `corrupted`: the pair had another level meanwhile;
+    `malformed`: the driver itself did not send 8E1.
+    """
+
+    at: float
+    source: int
+    byte: int
+    corrupted: bool
+    malformed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LampsSeen:
+    """The lamps of chip `source` have changed to this."""
+
+    at: float
+    source: int
+    green: bool
+    red: bool
+
+
+class Pair:
+    """N chips and K host ends on one RS485 pair.
+
+    Bytes go in and out at host ends; each is an 8E1 UART that hears everything but itself.
+    Errors: `Failure` for a clock too slow for the baud rate. Tests: `verif/chip/test_pair_*.py`.
+    """
+
+    def __init__(
+        self,
+        library: Path,
+        *,
+        chips: int,
+        ends: int,
+        clock_hz: int = CLOCK_HZ,
+        baud: int = 2400,
+        seed: int = 0,
+    ) -> None:
+        _check_rate(clock_hz, baud)
+        self.clock_hz = clock_hz
+        self.baud = baud
+        self.chips = chips
+        self.ends = ends
+        self._random = random.Random(seed)
+        self._library = _load(library)
+        self._pair: int | None = self._library.pair_create(chips, ends, clock_hz, baud, seed)
+        self._read_buffer = (c_uint8 * _READ_BYTES)()
+        self._tap_buffer = (_Tap * _TAP_RECORDS)()
+
+    def close(self) -> None:
+        """Power everything off. May be called twice."""
+        if self._pair is not None:
+            self._library.pair_destroy(self._pair)
+            self._pair = None
+
+    def __enter__(self) -> Pair:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def now(self) -> float:
+        """Simulated time in seconds."""
+        return self.state.cycle / self.clock_hz
+
+    def run(self, seconds: float) -> None:
+        """Advance simulated time."""
+        self._library.pair_run(self._pair, self._cycles(seconds))
+
+    def run_until_seen(self, seconds: float) -> None:
+        """The same, no further than until a driver has sent a byte or a lamp has changed."""
+        self._library.pair_run_until_seen(self._pair, self._cycles(seconds))
+
+    def skip_idle(self) -> None:
+        """From now on, leave out time in which every chip does nothing but count it.
+
+        Everything goes on as without it, at the same cycles, only sooner. A chip that measures always does
+        something. `Failure` for a chip of gates, whose counters nobody knows.
+        Test: `verif/chip/test_pair_idle.py`.
+        """
+        if not self._library.pair_skip_idle(self._pair):
+            raise Failure("no time can be skipped: this chip is made of gates, give its source instead")
+
+    def run_to_flash_clock(self, chip: int, clocks: int, *, at_most: float) -> bool:
+        """Advance until the flash of `chip` has seen so many SPI clocks in all, at most `at_most` seconds.
+
+        Returns whether it has. Slower than `run`: every cycle is looked at.
+        """
+        return bool(self._library.pair_run_to_flash_clock(self._pair, chip, clocks, self._cycles(at_most)))
+
+    def attach_flash(
+        self,
+        chip: int,
+        flash: FlashFile,
+        *,
+        page_program: float = PAGE_PROGRAM,
+        sector_erase: float = SECTOR_ERASE,
+    ) -> None:
+        """Solder a flash to `chip`; it stays open until the pair is closed. Times in seconds."""
+        page, erase = self._cycles(page_program), self._cycles(sector_erase)
+        self._library.pair_flash(self._pair, chip, flash.array, len(flash.array), page, erase)
+
+    def power(self, chip: int, on: bool) -> None:
+        """Power one chip on or off: all of its registers start anew."""
+        self._library.pair_power(self._pair, chip, on)
+
+    def change_baud(self, baud: int) -> None:
+        """Let all host ends, and the tap, follow to another rate; nobody may be sending.
+
+        Errors: `Failure` as above. Test: `verif/chip/test_chip_lives.py::test_every_rate_on_request`.
+        """
+        _check_rate(self.clock_hz, baud)
+        self.baud = baud
+        self._library.pair_change_baud(self._pair, baud)
+
+    def position(self, chip: int, closed: bool) -> None:
+        """Push the seal head in, or pull it, in one clean movement."""
+        self._library.pair_position(self._pair, chip, closed)
+
+    def bounce(self, chip: int, *, seconds: float, edges: int, closed: bool) -> int:
+        """Let the contact touch and leave at least `edges` times within `seconds`, ending `closed` or open.
+
+        Returns the number of edges: one more than asked where the end would be the other one.
+        """
+        if (edges % 2 == 1) != (bool(self.chip(chip).closed) != closed):
+            edges += 1
+        inner = sorted(self._random.uniform(0, seconds) for _ in range(edges - 2))
+        times = [0.0, *inner, seconds][:edges]
+        after = (c_uint64 * edges)(*(self._cycles(time) + 1 for time in times))
+        self._library.pair_edges(self._pair, chip, after, edges)
+        return edges
+
+    def loop(self, chip: int, loop: Loop) -> None:
+        """Change what is done to the loop; the voltage follows through resistor and capacitor."""
+        foreign = -1 if loop.foreign_mv is None else loop.foreign_mv
+        setting = _LoopSetting(loop.contact_mv, foreign, loop.jumper, loop.offset_mv, loop.noise_mv)
+        self._library.pair_loop(self._pair, chip, setting)
+
+    def noise(self, probability: float, seconds: float) -> None:
+        """Turn over each bit time of the coming `seconds` with `probability`."""
+        self._library.pair_noise(self._pair, probability, self._cycles(seconds))
+
+    def open(self, end: int) -> None:
+        """Begin to listen at a host end; what it heard before is forgotten."""
+        self._library.pair_open(self._pair, end, True)
+
+    def close_end(self, end: int) -> None:
+        """Stop listening; what is queued is still sent."""
+        self._library.pair_open(self._pair, end, False)
+
+    def write(self, end: int, data: bytes) -> int:
+        """Queue bytes at a host end; returns how many found room."""
+        taken: int = self._library.pair_write(self._pair, end, data, len(data))
+        return taken
+
+    def read(self, end: int) -> bytes:
+        """What a host end has heard since the last call."""
+        heard = bytearray()
+        while count := self._library.pair_read(self._pair, end, self._read_buffer, _READ_BYTES):
+            heard += memoryview(self._read_buffer)[:count]
+        return bytes(heard)
+
+    def open_gsm(self, chip: int) -> None:
+        """Begin to listen at the GSM port of `chip` (8N1, 9600 baud); what it said before is forgotten."""
+        self._library.pair_gsm_open(self._pair, chip, True)
+
+    def write_gsm(self, chip: int, data: bytes) -> int:
+        """Queue bytes for the GSM port of `chip`; returns how many found room."""
+        taken: int = self._library.pair_gsm_write(self._pair, chip, data, len(data))
+        return taken
+
+    def read_gsm(self, chip: int) -> bytes:
+        """What `chip` has said to its modem since the last call."""
+        count = self._library.pair_gsm_read(self._pair, chip, self._read_buffer, _READ_BYTES)
+        return bytes(self._read_buffer[:count])
+
+    def tap(self) -> list[ByteSeen | LampsSeen]:
+        """What the drivers and the lamps did since the last call, in order."""
+        seen: list[ByteSeen | LampsSeen] = []
+        while count := self._library.pair_tap(self._pair, self._tap_buffer, _TAP_RECORDS):
+            seen.extend(self._seen(record) for record in self._tap_buffer[:count])
+        return seen
+
+    @property
+    def state(self) -> PairState:
+        """Time and counters of the pair."""
+        state = PairState()
+        self._library.pair_state(self._pair, state)
+        return state
+
+    def chip(self, chip: int) -> ChipState:
+        """State of one chip and of what is around it."""
+        state = ChipState()
+        self._library.pair_chip_state(self._pair, chip, state)
+        return state
+
+    def end(self, end: int) -> EndState:
+        """Counters of one host end."""
+        state = EndState()
+        self._library.pair_end_state(self._pair, end, state)
+        return state
+
+    def _cycles(self, seconds: float) -> int:
+        return round(seconds * self.clock_hz)
+
+    def _seen(self, record: _Tap) -> ByteSeen | LampsSeen:
+        at = record.cycle / self.clock_hz
+        if record.kind == _LAMPS:
+            return LampsSeen(at, record.source, bool(record.value & 1), bool(record.value & 2))
+        return ByteSeen(
+            at, record.source, record.value, bool(record.flags & _CORRUPTED), bool(record.flags & _MALFORMED)
+        )
+
+
+def run_bare(library: Path, cycles: int) -> None:
+    """The chip alone, without pair, flash and loop: what a benchmark compares with."""
+    _load(library).pair_bare_run(cycles)
+
+
+def _check_rate(clock_hz: int, baud: int) -> None:
+    if clock_hz < 8 * baud:
+        raise Failure(f"a clock of {clock_hz} Hz is too slow for {baud} baud: give at least {8 * baud}")
+
+
+def _load(path: Path) -> ctypes.CDLL:
+    """The library with the signatures of `bus.h`."""
+    library = ctypes.CDLL(str(path))
+    pair, index, array = c_void_p, c_uint32, POINTER(c_uint8)
+    for name, result, arguments in (
+        ("create", c_void_p, (c_uint32, c_uint32, c_uint32, c_uint32, c_uint64)),
+        ("destroy", None, (pair,)),
+        ("flash", None, (pair, index, array, c_size_t, c_uint64, c_uint64)),
+        ("power", None, (pair, index, c_int)),
+        ("change_baud", None, (pair, c_uint32)),
+        ("position", None, (pair, index, c_int)),
+        ("edges", None, (pair, index, POINTER(c_uint64), c_size_t)),
+        ("loop", None, (pair, index, POINTER(_LoopSetting))),
+        ("noise", None, (pair, c_double, c_uint64)),
+        ("run", None, (pair, c_uint64)),
+        ("run_until_seen", None, (pair, c_uint64)),
+        ("skip_idle", c_int, (pair,)),
+        ("run_to_flash_clock", c_int, (pair, index, c_uint64, c_uint64)),
+        ("open", None, (pair, index, c_int)),
+        ("write", c_size_t, (pair, index, ctypes.c_char_p, c_size_t)),
+        ("read", c_size_t, (pair, index, array, c_size_t)),
+        ("gsm_open", None, (pair, index, c_int)),
+        ("gsm_write", c_size_t, (pair, index, ctypes.c_char_p, c_size_t)),
+        ("gsm_read", c_size_t, (pair, index, array, c_size_t)),
+        ("tap", c_size_t, (pair, POINTER(_Tap), c_size_t)),
+        ("state", None, (pair, POINTER(PairState))),
+        ("chip_state", None, (pair, index, POINTER(ChipState))),
+        ("end_state", None, (pair, index, POINTER(EndState))),
+        ("bare_run", None, (c_uint64,)),
+    ):
+        function = getattr(library, f"pair_{name}")
+        function.restype, function.argtypes = result, arguments
+    return library

@@ -1,0 +1,57 @@
+"""The GSM ports of the simulated chips, each carried to a modem."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from meterseal.io.ports import Line
+from meterseal.sim.chip.bus import Pair
+from meterseal.sim.chip.rig import Tell
+
+__all__ = ["Modems"]
+
+#: Seconds between two tries to find room at a port.
+_RETRY = 0.010
+
+
+class Modems:
+    """Chip 0 has the modem at the first endpoint, and so on: a PTY, a device, or HOST:PORT.
+
+    A modem that is away hears nothing, like one without power, and is looked for again and again. What the
+    chips say is carried with `deliver`, to be called after each step of the simulation.
+    Tests: `verif/chip/test_pair_gsm.py`.
+    """
+
+    def __init__(self, pair: Pair, endpoints: Sequence[str], tell: Tell) -> None:
+        self._pair = pair
+        self._lines = [Line(_url(endpoint), trace=tell, baud=9600) for endpoint in endpoints]
+        for chip in range(len(self._lines)):
+            pair.open_gsm(chip)
+
+    async def deliver(self) -> None:
+        """Hand out what the chips have said."""
+        for chip, line in enumerate(self._lines):
+            if said := self._pair.read_gsm(chip):
+                await line.write(said)
+
+    async def serve(self) -> None:
+        """Carry what the modems say until cancelled."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for chip, line in enumerate(self._lines):
+                    tasks.create_task(self._hear(chip, line))
+        finally:
+            for line in self._lines:
+                line.close()
+
+    async def _hear(self, chip: int, line: Line) -> None:
+        while True:
+            data = await line.read()
+            while data := data[self._pair.write_gsm(chip, data) :]:
+                await asyncio.sleep(_RETRY)
+
+
+def _url(endpoint: str) -> str:
+    """HOST:PORT is a socket, anything with a slash a path or an URL already."""
+    return endpoint if "/" in endpoint or ":" not in endpoint else f"socket://{endpoint}"

@@ -1,0 +1,213 @@
+"""The process `meterseal chip run`: simulated chips on a pair, its host ends on a PTY and on TCP."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import AsyncExitStack, ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TextIO
+
+from meterseal.clock import Clock, SystemClock
+from meterseal.domain.image import Identity, image
+from meterseal.errors import Failure
+from meterseal.io.pty import PtyEnd
+from meterseal.sim.chip.build import SIGMA_DELTA, chip_library
+from meterseal.sim.chip.bus import CLOCK_HZ, Pair
+from meterseal.sim.chip.control import LINE_MAX, answer
+from meterseal.sim.chip.gsm import Modems
+from meterseal.sim.chip.host_ports import NAMES, Ends
+from meterseal.sim.chip.rig import Rig, Seal, Tell, open_seals
+from meterseal.sim.chip.tcp_server import listen
+from meterseal.sim.chip.watch import Watch
+from meterseal.trace import Trace
+
+__all__ = ["Options", "default_identity", "run"]
+
+#: Simulated and, at real pace, real seconds between two looks at the outside.
+SLICE = 0.010
+#: A machine that falls further behind than this goes on from there: catching up in a burst would let the
+#: chips' timeouts run out before a host could have answered.
+LAG_MAX = 0.050
+DEFAULT_BAUD = 2400
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the command line says. Without `flashes`: temporary images with `default_identity`."""
+
+    seals: int | None = None
+    flashes: tuple[Path, ...] = ()
+    pty: Path | None = None
+    tcp: str | None = None
+    control: str | None = None
+    baud: int | None = None
+    clock_hz: int = CLOCK_HZ
+    real_time: bool = True
+    log: Path | None = None
+    front_end: str = SIGMA_DELTA
+    pattern: bool | None = None
+    gsm: tuple[str, ...] = ()
+    netlist: Path | None = None
+
+
+def default_identity(index: int, baud: int = DEFAULT_BAUD) -> Identity:
+    """Seal 000000000101 for meter 000000000201, asset number SEAL-000101, and so on upwards."""
+    return Identity(f"{101 + index:012d}", f"SEAL-{101 + index:06d}", f"{201 + index:012d}", baud=baud)
+
+
+async def run(options: Options, *, as_json: bool) -> None:
+    """Simulate until cancelled. `Failure` for what the options cannot mean."""
+    with ExitStack() as stack:
+        tell = _teller(options.log, as_json, stack)
+        rig = stack.enter_context(_rig(options, tell))
+        pty = stack.enter_context(PtyEnd(options.pty))
+        ends = Ends(rig.pair, tell)
+        modems = Modems(rig.pair, options.gsm, tell)
+        async with AsyncExitStack() as servers:
+            places = {"pty": pty.path}
+            if options.tcp:
+                places["tcp"] = await listen(options.tcp, ends.serve_tcp, servers)
+            if options.control:
+                control = _Control(rig)
+                places["control"] = await listen(options.control, control.serve, servers, line_max=LINE_MAX)
+            tell("ready", **places, baud=rig.pair.baud, seals=[_introduction(seal) for seal in rig.seals])
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(ends.serve_pty(pty))
+                tasks.create_task(modems.serve())
+                clock = SystemClock() if options.real_time else None
+                await _simulate(rig, (ends.deliver, modems.deliver), tell, clock)
+
+
+async def _simulate(
+    rig: Rig, deliveries: Iterable[Callable[[], Awaitable[None]]], tell: Tell, clock: Clock | None
+) -> None:
+    """Run the pair, in step with `clock` or as fast as it goes; `deliveries` carry away what was said."""
+    watch = Watch([seal.name for seal in rig.seals], NAMES)
+    due = clock.monotonic() if clock else 0.0
+    while True:
+        rig.pair.run(SLICE)
+        # Told first: who hears the bytes cannot be earlier than the chip that said them.
+        seen = rig.pair.tap()
+        rig.see(seen)
+        for what, fields in watch.feed(seen, rig.pair.now):
+            tell(what, **fields)
+        for deliver in deliveries:
+            await deliver()
+        if clock:
+            due = max(due + SLICE, clock.monotonic() - LAG_MAX)
+            await asyncio.sleep(max(0.0, due - clock.monotonic()))
+        else:
+            await asyncio.sleep(0)
+
+
+class _Control:
+    """The control port's connections."""
+
+    def __init__(self, rig: Rig) -> None:
+        self._rig = rig
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer line after line until the client goes."""
+        try:
+            while line := await reader.readline():
+                writer.write(answer(self._rig, line))
+                await writer.drain()
+        except ValueError:
+            writer.write(b'{"ok": false, "error": "a command has at most %d bytes"}\n' % LINE_MAX)
+        except OSError:
+            # The client has gone without waiting for its answer.
+            pass
+        finally:
+            writer.close()
+
+
+def _teller(log: Path | None, as_json: bool, stack: ExitStack) -> Tell:
+    """Trace lines to the screen; all but the bytes on the wire to the log as well."""
+    trace = Trace("chip", as_json=as_json)
+    if log is None:
+        return trace
+    logged = Trace("chip", as_json=True, stream=stack.enter_context(_open_log(log)))
+
+    def tell(what: str, **fields: object) -> None:
+        trace(what, **fields)
+        if what not in ("wire", "discarded"):
+            logged(what, **fields)
+
+    return tell
+
+
+def _open_log(path: Path) -> TextIO:
+    """The log, to be continued; a line that a killed process left without its end is taken away."""
+    try:
+        log = path.open("a+", encoding="utf-8")
+    except OSError as error:
+        raise Failure(f"log {path}: {error.strerror}") from None
+    written = path.read_bytes()
+    log.truncate(written.rfind(b"\n") + 1)
+    return log
+
+
+@contextmanager
+def _rig(options: Options, tell: Tell) -> Iterator[Rig]:
+    """Everything that is simulated, powered on."""
+    with ExitStack() as stack:
+        seals = open_seals(_flash_files(options, stack))
+        for seal in seals:
+            stack.callback(seal.flash.close)
+        baud = _baud(options.baud, seals)
+        if len(options.gsm) > len(seals):
+            raise Failure(f"{len(options.gsm)} --gsm for {len(seals)} seals: give at most one for each")
+        library = chip_library(
+            clock_hz=options.clock_hz,
+            front_end=options.front_end,
+            pattern=options.pattern,
+            gsm=bool(options.gsm),
+            netlist=options.netlist,
+        )
+        pair = stack.enter_context(
+            Pair(library, chips=len(seals), ends=len(NAMES), clock_hz=options.clock_hz, baud=baud)
+        )
+        yield Rig(pair, seals, tell)
+
+
+def _flash_files(options: Options, stack: ExitStack) -> list[Path]:
+    """The given files, or temporary ones that last as long as `stack`."""
+    given = list(options.flashes)
+    count = len(given) or 1 if options.seals is None else options.seals
+    if given and count != len(given):
+        raise Failure(f"{count} seals need {count} --flash files; {len(given)} given")
+    if given:
+        return given
+    folder = Path(stack.enter_context(TemporaryDirectory(prefix="meterseal-chip-")))
+    for index in range(count):
+        identity = default_identity(index, DEFAULT_BAUD if options.baud is None else options.baud)
+        given.append(folder / f"seal-{identity.seal}.bin")
+        given[-1].write_bytes(image(identity))
+    return given
+
+
+def _baud(wanted: int | None, seals: list[Seal]) -> int:
+    """The pair's rate: the one asked for, else the seals' own."""
+    for seal in seals:
+        if seal.identity is not None:
+            wanted = seal.identity.baud if wanted is None else wanted
+            if seal.identity.baud != wanted:
+                raise Failure(
+                    f"seal {seal.name} is set to {seal.identity.baud} baud and the pair runs at {wanted}: "
+                    "all on one pair need the same rate (--baud, or another image)"
+                )
+    return DEFAULT_BAUD if wanted is None else wanted
+
+
+def _introduction(seal: Seal) -> dict[str, object]:
+    """How `ready` presents a seal; one without an identity has only its number."""
+    known = seal.identity
+    return {
+        "address": seal.name,
+        "meter": known.meter if known else None,
+        "asset": known.asset if known else None,
+        "flash": str(seal.flash.path),
+    }

@@ -1,0 +1,56 @@
+"""`meterseal meter …`"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from meterseal.store.cli import add_queries
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    help="Electricity meters, simulated: they take the seals' reports and answer the terminal.",
+    no_args_is_help=True,
+)
+add_queries(app)
+
+
+@app.command()
+def run(
+    port: Annotated[
+        str,
+        typer.Option("--port", help="RS485 port: any pyserial URL, or listen://HOST:PORT."),
+    ],
+    meter: Annotated[
+        list[str], typer.Option("--meter", metavar="ADDRESS", help="Address of a meter; once for each.")
+    ],
+    store: Annotated[Path, typer.Option("--store", help="File that keeps what the meters know.")],
+    baud: Annotated[int, typer.Option("--baud", help="Speed of a real serial port.")] = 2400,
+    seal: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--seal",
+            metavar="METER=SEAL",
+            help="A meter's own seal; without any, the first that reports becomes its own.",
+        ),
+    ] = None,
+    password: Annotated[
+        str, typer.Option("--password", help="Six digits; asked for to set the clock.")
+    ] = "000000",
+    wait: Annotated[float, typer.Option("--wait", help="Seconds to wait for the port at the start.")] = 5.0,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON lines.")] = False,
+) -> None:
+    """Be the meters at one end of an RS485 pair, until interrupted."""
+    import asyncio
+
+    from meterseal.io.running import until_signal
+    from meterseal.sim.meter.process import Settings
+    from meterseal.sim.meter.process import run as serve
+    from meterseal.trace import Trace
+
+    settings = Settings.of(meter, seal or [], password)
+    trace = Trace("meter", as_json=as_json)
+    asyncio.run(until_signal(serve(port, store, settings, baud=baud, wait=wait, trace=trace)))

@@ -1,0 +1,164 @@
+"""The meter's process: bytes from the pair to the meters on it, and at most one answer back."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from meterseal import bcd
+from meterseal.clock import Clock, SystemClock
+from meterseal.errors import Failure
+from meterseal.io.ports import Line
+from meterseal.protocols.dlt645.addressing import BROADCAST, WILDCARD, matches
+from meterseal.protocols.dlt645.control import TD_MAX, TD_MIN, Function
+from meterseal.protocols.dlt645.decoder import Decoder, Discarded, Received
+from meterseal.protocols.dlt645.frame import Fault, Frame
+from meterseal.protocols.dlt645.slave import Slave
+from meterseal.sim.meter.device import Meter
+from meterseal.sim.meter.journal import PART
+from meterseal.store import diagnostics
+from meterseal.store.database import Database
+from meterseal.trace import Trace
+from sealchip.interface import Di
+
+__all__ = ["TD", "MeterStation", "Settings", "run"]
+
+#: Seconds from the last byte of a request to the answer: the shortest that is allowed, and a margin.
+TD = TD_MIN + 0.005
+
+_WHAT = {Fault.CHECKSUM: "bad_checksum", Fault.INCOMPLETE: "incomplete_frame"}
+_PUSHED = frozenset({Di.REPORT, Di.REPORT_IDENTITY})
+
+
+class MeterStation:
+    """All meters at one end of the pair, without I/O.
+
+    Bytes that are no good frame, and requests for nobody here, meet silence and are counted.
+    """
+
+    def __init__(self, meters: Sequence[Meter], database: Database, *, clock: Clock, trace: Trace) -> None:
+        self._slaves = [Slave(meter.address, meter) for meter in meters]
+        self._database = database
+        self._clock = clock
+        self._trace = trace
+        self._decoder = Decoder()
+
+    @property
+    def deadline(self) -> float | None:
+        """When `take` must be called even without bytes."""
+        return self._decoder.deadline
+
+    def take(self, data: bytes, now: float) -> bytes | None:
+        """What to answer, once the delay has passed, to the bytes read at `now`.
+
+        Everything reported is stored when this returns. Only the last request is answered: whoever sent
+        one before it has given up waiting.
+        """
+        decoded = self._decoder.feed(data, now) if data else self._decoder.idle(now)
+        answer: bytes | None = None
+        for item in decoded:
+            if isinstance(item, Discarded):
+                self._count(_WHAT.get(item.reason, "garbage"), item.raw)
+            elif not item.frame.from_slave:
+                answer = self._request(item)
+        return answer
+
+    def _request(self, received: Received) -> bytes | None:
+        request = self._named(received.frame)
+        if not self._is_ours(request):
+            self._count("foreign_address", received.raw)
+            return None
+        self._wire("rx", received.raw)
+        answers = [frame for frame in (slave.receive(request) for slave in self._slaves) if frame]
+        if len(answers) > 1:
+            # On a pair they would talk into each other and nobody would understand a word.
+            self._count("answers_collide", received.raw)
+            return None
+        return answers[0].encode() if answers else None
+
+    def sent(self, raw: bytes) -> None:
+        """The answer has gone out."""
+        self._wire("tx", raw)
+
+    def _named(self, request: Frame) -> Frame:
+        """A seal that was told no meter reports to the only one here."""
+        if request.address == WILDCARD and request.function == Function.WRITE and len(self._slaves) == 1:
+            return replace(request, address=self._slaves[0].address) if request.di in _PUSHED else request
+        return request
+
+    def _is_ours(self, request: Frame) -> bool:
+        return request.address == BROADCAST or any(
+            matches(request.address, slave.address) for slave in self._slaves
+        )
+
+    def _count(self, what: str, raw: bytes) -> None:
+        with self._database.transaction() as conn:
+            diagnostics.count(conn, what, at=self._clock.now(), raw=raw)
+        if what != "foreign_address":
+            self._trace("discarded", bytes=raw.hex().upper(), reason=what)
+
+    def _wire(self, direction: str, raw: bytes) -> None:
+        self._trace("wire", direction=direction, wire="rs485", bytes=raw.hex().upper())
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The meters at this end of the pair, each with its own seals, and their password P0 P1 P2."""
+
+    meters: dict[str, list[str]]
+    password: bytes
+
+    @classmethod
+    def of(cls, meters: list[str], seals: list[str], password: str) -> Settings:
+        """From addresses, `METER=SEAL` pairs and six digits; `Failure` says what is wrong."""
+        bound: dict[str, list[str]] = {_address(meter): [] for meter in meters}
+        for pair in seals:
+            meter, _, seal = pair.partition("=")
+            if _address(meter) not in bound:
+                raise Failure(f"--seal {pair}: there is no --meter {meter}")
+            bound[_address(meter)].append(_address(seal))
+        try:
+            return cls(bound, bcd.password_bytes(password))
+        except ValueError as error:
+            raise Failure(str(error)) from None
+
+
+def _address(text: str) -> str:
+    if not (text.isascii() and text.isdecimal() and len(text) <= 12):
+        raise Failure(f"address {text!r}: give up to 12 decimal digits")
+    return text.rjust(12, "0")
+
+
+async def run(port: str, store: Path, settings: Settings, *, baud: int, wait: float, trace: Trace) -> None:
+    """Open port and store, and answer for ever."""
+    clock = SystemClock()
+    line = Line(port, trace=trace, baud=baud)
+    database = Database(store, PART)
+    try:
+        await line.open(wait)
+        meters = [
+            Meter(address, database, clock=clock, trace=trace, seals=seals, password=settings.password)
+            for address, seals in settings.meters.items()
+        ]
+        station = MeterStation(meters, database, clock=clock, trace=trace)
+        trace("ready", port=line.url, meters=list(settings.meters), store=str(store))
+        await _serve(line, station, clock)
+    finally:
+        line.close()
+        database.close()
+
+
+async def _serve(line: Line, station: MeterStation, clock: Clock) -> None:
+    while True:
+        deadline = station.deadline
+        data = await line.read(None if deadline is None else max(deadline - clock.monotonic(), 0.001))
+        heard = clock.monotonic()
+        answer = station.take(data, heard)
+        if answer is None:
+            continue
+        await asyncio.sleep(max(heard + TD - clock.monotonic(), 0))
+        # Too late is worse than never: the other side may be asking somebody else by now.
+        if clock.monotonic() <= heard + TD_MAX and await line.write(answer):
+            station.sent(answer)

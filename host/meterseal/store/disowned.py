@@ -1,0 +1,43 @@
+"""Records that a master station found not to be the seal's: no events, however often they come."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import BigInteger, Column, Connection, LargeBinary, String, Table, delete, select
+
+from meterseal.domain.verdict import RecordVerdict, digest
+from meterseal.store.database import Moment, insert, metadata
+
+__all__ = ["add", "forget", "is_refuted"]
+
+_refuted = Table(
+    "refuted",
+    metadata,
+    Column("seal", String(12), primary_key=True),
+    Column("counter", BigInteger, primary_key=True),
+    Column("digest", LargeBinary, primary_key=True),
+    Column("found_at", Moment, nullable=False),
+)
+
+
+def add(conn: Connection, verdict: RecordVerdict, at: datetime) -> bool:
+    """The record is not the seal's; False when that was known."""
+    row = insert(conn, _refuted).values(
+        seal=verdict.seal, counter=verdict.counter, digest=verdict.digest, found_at=at
+    )
+    return conn.execute(row.on_conflict_do_nothing()).rowcount == 1
+
+
+def is_refuted(conn: Connection, seal: str, counter: int, record: bytes) -> bool:
+    """Whether this very record was found not to be the seal's."""
+    found = select(_refuted.c.digest).where((_refuted.c.seal == seal) & (_refuted.c.counter == counter))
+    # Nearly always there is none, and no digest is made.
+    digests = list(conn.execute(found).scalars())
+    return bool(digests) and digest(record) in digests
+
+
+def forget(conn: Connection, seal: str, counter: int, record: bytes) -> bool:
+    """The record is the seal's after all; False when nobody had doubted it."""
+    this = (_refuted.c.seal == seal) & (_refuted.c.counter == counter) & (_refuted.c.digest == digest(record))
+    return conn.execute(delete(_refuted).where(this)).rowcount == 1

@@ -1,0 +1,152 @@
+"""The one way an event enters a system: stored, judged and alarmed in the caller's transaction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from meterseal.domain.alarm_rules import FOUND, Clear, Code, Raise, cleared_by, judge
+from meterseal.domain.event import SealEvent
+from meterseal.domain.verdict import RecordVerdict, VerdictCode, digest
+from meterseal.store import alarms, disowned, events
+from meterseal.store.alarms import Alarm
+from meterseal.store.events import Outcome
+
+__all__ = ["Recorded", "record", "take_verdict"]
+
+
+@dataclass(slots=True)
+class Recorded:
+    """What one event or verdict did. An alarm that a later event had ended already is in both lists.
+
+    `own` is the seal's own record that took the place of a refuted one.
+    """
+
+    outcome: Outcome
+    raised: list[Alarm] = field(default_factory=list)
+    cleared: list[Alarm] = field(default_factory=list)
+    own: SealEvent | None = None
+
+
+def record(conn: Connection, event: SealEvent, stored_at: datetime) -> Recorded:
+    """Store `event` and bring the alarms up to date; repeating it changes nothing.
+
+    Events may come in any order: one that comes late is judged as if it had come in time, and so is the
+    one that follows it.
+
+    A seal reports in the order of its counter and repeats a report only until it is acknowledged. One that
+    was received once more after a newer event is therefore a replay
+    (`test_a_report_repeated_behind_a_newer_one_is_a_replay`).
+    """
+    done = Recorded(events.append(conn, event, stored_at))
+    if done.outcome is Outcome.NEW:
+        _judge(conn, done, event, stored_at)
+    elif done.outcome is Outcome.CONFLICT:
+        _raise(conn, done, Raise(Code.EVIDENCE_CONFLICT, "two contents, both kept"), event, stored_at)
+    elif done.outcome is Outcome.KNOWN and (newer := _newer_before(conn, event)) is not None:
+        detail = f"event {event.counter} came again, although event {newer} had come before"
+        _raise(conn, done, Raise(Code.SEAL_REPLAY, detail), event, stored_at)
+    return done
+
+
+def take_verdict(conn: Connection, verdict: RecordVerdict, detail: str, at: datetime) -> Recorded:
+    """Raise what a master station found. A record that is not the seal's is an event no longer.
+
+    It is kept beside the events, and the seal's own record of that number takes its place, whether it has
+    come or is still to come. The alarms that it had ended are active again, and no alarm of an opening
+    ends by a verdict: whoever forges one can add alarms and hide none
+    (`test_a_refuted_closing_brings_the_opening_back`, `test_a_verdict_ends_no_opening`).
+    """
+    done = Recorded(Outcome.KNOWN)
+    key = (FOUND[verdict.code], verdict.seal, verdict.counter)
+    new = alarms.raise_alarm(conn, *key, at, detail)
+    done.raised += [new] if new else []
+    if verdict.code is VerdictCode.AUTH_FAIL and disowned.add(conn, verdict, at):
+        forged = events.find(conn, verdict.seal, verdict.counter)
+        if forged is not None and digest(forged.record) == verdict.digest:
+            _withdraw(conn, done, forged, at)
+    return done
+
+
+def _withdraw(conn: Connection, done: Recorded, forged: SealEvent, at: datetime) -> None:
+    """Undo what the `forged` event did, and let the seal's own of that number in if it has come."""
+    events.withdraw(conn, forged)
+    gap = alarms.clear_one(conn, Code.SEAL_COUNTER_GAP, forged.seal, forged.counter, at, forged.counter)
+    done.cleared += [gap] if gap else []
+    for alarm in alarms.ended_by(conn, forged.seal, forged.counter):
+        if alarm.counter < forged.counter:
+            _raise_again(conn, done, alarm, at)
+    done.own = events.take_candidate(conn, forged.seal, forged.counter)
+    if done.own is not None:
+        entered = record(conn, done.own, at)
+        done.raised += entered.raised
+        done.cleared += entered.cleared
+        return
+    following = events.following(conn, forged.seal, forged.counter)
+    if following is not None:
+        for verdict in judge(following, events.previous(conn, forged.seal, forged.counter)):
+            if isinstance(verdict, Raise):
+                _raise(conn, done, verdict, following, at)
+
+
+def _judge(conn: Connection, done: Recorded, event: SealEvent, at: datetime) -> None:
+    for verdict in judge(event, events.previous(conn, event.seal, event.counter)):
+        if isinstance(verdict, Clear):
+            done.cleared += alarms.clear(conn, verdict.codes, event.seal, at, event.counter)
+        else:
+            _raise(conn, done, verdict, event, at)
+    following = events.following(conn, event.seal, event.counter)
+    if following is not None:
+        _judge_again(conn, done, following, event, at)
+
+
+def _raise(conn: Connection, done: Recorded, verdict: Raise, event: SealEvent, at: datetime) -> None:
+    new = alarms.raise_alarm(conn, verdict.code, event.seal, event.counter, at, verdict.detail)
+    if new is not None:
+        done.raised.append(new)
+        _end_if_ended(conn, done, new, at)
+
+
+def _raise_again(conn: Connection, done: Recorded, alarm: Alarm, at: datetime) -> None:
+    again = alarms.reactivate(conn, alarm, at)
+    done.raised.append(again)
+    _end_if_ended(conn, done, again, at)
+
+
+def _end_if_ended(conn: Connection, done: Recorded, alarm: Alarm, at: datetime) -> None:
+    """The event that ends this alarm may have come before it."""
+    end = events.following(conn, alarm.seal, alarm.counter, proves_sealed=True)
+    if end is not None and alarm.code in cleared_by(end):
+        ended = alarms.clear_one(conn, alarm.code, alarm.seal, alarm.counter, at, end.counter)
+        done.cleared += [ended] if ended else []
+
+
+def _judge_again(
+    conn: Connection, done: Recorded, event: SealEvent, previous: SealEvent, at: datetime
+) -> None:
+    """`previous` came late: what it explains is withdrawn, what it shows is raised."""
+    verdicts = [verdict for verdict in judge(event, previous) if isinstance(verdict, Raise)]
+    for verdict in verdicts:
+        _raise(conn, done, verdict, event, at)
+    justified = {verdict.code for verdict in verdicts}
+    for code in _DEPEND_ON_PREVIOUS - justified:
+        withdrawn = alarms.clear_one(conn, code, event.seal, event.counter, at, previous.counter)
+        done.cleared += [withdrawn] if withdrawn else []
+
+
+#: Alarms of an event that another previous event can take away.
+_DEPEND_ON_PREVIOUS = frozenset({Code.SEAL_COUNTER_GAP, Code.SEAL_OPEN_UNMATCHED})
+
+
+def _newer_before(conn: Connection, event: SealEvent) -> int | None:
+    """Counter of a newer event that had come before this copy of a known one; None for a mere repetition.
+
+    A copy that a meter received once has one time of receipt, however often it is handed on.
+    """
+    stored, newest = events.find(conn, event.seal, event.counter), events.newest(conn, event.seal)
+    if stored is None or newest is None or newest.counter <= event.counter:
+        return None
+    received = (event.received_at, stored.received_at)
+    return None if None in received or received[0] == received[1] else newest.counter

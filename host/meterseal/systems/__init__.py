@@ -1,0 +1,1 @@
+"""The product systems of the chain: terminal, metering, marketing."""

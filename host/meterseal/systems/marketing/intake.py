@@ -1,0 +1,85 @@
+"""Events from metering: stored, judged, announced — one transaction, durable before it is answered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from meterseal.domain.alarm_rules import Code
+from meterseal.domain.event import SealEvent
+from meterseal.protocols import handover
+from meterseal.protocols.handover import Finding, HandoverError
+from meterseal.store import alarms, diagnostics, disowned, events, ingest
+from meterseal.store.alarms import Alarm
+from meterseal.store.events import Outcome
+from meterseal.systems.marketing import customers
+from meterseal.systems.marketing.messages import announce, announce_finding
+
+__all__ = ["Taken", "load_customers", "refuse", "take", "take_finding"]
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """One event as it is stored now, and what it did; a finding is no event."""
+
+    event: SealEvent | None
+    outcome: Outcome
+    raised: list[Alarm]
+    cleared: list[Alarm]
+
+
+def take(conn: Connection, event: SealEvent, staff: Iterable[str], at: datetime) -> Taken:
+    """Store `event` and queue its messages; a repetition changes nothing.
+
+    An event of a seal in no customer's file is stored and alarmed like any other. One that metering had
+    refuted and now hands on is the seal's after all: its key had been wrong.
+    """
+    believed = None
+    if disowned.forget(conn, event.seal, event.counter, event.record):
+        believed = alarms.clear_one(conn, Code.SEAL_AUTH_FAIL, event.seal, event.counter, at)
+    recorded = ingest.record(conn, event, at)
+    recorded.cleared += [believed] if believed else []
+    customer = customers.of_seal(conn, event.seal)
+    raised = list(recorded.raised)
+    if customer is None:
+        diagnostics.count(conn, "unknown_seal", event.seal, at=at, raw=event.record)
+        raised += _raise_unknown(conn, event, at)
+    announce(conn, event, raised, customer, staff, at, new=recorded.outcome is Outcome.NEW)
+    stored = events.find(conn, event.seal, event.counter)
+    return Taken(stored or event, recorded.outcome, raised, recorded.cleared)
+
+
+def take_finding(conn: Connection, finding: Finding, staff: Iterable[str], at: datetime) -> Taken:
+    """Raise what metering found, and tell the duty staff; a repetition changes nothing."""
+    recorded = ingest.take_verdict(conn, finding.verdict, finding.detail, at)
+    announce_finding(conn, finding.verdict, recorded.raised, staff, at)
+    outcome = Outcome.NEW if recorded.raised else Outcome.KNOWN
+    return Taken(None, outcome, recorded.raised, recorded.cleared)
+
+
+def refuse(conn: Connection, body: bytes, error: HandoverError, at: datetime) -> None:
+    """Keep a body that is no event: nothing that arrived is lost."""
+    diagnostics.count(conn, "bad_event", at=at, raw=body)
+    diagnostics.keep(conn, "bad_event", handover.SOURCE, body, str(error), at)
+
+
+def load_customers(conn: Connection, file: Iterable[customers.Customer], at: datetime) -> None:
+    """Take over the customer file; seals that it knows are unknown no longer."""
+    known = list(file)
+    customers.load(conn, known)
+    seals = {customer.seal for customer in known}
+    for alarm in alarms.active(conn, code=Code.UNKNOWN_DEVICE):
+        if alarm.seal in seals:
+            alarms.clear_one(conn, alarm.code, alarm.seal, alarm.counter, at)
+
+
+def _raise_unknown(conn: Connection, event: SealEvent, at: datetime) -> list[Alarm]:
+    """One active alarm a seal is enough: it is about the file, not about the event."""
+    if alarms.active(conn, event.seal, Code.UNKNOWN_DEVICE):
+        return []
+    key = (Code.UNKNOWN_DEVICE, event.seal, event.counter)
+    new = alarms.raise_alarm(conn, *key, at, "in no customer's file")
+    return [new] if new else []

@@ -1,0 +1,67 @@
+"""Takes metering's events in, and tells the channels and whoever watches what came of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from meterseal.clock import Clock
+from meterseal.domain.event import SealEvent
+from meterseal.protocols import handover
+from meterseal.protocols.handover import Finding, HandoverError
+from meterseal.store.events import Outcome
+from meterseal.store.trace_events import tell_alarms, tell_event
+from meterseal.store.writer import Writer
+from meterseal.systems.marketing.delivery import Queue
+from meterseal.systems.marketing.intake import Taken, refuse, take, take_finding
+from meterseal.trace import Trace
+
+__all__ = ["Receiver"]
+
+
+class Receiver:
+    """One for the process; `staff` are the Apprise URLs of those on duty."""
+
+    def __init__(
+        self, writer: Writer, queues: Iterable[Queue], staff: Iterable[str], clock: Clock, trace: Trace
+    ) -> None:
+        self._writer = writer
+        self._queues = tuple(queues)
+        self._staff = tuple(staff)
+        self._clock = clock
+        self._trace = trace
+
+    async def take(self, body: bytes) -> Taken:
+        """Store the event or the finding in `body`; returns once it is durable.
+
+        `HandoverError` when the body is neither; it is kept all the same.
+        """
+        now = self._clock.now()
+        self._trace("wire", direction="rx", wire="http", bytes=body.decode("utf-8", "backslashreplace"))
+        try:
+            told = handover.decode(body)
+        except HandoverError as error:
+            await self._keep(body, error, now)
+            raise
+        taken = await self._writer.do(lambda conn: self._enter(conn, told, now))
+        for queue in self._queues:
+            queue.wake()
+        self._tell(taken)
+        return taken
+
+    def _enter(self, conn: Connection, told: SealEvent | Finding, now: datetime) -> Taken:
+        if isinstance(told, Finding):
+            return take_finding(conn, told, self._staff, now)
+        return take(conn, told, self._staff, now)
+
+    async def _keep(self, body: bytes, error: HandoverError, now: datetime) -> None:
+        await self._writer.do(lambda conn: refuse(conn, body, error, now))
+        self._trace("discarded", bytes=body.hex().upper(), reason=str(error))
+
+    def _tell(self, taken: Taken) -> None:
+        event = taken.event
+        if event is not None and taken.outcome is Outcome.NEW:
+            tell_event(self._trace, event)
+        tell_alarms(self._trace, taken.raised, taken.cleared)

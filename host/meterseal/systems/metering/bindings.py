@@ -1,0 +1,58 @@
+"""Where each seal was last heard: its meter, terminal and measured point."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Column, Connection, Integer, String, Table, select
+
+from meterseal.store.database import Moment, insert
+from meterseal.systems.metering.tables import metadata
+
+__all__ = ["Binding", "bind", "every", "find", "seals_at"]
+
+_bindings = Table(
+    "bindings",
+    metadata,
+    Column("seal", String(12), primary_key=True),
+    Column("meter", String(12), nullable=False),
+    Column("terminal", String(16), nullable=False),
+    Column("point", Integer, nullable=False),
+    Column("heard_at", Moment, nullable=False),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """A seal, and the way to it."""
+
+    seal: str
+    meter: str
+    terminal: str
+    point: int
+    heard_at: datetime
+
+
+def bind(conn: Connection, seal: str, meter: str, terminal: str, point: int, at: datetime) -> None:
+    """The seal was heard here just now."""
+    here = {"meter": meter, "terminal": terminal, "point": point, "heard_at": at}
+    row = insert(conn, _bindings).values(seal=seal, **here)
+    conn.execute(row.on_conflict_do_update(index_elements=["seal"], set_=here))
+
+
+def find(conn: Connection, seal: str) -> Binding | None:
+    """Where the seal was last heard."""
+    row = conn.execute(select(_bindings).where(_bindings.c.seal == seal)).one_or_none()
+    return None if row is None else Binding(**row._mapping)
+
+
+def every(conn: Connection) -> dict[str, Binding]:
+    """All bindings, by seal."""
+    return {row.seal: Binding(**row._mapping) for row in conn.execute(select(_bindings))}
+
+
+def seals_at(conn: Connection, terminal: str, point: int) -> set[str]:
+    """Seals that were last heard at this measured point."""
+    here = (_bindings.c.terminal == terminal) & (_bindings.c.point == point)
+    return set(conn.execute(select(_bindings.c.seal).where(here)).scalars())

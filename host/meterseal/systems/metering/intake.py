@@ -1,0 +1,230 @@
+"""What a terminal's report becomes, in one transaction: event or alarm, judged, and handed on.
+
+Nothing is dropped: a report that cannot be read is kept as bytes, counted and alarmed, and so is one whose
+record is not proved to be the seal's. Everything may be repeated; a repetition changes nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection
+
+from meterseal.domain.alarm_rules import Code
+from meterseal.domain.event import SealEvent
+from meterseal.domain.layout import LayoutError
+from meterseal.domain.record import SealRecord
+from meterseal.domain.verdict import VerdictCode
+from meterseal.protocols import handover
+from meterseal.protocols.csg1209022.alarm import AlarmError, AlarmHead, AlarmState
+from meterseal.protocols.csg1209022.codes import Afn, UplinkDi
+from meterseal.protocols.csg1209022.frame import Frame
+from meterseal.protocols.csg1209022.user_data import SealReport, UserDataError
+from meterseal.store import diagnostics, ingest, outbox
+from meterseal.store.alarms import Alarm
+from meterseal.store.events import Outcome
+from meterseal.systems.metering import bindings, findings, quarantine, standard_alarms
+from meterseal.systems.metering.changes import Changes
+from meterseal.systems.metering.findings import Way
+from meterseal.systems.metering.monitor import Monitor, is_cover
+from meterseal.systems.metering.registry import terminal_name
+from meterseal.systems.metering.tables import MARKETING
+from meterseal.systems.metering.verification import Verdict, Verifier
+
+__all__ = ["Intake", "Taken"]
+
+
+@dataclass(slots=True)
+class Taken:
+    """What one report did. `understood` False: it is kept, but sending it again will not help."""
+
+    understood: bool = True
+    event: SealEvent | None = None
+    outcome: Outcome | None = None
+    raised: list[Alarm] = field(default_factory=list)
+    cleared: list[Alarm] = field(default_factory=list)
+
+
+class Intake:
+    """Stores reports; every method works in the caller's transaction.
+
+    A record that `verifier` does not trust becomes no event, so it clears nothing
+    (`test_a_forged_closing_clears_nothing`).
+    """
+
+    def __init__(self, monitor: Monitor, verifier: Verifier) -> None:
+        self._monitor = monitor
+        self._verifier = verifier
+
+    def heard(self, conn: Connection, terminal: str, now: datetime) -> Taken:
+        """A login or a heartbeat."""
+        changes = Changes(conn, now)
+        self._monitor.heard(changes, terminal)
+        return Taken(raised=changes.raised, cleared=changes.cleared)
+
+    def report(self, conn: Connection, frame: Frame, now: datetime, online_since: datetime | None) -> Taken:
+        """A report of any kind; `online_since` is the login on the connection that brought it."""
+        changes = Changes(conn, now)
+        terminal = terminal_name(frame.address)
+        self._monitor.heard(changes, terminal)
+        taken = Taken(raised=changes.raised, cleared=changes.cleared)
+        try:
+            if (frame.afn, frame.di) == (Afn.USER_DEFINED, UplinkDi.USER_DEFINED):
+                self._seal_report(changes, taken, frame.content, terminal, frame.point, online_since)
+            elif frame.afn == Afn.ALARM:
+                self._standard_alarm(changes, frame, terminal)
+            else:
+                why = f"AFN {frame.afn:02X} DI {frame.di:08X} is not expected from a terminal"
+                diagnostics.count(conn, "unsupported_report", terminal, at=now, raw=frame.encode())
+                diagnostics.keep(conn, "report", terminal, frame.body, why, now)
+                taken.understood = False
+        except (UserDataError, LayoutError, AlarmError) as error:
+            self._unreadable(changes, frame, terminal, error)
+        return taken
+
+    def retake(self, conn: Connection, now: datetime) -> list[Taken]:
+        """Take the withheld reports that are proved under the keys of today."""
+        done = []
+        for report in quarantine.waiting(conn):
+            if not self._verifier.trusts(self._verifier.judge(report.record)):
+                continue
+            changes = Changes(conn, now)
+            taken = Taken(raised=changes.raised, cleared=changes.cleared)
+            self._seal_report(changes, taken, report.report, report.terminal, report.point, None)
+            changes.clear(Code.SEAL_AUTH_FAIL, report.seal, report.counter)
+            quarantine.taken(conn, report.id, now)
+            done.append(taken)
+        return done
+
+    def proved(
+        self, conn: Connection, record: bytes, meter: str, terminal: str, now: datetime
+    ) -> list[Taken]:
+        """A seal has just signed `record` over a challenge: withheld reports of that very event count now.
+
+        Times and way are those of the answer, for in the reports they may be forged too.
+        """
+        said = SealRecord.decode(record)
+        done = []
+        for report in quarantine.waiting(conn):
+            if SealRecord.decode(report.record).fact != said.fact:
+                continue
+            changes = Changes(conn, now)
+            taken = Taken(raised=changes.raised, cleared=changes.cleared)
+            event = SealEvent.of(
+                record,
+                meter=meter,
+                terminal=terminal,
+                occurred_at=now - timedelta(seconds=said.age),
+                stored_at=now,
+            )
+            self._take(changes, taken, event, report.report, None, None)
+            quarantine.taken(conn, report.id, now)
+            done.append(taken)
+        return done
+
+    def _seal_report(
+        self,
+        changes: Changes,
+        taken: Taken,
+        content: bytes,
+        terminal: str,
+        point: int | None,
+        online_since: datetime | None,
+    ) -> None:
+        report = SealReport.decode(content)
+        event = SealEvent.of(
+            report.entry.record,
+            meter=report.meter,
+            terminal=terminal,
+            occurred_at=report.entry.occurred_at,
+            received_at=report.entry.received_at,
+            stored_at=changes.at,
+        )
+        self._take(changes, taken, event, content, point, online_since)
+
+    def _take(
+        self,
+        changes: Changes,
+        taken: Taken,
+        event: SealEvent,
+        content: bytes,
+        point: int | None,
+        online_since: datetime | None,
+    ) -> None:
+        verdict = self._verifier.judge(event.record)
+        if not self._verifier.trusts(verdict):
+            self._withhold(changes, event, verdict, content, point)
+            return
+        recorded = ingest.record(changes.conn, event, changes.at)
+        changes.note(recorded)
+        taken.event, taken.outcome = event, recorded.outcome
+        if recorded.outcome is Outcome.KNOWN and recorded.raised:
+            # Played again: marketing draws that from the copy by itself, as the meter and the terminal did.
+            self._hand_on(changes, event, f"{handover.key(event)}-again")
+        if recorded.outcome is Outcome.CONFLICT:
+            diagnostics.count(changes.conn, "conflict", event.seal, at=changes.at, raw=event.record)
+            self._hand_on(changes, event, f"{handover.key(event)}-{_digest(event)}")
+            if verdict is Verdict.VERIFIED:
+                detail = "signed by the seal, and not what it had said under this number"
+                way = Way(str(event.meter), str(event.terminal), point)
+                findings.issue(changes, VerdictCode.REPLAY, event.record, detail, way)
+        if recorded.outcome is Outcome.NEW:
+            if point is not None:
+                bindings.bind(
+                    changes.conn, event.seal, str(event.meter), str(event.terminal), point, changes.at
+                )
+            self._monitor.stored(changes, event, online_since)
+            self._hand_on(changes, event, handover.key(event))
+
+    def _withhold(
+        self, changes: Changes, event: SealEvent, verdict: Verdict, report: bytes, point: int | None
+    ) -> None:
+        diagnostics.count(changes.conn, "withheld", event.seal, at=changes.at, raw=event.record)
+        quarantine.keep(
+            changes.conn,
+            seal=event.seal,
+            counter=event.counter,
+            record=event.record,
+            report=report,
+            terminal=str(event.terminal),
+            point=point,
+            at=changes.at,
+        )
+        said = f"{event.kind.name.lower()}, {event.state.name.lower()}"
+        detail = f"report by terminal {event.terminal}: {verdict.reason}; it says {said}; kept, no event"
+        way = Way(str(event.meter), str(event.terminal), point)
+        findings.issue(changes, VerdictCode.AUTH_FAIL, event.record, detail, way)
+
+    def _hand_on(self, changes: Changes, event: SealEvent, key: str) -> None:
+        outbox.put(changes.conn, MARKETING, key, handover.encode(event), changes.at)
+
+    def _standard_alarm(self, changes: Changes, frame: Frame, terminal: str) -> None:
+        head = AlarmHead.decode(frame.content)
+        cover = is_cover(frame.di)
+        new = standard_alarms.append(
+            changes.conn,
+            terminal=terminal,
+            da=frame.da,
+            point=frame.point,
+            di=frame.di,
+            at=head.at,
+            state=head.state,
+            content=frame.content,
+            received_at=changes.at,
+            settled=not cover or head.state is AlarmState.RECOVERED,
+        )
+        if new is not None and cover:
+            self._monitor.alarmed(changes, new)
+
+    def _unreadable(self, changes: Changes, frame: Frame, terminal: str, error: ValueError) -> None:
+        raw = frame.encode()
+        diagnostics.count(changes.conn, "unreadable_report", terminal, at=changes.at, raw=raw)
+        kept = diagnostics.keep(changes.conn, "report", terminal, frame.body, str(error), changes.at)
+        if kept is not None:
+            changes.raise_alarm(Code.RECORD_UNREADABLE, terminal, kept, f"kept as {kept}: {error}")
+
+
+def _digest(event: SealEvent) -> str:
+    return hashlib.sha256(event.fact).hexdigest()[:16]

@@ -1,0 +1,161 @@
+"""Seal monitoring of the anomaly module: what no single event shows.
+
+Lost terminals, drifting meter clocks, unknown devices, and cover alarms that no seal explains.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection
+
+from meterseal.clock import isoformat
+from meterseal.domain.alarm_rules import Code
+from meterseal.domain.event import SealEvent
+from meterseal.domain.record import Kind, StateClass
+from meterseal.protocols.csg1209022.alarm import AlarmState
+from meterseal.protocols.csg1209022.codes import UplinkDi
+from meterseal.store import alarms, diagnostics, events
+from meterseal.systems.metering import bindings, standard_alarms, terminals
+from meterseal.systems.metering.changes import Changes
+from meterseal.systems.metering.registry import Registry
+from meterseal.systems.metering.settings import Settings
+from meterseal.systems.metering.standard_alarms import StandardAlarm
+
+__all__ = ["Monitor", "is_cover"]
+
+_COVERS = frozenset({UplinkDi.TERMINAL_COVER_OPEN, UplinkDi.METER_COVER_OPEN})
+
+
+def is_cover(di: int) -> bool:
+    """Alarms that tell of an opened cover of a meter."""
+    return di in _COVERS
+
+
+class Monitor:
+    """The rules, with the settings and the registry they need; every method works in one transaction."""
+
+    def __init__(self, settings: Settings, registry: Registry) -> None:
+        self._settings = settings
+        self._registry = registry
+
+    def start(self, changes: Changes) -> None:
+        """Expect the registered terminals, and forget alarms about devices registered meanwhile."""
+        for name in sorted(self._registry.terminals):
+            terminals.expect(changes.conn, name, changes.at)
+        for alarm in alarms.active(changes.conn, code=Code.UNKNOWN_TERMINAL):
+            if self._registry.knows_terminal(alarm.seal):
+                changes.clear(Code.UNKNOWN_TERMINAL, alarm.seal)
+        for alarm in alarms.active(changes.conn, code=Code.UNKNOWN_DEVICE):
+            binding = bindings.find(changes.conn, alarm.seal)
+            if self._registry.knows_seal(alarm.seal, binding.meter if binding else None):
+                changes.clear(Code.UNKNOWN_DEVICE, alarm.seal)
+
+    def heard(self, changes: Changes, terminal: str) -> None:
+        """The terminal said something."""
+        terminals.seen(changes.conn, terminal, changes.at)
+        changes.clear(Code.TERMINAL_LOST, terminal)
+        if not self._registry.knows_terminal(terminal):
+            diagnostics.count(changes.conn, "unknown_terminal", terminal, at=changes.at)
+            changes.raise_while_none(Code.UNKNOWN_TERMINAL, terminal, _seconds(changes.at), "not registered")
+
+    def stored(self, changes: Changes, event: SealEvent, online_since: datetime | None) -> None:
+        """A new event of a seal; `online_since` is the login of the connection that brought it."""
+        if not self._registry.knows_seal(event.seal, event.meter):
+            diagnostics.count(changes.conn, "unknown_seal", event.seal, at=changes.at)
+            detail = f"not registered for meter {event.meter}, reported by terminal {event.terminal}"
+            changes.raise_while_none(Code.UNKNOWN_DEVICE, event.seal, event.counter, detail)
+        self._judge_clock(changes, event, online_since)
+        if _is_open(event):
+            self._explain_covers(changes, event)
+
+    def alarmed(self, changes: Changes, alarm: StandardAlarm) -> None:
+        """A new standard alarm of a meter's cover."""
+        if alarm.state == AlarmState.RECOVERED:
+            self._recovered(changes, alarm)
+        elif not self._explained(changes, alarm) and not self._expects_record(changes.conn, alarm):
+            self._raise_cover(changes, alarm)
+
+    def tick(self, changes: Changes, listening_since: datetime) -> None:
+        """What time alone brings. Nobody can be missed before `listening_since` plus the patience."""
+        patience = timedelta(seconds=self._settings.patience)
+        if changes.at - listening_since >= patience:
+            for terminal in terminals.silent(changes.conn, changes.at - patience):
+                self._lost(changes, terminal)
+        grace = timedelta(seconds=self._settings.cover_grace)
+        for alarm in standard_alarms.waiting(changes.conn, changes.at - grace):
+            if not self._explained(changes, alarm):
+                self._raise_cover(changes, alarm)
+
+    def _lost(self, changes: Changes, terminal: terminals.Terminal) -> None:
+        since = terminal.last_seen
+        detail = "never heard" if since is None else f"silent since {isoformat(since)}"
+        key = _seconds(since or terminal.added_at)
+        changes.raise_while_none(Code.TERMINAL_LOST, terminal.name, key, detail)
+
+    def _judge_clock(self, changes: Changes, event: SealEvent, online_since: datetime | None) -> None:
+        if event.received_at is None:
+            return
+        ahead = event.received_at - changes.at
+        limit = timedelta(seconds=self._settings.clock_drift)
+        # A record may have waited for the connection. Only one that the meter dates after the login has
+        # not, so a lag in it is the clock's.
+        waited = online_since is None or event.received_at < online_since
+        if ahead > limit or (ahead < -limit and not waited):
+            detail = f"meter {event.meter}: clock {ahead.total_seconds():+.0f} s"
+            changes.raise_while_none(Code.CLOCK_DRIFT, event.seal, event.counter, detail)
+        elif abs(ahead) <= limit:
+            changes.clear(Code.CLOCK_DRIFT, event.seal)
+
+    @property
+    def _tolerance(self) -> timedelta:
+        return timedelta(seconds=self._settings.cover_tolerance)
+
+    def _explain_covers(self, changes: Changes, event: SealEvent) -> None:
+        here = bindings.find(changes.conn, event.seal)
+        if here is None:
+            return
+        covers = standard_alarms.near(
+            changes.conn, here.terminal, here.point, event.occurred_at, self._tolerance
+        )
+        for alarm in covers:
+            standard_alarms.explain(changes.conn, alarm.id, event.seal, event.counter, changes.at)
+            changes.clear(Code.COVER_OPEN, alarm.terminal, alarm.id)
+
+    def _explained(self, changes: Changes, alarm: StandardAlarm) -> bool:
+        if alarm.point is None:
+            return False
+        here = bindings.seals_at(changes.conn, alarm.terminal, alarm.point)
+        about = (alarm.at - self._tolerance, alarm.at + self._tolerance)
+        for event in events.between(changes.conn, *about):
+            if event.seal in here and _is_open(event):
+                standard_alarms.explain(changes.conn, alarm.id, event.seal, event.counter, changes.at)
+                return True
+        return False
+
+    def _expects_record(self, conn: Connection, alarm: StandardAlarm) -> bool:
+        if alarm.point is None:
+            return False
+        registered = self._registry.has_seal_at(alarm.terminal, alarm.point)
+        return registered or bool(bindings.seals_at(conn, alarm.terminal, alarm.point))
+
+    def _raise_cover(self, changes: Changes, alarm: StandardAlarm) -> None:
+        where = f"DA {alarm.da}" if alarm.point is None else f"point {alarm.point}"
+        detail = f"{where}: {alarm.di:08X} at {isoformat(alarm.at)}, no seal record"
+        changes.raise_alarm(Code.COVER_OPEN, alarm.terminal, alarm.id, detail)
+        standard_alarms.settle(changes.conn, alarm.id, changes.at)
+
+    def _recovered(self, changes: Changes, recovery: StandardAlarm) -> None:
+        for alarm in alarms.active(changes.conn, recovery.terminal, Code.COVER_OPEN):
+            opened = standard_alarms.get(changes.conn, alarm.counter)
+            if (opened.da, opened.di) == (recovery.da, recovery.di):
+                changes.clear(Code.COVER_OPEN, alarm.seal, alarm.counter)
+
+
+def _is_open(event: SealEvent) -> bool:
+    found_open = event.kind is Kind.BOOT and event.state not in (StateClass.SEALED, StateClass.UNKNOWN)
+    return event.kind is Kind.OPENED or found_open
+
+
+def _seconds(at: datetime) -> int:
+    return int(at.timestamp())

@@ -1,0 +1,53 @@
+"""Terminals that were registered or have ever been heard, and when last."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Column, Connection, String, Table, func, select
+
+from meterseal.store.database import Moment, insert
+from meterseal.systems.metering.tables import metadata
+
+__all__ = ["Terminal", "every", "expect", "seen", "silent"]
+
+_terminals = Table(
+    "terminals",
+    metadata,
+    Column("name", String(16), primary_key=True),
+    Column("added_at", Moment, nullable=False),
+    Column("last_seen", Moment),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Terminal:
+    """One terminal, `440106:1`; `last_seen` is None while it was never heard."""
+
+    name: str
+    added_at: datetime
+    last_seen: datetime | None
+
+
+def expect(conn: Connection, name: str, at: datetime) -> None:
+    """A terminal that should be heard."""
+    conn.execute(insert(conn, _terminals).values(name=name, added_at=at).on_conflict_do_nothing())
+
+
+def seen(conn: Connection, name: str, at: datetime) -> None:
+    """The terminal was heard just now."""
+    row = insert(conn, _terminals).values(name=name, added_at=at, last_seen=at)
+    conn.execute(row.on_conflict_do_update(index_elements=["name"], set_={"last_seen": at}))
+
+
+def silent(conn: Connection, since: datetime) -> list[Terminal]:
+    """Terminals not heard after `since`."""
+    last = func.coalesce(_terminals.c.last_seen, _terminals.c.added_at)
+    rows = conn.execute(select(_terminals).where(last <= since).order_by(_terminals.c.name))
+    return [Terminal(**row._mapping) for row in rows]
+
+
+def every(conn: Connection) -> list[Terminal]:
+    """All terminals, by name."""
+    return [Terminal(**row._mapping) for row in conn.execute(select(_terminals).order_by(_terminals.c.name))]

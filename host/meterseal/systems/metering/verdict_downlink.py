@@ -1,0 +1,110 @@
+"""Hands findings down: out of the durable outbox, through the terminals, until the meters have them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import timedelta
+from functools import partial
+
+from sqlalchemy import Connection
+
+from meterseal.clock import Clock
+from meterseal.protocols.csg1209022.codes import Afn, UplinkDi
+from meterseal.protocols.csg1209022.frame import point_da
+from meterseal.protocols.csg1209022.relay import RelayAnswer, RelayError, RelayRequest
+from meterseal.protocols.dlt645 import requests
+from meterseal.protocols.dlt645.frame import Frame, FrameError
+from meterseal.store import outbox
+from meterseal.store.database import Database
+from meterseal.store.outbox import Item
+from meterseal.store.writer import StoppedError
+from meterseal.systems.metering.findings import Order
+from meterseal.systems.metering.station import OfflineError, Station, UnansweredError
+from meterseal.systems.metering.tables import FIELD
+from sealchip.interface import Di
+
+__all__ = ["Field"]
+
+#: Seconds until the next attempt, doubled up to the longest; shorter while no terminal is there to bother.
+_PAUSE, _PAUSE_MAX, _OFFLINE_MAX = 1.0, 600.0, 10.0
+#: Longest wait until the outbox is looked at again, and how many items then.
+_LOOK_AGAIN, _LOOK = 1.0, 10_000
+#: Password level of the writes.
+_LEVEL = b"\x02"
+
+
+class Field:
+    """Empties the outbox towards the field, at each terminal one write after the other.
+
+    A write is done once its meter has acknowledged it. A meter that refuses or is away is asked again, with
+    pauses that grow to ten minutes (`test_a_verdict_is_repeated_until_the_meter_has_it`). A terminal that
+    does not answer keeps no other waiting.
+    """
+
+    def __init__(self, station: Station, database: Database, clock: Clock, password: bytes) -> None:
+        self._station = station
+        self._database = database
+        self._clock = clock
+        self._password = password
+        self._changed = asyncio.Event()
+        self._busy: set[str] = set()
+
+    def wake(self) -> None:
+        """Something was queued."""
+        self._changed.set()
+
+    async def run(self) -> None:
+        """Deliver until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            while True:
+                self._changed.clear()
+                with self._database.reading() as conn:
+                    items = outbox.due(conn, FIELD, self._clock.now(), _LOOK)
+                for item in items:
+                    order = Order.decode(item.body)
+                    if order.terminal not in self._busy:
+                        self._busy.add(order.terminal)
+                        tasks.create_task(self._deliver(item, order))
+                await self._wait()
+
+    async def _wait(self) -> None:
+        try:
+            async with asyncio.timeout(_LOOK_AGAIN):
+                await self._changed.wait()
+        except TimeoutError:
+            return
+
+    async def _deliver(self, item: Item, order: Order) -> None:
+        try:
+            await self._write(order)
+        except (OfflineError, UnansweredError, RelayError, FrameError) as error:
+            longest = _OFFLINE_MAX if isinstance(error, OfflineError) else _PAUSE_MAX
+            pause = min(_PAUSE * 2.0 ** min(item.attempts, 30), longest)
+            again = self._clock.now() + timedelta(seconds=pause)
+            await self._note(partial(outbox.failed, id=item.id, not_before=again, error=str(error)))
+        else:
+            await self._note(partial(outbox.done, id=item.id, at=self._clock.now()))
+        finally:
+            self._busy.discard(order.terminal)
+            self._changed.set()
+
+    async def _note(self, work: Callable[[Connection], None]) -> None:
+        # When the system ends meanwhile the item stays queued, and the meter takes it twice.
+        with suppress(StoppedError):
+            await self._station.writer.do(work)
+
+    async def _write(self, order: Order) -> None:
+        verdict = bytes.fromhex(order.verdict)
+        write = requests.write(order.meter, Di.VERDICT, verdict, password=_LEVEL + self._password)
+        relay = RelayRequest(write.encode(), timeout=self._station.settings.bus_timeout)
+        da = point_da(order.point)
+        answer = await self._station.ask(order.terminal, Afn.RELAY, da, UplinkDi.RELAY, relay.encode())
+        if answer.afn == Afn.CONFIRM:
+            raise RelayError("the terminal refuses to pass the verdict on")
+        raw = RelayAnswer.decode(answer.content).frame
+        if not raw:
+            raise RelayError(f"meter {order.meter} does not answer")
+        if Frame.decode(raw).refused:
+            raise RelayError(f"{raw.hex(' ').upper()}: meter {order.meter} refuses the verdict")

@@ -1,0 +1,70 @@
+"""`meterseal terminal …`"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from meterseal.store.cli import add_queries
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    help="The load-control terminal: polls meters, alarms, and reports to the master station.",
+    no_args_is_help=True,
+)
+add_queries(app)
+
+
+@app.command()
+def run(
+    bus: Annotated[
+        str, typer.Option("--bus", help="RS485 port: any pyserial URL, such as socket://HOST:PORT.")
+    ],
+    station: Annotated[str, typer.Option("--station", metavar="HOST:PORT", help="The master station.")],
+    store: Annotated[Path, typer.Option("--store", help="File that keeps what the terminal knows.")],
+    region: Annotated[str, typer.Option("--region", help="Province, city, county: 6 digits.")],
+    address: Annotated[int, typer.Option("--address", help="Number of the terminal in its region.")],
+    point: Annotated[
+        list[str],
+        typer.Option("--point", metavar="N=METER", help="Meter at a measured point; once for each."),
+    ],
+    poll: Annotated[float, typer.Option("--poll", min=0.1, help="Seconds between polls of a meter.")] = 5.0,
+    baud: Annotated[int, typer.Option("--baud", help="Speed of the pair.")] = 2400,
+    timeout: Annotated[
+        float, typer.Option("--timeout", min=0.1, help="Seconds until a meter's answer has begun.")
+    ] = 0.6,
+    heartbeat: Annotated[float, typer.Option("--heartbeat", help="Seconds between heartbeats.")] = 900.0,
+    confirm_timeout: Annotated[
+        float, typer.Option("--confirm-timeout", help="Seconds until an unconfirmed message is repeated.")
+    ] = 20.0,
+    sync_clock: Annotated[
+        bool, typer.Option("--sync-clock", help="Broadcast the time at the start and daily.")
+    ] = False,
+    wait: Annotated[float, typer.Option("--wait", help="Seconds to wait for the port at the start.")] = 5.0,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON lines.")] = False,
+) -> None:
+    """Poll the meters on a bus and report to a master station, until interrupted."""
+    import asyncio
+
+    from meterseal.io.running import until_signal
+    from meterseal.systems.terminal.process import Settings, parse_address, parse_points
+    from meterseal.systems.terminal.process import run as work
+    from meterseal.trace import Trace
+
+    settings = Settings(
+        bus=bus,
+        station=station,
+        address=parse_address(region, address),
+        points=parse_points(point),
+        baud=baud,
+        poll=poll,
+        timeout=timeout,
+        heartbeat=heartbeat,
+        confirm_timeout=confirm_timeout,
+        sync_clock=sync_clock,
+        wait=wait,
+    )
+    asyncio.run(until_signal(work(settings, store, Trace("terminal", as_json=as_json))))

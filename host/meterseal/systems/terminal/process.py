@@ -1,0 +1,162 @@
+"""The terminal's process: polls its meters and keeps in touch with its master station."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from pathlib import Path
+
+from meterseal.clock import Clock, SystemClock
+from meterseal.domain.alarm_rules import Code
+from meterseal.errors import Failure
+from meterseal.io.endpoint import parse_endpoint
+from meterseal.io.ports import Line
+from meterseal.protocols.csg1209022.frame import FrameError, TerminalAddress, point_da
+from meterseal.protocols.csg1209022.terminal import TerminalLink
+from meterseal.protocols.dlt645 import requests
+from meterseal.store.database import Database
+from meterseal.store.trace_events import tell_alarms, tell_event
+from meterseal.systems.terminal.answers import Answers
+from meterseal.systems.terminal.bus import Bus
+from meterseal.systems.terminal.poll import Poller, SilentError
+from meterseal.systems.terminal.schedule import LOST_AFTER, Schedule
+from meterseal.systems.terminal.store import PART, Book, News
+from meterseal.systems.terminal.uplink import Uplink
+from meterseal.trace import Trace
+
+__all__ = ["Settings", "run"]
+
+#: Seconds between two broadcasts of the time.
+SYNC_PERIOD = 86400.0
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Who this terminal is, what it polls, and how often; times in seconds."""
+
+    bus: str
+    station: str
+    address: TerminalAddress
+    points: dict[str, int]
+    baud: int = 2400
+    poll: float = 5.0
+    timeout: float = 0.6
+    heartbeat: float = 900.0
+    confirm_timeout: float = 20.0
+    sync_clock: bool = False
+    wait: float = 5.0
+
+    @property
+    def name(self) -> str:
+        """`440106:1`."""
+        return f"{self.address.region}:{self.address.number}"
+
+
+def parse_address(region: str, number: int) -> TerminalAddress:
+    """The terminal's address; `Failure` when the fields do not fit."""
+    if not (region.isascii() and region.isdecimal()):
+        raise Failure(f"region {region!r}: give 6 decimal digits")
+    try:
+        return TerminalAddress(region, number)
+    except FrameError as error:
+        raise Failure(str(error)) from None
+
+
+def parse_points(texts: list[str]) -> dict[str, int]:
+    """Measured points by meter address, from `N=METER`; `Failure` says which is wrong."""
+    points: dict[str, int] = {}
+    for text in texts:
+        number, _, meter = text.partition("=")
+        if not (text.isascii() and number.isdecimal() and meter.isdecimal() and len(meter) <= 12):
+            raise Failure(f"--point {text}: give N=METER, a measured point and a meter address")
+        if int(number) in points.values() or meter.rjust(12, "0") in points:
+            raise Failure(f"--point {text}: this measured point or this meter was given before")
+        try:
+            point_da(int(number))
+        except FrameError as error:
+            raise Failure(f"--point {text}: {error}") from None
+        points[meter.rjust(12, "0")] = int(number)
+    if 0 in points.values():
+        raise Failure("measured point 0 is the terminal itself: meters begin at 1")
+    return points
+
+
+class Terminal:
+    """Everything of one terminal, put together."""
+
+    def __init__(
+        self, settings: Settings, line: Line, database: Database, clock: Clock, trace: Trace
+    ) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._trace = trace
+        self._book = Book(database, clock, settings.name, settings.points)
+        self._bus = Bus(
+            line, clock=clock, trace=trace, oddity=self._odd, baud=settings.baud, timeout=settings.timeout
+        )
+        self._poller = Poller(self._bus.ask, self._book, clock, self._tell)
+        self._schedule = Schedule(settings.points, period=settings.poll)
+        link = TerminalLink(settings.address, heartbeat=settings.heartbeat, timeout=settings.confirm_timeout)
+        meters = {point: meter for meter, point in settings.points.items()}
+        answers = Answers(self._bus, self._book, clock, meters, self._tell)
+        self._uplink = Uplink(settings.station, link, self._book, answers, clock=clock, trace=trace)
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._bus.run())
+            tasks.create_task(self._uplink.run())
+            tasks.create_task(self._uplink.answer())
+            tasks.create_task(self._poll())
+            if self._settings.sync_clock:
+                tasks.create_task(self._sync())
+
+    async def _poll(self) -> None:
+        while True:
+            now = self._clock.monotonic()
+            meter = self._schedule.due(now)
+            if meter is None:
+                await asyncio.sleep(self._schedule.next_at - now)
+            else:
+                await self._turn(meter)
+
+    async def _turn(self, meter: str) -> None:
+        try:
+            more = await self._poller.turn(meter)
+        except SilentError as error:
+            if self._schedule.silent(meter, self._clock.monotonic()):
+                detail = f"{LOST_AFTER} polls unanswered: {error}"
+                self._tell(meter, self._book.begin(Code.SEAL_COMMS_LOST, meter, detail))
+        else:
+            if self._schedule.answered(meter, self._clock.monotonic(), more=more):
+                self._tell(meter, self._book.end(Code.SEAL_COMMS_LOST, meter))
+
+    async def _sync(self) -> None:
+        while True:
+            await self._bus.ask(requests.broadcast_time(self._clock.now()))
+            await asyncio.sleep(SYNC_PERIOD)
+
+    def _odd(self, what: str, raw: bytes) -> None:
+        self._book.count(what, "bus", raw)
+        self._trace("discarded", wire="rs485", bytes=raw.hex().upper(), reason=what)
+
+    def _tell(self, meter: str, news: News) -> None:
+        self._uplink.wake()
+        if news.event is not None:
+            tell_event(self._trace, news.event, meter=meter)
+        tell_alarms(self._trace, news.raised, news.cleared)
+
+
+async def run(settings: Settings, store: Path, trace: Trace) -> None:
+    """Open the bus and the store, and work for ever."""
+    parse_endpoint(settings.station)
+    line = Line(settings.bus, trace=trace, baud=settings.baud)
+    database = Database(store, PART)
+    try:
+        await line.open(settings.wait)
+        terminal = Terminal(settings, line, database, SystemClock(), trace)
+        trace("ready", bus=line.url, station=settings.station, terminal=settings.name, store=str(store))
+        await terminal.run()
+    finally:
+        line.close()
+        database.close()

@@ -1,0 +1,143 @@
+"""How fast the simulated chip is on its pair, beside the same chip in two simulators without anything.
+
+The workload is the chip's own life, as `meterseal chip run --pace max` has it: power-up, identity and event
+log from flash, reports that nobody acknowledges and that are therefore repeated, a host that asks for the
+newest record every half second, the seal head moving every two, the power cut every ten; the tap and the
+host end are read every 10 ms of simulated time. Peers, in the same run and in turn: the same compiled model
+in a bare loop as Verilator's manual has it, and the same source in Amaranth's own simulator. Cycles per
+second of one core, that is of CPU time: another process on the machine does not count.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from meterseal.domain.image import Identity, image
+from meterseal.errors import Failure
+from meterseal.protocols.dlt645.requests import read
+from meterseal.sim.chip.build import chip_library
+from meterseal.sim.chip.bus import CLOCK_HZ, Pair, run_bare
+from meterseal.sim.chip.flash_file import FlashFile
+from sealchip.interface import Di
+
+__all__ = ["REQUIRED", "run"]
+
+#: Cycles per second that the project asks of one chip with the bus.
+REQUIRED = 5_000_000
+
+_ROUNDS = 5
+_BAUD = 2400
+_STEP, _SLICE = 0.5, 0.010
+_IDENTITY = Identity("000000000101", "BENCH-000101", "000000000201", key=bytes(range(16)), baud=_BAUD)
+_REQUEST = read(_IDENTITY.seal, Di.RECORD_NEWEST).encode()
+
+#: Simulates some cycles and says how many.
+_Contender = Callable[[], int]
+
+
+def run(seconds: float = 4.0) -> dict[str, float | str]:
+    """Medians of cycles per second over the rounds; `seconds` is about the time for everything.
+
+    Test: `verif/chip/test_bench_chip.py`.
+    """
+    library = chip_library(clock_hz=CLOCK_HZ)
+    with ExitStack() as stack:
+        pair = _new_pair(library, stack)
+        contenders = (_life(pair), _bare(library), _amaranth())
+        shares = (0.5, 0.2, 0.3)
+        rounds = [
+            [_rate(each, seconds * share / _ROUNDS) for each, share in zip(contenders, shares, strict=True)]
+            for _ in range(_ROUNDS)
+        ]
+        state = pair.chip(0)
+        if not (pair.end(0).heard and state.flash_programs):
+            raise Failure("the simulated chip neither answered nor wrote: the figures would mean nothing")
+    chip, bare, amaranth = (statistics.median(rates) for rates in zip(*rounds, strict=True))
+    return {
+        "workload": "power-up, reports and repeats, one read request every half second",
+        "chip_with_bus_cycles_per_second": round(chip),
+        "required_cycles_per_second": REQUIRED,
+        "bare_verilator_cycles_per_second": round(bare),
+        "amaranth_simulator_cycles_per_second": round(amaranth),
+        "ratio_to_bare_verilator": round(statistics.median(row[0] / row[1] for row in rounds), 2),
+        "ratio_to_amaranth_simulator": round(statistics.median(row[0] / row[2] for row in rounds)),
+    }
+
+
+def _new_pair(library: Path, stack: ExitStack) -> Pair:
+    """One powered chip with a flash of its own, and a host end."""
+    path = Path(stack.enter_context(TemporaryDirectory(prefix="meterseal-bench-"))) / "seal.bin"
+    path.write_bytes(image(_IDENTITY))
+    flash = FlashFile(path)
+    stack.callback(flash.close)
+    pair = stack.enter_context(Pair(library, chips=1, ends=1, clock_hz=CLOCK_HZ, baud=_BAUD))
+    pair.attach_flash(0, flash)
+    pair.power(0, True)
+    pair.open(0)
+    return pair
+
+
+def _life(pair: Pair) -> _Contender:
+    step = 0
+
+    def contender() -> int:
+        nonlocal step
+        begin = pair.state.cycle
+        step += 1
+        if step % 4 == 0:
+            pair.position(0, step % 8 == 0)
+        if step % 20 == 0:
+            pair.power(0, False)
+            pair.power(0, True)
+        pair.write(0, _REQUEST)
+        for _ in range(round(_STEP / _SLICE)):
+            pair.run(_SLICE)
+            pair.read(0)
+            pair.tap()
+        return pair.state.cycle - begin
+
+    return contender
+
+
+def _bare(library: Path) -> _Contender:
+    cycles = 200_000
+
+    def contender() -> int:
+        run_bare(library, cycles)
+        return cycles
+
+    return contender
+
+
+def _amaranth() -> _Contender:
+    # A second to load: only for whoever runs this benchmark.
+    from amaranth.sim import Simulator
+
+    from sealchip.chip import SealChip
+
+    make: Callable[..., Any] = SealChip
+    simulator = Simulator(make(CLOCK_HZ, _BAUD))
+    simulator.add_clock(1 / CLOCK_HZ)
+    cycles, done = 100, 0
+
+    def contender() -> int:
+        nonlocal done
+        done += cycles
+        simulator.run_until(done / CLOCK_HZ)
+        return cycles
+
+    return contender
+
+
+def _rate(contender: _Contender, seconds: float) -> float:
+    """Cycles per second of CPU time, over at least `seconds` of it."""
+    done, begin = 0, time.process_time()
+    while (elapsed := time.process_time() - begin) < seconds:
+        done += contender()
+    return done / elapsed

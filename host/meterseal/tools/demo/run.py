@@ -1,0 +1,82 @@
+"""One demo from start to end."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from meterseal.sim.chip.build import chip_library
+from meterseal.sim.chip.bus import CLOCK_HZ
+from meterseal.tools.demo.chain import Chain
+from meterseal.tools.demo.control import command
+from meterseal.tools.demo.display import Display
+from meterseal.tools.demo.observe import observe
+from meterseal.tools.demo.plan import FRONT_END, LINKS, Plan, make_plan
+from meterseal.tools.demo.report import document
+from meterseal.tools.demo.scenario import SCENARIOS, Stage
+
+__all__ = ["lamps", "play"]
+
+_LOOK_EVERY = 0.25
+
+
+async def play(
+    display: Display,
+    *,
+    seals: int,
+    baud: int,
+    scenario: str,
+    linger: float,
+    folder: Path | None,
+    front_end: str = FRONT_END,
+    netlist: Path | None = None,
+) -> dict[str, Any]:
+    """Run the chain through `scenario` and return the report; `Failure` names the link that failed.
+
+    `linger` seconds the chain goes on behind the scenario, to be tried by hand; `folder` keeps the files.
+    `front_end` and `netlist`: which chip. The first seal has a modem of its own, unless there is a netlist:
+    not every board's gates have a GSM port.
+    """
+    with ExitStack() as files:
+        if folder is None:
+            folder = Path(files.enter_context(tempfile.TemporaryDirectory(prefix="meterseal-")))
+        folder.mkdir(parents=True, exist_ok=True)
+        gsm = netlist is None
+        plan = make_plan(folder, seals=seals, baud=baud, front_end=front_end, netlist=netlist, gsm=gsm)
+        chip_library(clock_hz=CLOCK_HZ, front_end=front_end, netlist=netlist, gsm=gsm, say=display.say)
+        for link in LINKS:
+            display.say(plan.shown(link))
+        async with Chain(plan, display.line) as chain:
+            await chain.start()
+            display.say(f"all six links are up; scenario {scenario}")
+            looking = asyncio.create_task(_look(plan, display))
+            try:
+                stage = Stage.of(chain, display.say)
+                async with stage.forger:
+                    await SCENARIOS[scenario](stage)
+                if linger:
+                    display.say(
+                        f"running for {linger:g} s more: control port {plan.control[0]}:{plan.control[1]}, "
+                        f"pages {plan.marketing_url}, API {plan.metering_url}/api/events"
+                    )
+                    await asyncio.sleep(linger)
+                seen = observe(plan)
+                display.update(seen)
+                return document(seen, await lamps(plan), stage.attacks)
+            finally:
+                looking.cancel()
+
+
+async def lamps(plan: Plan) -> dict[str, dict[str, bool]]:
+    """Green and red lamp of each seal, as the simulated chip shows them."""
+    state = await command(plan.control, do="state")
+    return {seal["seal"]: {"green": seal["green"], "red": seal["red"]} for seal in state["seals"]}
+
+
+async def _look(plan: Plan, display: Display) -> None:
+    while True:
+        display.update(observe(plan))
+        await asyncio.sleep(_LOOK_EVERY)

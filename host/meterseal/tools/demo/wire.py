@@ -1,0 +1,35 @@
+"""Bytes of a trace line as one short sentence, for whoever watches."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from meterseal.protocols.csg1209022.codes import AFN_NAMES, DI_NAMES
+from meterseal.protocols.csg1209022.frame import Frame as UplinkFrame
+from meterseal.protocols.dlt645.frame import Frame as MeterFrame
+from meterseal.protocols.dlt645.items import find
+from meterseal.tools.frame.examine import examine
+
+__all__ = ["summary"]
+
+_SHOWN_BYTES, _SHOWN_CHARACTERS = 24, 160
+
+
+def summary(line: dict[str, Any]) -> str:
+    """What a `wire` line carries: the frames decoded, or the text as it is."""
+    if line["wire"] not in ("rs485", "uplink"):
+        text = str(line["bytes"]).strip()
+        return text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + " …"
+    raw = bytes.fromhex(line["bytes"])
+    parts = [_frame(found.frame) for found in examine(raw) if found.frame is not None]
+    shown = raw.hex(" ").upper() if len(raw) <= _SHOWN_BYTES else raw[:_SHOWN_BYTES].hex(" ").upper() + " …"
+    return f"{shown}  [{'; '.join(parts) or f'{len(raw)} bytes'}]"
+
+
+def _frame(frame: MeterFrame | UplinkFrame) -> str:
+    if isinstance(frame, MeterFrame):
+        item = "" if frame.di is None else f" {frame.di:08X} {find(frame.di).en}"
+        return f"645 {frame.control:02X} {frame.address}{item}"
+    name = AFN_NAMES.get(frame.afn, ("", ""))[1]
+    item = DI_NAMES.get(frame.di, ("", ""))[1]
+    return f"CSG {frame.control:02X} AFN {frame.afn:02X} {name} {frame.di:08X} {item}".rstrip()

@@ -1,0 +1,74 @@
+"""The JSON document of one frame, as `meterseal frame decode --json` prints it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from meterseal.protocols.annotation import Line
+from meterseal.protocols.csg1209022.explain import explain as explain_uplink
+from meterseal.protocols.csg1209022.frame import Frame as UplinkFrame
+from meterseal.protocols.dlt645.explain import explain as explain_meter
+from meterseal.protocols.dlt645.frame import Frame as MeterFrame
+from meterseal.tools.frame.examine import Examined, Protocol
+
+__all__ = ["document", "lines", "text"]
+
+
+def lines(frame: MeterFrame | UplinkFrame) -> list[Line]:
+    """The frame field by field."""
+    return explain_meter(frame) if isinstance(frame, MeterFrame) else explain_uplink(frame)
+
+
+def text(line: Line, lang: str) -> str:
+    """What the line says in `zh` or `en`."""
+    return line.zh if lang == "zh" else line.en
+
+
+def document(examined: Examined, lang: str) -> dict[str, Any]:
+    """Codes and bytes are upper-case hex as printed in the standards, an address its 12 digits.
+
+    An invalid one has `valid` false and `reason`; `protocol` is null where nothing suggests one.
+    """
+    frame = examined.frame
+    if frame is None:
+        protocol = None if examined.protocol is Protocol.AUTO else examined.protocol.value
+        return {"protocol": protocol, "valid": False, "reason": examined.reason, "raw": _hex(examined.raw)}
+    facts = _meter(frame) if isinstance(frame, MeterFrame) else _uplink(frame)
+    fields = [{"field": line.field, "raw": _hex(line.raw), "text": text(line, lang)} for line in lines(frame)]
+    return {
+        "protocol": examined.protocol.value,
+        "valid": True,
+        **facts,
+        "raw": _hex(examined.raw),
+        "fields": fields,
+    }
+
+
+def _meter(frame: MeterFrame) -> dict[str, Any]:
+    return {
+        "address": frame.address,
+        "control": f"{frame.control:02X}",
+        "di": None if frame.di is None else f"{frame.di:08X}",
+        "length": len(frame.data),
+        "data": _hex(frame.content),
+    }
+
+
+def _uplink(frame: UplinkFrame) -> dict[str, Any]:
+    return {
+        "control": f"{frame.control:02X}",
+        "address": str(frame.address),
+        "afn": f"{frame.afn:02X}",
+        "di": f"{frame.di:08X}",
+        "station": frame.address.station,
+        "seq": f"{frame.seq:02X}",
+        "da": _hex(frame.da),
+        "point": frame.point,
+        "data": _hex(frame.content),
+        "password": None if frame.password is None else _hex(frame.password),
+        "tp": None if frame.tp is None else _hex(frame.tp),
+    }
+
+
+def _hex(raw: bytes) -> str:
+    return raw.hex().upper()

@@ -1,0 +1,103 @@
+"""Asking a seal over any serial port: a polite master, one exchange after the other."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from meterseal import bcd
+from meterseal.clock import Clock, SystemClock
+from meterseal.domain.layout import LayoutError
+from meterseal.errors import Failure
+from meterseal.io.port import Port, PortLost
+from meterseal.io.ports import open_port
+from meterseal.protocols.dlt645.carrier_sense import Manners
+from meterseal.protocols.dlt645.control import Err
+from meterseal.protocols.dlt645.frame import Frame
+from meterseal.protocols.dlt645.master import Answered, Master, Refused, Send, TimedOut
+from meterseal.protocols.dlt645.requests import read_address
+
+__all__ = ["Asker", "SealRefusesError", "asking"]
+
+
+class SealRefusesError(Failure):
+    """The seal refused a request."""
+
+    def __init__(self, request: Frame, err: Err) -> None:
+        super().__init__(f"the seal refuses {request.data.hex().upper()} with ERR {err:02X}")
+        self.err = err
+
+
+@asynccontextmanager
+async def asking(url: str, baud: int, *, record: Path | None = None) -> AsyncIterator[Asker]:
+    """A seal's port for as long as it is asked.
+
+    `Failure` when the port is not there or busy, or goes away, and when an answer is not a seal's.
+    """
+    try:
+        port = await open_port(url, baud, record=record)
+    except ValueError as error:
+        raise Failure(str(error)) from None
+    except PortLost as lost:
+        raise Failure(f"the port {url} is not there: {lost}") from None
+    try:
+        yield Asker(port, baud, SystemClock())
+    except PortLost as lost:
+        raise Failure(f"the port {url} went away: {lost}") from None
+    except LayoutError as error:
+        raise Failure(f"the answer is not a seal's: {error}") from None
+    finally:
+        port.close()
+
+
+class Asker:
+    """One exchange after the other, each when the line is free."""
+
+    def __init__(self, port: Port, baud: int, clock: Clock) -> None:
+        self._port = port
+        self._clock = clock
+        self._master = Master(baud=baud)
+        self._manners = Manners()
+        # Whoever talks now is heard before the first request.
+        self._manners.heard(clock.monotonic())
+
+    async def address(self, given: str | None) -> str:
+        """`given` with all its digits; without, that of the only device on the line."""
+        if given is None:
+            return bcd.address((await self.ask(read_address())).content)
+        try:
+            return bcd.address(bcd.address_bytes(given))
+        except ValueError as error:
+            raise Failure(str(error)) from None
+
+    async def ask(self, request: Frame) -> Answered:
+        """The answer; `SealRefusesError`, or `Failure` when there is none."""
+        ready = self._master.ready_at(request.address)
+        while self._clock.monotonic() < max(ready, self._manners.free_at):
+            await self._events(max(ready, self._manners.free_at))
+        await self._port.write(self._master.start(request, self._clock.monotonic()))
+        while True:
+            for event in await self._events(self._master.deadline):
+                match event:
+                    case Send(raw):
+                        await self._port.write(raw)
+                    case Answered():
+                        self._manners.finished(self._clock.monotonic())
+                        return event
+                    case Refused(_, err):
+                        raise SealRefusesError(request, err)
+                    case TimedOut():
+                        raise Failure(f"no answer from {request.address}: check address, baud rate and wires")
+
+    async def _events(self, until: float | None) -> list[object]:
+        """What comes in before `until`, or what the time then means."""
+        wait = None if until is None else max(0.0, until - self._clock.monotonic())
+        try:
+            async with asyncio.timeout(wait):
+                data = await self._port.read()
+        except TimeoutError:
+            return list(self._master.tick(self._clock.monotonic()))
+        self._manners.heard(self._clock.monotonic())
+        return list(self._master.receive(data, self._clock.monotonic()))

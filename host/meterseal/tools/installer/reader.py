@@ -1,0 +1,111 @@
+"""The installer's look at a seal over any serial port: as a polite master, or only listening."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from meterseal import bcd
+from meterseal.clock import SystemClock
+from meterseal.domain.layout import LayoutError, unpack
+from meterseal.domain.record import SealRecord
+from meterseal.io.ports import Line
+from meterseal.protocols.dlt645.control import Function
+from meterseal.protocols.dlt645.decoder import Decoder, Received
+from meterseal.protocols.dlt645.frame import Frame, FrameError
+from meterseal.protocols.dlt645.requests import Write, read
+from meterseal.tools.installer.client import asking
+from meterseal.trace import Trace
+from sealchip.interface import IDENTITY_REPORT, RECORD, Di
+
+__all__ = ["Reading", "asset_number", "document", "read_log", "read_seal", "watch"]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a seal says of itself."""
+
+    address: str
+    asset: str
+    record: SealRecord
+
+
+def asset_number(raw: bytes) -> str:
+    """The text of an asset number on the wire: last character first, padded with 00 behind."""
+    return raw.rstrip(b"\0")[::-1].decode("ascii", "backslashreplace")
+
+
+def document(record: SealRecord) -> dict[str, object]:
+    """A record as JSON and trace lines show it; codes in words, bytes in hex."""
+    return {
+        "seal": record.seal,
+        "boot": record.boot,
+        "counter": record.counter,
+        "kind": record.kind.name.lower(),
+        "state": record.state.name.lower(),
+        "loop_mv": record.loop_mv,
+        "flags": [flag.name.lower() for flag in record.flags if flag.name],
+        "excursions": record.excursions,
+        "age": record.age,
+        "algorithm": record.algorithm.name.lower(),
+        "challenge": record.challenge.hex().upper(),
+        "mac": record.mac.hex().upper(),
+    }
+
+
+async def read_seal(url: str, address: str | None, *, baud: int, record: Path | None = None) -> Reading:
+    """Ask the seal at `address`, or the only device on the line, who it is and what happened last.
+
+    `Failure` when the port is not there or busy, and when the seal does not answer or refuses.
+    """
+    async with asking(url, baud, record=record) as asker:
+        address = await asker.address(address)
+        asset = asset_number((await asker.ask(read(address, Di.ASSET_NUMBER))).content)
+        newest = await asker.ask(read(address, Di.RECORD_NEWEST))
+        return Reading(newest.frame.address, asset, SealRecord.decode(newest.content))
+
+
+async def read_log(
+    url: str, address: str | None, *, baud: int, record: Path | None = None
+) -> list[SealRecord]:
+    """The events that the seal still has, at most 64, the newest first; errors as `read_seal`.
+
+    An event that happens meanwhile moves the others on, so one may come twice: it is listed once.
+    """
+    async with asking(url, baud, record=record) as asker:
+        content = (await asker.ask(read(await asker.address(address), Di.EVENT_LOG))).content
+    starts = range(0, len(content), RECORD.size)
+    records = [SealRecord.decode(content[start : start + RECORD.size]) for start in starts]
+    return list({record.counter: record for record in records}.values())
+
+
+async def watch(url: str, *, baud: int, trace: Trace, record: Path | None = None) -> None:
+    """Tell of every report and identity on the line until cancelled; say nothing on it."""
+    line = Line(url, baud=baud, trace=trace, record=record)
+    await line.open()
+    decoder = Decoder()
+    clock = SystemClock()
+    try:
+        while True:
+            data = await line.read(timeout=1.0)
+            now = clock.monotonic()
+            for decoded in [*decoder.idle(now), *decoder.feed(data, now)]:
+                if isinstance(decoded, Received):
+                    _tell(decoded.frame, trace)
+    finally:
+        line.close()
+
+
+def _tell(frame: Frame, trace: Trace) -> None:
+    if frame.control != Function.WRITE or frame.di not in (Di.REPORT, Di.REPORT_IDENTITY):
+        return
+    try:
+        data = Write.parse(frame).data
+        if frame.di == Di.REPORT:
+            trace("report", meter=frame.address, **document(SealRecord.decode(data)))
+        else:
+            fields = unpack(IDENTITY_REPORT, data)
+            seal, asset = bcd.address(fields["seal"]), asset_number(fields["asset"])
+            trace("identity", meter=frame.address, seal=seal, asset=asset)
+    except (FrameError, LayoutError) as error:
+        trace("discarded", bytes=frame.data.hex().upper(), reason=str(error))
