@@ -12,8 +12,8 @@ from sealboards.board import Board
 from sealboards.build import Build, DoesNotFit, build
 from sealboards.peers import PEERS, Size, pack, size
 from sealboards.power import current_ua
+from sealchip.bus.transceiver import Transceiver
 from sealchip.timing import bit_cycles
-from sealchip.transceiver import Transceiver
 
 __all__ = ["Report", "make", "markdown", "within_budget"]
 

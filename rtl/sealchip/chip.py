@@ -5,23 +5,23 @@ from amaranth.lib import wiring
 from amaranth.lib.cdc import FFSynchronizer
 from amaranth.lib.wiring import In, Out
 
-from .bus_access import BusAccess
-from .deframer import Deframer
-from .diagnostics import DiagnosticsSource
-from .driver_watchdog import DriverWatchdog
-from .firmware.layout import Command
-from .framer import Framer
-from .front_end import FrontEnd, Sensor
-from .gsm import GsmNotifier
+from .bus.baud_select import LineRate
+from .bus.bus_access import BusAccess
+from .bus.driver_watchdog import DriverWatchdog
+from .bus.rs485_phy import PairPort
+from .core.control_core import Keeper
+from .core.firmware.layout import Command
+from .dlt645.deframer import Deframer
+from .dlt645.framer import Framer
+from .dlt645.messages import Message
+from .dlt645.reporter import Reporter, has_record_in_time
+from .dlt645.slave import Slave
+from .gsm.notifier import GsmNotifier
 from .interface import BAUD_FEATURE, StateClass
-from .keeper import Keeper
-from .lamps import Lamps
-from .line_rate import LineRate
-from .loop_monitor import LoopMonitor
-from .messages import Message
-from .pair_port import PairPort
-from .reporter import Reporter, has_record_in_time
-from .slave import Slave
+from .sense.diagnostics import DiagnosticsSource
+from .sense.front_end import FrontEnd, Sensor
+from .sense.loop_monitor import LoopMonitor
+from .status_leds import Lamps
 from .timebase import Timebase
 from .timing import bit_steps
 

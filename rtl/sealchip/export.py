@@ -8,7 +8,7 @@ from pathlib import Path
 from amaranth.back import rtlil
 
 from .chip import SealChip
-from .front_end import Sensor
+from .sense.front_end import Sensor
 
 __all__ = ["FRONT_ENDS", "verilog", "verilog_of"]
 

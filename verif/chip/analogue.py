@@ -10,7 +10,7 @@ import math
 import random
 from dataclasses import dataclass
 
-from sealchip.sigma_delta import FULL_SCALE_MV, OVERSAMPLING, STEP
+from sealchip.sense.sigma_delta import FULL_SCALE_MV, OVERSAMPLING, STEP
 
 __all__ = ["Capacitor", "Loop", "Parts", "convert", "measurements"]
 

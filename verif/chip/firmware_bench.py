@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from chip.machine import Machine
 
-from sealchip.firmware.flash import POWER_UP_MS
-from sealchip.firmware.layout import Facts, Flash, In, Out, Said, Wants
+from sealchip.core.firmware.flash import POWER_UP_MS
+from sealchip.core.firmware.layout import Facts, Flash, In, Out, Said, Wants
+from sealchip.core.processor import MEMORY_BYTES, Instruction, Op, Port
 from sealchip.interface import FLASH_SIZE
-from sealchip.processor import MEMORY_BYTES, Instruction, Op, Port
 
 __all__ = ["MILLISECOND", "Nor", "Request", "Rig"]
 

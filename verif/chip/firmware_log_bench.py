@@ -9,11 +9,11 @@ from chip.firmware_bench import Nor, PowerFailureError, Rig
 
 from meterseal.domain.image import crc16
 from meterseal.domain.layout import pack, unpack
-from sealchip import firmware
-from sealchip.assembler import Assembler, at, imm
-from sealchip.firmware import calendar, flash, log, main
-from sealchip.firmware.layout import Command, Facts, Memory, Out, Public
-from sealchip.firmware.log import SECTOR_SLOTS
+from sealchip.core import firmware
+from sealchip.core.assembler import Assembler, at, imm
+from sealchip.core.firmware import calendar, flash, log, main
+from sealchip.core.firmware.layout import Command, Facts, Memory, Out, Public
+from sealchip.core.firmware.log import SECTOR_SLOTS
 from sealchip.interface import ENTRY, FLASH_LOG_BASE, FLASH_SLOT_BYTES, Flags, Kind, StateClass
 
 __all__ = ["SMALL", "Builder", "Entry", "Event", "Log", "Model", "Ring", "counters", "slot_address"]

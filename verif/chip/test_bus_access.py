@@ -12,7 +12,7 @@ from chip.support import Bench, examples, simulate
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sealchip.bus_access import BusAccess
+from sealchip.bus.bus_access import BusAccess
 
 #: ms, as DL/T 645-2007 has it: a slave answers within 500 ms; here with a margin.
 ANSWER, LEAST_GAP, AFTER_CRASH, SLOT, SLOTS = 520, 4, 20, 2, 32

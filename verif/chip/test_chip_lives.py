@@ -38,12 +38,12 @@ from meterseal.protocols.dlt645 import requests
 from meterseal.protocols.dlt645.frame import Frame
 from meterseal.sim.chip.bus import SECTOR_ERASE, ByteSeen, LampsSeen
 from meterseal.sim.chip.head import CONTACT_MV, Loop
-from sealchip.bus_access import CRASH_MS
-from sealchip.firmware.log import SECTOR_SLOTS
-from sealchip.gsm_text import message
+from sealchip.bus.bus_access import CRASH_MS
+from sealchip.core.firmware.log import SECTOR_SLOTS
+from sealchip.dlt645.reporter import AHEAD_BITS, has_record_in_time
+from sealchip.dlt645.slave import TD_MS
+from sealchip.gsm.text import message
 from sealchip.interface import BAUD_FEATURE, DIAGNOSTICS, ENTRY, FLASH_SIZE, Di
-from sealchip.reporter import AHEAD_BITS, has_record_in_time
-from sealchip.slave import TD_MS
 
 SEAL, ANYBODY, PHONE = seal_address(1), "A" * 12, "+8613800138000"
 PASSWORD, NEW_PASSWORD, WRONG = (bytes.fromhex(digits) for digits in ("02000000", "02563412", "02563413"))

@@ -14,8 +14,8 @@ from meterseal import bcd
 from meterseal.domain.image import ANY_METER, Identity
 from meterseal.protocols.dlt645.decoder import Decoder, Received
 from meterseal.protocols.dlt645.frame import Frame
-from sealchip.deframer import Deframer
-from sealchip.firmware.layout import Public
+from sealchip.core.firmware.layout import Public
+from sealchip.dlt645.deframer import Deframer
 
 SEAL, METER = "006816000101", "000000440001"
 SILENCE = "silence"

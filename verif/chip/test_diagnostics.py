@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meterseal.domain.layout import pack
-from sealchip.diagnostics import MEASURED_BYTES, DiagnosticsSource
 from sealchip.interface import DIAGNOSTICS, LOOP_NOT_MEASURED, StateClass
+from sealchip.sense.diagnostics import MEASURED_BYTES, DiagnosticsSource
 
 BENCH = Bench(DiagnosticsSource)
 #: Cycles of a pass, and how far samples are apart here.

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from chip.support import Bench
 
-from sealchip.driver_watchdog import LIMIT_MS, DriverWatchdog
+from sealchip.bus.driver_watchdog import LIMIT_MS, DriverWatchdog
+from sealchip.dlt645.messages import MESSAGES
 from sealchip.interface import BAUD_FEATURE
-from sealchip.messages import MESSAGES
 
 WATCHDOG = Bench(DriverWatchdog)
 RATES = list(BAUD_FEATURE.values())

@@ -6,7 +6,7 @@ from chip.support import Bench, examples
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sealchip.event_queue import QUEUE_DEPTH, EventQueue
+from sealchip.sense.event_queue import QUEUE_DEPTH, EventQueue
 
 BENCH = Bench(EventQueue, 6)
 #: Mostly one thing for long, so that the queue gets full and empty; then both at once.

@@ -12,8 +12,8 @@ from chip.support import examples
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sealchip import firmware
-from sealchip.firmware.layout import CLOCK_BYTES, UPTIME_BYTES, Command, Facts, Memory, Public
+from sealchip.core import firmware
+from sealchip.core.firmware.layout import CLOCK_BYTES, UPTIME_BYTES, Command, Facts, Memory, Public
 
 BAUD = 2400
 UNSET = b"\xff" * CLOCK_BYTES

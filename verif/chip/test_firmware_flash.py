@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meterseal.domain.image import crc16
-from sealchip.assembler import Assembler, at, port
-from sealchip.firmware import flash
-from sealchip.firmware.layout import In, Memory, Said
+from sealchip.core.assembler import Assembler, at, port
+from sealchip.core.firmware import flash
+from sealchip.core.firmware.layout import In, Memory, Said
 from sealchip.interface import FLASH_SIZE
 
 #: What it holds, again and again.

@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 from meterseal import bcd
 from meterseal.domain.image import Identity, crc16, image
 from meterseal.domain.layout import pack, unpack
-from sealchip import firmware
-from sealchip.assembler import Assembler
-from sealchip.firmware import calendar, flash, identity, main
-from sealchip.firmware.layout import Command, Facts, Memory, Out, Public
+from sealchip.core import firmware
+from sealchip.core.assembler import Assembler
+from sealchip.core.firmware import calendar, flash, identity, main
+from sealchip.core.firmware.layout import Command, Facts, Memory, Out, Public
 from sealchip.interface import (
     BAUD_FEATURE,
     FLASH_IDENTITY_SLOTS,

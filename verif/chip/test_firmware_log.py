@@ -21,10 +21,10 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from meterseal.domain.image import crc16
-from sealchip.firmware.layout import Facts
-from sealchip.firmware.log import SECTOR_SLOTS
+from sealchip.core.firmware.layout import Facts
+from sealchip.core.firmware.log import SECTOR_SLOTS
+from sealchip.core.processor import MEMORY_BYTES
 from sealchip.interface import ENTRY, FLASH_LOG_BASE, Kind, StateClass
-from sealchip.processor import MEMORY_BYTES
 
 #: Writes of one append, without an erase.
 APPEND_WRITES = ENTRY.offsets["acked"]

@@ -10,10 +10,10 @@ from chip.support import examples
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sealchip.assembler import Assembler
-from sealchip.firmware import main
-from sealchip.firmware.layout import Command, Facts, In, Memory, Out, Wants
-from sealchip.processor import MEMORY_BYTES
+from sealchip.core.assembler import Assembler
+from sealchip.core.firmware import main
+from sealchip.core.firmware.layout import Command, Facts, In, Memory, Out, Wants
+from sealchip.core.processor import MEMORY_BYTES
 
 #: Where each thing is done, in the order in which they are when several are wanted.
 PLACES = {

@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 from meterseal import bcd
 from meterseal.domain.image import NO_KEY, Identity
 from meterseal.domain.layout import pack
-from sealchip.assembler import Assembler
-from sealchip.firmware import main, record, sm4
-from sealchip.firmware.layout import WRITTEN, Command, Facts, Memory, Public
+from sealchip.core.assembler import Assembler
+from sealchip.core.firmware import main, record, sm4
+from sealchip.core.firmware.layout import WRITTEN, Command, Facts, Memory, Public
+from sealchip.core.processor import MEMORY_BYTES
 from sealchip.interface import ENTRY, RECORD, Algorithm, Flags
-from sealchip.processor import MEMORY_BYTES
 
 MAC = RECORD.slice("mac")
 #: Instructions that making a record, and preparing a new key, may take.

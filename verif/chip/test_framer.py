@@ -17,12 +17,12 @@ from meterseal import bcd
 from meterseal.domain.image import ANY_METER, Identity
 from meterseal.protocols.dlt645.frame import Frame
 from meterseal.protocols.dlt645.requests import Write
-from sealchip.deframer import SCRAMBLE
-from sealchip.diagnostics import MEASURED_BYTES
-from sealchip.firmware.layout import Public
-from sealchip.framer import Framer
+from sealchip.core.firmware.layout import Public
+from sealchip.dlt645.deframer import SCRAMBLE
+from sealchip.dlt645.framer import Framer
+from sealchip.dlt645.messages import MESSAGES, Body, Message
 from sealchip.interface import DIAGNOSTICS, RECORD, Di
-from sealchip.messages import MESSAGES, Body, Message
+from sealchip.sense.diagnostics import MEASURED_BYTES
 
 
 class Speaker(wiring.Component):

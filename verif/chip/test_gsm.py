@@ -16,9 +16,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from meterseal.sim.customer.modem import Answer, Modem
-from sealchip.gsm import BAUD, GsmNotifier
-from sealchip.gsm_dialogue import GsmDialogue
-from sealchip.gsm_text import PHRASES, message
+from sealchip.gsm.dialogue import GsmDialogue
+from sealchip.gsm.notifier import BAUD, GsmNotifier
+from sealchip.gsm.text import PHRASES, message
 from sealchip.interface import IDENTITY, Kind, StateClass
 
 SEAL, PHONE = "290187654310", "+861234567890975"

@@ -14,10 +14,10 @@ from chip.support import Bench, examples
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sealchip.gsm_answers import AnswerReader
-from sealchip.gsm_queue import DEPTH, GsmQueue
-from sealchip.gsm_script import ATTEMPTS, FAILED, SCRIPT, Order, Slot, Token
-from sealchip.gsm_text import AGE_MAX, CHARACTERS_MAX, LOST_MAX, PHRASES, message
+from sealchip.gsm.answers import AnswerReader
+from sealchip.gsm.queue import DEPTH, GsmQueue
+from sealchip.gsm.script import ATTEMPTS, FAILED, SCRIPT, Order, Slot, Token
+from sealchip.gsm.text import AGE_MAX, CHARACTERS_MAX, LOST_MAX, PHRASES, message
 from sealchip.interface import Kind, StateClass
 
 # -- Answers

@@ -10,8 +10,8 @@ from types import SimpleNamespace
 from amaranth.hdl import Cat
 from chip.support import Bench
 
-from sealchip.gsm_script import ATTEMPTS, FAILED, SCRIPT, Digit, Flag, Order, Token, Unless
-from sealchip.gsm_sequencer import GsmSequencer
+from sealchip.gsm.script import ATTEMPTS, FAILED, SCRIPT, Digit, Flag, Order, Token, Unless
+from sealchip.gsm.sequencer import GsmSequencer
 
 BENCH = Bench(GsmSequencer)
 #: Cycles from the end of a word until the next one does anything.

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meterseal.domain.image import crc16
-from sealchip.assembler import Assembler, at, imm, indexed, port
-from sealchip.firmware.layout import Facts, Flash, In, Out, Public, Said, Wants
+from sealchip.core.assembler import Assembler, at, imm, indexed, port
+from sealchip.core.control_core import Keeper
+from sealchip.core.firmware.layout import Facts, Flash, In, Out, Public, Said, Wants
 from sealchip.interface import LOOP_NOT_MEASURED
-from sealchip.keeper import Keeper
 
 #: What the program is told, by `In.VALUE`: read an input, write an output, publish; the number, or for the
 #: last one the address, is the low nibble or the loop voltage's low byte. The byte is that of DATA.

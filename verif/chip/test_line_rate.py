@@ -6,8 +6,8 @@ import random
 
 from chip.support import Bench
 
+from sealchip.bus.baud_select import LineRate
 from sealchip.interface import BAUD_FEATURE
-from sealchip.line_rate import LineRate
 
 RATE = Bench(LineRate)
 

@@ -8,10 +8,10 @@ from chip.support import Bench, examples, simulate
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sealchip.debounce import Debounce
-from sealchip.event_queue import QUEUE_DEPTH
 from sealchip.interface import Kind, StateClass
-from sealchip.loop_monitor import LoopMonitor
+from sealchip.sense.debounce import Debounce
+from sealchip.sense.event_queue import QUEUE_DEPTH
+from sealchip.sense.loop_monitor import LoopMonitor
 
 #: Ticks that a class must hold in these tests.
 HOLD = 5

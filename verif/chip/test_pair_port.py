@@ -7,8 +7,8 @@ import random
 import pytest
 from chip.support import simulate, wave
 
+from sealchip.bus.rs485_phy import PairPort
 from sealchip.interface import BAUD_FEATURE
-from sealchip.pair_port import PairPort
 
 #: Two cycles a step, eight parts a bit; at the fastest rate a part is a step.
 CLOCK_HZ, STEP, PARTS = 307_200, 2, 8

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from chip.support import Bench
 
-from sealchip.password import LOCK_TICKS, PasswordGuard
+from sealchip.dlt645.password import LOCK_TICKS, PasswordGuard
 
 GUARD = Bench(PasswordGuard)
 

@@ -13,8 +13,8 @@ from chip.support import Bench, examples
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sealchip.assembler import Assembler, at, imm, indexed, port
-from sealchip.processor import MEMORY_BYTES, Instruction, Op, Port, Processor, Source
+from sealchip.core.assembler import Assembler, at, imm, indexed, port
+from sealchip.core.processor import MEMORY_BYTES, Instruction, Op, Port, Processor, Source
 
 #: A program stands in each page, so a jump goes on wherever it leads to; the values that it loads differ.
 PAGES, PAGE = 4, 1024

@@ -13,9 +13,9 @@ from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import data, wiring
 from chip.support import Bench
 
-from sealchip.deframer import FrameHead
-from sealchip.messages import Message
-from sealchip.reporter import Reporter
+from sealchip.dlt645.deframer import FrameHead
+from sealchip.dlt645.messages import Message
+from sealchip.dlt645.reporter import Reporter
 
 ANSWER_MS, SHORTEST_MS, LONGEST_MS = 1024, 512, 32768
 STROBES = (

@@ -10,8 +10,8 @@ from chip.support import Bench, examples
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sealchip.classifier import Classifier
 from sealchip.interface import LOOP_NOT_MEASURED, StateClass
+from sealchip.sense.classifier import Classifier
 
 OPEN, LOW, SEALED, HIGH = StateClass.OPEN, StateClass.LOW, StateClass.SEALED, StateClass.HIGH
 CLASSIFIER = Bench(Classifier)

@@ -10,7 +10,7 @@ from chip.support import Bench, examples
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from sealchip.sigma_delta import OVERSAMPLING, SigmaDelta, modulator_divisor
+from sealchip.sense.sigma_delta import OVERSAMPLING, SigmaDelta, modulator_divisor
 
 SLOW, FAST = 307_200, 12_000_000
 BENCHES = {clock_hz: Bench(SigmaDelta, clock_hz) for clock_hz in (SLOW, FAST)}

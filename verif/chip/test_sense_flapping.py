@@ -9,7 +9,7 @@ from chip.support import Bench, examples
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sealchip.flapping import Flapping
+from sealchip.sense.flapping import Flapping
 
 #: Cycles of a second in these tests.
 SECOND = 8

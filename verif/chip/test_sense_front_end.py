@@ -7,8 +7,8 @@ from math import inf
 from chip.analogue import Capacitor, Loop
 from chip.support import Bench
 
-from sealchip.front_end import FrontEnd, Sensor
 from sealchip.interface import LOOP_NOT_MEASURED, StateClass
+from sealchip.sense.front_end import FrontEnd, Sensor
 
 CLOCK_HZ = 307_200
 MS = CLOCK_HZ // 1000

@@ -8,7 +8,7 @@ import pytest
 from chip.support import Bench, simulate
 
 from sealchip.interface import StateClass
-from sealchip.lamps import Lamps
+from sealchip.status_leds import Lamps
 
 GOOD = {
     "identity_ready": 1,

@@ -8,7 +8,7 @@ from chip.support import Bench, examples
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sealchip.pattern import CLEAN_PHASES, OFF_MS, ON_MAX_MS, ON_MIN_MS, SETTLE_MS, DrivenPattern
+from sealchip.sense.pattern import CLEAN_PHASES, OFF_MS, ON_MAX_MS, ON_MIN_MS, SETTLE_MS, DrivenPattern
 
 PATTERN = Bench(DrivenPattern)
 #: Cycles of a millisecond in these tests.

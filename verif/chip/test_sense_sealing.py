@@ -6,7 +6,7 @@ import pytest
 from chip.support import Bench
 
 from sealchip.interface import LOOP_NOT_MEASURED, Kind, StateClass
-from sealchip.loop_monitor import LoopMonitor
+from sealchip.sense.loop_monitor import LoopMonitor
 
 OPEN, LOW, SEALED = StateClass.OPEN, StateClass.LOW, StateClass.SEALED
 HOLD = 3

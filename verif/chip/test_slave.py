@@ -13,12 +13,12 @@ from chip.support import Bench, examples
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sealchip.bus_access import SILENCE_MS
-from sealchip.firmware.layout import Command
+from sealchip.bus.bus_access import SILENCE_MS
+from sealchip.core.firmware.layout import Command
+from sealchip.dlt645.messages import Message
+from sealchip.dlt645.password import LOCK_TICKS
+from sealchip.dlt645.slave import TD_MS, TOO_LATE_MS, Slave
 from sealchip.interface import BAUD_FEATURE, IDENTITY, PROVISIONING, Di
-from sealchip.messages import Message
-from sealchip.password import LOCK_TICKS
-from sealchip.slave import TD_MS, TOO_LATE_MS, Slave
 
 NO_RATE = None
 RECORD, MORE = Message.ANSWER_RECORD, Message.ANSWER_RECORD_MORE

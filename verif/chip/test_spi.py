@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meterseal.domain.image import crc16
-from sealchip.crc16 import SerialCrc
-from sealchip.spi import SpiByte
+from sealchip.core.crc16 import SerialCrc
+from sealchip.core.spi import SpiByte
 
 BYTE = Bench(SpiByte)
 

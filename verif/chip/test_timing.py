@@ -7,8 +7,8 @@ from chip.support import simulate
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sealchip.bus.baud_tick import Steps
 from sealchip.interface import BAUD_FEATURE
-from sealchip.steps import Steps
 from sealchip.timebase import Timebase
 from sealchip.timing import at_least, bit_cycles, bit_steps, cycles
 

@@ -9,9 +9,9 @@ from chip.support import Bench, characters, examples, simulate, wave
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from sealchip.transceiver import Transceiver
-from sealchip.uart_rx import Receiver
-from sealchip.uart_tx import Transmitter
+from sealchip.bus.transceiver import Transceiver
+from sealchip.gsm.uart_rx import Receiver
+from sealchip.gsm.uart_tx import Transmitter
 
 CHARACTER = 11
 

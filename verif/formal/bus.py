@@ -5,11 +5,11 @@ from amaranth.hdl import Assert, Assume, Cat, Cover, Module, Mux, Signal, Value
 from formal.slave import at_its_step, sends
 from formal.theorem import Subject, past, theorem, unchanged
 
-from sealchip.bus_access import CRASH_MS, GAP_MS, SILENCE_MS, SLOT_BITS, SLOT_MS, STUCK_MS, BusAccess
-from sealchip.deframer import FrameHead
-from sealchip.messages import Message
-from sealchip.reporter import ACKNOWLEDGED, Reporter
-from sealchip.slave import Slave
+from sealchip.bus.bus_access import CRASH_MS, GAP_MS, SILENCE_MS, SLOT_BITS, SLOT_MS, STUCK_MS, BusAccess
+from sealchip.dlt645.deframer import FrameHead
+from sealchip.dlt645.messages import Message
+from sealchip.dlt645.reporter import ACKNOWLEDGED, Reporter
+from sealchip.dlt645.slave import Slave
 
 LONGEST_BACKOFF_MS = SLOT_MS * ((1 << SLOT_BITS) - 1)
 

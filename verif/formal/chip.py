@@ -31,9 +31,10 @@ from formal.terms import (
     xor,
 )
 
-from sealchip import firmware
-from sealchip.firmware import calendar, identity, log, main, record, sm4
-from sealchip.firmware.layout import UPTIME_BYTES, Facts, Flash, In, Memory, Out, Public, Said, Wants
+from sealchip.core import firmware
+from sealchip.core.firmware import calendar, identity, log, main, record, sm4
+from sealchip.core.firmware.layout import UPTIME_BYTES, Facts, Flash, In, Memory, Out, Public, Said, Wants
+from sealchip.core.processor import MEMORY_BYTES, Op
 from sealchip.interface import (
     ENTRY,
     FLASH_IDENTITY_SLOTS,
@@ -45,7 +46,6 @@ from sealchip.interface import (
     PROVISIONING,
     RECORD,
 )
-from sealchip.processor import MEMORY_BYTES, Op
 
 __all__ = [
     "CRC_BYTES",

@@ -20,9 +20,9 @@ from formal.sby import NotProvedError, Proved
 from formal.terms import Label, Value, bits, holds, label
 
 from sealboards.boards import BOARDS
-from sealchip.firmware import identity, log
-from sealchip.firmware.layout import OLD_PASSWORD, Flash, Memory, Out, Public, Said, Wants
-from sealchip.firmware.layout import Command as Asked
+from sealchip.core.firmware import identity, log
+from sealchip.core.firmware.layout import OLD_PASSWORD, Flash, Memory, Out, Public, Said, Wants
+from sealchip.core.firmware.layout import Command as Asked
 from sealchip.interface import (
     ENTRY,
     FLASH_IDENTITY_SLOTS,

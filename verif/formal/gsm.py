@@ -3,9 +3,9 @@
 from amaranth.hdl import Assert, Assume, Cat, Cover, Module, Signal, Value
 from formal.theorem import Subject, past, theorem, unchanged
 
-from sealchip.gsm_queue import DEPTH, GsmQueue
-from sealchip.gsm_script import Order
-from sealchip.gsm_sequencer import GsmSequencer
+from sealchip.gsm.queue import DEPTH, GsmQueue
+from sealchip.gsm.script import Order
+from sealchip.gsm.sequencer import GsmSequencer
 from sealchip.interface import Kind
 
 

@@ -7,9 +7,9 @@ from amaranth.hdl import Assert, Cover, Module
 from formal.processor import PROGRAM_WORDS, AnyProgram
 from formal.theorem import Subject, past, theorem, unchanged
 
-from sealchip.firmware.layout import Out
-from sealchip.keeper import Keeper
-from sealchip.processor import Instruction, Op
+from sealchip.core.control_core import Keeper
+from sealchip.core.firmware.layout import Out
+from sealchip.core.processor import Instruction, Op
 
 
 @theorem(k=2, reach=24, parameters="any program, any flash, anything asked and read")

@@ -7,13 +7,13 @@ from amaranth.hdl import Assert, Assume, Const, Cover, Module, Mux, Signal, Valu
 from formal.queue import Followed, Queue
 from formal.theorem import Subject, past, theorem, unchanged
 
-from sealchip.debounce import HOLD_MS, Debounce
-from sealchip.event_queue import QUEUE_DEPTH
-from sealchip.flapping import FLAPPING_CHANGES, FLAPPING_S, Flapping
 from sealchip.interface import Kind, StateClass
-from sealchip.lamps import Lamps
-from sealchip.loop_event import LoopEvent
-from sealchip.loop_monitor import LoopMonitor
+from sealchip.sense.debounce import HOLD_MS, Debounce
+from sealchip.sense.event_queue import QUEUE_DEPTH
+from sealchip.sense.flapping import FLAPPING_CHANGES, FLAPPING_S, Flapping
+from sealchip.sense.loop_event import LoopEvent
+from sealchip.sense.loop_monitor import LoopMonitor
+from sealchip.status_leds import Lamps
 
 
 @theorem(k=1, reach=30, parameters="20 ticks to hold, any input, ticks and blindness at any time")

@@ -3,7 +3,7 @@
 from amaranth.hdl import Assert, Cover, Module, Signal, Value
 from formal.theorem import Subject, past, theorem
 
-from sealchip.password import LOCK_TICKS, PasswordGuard
+from sealchip.dlt645.password import LOCK_TICKS, PasswordGuard
 
 
 @theorem(k=1, reach=6, parameters="any passwords and ticks")

@@ -36,7 +36,7 @@ from formal.terms import (
     xor,
 )
 
-from sealchip.processor import Instruction, Op, Port, Source
+from sealchip.core.processor import Instruction, Op, Port, Source
 
 __all__ = ["Paths", "Refused", "Rules", "State", "Step", "must", "steps"]
 

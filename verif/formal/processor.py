@@ -6,7 +6,7 @@ from amaranth.asserts import AnyConst, AnySeq
 from amaranth.hdl import Assert, Cover, Elaboratable, Module, Mux, Signal, Value
 from formal.theorem import Subject, theorem
 
-from sealchip.processor import MEMORY_BYTES, Instruction, Op, Port, Processor, Source
+from sealchip.core.processor import MEMORY_BYTES, Instruction, Op, Port, Processor, Source
 
 PROGRAM_WORDS = 1024
 

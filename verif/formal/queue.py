@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator
 from amaranth.hdl import Assert, Module, Signal, Value
 from formal.theorem import Subject
 
-from sealchip.event_queue import QUEUE_DEPTH
-from sealchip.loop_event import LoopEvent
+from sealchip.sense.event_queue import QUEUE_DEPTH
+from sealchip.sense.loop_event import LoopEvent
 
 __all__ = ["Followed", "Queue"]
 

@@ -5,13 +5,13 @@ from amaranth.hdl import Assert, Assume, Cover, Module, Mux, Signal, Value
 from formal.queue import Followed, Queue
 from formal.theorem import Subject, past, theorem, unchanged
 
-from sealchip.classifier import NO_BASELINE_MV, SEALED_MAX_MV, SEALED_MIN_MV, Classifier, is_learned
-from sealchip.debounce import HOLD_MS
-from sealchip.front_end import FrontEnd, Sensor
 from sealchip.interface import Kind, StateClass
-from sealchip.loop_event import LoopEvent
-from sealchip.loop_monitor import LoopMonitor
-from sealchip.pattern import CLEAN_PHASES, OFF_MS, SETTLE_MS
+from sealchip.sense.classifier import NO_BASELINE_MV, SEALED_MAX_MV, SEALED_MIN_MV, Classifier, is_learned
+from sealchip.sense.debounce import HOLD_MS
+from sealchip.sense.front_end import FrontEnd, Sensor
+from sealchip.sense.loop_event import LoopEvent
+from sealchip.sense.loop_monitor import LoopMonitor
+from sealchip.sense.pattern import CLEAN_PHASES, OFF_MS, SETTLE_MS
 
 CLOCK_HZ = 307_200
 

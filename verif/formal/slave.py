@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from amaranth.hdl import Assert, Cover, Module, Signal, Value
 from formal.theorem import Subject, theorem
 
-from sealchip.requests import PROGRAM, SET_CLOCK, WRITE_ADDRESS, Op, Step
-from sealchip.slave import Slave
+from sealchip.dlt645.requests import PROGRAM, SET_CLOCK, WRITE_ADDRESS, Op, Step
+from sealchip.dlt645.slave import Slave
 
 
 def at_its_step(dut: Subject, slave: Slave) -> Iterator[Assert]:

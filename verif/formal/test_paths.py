@@ -18,11 +18,11 @@ from formal.terms import Value, bits, fresh, some, truth
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sealchip.assembler import Assembler, Operand, at, imm, indexed, port
-from sealchip.firmware import log
-from sealchip.firmware.layout import Out
+from sealchip.core.assembler import Assembler, Operand, at, imm, indexed, port
+from sealchip.core.firmware import log
+from sealchip.core.firmware.layout import Out
+from sealchip.core.processor import MEMORY_BYTES, Op, Port, Source
 from sealchip.interface import ENTRY
-from sealchip.processor import MEMORY_BYTES, Op, Port, Source
 
 BYTES = st.integers(0, 255)
 #: Addresses that the programs use.

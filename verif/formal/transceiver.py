@@ -5,10 +5,10 @@ from amaranth.hdl import Assert, Assume, Cat, Const, Cover, Module, Mux, Signal,
 from formal.theorem import Subject, past, theorem
 from formal.uart import CHARACTER_BITS, DIVISOR_MAX, character
 
-from sealchip.driver_watchdog import LIMIT_MS, DriverWatchdog
+from sealchip.bus.baud_tick import RATE_BITS
+from sealchip.bus.driver_watchdog import LIMIT_MS, DriverWatchdog
+from sealchip.bus.transceiver import PARITY, START, STOP, Transceiver
 from sealchip.interface import BAUD_FEATURE
-from sealchip.steps import RATE_BITS
-from sealchip.transceiver import PARITY, START, STOP, Transceiver
 
 
 def assume_divisor(m: Module, pair: Transceiver) -> None:

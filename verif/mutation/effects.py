@@ -11,8 +11,8 @@ from functools import cached_property
 
 from chip.machine import Machine
 
-from sealchip.firmware.layout import Out
-from sealchip.processor import Instruction, Op, Source
+from sealchip.core.firmware.layout import Out
+from sealchip.core.processor import Instruction, Op, Source
 
 __all__ = ["Effects"]
 

@@ -21,9 +21,9 @@ from mutation.judges import FirmwareCourt, equivalent
 from mutation.mutants import Design, Mutant
 from mutation.words import part_of, play, sample
 
-from sealchip.assembler import Assembler, at, imm
-from sealchip.firmware import layout, main
-from sealchip.processor import MEMORY_BYTES
+from sealchip.core.assembler import Assembler, at, imm
+from sealchip.core.firmware import layout, main
+from sealchip.core.processor import MEMORY_BYTES
 
 ADDED = [3, 0, 9, 15, 1, 8, 8, 6, 2, 7, 4, 5]
 

@@ -19,10 +19,10 @@ from unittest.mock import patch
 from chip.machine import Machine
 from plan.plans import VERIF
 
-from sealchip import firmware
-from sealchip.assembler import Assembler
-from sealchip.firmware.layout import In, Out
-from sealchip.processor import Instruction, Op, Source
+from sealchip.core import firmware
+from sealchip.core.assembler import Assembler
+from sealchip.core.firmware.layout import In, Out
+from sealchip.core.processor import Instruction, Op, Source
 
 __all__ = ["Change", "Origin", "Played", "Word", "part_of", "play", "sample", "words_of_firmware"]
 

@@ -1,6 +1,6 @@
 """The test plans: what must be shown of each block, and which tests and proofs show it.
 
-    block = "sealchip.uart_tx.Transmitter"      # none where the plan is not about one component
+    block = "sealchip.gsm.uart_tx.Transmitter"      # none where the plan is not about one component
     firmware = "log"                            # the part of the firmware that the plan is about, or none
     in_chip = false                             # true where only tests of the whole chip meet it
     says = "Characters onto the line"
@@ -50,7 +50,7 @@ class Plan:
     points: tuple[Point, ...]
     #: `package.module.Class`, where it is about one component.
     block: str | None = None
-    #: Module of `sealchip.firmware`, where it is about that part.
+    #: Module of `sealchip.core.firmware`, where it is about that part.
     firmware: str | None = None
     #: Whether its tests meet the component nowhere but in the whole chip.
     in_chip: bool = False

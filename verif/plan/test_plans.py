@@ -39,11 +39,13 @@ def of_folder(folder: str) -> list[str]:
 def blocks() -> list[str]:
     """The components of the gateware, except parts of others."""
     found = []
-    for path in Path(sealchip.__path__[0]).glob("*.py"):
+    place = Path(sealchip.__path__[0])
+    for path in sorted(place.rglob("*.py")):
+        module = ".".join(("sealchip", *path.relative_to(place).with_suffix("").parts))
         for node in ast.parse(path.read_text(encoding="utf-8")).body:
             bases = node.bases if isinstance(node, ast.ClassDef) and node.name[0] != "_" else []
             if "wiring.Component" in map(ast.unparse, bases):
-                found.append(f"sealchip.{path.stem}.{node.name}")
+                found.append(f"{module}.{node.name}")
     return found
 
 

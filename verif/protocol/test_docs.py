@@ -44,8 +44,11 @@ from meterseal.protocols.dlt645.items import ITEMS, Item
 from meterseal.sim.chip import control
 from meterseal.systems.marketing.api import events_in, json_out
 from meterseal.systems.metering.api import create_app as metering_app
-from sealchip import bus_access, gsm_text, interface, reporter, slave
+from sealchip import interface
+from sealchip.bus import bus_access
 from sealchip.chip import SealChip
+from sealchip.dlt645 import reporter, slave
+from sealchip.gsm import text as gsm_text
 from sealchip.interface import PROVISIONING, Di, Layout
 
 ROOT = Path(__file__).parents[2]

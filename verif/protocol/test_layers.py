@@ -138,7 +138,7 @@ def test_what_gateware_and_host_share_needs_no_hdl() -> None:
 
 
 def test_the_host_knows_the_chip_by_its_tables_and_its_export() -> None:
-    allowed = ("sealchip.interface.", "sealchip.export.", "sealchip.gsm_text.")
+    allowed = ("sealchip.interface.", "sealchip.export.", "sealchip.gsm.text.")
     wrong = [
         f"{path.relative_to(HOST)} imports {used}"
         for _, path in modules()

@@ -6,15 +6,7 @@ from dataclasses import dataclass, replace
 
 from meterseal import bcd
 from meterseal.domain.layout import LayoutError, pack, unpack
-from sealchip.interface import (
-    LOOP_NOT_MEASURED,
-    RECORD,
-    RECORD_VERSION,
-    Algorithm,
-    Flags,
-    Kind,
-    StateClass,
-)
+from sealchip.interface import LOOP_NOT_MEASURED, RECORD, RECORD_VERSION, Algorithm, Flags, Kind, StateClass
 
 NO_FLAGS = Flags(0)
 #: The upper byte of the flags is a count; its greatest value stands for as many or more.

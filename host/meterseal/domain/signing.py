@@ -1,6 +1,7 @@
 """The MAC of a seal record: SM4-CMAC (GB/T 32907, NIST SP 800-38B) over all before it, the first 8 bytes.
 
-What it covers is in `docs/protocol.md`. The chip's own implementation is `rtl/sealchip/firmware/cmac.py`.
+What it covers is in `docs/protocol.md`. The chip's own implementation:
+`rtl/sealchip/core/firmware/cmac.py`.
 """
 
 from __future__ import annotations

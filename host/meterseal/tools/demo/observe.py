@@ -19,7 +19,7 @@ from meterseal.sim.customer import network
 from meterseal.store import alarms, events
 from meterseal.store.database import Database
 from meterseal.tools.demo.plan import LINKS, Plan
-from sealchip.gsm_text import SIGN
+from sealchip.gsm.text import SIGN
 
 __all__ = ["SYSTEMS", "Attack", "Observation", "Seen", "observe"]
 

@@ -17,7 +17,7 @@ from meterseal.tools.demo.control import command
 from meterseal.tools.demo.forger import Forger
 from meterseal.tools.demo.observe import SYSTEMS, Attack, Observation, Seen, observe
 from meterseal.tools.demo.plan import LINKS, Site
-from sealchip.gsm_text import PHRASES
+from sealchip.gsm.text import PHRASES
 
 __all__ = ["SCENARIOS", "Stage"]
 
@@ -29,7 +29,7 @@ _BITS_PER_EVENT = 12_000
 #: Time for everything else: a poll of the terminal, retries of the uplink, a message by the modem.
 _GRACE = 40.0
 #: What moves a loop, and how often in so many seconds. The chip takes six changes within ten for flapping,
-#: and may take six in less than fifteen for it (`sealchip.flapping`).
+#: and may take six in less than fifteen for it (`sealchip.sense.flapping`).
 _MOVES = frozenset({"open", "close", "bounce", "jumper", "loop_mv"})
 _MOVES_MAX, _MOVES_WITHIN = 4, 16.0
 #: A voltage from outside that a sealed loop might have.

@@ -1,0 +1,1 @@
+"""The RS485 physical layer: bits, baud rates, access to the shared bus."""

@@ -1,0 +1,38 @@
+"""Steps: the clock of the UARTs, a small part of a bit; and how slower baud rates follow from the fastest."""
+
+from amaranth.hdl import Array, Module, Mux, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import Out
+
+from ..interface import BAUD_FEATURE
+
+__all__ = ["RATE_BITS", "Steps", "carries"]
+
+#: Each baud rate is twice the one before: a counter of this many bits divides the fastest down to each.
+RATE_BITS = len(BAUD_FEATURE) - 1
+
+
+def carries(count, rate):
+    """Whether this count of `count`, of `RATE_BITS`, is the last that one of `rate` takes, slowest first."""
+    return Array(count[:width].all() for width in reversed(range(RATE_BITS + 1)))[rate]
+
+
+class Steps(wiring.Component):
+    """Strobes `step` every `cycles` cycles, for the first time after as many.
+
+    Whatever runs on it under an `EnableInserter` behaves as its own contract says, with steps for cycles.
+    What it strobes lasts from one step to the next, and counts only together with `step`.
+
+    Guarantees: `verif/chip/test_timing.py::test_steps`.
+    """
+
+    def __init__(self, cycles):
+        self._cycles = cycles
+        super().__init__({"step": Out(1)})
+
+    def elaborate(self, platform):
+        m = Module()
+        cycle = Signal(range(self._cycles))
+        m.d.comb += self.step.eq(cycle == self._cycles - 1)
+        m.d.sync += cycle.eq(Mux(self.step, 0, cycle + 1))
+        return m

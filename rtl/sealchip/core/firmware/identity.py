@@ -1,0 +1,276 @@
+"""The seal's identity: read from flash at power-up, kept in memory, and changed field by field.
+
+Flash has two slots. The newer valid one is in force, by sequence numbers modulo 2^16; the other one is
+written to change it, so that a power cut leaves the old identity or the new one. When none is valid the seal
+has the blank identity: all zero, any meter. Key and password never leave the memory but for the flash.
+
+Proofs: `verif/formal/firmware.py::identity_is_written_only_on_command`,
+`verif/formal/firmware.py::key_and_password_are_never_public`,
+`verif/formal/firmware.py::accepted_only_with_the_password`.
+"""
+
+from ...interface import BAUD_FEATURE, FLASH_IDENTITY_SLOTS, IDENTITY, PROVISIONING
+from ..assembler import at, imm, indexed, port
+from . import flash
+from .layout import OLD_PASSWORD, Facts, Flash, In, Memory, Out, Public, Said
+from .main import FACTS
+
+__all__ = ["TABLES", "emit"]
+
+_VERSION, _ANY_METER = 1, 0xAA
+_FIRST, _SECOND = (position >> 8 for position in FLASH_IDENTITY_SLOTS)
+#: The slot in force, or read last: the high byte of its position. The one that an update writes, or
+#: `_NEITHER`.
+_SLOT, _OTHER = Memory.OF_IDENTITY, Memory.OF_IDENTITY + 1
+_NEITHER = _ANY_METER
+#: Not zero: the second slot is valid, and this is its sequence number.
+_KNOWN, _SEQUENCE = Memory.OF_IDENTITY + 2, Memory.OF_IDENTITY + 3
+#: Where an update takes its bytes from, one of them, and behind which place it ends.
+_POSITION, _BYTE, _END = (Memory.OF_IDENTITY + n for n in (5, 6, 7))
+#: The identity's `Facts`.
+_NEWS = Memory.OF_IDENTITY + 14
+_COUNT = Memory.OF_IDENTITY + 15
+#: The baud feature words.
+_RATES = Memory.OF_IDENTITY + 8
+#: Where an item begins in the identity and behind which byte it ends, 16 bytes for each item.
+_BEGINS, _ENDS = Memory.FIELDS, Memory.FIELDS + 1
+
+
+def _place(name):
+    return Memory.IDENTITY + IDENTITY.offsets[name]
+
+
+def _fields():
+    for item, name in PROVISIONING.items():
+        field = IDENTITY.slice(name)
+        yield _BEGINS + 16 * item, bytes([field.start, field.stop])
+
+
+#: What the memory has to have, by address.
+TABLES = {_RATES: bytes(BAUD_FEATURE), **dict(_fields())}
+
+
+def emit(a, default_baud):
+    """*identity.load* reads it and says *keys*; *identity.loaded* goes on behind that. *identity.check*
+    compares the password, *identity.update* writes an item.
+
+    `default_baud`: rate while there is no identity, or when its feature word is not in the table.
+    """
+    _load(a)
+    _blank(a)
+    _publish(a)
+    _rate(a, list(BAUD_FEATURE.values()).index(default_baud))
+    _seed(a)
+    _loaded(a)
+    _check(a)
+    _update(a)
+    _begin(a)
+
+
+def _load(a):
+    """The second slot, then the first one, and the second one again if it is the newer one."""
+    a.label("identity.load")
+    a.load(imm(0))
+    a.store(at(_KNOWN))
+    a.label("identity.second")
+    a.load(imm(_SECOND))
+    a.label("identity.read")
+    _read(a)
+    a.if_zero("identity.wrong")
+    a.load(at(_place("version")))
+    a.xor(imm(_VERSION))
+    a.if_not_zero("identity.wrong")
+    a.load(at(_SLOT))
+    a.if_zero("identity.first")
+    a.load(at(_KNOWN))
+    a.if_not_zero("identity.take")
+    for n in range(IDENTITY["sequence"].width):
+        a.copy(at(_place("sequence") + n), at(_SEQUENCE + n))
+    a.load(at(_SLOT))
+    a.label("identity.next")
+    a.store(at(_KNOWN))
+    a.load(imm(_FIRST))
+    a.jump("identity.read")
+    a.label("identity.first")
+    a.load(at(_KNOWN))
+    a.if_zero("identity.take")
+    a.load(at(_place("sequence")))
+    a.subtract(at(_SEQUENCE))
+    a.load(at(_place("sequence") + 1))
+    a.subtract(at(_SEQUENCE + 1), carry=True)
+    a.and_(imm(0x80))
+    a.if_not_zero("identity.second")
+    a.jump("identity.take")
+    a.label("identity.wrong")
+    a.load(at(_SLOT))
+    a.if_zero("identity.first wrong")
+    a.load(imm(0))
+    a.jump("identity.next")
+    a.label("identity.first wrong")
+    a.load(at(_KNOWN))
+    a.if_not_zero("identity.second")
+
+
+def _read(a):
+    """The slot A into the memory; A is then not zero if its CRC is right."""
+    a.store(at(_SLOT))
+    a.load(imm(flash.READ))
+    a.call("identity.begin")
+    with a.each(_COUNT, range(IDENTITY.size)):
+        a.out(Out.EXCHANGE)
+        a.load(port(In.FLASH))
+        a.store(indexed(Memory.IDENTITY))
+    a.load(imm(Flash.SUMS))  # deselected, and the CRC stands
+    a.out(Out.FLASH)
+    a.load(port(In.SAYS))
+    a.and_(imm(Said.SUM_RIGHT))
+
+
+def _blank(a):
+    with a.each(_COUNT, range(IDENTITY.size)[::-1]):
+        a.load(imm(0))
+        a.store(indexed(Memory.IDENTITY))
+    a.copy(imm(_VERSION), at(_place("version")))
+    a.load(imm(_ANY_METER))
+    for n in range(IDENTITY["meter"].width):
+        a.store(at(_place("meter") + n))
+    a.store(at(_OTHER))
+
+
+def _publish(a):
+    """Up to the phone, all but the key: the password is behind the phone."""
+    a.label("identity.take")
+    a.load(at(FACTS))
+    a.and_(imm(~(Facts.IDENTITY_READY | Facts.IDENTITY_VALID)))
+    a.store(at(FACTS))
+    a.out(Out.FACTS)
+    key = IDENTITY.slice("key")
+    with a.each(_COUNT, range(IDENTITY.slice("phone").stop)[::-1]):
+        a.subtract(imm(key.start))
+        a.and_(imm(-IDENTITY["key"].width))
+        a.if_zero("identity.secret")
+        a.load(indexed(Memory.IDENTITY))
+        a.publish(indexed(Public.IDENTITY))
+        a.label("identity.secret")
+
+
+def _rate(a, default):
+    with a.each(_COUNT, range(len(BAUD_FEATURE))[::-1]):
+        a.load(indexed(_RATES))
+        a.xor(at(_place("baud")))
+        a.if_zero("identity.rate")
+    a.copy(imm(default), at(_COUNT))
+    a.label("identity.rate")
+    a.load(at(_COUNT))
+    a.out(Out.BAUD)
+
+
+def _seed(a):
+    """Of the seal's address; when that is zero, there is no seal."""
+    a.copy(imm(Facts.IDENTITY_READY), at(_NEWS))
+    seal = IDENTITY.slice("seal")
+    with a.each(_COUNT, range(seal.start, seal.stop)):
+        a.load(indexed(Memory.IDENTITY))
+        a.out(Out.SEED)
+        a.if_zero("identity.zero")
+        a.copy(imm(Facts.IDENTITY_READY | Facts.IDENTITY_VALID), at(_NEWS))
+        a.label("identity.zero")
+    a.jump("keys")
+
+
+def _loaded(a):
+    """The log is restored behind the first time; else it was an update."""
+    a.label("identity.loaded")
+    a.load(at(FACTS))
+    a.xor(at(_NEWS))
+    a.store(at(FACTS))
+    a.out(Out.FACTS)
+    a.and_(imm(Facts.LOG_READY))
+    a.if_zero("log.restore")
+    a.load(at(_SLOT))
+    a.xor(at(_OTHER))
+    a.if_zero("accepted")
+    a.jump("refused")
+
+
+def _check(a):
+    """The same number of instructions, whatever is wrong; the carry says that something is."""
+    a.label("identity.check")
+    for n in range(IDENTITY["password"].width):
+        a.index(imm(OLD_PASSWORD + n))
+        a.load(at(_place("password") + n))
+        a.xor(port(In.DATA))
+        a.add(imm(0xFF), carry=n > 0)
+    a.load(port(In.SAYS))
+    a.and_(imm(Said.SPOILED))
+    a.add(imm(0xFF), carry=True)
+    a.if_carry("refused")
+    a.jump("accepted")
+
+
+def _update(a):
+    """The other slot is written, and then the newer valid one read: accepted if that is what was written."""
+    a.label("identity.update")
+    a.load(at(_SLOT))
+    a.xor(imm(_SECOND))
+    a.store(at(_SLOT))
+    a.store(at(_OTHER))
+    _patch(a)
+    # What was not the request's is thrown away.
+    a.load(port(In.SAYS))
+    a.and_(imm(Said.SPOILED))
+    a.if_not_zero("identity.load")
+    a.load(at(_place("sequence")))
+    a.add(imm(1))
+    a.store(at(_place("sequence")))
+    a.load(at(_place("sequence") + 1))
+    a.add(imm(0), carry=True)
+    a.store(at(_place("sequence") + 1))
+    _write(a)
+    a.jump("identity.load")
+
+
+def _patch(a):
+    """DATA from the origin on in place of the item."""
+    a.load(port(In.VALUE))
+    a.and_(imm(0x0F))
+    a.store(at(_POSITION))
+    a.load(port(In.VALUE))
+    a.and_(imm(0xF0))
+    a.out(Out.X)
+    a.copy(indexed(_BEGINS), at(_COUNT))
+    a.copy(indexed(_ENDS), at(_END))
+    a.label("identity.patch")
+    a.index(at(_POSITION))
+    a.add(imm(1))
+    a.store(at(_POSITION))
+    a.copy(port(In.DATA), at(_BYTE))
+    a.index(at(_COUNT))
+    a.load(at(_BYTE))
+    a.store(indexed(Memory.IDENTITY))
+    a.load(at(_COUNT))
+    a.add(imm(1))
+    a.store(at(_COUNT))
+    a.xor(at(_END))
+    a.if_not_zero("identity.patch")
+
+
+def _write(a):
+    """The memory's identity into the slot."""
+    a.load(imm(flash.ERASE))
+    a.call("identity.begin")
+    a.call("flash.finish")
+    a.load(imm(flash.PROGRAM))
+    a.call("identity.begin")
+    with a.each(_COUNT, range(IDENTITY.offsets["crc"])):
+        flash.send(a, indexed(Memory.IDENTITY))
+    a.call("flash.finish with crc")
+
+
+def _begin(a):
+    """*identity.begin*: begin command A at the slot."""
+    a.label("identity.begin")
+    a.store(at(flash.COMMAND))
+    a.copy(imm(0), at(flash.POSITION))
+    a.copy(at(_SLOT), at(flash.POSITION + 1))
+    a.jump("flash.begin")

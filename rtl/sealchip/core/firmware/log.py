@@ -1,0 +1,428 @@
+"""The event log in flash: queue of unacknowledged events, history and counters in one structure.
+
+A ring of slots (`interface.ENTRY`) in two sectors. An event is programmed into the next blank slot before
+anything else knows of it; an acknowledgement programs one byte of that slot to 00. Nothing else is ever
+written, so power may fail at any instant: a torn slot fails its CRC and is skipped, and boot count and
+event counter are those of the newest valid slot plus one. When a sector is full the other one is erased,
+so at least the last 64 events stay readable and no write of an event waits for an erase of its own slot.
+
+With more unacknowledged events than the ring holds the oldest sector is given up; the counter shows the gap.
+
+A slot is known by one byte, its *number*: bits 6 and 7 of its place in the ring, and below them bits 8 and
+up. So its address needs no shifts, and the carry of the upper two bits goes in again at the bottom.
+
+Proofs: `verif/formal/firmware.py::events_are_written_and_counted`,
+`verif/formal/firmware.py::acknowledged_only_on_command`, `verif/formal/firmware.py::every_job_ends`.
+"""
+
+from ...interface import (
+    ENTRY,
+    FLASH_LOG_BASE,
+    FLASH_LOG_SECTORS,
+    FLASH_SECTOR_BYTES,
+    FLASH_SLOT_BYTES,
+    Flags,
+    Kind,
+)
+from ..assembler import at, imm, indexed, port
+from . import flash
+from .flash import COMMAND, COUNT, POSITION
+from .layout import Facts, In, Memory, Out, Said
+from .main import say
+
+__all__ = ["SECTOR_SLOTS", "emit"]
+
+SECTOR_SLOTS = FLASH_SECTOR_BYTES // FLASH_SLOT_BYTES
+
+#: Slots, by number: the next blank one; the oldest unacknowledged one, or that; the present one.
+_HEAD, _TAIL, _SLOT = (Memory.OF_LOG + n for n in range(3))
+#: Not zero if `_TAIL` is the slot that "log.oldest" loaded last.
+_LOADED = Memory.OF_LOG + 3
+#: 1 if there was an entry at power-up.
+_SOME = Memory.OF_LOG + 4
+#: Of the entry that was read: FF if all of it is FF; zero if its CRC is right.
+_BLANK, _WRONG = Memory.OF_LOG + 5, Memory.OF_LOG + 6
+#: How many valid entries are still to be passed.
+_PASSES = Memory.OF_LOG + 7
+
+#: Of `Memory.NEWEST`, what comes from the entry that was found.
+_FOUND_BYTES = 16
+_LOW = 0xC0
+#: Bit of a FETCH's value: only whether there is an entry before that.
+_BEHIND = 0x40
+
+
+class _Ring:
+    """Masks of slot numbers: of all; within a sector; the bit that tells the sectors apart."""
+
+    def __init__(self, sector_slots):
+        pages = sector_slots * FLASH_SLOT_BYTES // 0x100
+        self.all = _LOW | FLASH_LOG_SECTORS * pages - 1
+        self.in_sector = _LOW | pages - 1
+        self.sector = pages
+
+
+def _offset(block, name):
+    return block + ENTRY.offsets[name]
+
+
+def _bytes(block, name):
+    """Addresses of a field's bytes, low byte first."""
+    return range(_offset(block, name), _offset(block, name) + ENTRY[name].width)
+
+
+def emit(a, sector_slots=SECTOR_SLOTS):
+    """The log: *log.restore*, then *main*; *log.append*; *log.oldest* and *log.nth*, then *record* or
+    *answer*; *log.acknowledge*.
+
+    `sector_slots`: a power of two, at least 4; other than the flash has only in tests.
+    """
+    ring = _Ring(sector_slots)
+    _restore(a, ring)
+    _append(a, ring)
+    _oldest(a)
+    _nth(a)
+    _acknowledge(a)
+    _open(a)
+    _read(a)
+    _step(a, ring)
+    _count(a)
+    _tell(a)
+
+
+# -- Restoring
+
+
+def _restore(a, ring):
+    a.label("log.restore")
+    with a.each(COUNT, range(_FOUND_BYTES)[::-1]):
+        a.load(imm(0))
+        a.store(indexed(Memory.NEWEST))
+        a.store(indexed(Memory.OF_LOG))
+    _scan(a)
+    _find_blank(a, ring)
+    _walk(a)
+    # From here on the boot count is this power-up's.
+    a.load(imm(ENTRY.offsets["boot"]))
+    a.call("log.count")
+    a.call("log.tell")
+    a.jump("main")
+
+
+def _scan(a):
+    """The newest valid entry to `Memory.NEWEST`, its slot to `_HEAD`."""
+    again = a.label()
+    a.call("log.open")
+    a.call("log.read")
+    a.if_not_zero("scanned")
+    counters = zip(_bytes(Memory.NEWEST, "counter"), _bytes(Memory.ENTRY, "counter"), strict=True)
+    for n, (newest, read) in enumerate(counters):
+        a.load(at(newest))
+        a.subtract(at(read), carry=n > 0)
+    a.if_carry("scanned")
+    with a.each(COUNT, range(_FOUND_BYTES)[::-1]):
+        a.load(indexed(Memory.ENTRY))
+        a.store(indexed(Memory.NEWEST))
+    a.copy(imm(1), at(_SOME))
+    a.copy(at(_SLOT), at(_HEAD))
+    a.label("scanned")
+    a.call("log.up")
+    a.if_not_zero(again)
+
+
+def _find_blank(a, ring):
+    """The next blank slot behind the newest entry, to `_HEAD`. The first slot of a sector may look blank in a
+    sector whose erase was cut short: there the erase is done again.
+    """
+    a.copy(at(_HEAD), at(_SLOT))
+    a.load(at(_SOME))
+    a.if_zero("begin sector")
+    for place in reversed(_bytes(Memory.NEWEST, "baseline_mv")):
+        a.load(at(place))
+        a.out(Out.BASELINE)
+    again = a.label()
+    a.call("log.up")
+    a.and_(imm(ring.in_sector))
+    a.if_zero("begin sector")
+    a.call("log.open")
+    a.call("log.read")
+    _if_blank(a, otherwise=again)
+    a.jump("found blank")
+    a.label("begin sector")
+    _erase(a)
+    a.label("found blank")
+    a.load(at(_SLOT))
+    a.store(at(_HEAD))
+    a.store(at(_TAIL))
+
+
+def _walk(a):
+    """Back to the oldest unacknowledged entry. They are acknowledged in order, so the first acknowledged or
+    blank slot ends the walk; torn slots are passed over. Round the whole ring without a blank slot: the flash
+    is dead.
+    """
+    again = a.label()
+    a.call("log.down")
+    a.if_zero("walked")
+    a.call("log.open")
+    a.call("log.read")
+    a.if_not_zero("walk over")
+    a.load(at(_offset(Memory.ENTRY, "acked")))
+    a.xor(imm(0xFF))
+    a.if_not_zero("walked")
+    a.copy(at(_SLOT), at(_TAIL))
+    a.label("walk over")
+    _if_blank(a, otherwise=again)
+    a.label("walked")
+
+
+def _if_blank(a, otherwise):
+    """Go on if what was read is blank, else there."""
+    a.load(at(_BLANK))
+    a.xor(imm(0xFF))
+    a.if_not_zero(otherwise)
+
+
+# -- Events and commands
+
+
+def _append(a, ring):
+    a.label("log.append")
+    a.copy(at(_HEAD), at(_SLOT))
+    a.load(imm(ENTRY.offsets["counter"]))
+    a.call("log.count")
+    _describe(a)
+    a.load(imm(flash.PROGRAM))
+    a.call("log.begin")
+    with a.each(COUNT, range(ENTRY.offsets["crc"])):
+        flash.send(a, indexed(Memory.NEWEST))
+    a.call("flash.finish with crc")
+    a.call("log.up")
+    a.store(at(_HEAD))
+    a.and_(imm(ring.in_sector))
+    a.if_not_zero("appended")
+    # The next sector is needed: unacknowledged entries in it are given up.
+    a.load(at(_TAIL))
+    a.xor(at(_SLOT))
+    a.and_(imm(ring.sector))
+    a.if_not_zero("erase next")
+    a.store(at(_LOADED))
+    a.load(at(_SLOT))
+    a.xor(imm(ring.sector))
+    a.store(at(_TAIL))
+    a.label("erase next")
+    _erase(a)
+    a.label("appended")
+    a.call("log.tell")
+    a.out(Out.EVENT)
+    a.jump("main")
+
+
+def _describe(a):
+    """The event that waits, in `Memory.NEWEST`, where boot count and counter are already."""
+    kind, stamp = (Memory.NEWEST + ENTRY.offsets[name] for name in ("kind", "stamp"))
+    flags = _bytes(Memory.NEWEST, "flags")
+    with a.each(COUNT, range(stamp - kind)[::-1]):
+        a.copy(port(In.EVENT), indexed(kind))
+        # Behind the uptime there are zeros, as behind the time stamp.
+        a.copy(indexed(Memory.UPTIME), indexed(stamp))
+    a.load(at(flags[1]))
+    a.if_zero("no excursions")
+    a.load(imm(Flags.EXCURSIONS))
+    a.label("no excursions")
+    a.store(at(flags[0]))
+    a.load(at(kind))
+    a.xor(imm(Kind.BOOT))
+    a.if_not_zero("observed")
+    a.load(at(flags[0]))
+    a.xor(at(_SOME))  # `Flags.UNOBSERVED`
+    a.store(at(flags[0]))
+    a.label("observed")
+
+
+def _erase(a):
+    """The present slot's sector."""
+    a.load(imm(flash.ERASE))
+    a.call("log.begin")
+    a.call("flash.finish")
+
+
+def _oldest(a):
+    a.label("log.oldest")
+    a.copy(at(_TAIL), at(_SLOT))
+    again = a.label()
+    a.store(at(_TAIL))
+    a.xor(at(_HEAD))
+    a.store(at(_LOADED))
+    a.if_zero("nothing waits")
+    a.call("log.open")
+    a.call("log.read")
+    a.if_zero("record")
+    a.call("log.up")
+    a.jump(again)  # torn
+
+
+def _nth(a):
+    a.label("log.nth")
+    a.copy(at(_HEAD), at(_SLOT))
+    # The number, and one more if it says `_BEHIND`: then there is a carry.
+    a.load(port(In.VALUE))
+    a.add(imm(-_BEHIND))
+    a.add(imm(0), carry=True)
+    a.and_(imm(_BEHIND - 1))
+    a.store(at(_PASSES))
+    a.label("back")
+    a.call("log.down")
+    a.if_zero("refused")
+    a.call("log.open")
+    a.call("log.read")
+    a.if_not_zero("back over")
+    a.load(at(_PASSES))
+    a.subtract(imm(1))
+    a.store(at(_PASSES))
+    a.if_carry("back")
+    a.load(port(In.VALUE))
+    a.and_(imm(_BEHIND))
+    a.if_zero("record")
+    a.jump("accepted")
+    a.label("back over")
+    _if_blank(a, otherwise="back")
+    a.jump("refused")
+
+
+def _acknowledge(a):
+    a.label("log.acknowledge")
+    a.load(at(_LOADED))
+    a.if_zero("refused")
+    a.copy(imm(flash.PROGRAM), at(COMMAND))
+    a.copy(at(_TAIL), at(_SLOT))
+    a.and_(imm(_LOW))
+    a.xor(imm(ENTRY.offsets["acked"]))
+    a.call("log.begin at")
+    flash.send(a, imm(0))
+    a.call("flash.finish")
+    a.store(at(_LOADED))  # A is zero
+    a.call("log.up")
+    a.store(at(_TAIL))
+    a.label("nothing waits")
+    a.call("log.tell")
+    a.jump("refused")
+
+
+# -- Routines
+
+
+def _open(a):
+    """*log.open*: begin to read the present slot. *log.begin*: begin command A there. *log.begin at*: begin
+    `COMMAND` there, with A as the lower byte of the address.
+    """
+    a.label("log.open")
+    a.load(imm(flash.READ))
+    a.label("log.begin")
+    a.store(at(COMMAND))
+    a.load(at(_SLOT))
+    a.and_(imm(_LOW))
+    a.label("log.begin at")
+    a.store(at(POSITION))
+    a.load(at(_SLOT))
+    a.and_(imm(~_LOW))
+    a.xor(imm(FLASH_LOG_BASE >> 8))
+    a.store(at(POSITION + 1))
+    a.jump("flash.begin")
+
+
+def _read(a):
+    """*log.read*: what is opened, less the CRC's last byte, to `Memory.ENTRY`; A is zero if it is valid.
+
+    Each byte is worked on while the next one is exchanged, for a whole ring is read.
+    """
+    crc, acked = ENTRY.offsets["crc"], ENTRY.offsets["acked"]
+    a.label("log.read")
+    a.copy(imm(0xFF), at(_BLANK))
+    a.load(imm(0))
+    a.out(Out.EXCHANGE)
+    a.store(at(COUNT))
+    a.out(Out.X)
+    again = a.label()
+    a.load(port(In.FLASH))
+    a.out(Out.EXCHANGE)
+    a.store(indexed(Memory.ENTRY))
+    _still_blank(a)
+    a.load(at(COUNT))
+    a.add(imm(1))
+    a.store(at(COUNT))
+    a.out(Out.X)
+    a.xor(imm(crc + 1))
+    a.if_not_zero(again)
+    a.load(port(In.FLASH))
+    _still_blank(a)
+    a.load(port(In.SAYS))
+    a.and_(imm(Said.SUM_RIGHT))
+    a.xor(imm(Said.SUM_RIGHT))
+    a.store(at(_WRONG))
+    a.out(Out.EXCHANGE)
+    a.load(port(In.FLASH))
+    a.store(at(Memory.ENTRY + acked))
+    _still_blank(a)
+    flash.deselect(a)
+    for place in _bytes(Memory.ENTRY, "zeros"):
+        a.load(at(place))
+        a.if_not_zero("invalid")
+    a.load(at(_WRONG))
+    a.label("invalid")
+    a.return_()
+
+
+def _still_blank(a):
+    a.and_(at(_BLANK))
+    a.store(at(_BLANK))
+
+
+def _step(a, ring):
+    """*log.up*: one slot up; A is its number. *log.down*: one slot down; A is zero if that is `_HEAD`."""
+    pages = ring.all & ~_LOW
+    a.label("log.up")
+    a.load(at(_SLOT))
+    a.add(imm(0x40))
+    a.add(imm(0), carry=True)
+    a.and_(imm(ring.all))
+    a.store(at(_SLOT))
+    a.return_()
+    a.label("log.down")
+    a.load(at(_SLOT))
+    a.add(imm(-0x40))
+    # Without a carry one page less, modulo those of the ring; what goes beyond them is cut off.
+    a.add(imm(pages), carry=True)
+    a.and_(imm(ring.all))
+    a.store(at(_SLOT))
+    a.xor(at(_HEAD))
+    a.return_()
+
+
+def _count(a):
+    """*log.count*: one more in the number at A in `Memory.NEWEST`."""
+    a.label("log.count")
+    a.store(at(COUNT))
+    a.out(Out.X)
+    a.load(indexed(Memory.NEWEST))
+    a.add(imm(1))
+    a.store(indexed(Memory.NEWEST))
+    a.if_not_zero("counted")
+    a.load(at(COUNT))
+    a.add(imm(1))
+    a.jump("log.count")
+    a.label("counted")
+    a.return_()
+
+
+def _tell(a):
+    """*log.tell*: the log is restored, and whether there are unacknowledged events."""
+    a.label("log.tell")
+    a.load(at(_TAIL))
+    a.xor(at(_HEAD))
+    a.if_zero("nothing is pending")
+    a.load(imm(Facts.PENDING))
+    a.label("nothing is pending")
+    a.xor(imm(Facts.LOG_READY))
+    say(a, Facts.PENDING | Facts.LOG_READY)
+    a.return_()

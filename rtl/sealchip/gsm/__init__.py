@@ -1,0 +1,1 @@
+"""Text messages to the customer by a GSM module."""

@@ -1,0 +1,66 @@
+"""Run-length filter for the class of the loop; what is shorter is told, never silently dropped."""
+
+from amaranth.hdl import Module, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from ..interface import StateClass
+
+__all__ = ["HOLD_MS", "Debounce"]
+
+HOLD_MS = 20
+
+
+class Debounce(wiring.Component):
+    """Takes over a class of measurement when it has held for the whole hold time.
+
+    Any change restarts the run. After reset the state is *unknown* until the first run is complete.
+
+    *Timing:* a class is taken over at the 20th tick after its first cycle, so after 19 to 20 ms.
+    *Excursions:* every return of `i` to the present state, after having left it for one cycle or longer.
+    While `blind` time stands still and `i` is not looked at.
+
+    Parameters
+    ----------
+    hold_ms: ticks that a class must hold.
+
+    Members
+    -------
+    tick_ms: strobe. i: class of the present measurement. blind: it is not a present one.
+    takes: strobe, `i` will be the state in the next cycle. state: the filtered class.
+    changed: strobe, `state` is new. excursion: strobe, see above.
+
+    Guarantees: `verif/chip/test_loop.py::test_debounce_against_model`, `test_debounce_is_two_sided`,
+    `test_every_excursion_counts_once`; proofs: `verif/formal/loop.py::state_changes_iff_the_input_held`,
+    `verif/formal/loop.py::every_excursion_counts`.
+    """
+
+    def __init__(self, hold_ms=HOLD_MS):
+        self._hold_ms = hold_ms
+        super().__init__(
+            {
+                "tick_ms": In(1),
+                "i": In(StateClass),
+                "blind": In(1),
+                "takes": Out(1),
+                "state": Out(StateClass),
+                "changed": Out(1),
+                "excursion": Out(1),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        candidate = Signal(StateClass)
+        run = Signal(range(self._hold_ms))
+        m.d.sync += self.changed.eq(self.takes)
+        with m.If(~self.blind):
+            with m.If(self.i != candidate):
+                m.d.comb += self.excursion.eq(self.i == self.state)
+                m.d.sync += [candidate.eq(self.i), run.eq(0)]
+            with m.Elif((candidate != self.state) & self.tick_ms):
+                m.d.comb += self.takes.eq(run == self._hold_ms - 1)
+                m.d.sync += run.eq(run + 1)
+        with m.If(self.takes):
+            m.d.sync += self.state.eq(candidate)
+        return m

@@ -1,0 +1,188 @@
+"""From classes of measurement to events: what the loop is, every change of it, and what was asked of it."""
+
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from ..interface import LOOP_NOT_MEASURED, Kind, StateClass
+from .classifier import NO_BASELINE_MV, is_learned
+from .debounce import HOLD_MS, Debounce
+from .event_queue import EventQueue
+from .flapping import Flapping
+from .loop_event import LoopEvent
+
+__all__ = ["LoopMonitor"]
+
+#: Place of a change among the kinds that are told; whether *boot*, *opened* or *closed* is decided then.
+CHANGE = None
+
+
+class LoopMonitor(wiring.Component):
+    """Makes one event of the first state after power-up (*boot*) and of every later change.
+
+    Becoming *sealed* is *closed*, leaving it is *opened*; so is any change between classes that are not
+    sealed (the state class tells which). With the sixth change within 10 s comes *flapping* instead; what
+    changes then is counted as excursions, and when the loop has held still for 10 s one *closed* or *opened*
+    tells how it is. An event carries how many excursions were counted since the one before, at most 255.
+    State and voltages are those of when it is queued: a few cycles later, more if the queue is full.
+
+    *Sealing:* the voltage of the sealed loop is learned when the loop closes for the first time, or by `seal`
+    while the loop is stable and `sealable`. It never changes otherwise. `seal` on any other loop is refused
+    and an event; on a sealed loop it is *provisioned*; on another, *closed* follows as the class changes.
+
+    *Timing:* the loop is *unknown* until `restored`. `seal_done` or `seal_refused` in the cycle after `seal`.
+
+    Parameters
+    ----------
+    measures: the front end tells millivolts; else there is no baseline. hold_ms: debounce time.
+
+    Members
+    -------
+    tick_ms, tick_s: strobes. class_, millivolts, blind, sealable: from the front end.
+    restored, restored_mv: from now on the log knows what was learned before this power-up, FFFF = nothing.
+    seal: strobe. seal_done, seal_refused: strobes. locked_out, provisioned: strobes, to be told as events.
+    o: events. state: filtered class. flapping: see above. baseline_mv: voltage learned, see `is_learned`.
+    excursions: count since reset, saturating.
+    unlogged: a change of `state`, from its very first cycle on, has not been taken from `o` yet, or the loop
+    is flapping.
+
+    Guarantees: `verif/chip/test_loop.py::test_loop_monitor`, `test_nothing_is_lost_while_the_log_is_stalled`,
+    `test_a_full_queue_tells_the_state_as_it_is_then`, `test_a_flapping_loop_is_one_event_with_a_count`,
+    `test_excursions_saturate`; sealing in `verif/chip/test_sense_sealing.py`; the whole in
+    `verif/chip/test_chip_report.py`; proofs:
+    `verif/formal/loop.py::every_change_is_one_event`, `verif/formal/loop.py::no_change_is_forgotten`,
+    `verif/formal/loop.py::events_wait_until_taken`, `verif/formal/loop.py::excursions_are_told`,
+    `verif/formal/sense.py::learned_only_when_sealing`, `verif/formal/sense.py::sealing_is_answered_and_told`.
+    """
+
+    def __init__(self, *, measures=True, hold_ms=HOLD_MS):
+        self._measures, self._hold_ms = measures, hold_ms
+        super().__init__(
+            {
+                "tick_ms": In(1),
+                "tick_s": In(1),
+                "class_": In(StateClass),
+                "millivolts": In(16, init=LOOP_NOT_MEASURED),
+                "blind": In(1),
+                "sealable": In(1),
+                "restored": In(1),
+                "restored_mv": In(16),
+                "seal": In(1),
+                "seal_done": Out(1),
+                "seal_refused": Out(1),
+                "locked_out": In(1),
+                "provisioned": In(1),
+                "o": Out(stream.Signature(LoopEvent)),
+                "state": Out(StateClass),
+                "flapping": Out(1),
+                "baseline_mv": Out(16, init=NO_BASELINE_MV),
+                "excursions": Out(16),
+                "unlogged": Out(1),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        debounce = m.submodules.debounce = Debounce(self._hold_ms)
+        flapping = m.submodules.flapping = Flapping()
+        booted = Signal()
+        started = Signal()
+        accepted = Signal()
+        # The class has held for the debounce time and still does.
+        stable = started & (self.class_ == self.state) & ~self.flapping
+        counted = debounce.changed & self.flapping
+        m.d.comb += [
+            debounce.tick_ms.eq(self.tick_ms),
+            debounce.blind.eq(self.blind),
+            debounce.i.eq(Mux(started, self.class_, StateClass.UNKNOWN)),
+            self.state.eq(debounce.state),
+            flapping.tick_s.eq(self.tick_s),
+            flapping.change.eq(debounce.changed & booted),
+            self.flapping.eq(flapping.flapping),
+            accepted.eq(self.seal & stable & self.sealable),
+        ]
+        m.d.sync += [
+            started.eq(self.restored),
+            self.seal_done.eq(accepted),
+            self.seal_refused.eq(self.seal & ~accepted),
+        ]
+
+        # What has to be told, the most important first. A change is told by the state as it is when told.
+        due = {
+            Kind.FLAPPING: flapping.begins,
+            CHANGE: (debounce.changed & ~counted & ~flapping.begins) | flapping.ends,
+            Kind.SEALING_REFUSED: self.seal & ~accepted,
+            Kind.LOCKED_OUT: self.locked_out,
+            Kind.PROVISIONED: self.provisioned | (accepted & (self.state == StateClass.SEALED)),
+        }
+        event = Signal(LoopEvent)
+        offered = Signal()
+        taken = Signal()
+        changes = self._offer(m, due, event, offered, taken, booted)
+        self._count(m, event, debounce.excursion | counted, taken)
+        m.d.comb += [
+            event.state.eq(self.state),
+            event.loop_mv.eq(LOOP_NOT_MEASURED),
+            event.baseline_mv.eq(LOOP_NOT_MEASURED),
+        ]
+        if self._measures:
+            closes = debounce.takes & (debounce.i == StateClass.SEALED)
+            self._learn(m, accepted | (closes & ~is_learned(self.baseline_mv)), started)
+            m.d.comb += [event.loop_mv.eq(self.millivolts), event.baseline_mv.eq(self.baseline_mv)]
+
+        # Only what is not the same in all events takes room in block RAM.
+        constant = () if self._measures else ("loop_mv", "baseline_mv")
+        fields = [name for name, _ in data.Layout.cast(LoopEvent) if name not in constant]
+        queue = m.submodules.queue = EventQueue(sum(len(Value.cast(event[field])) for field in fields))
+        m.d.comb += [
+            queue.i.payload.eq(Cat(event[field] for field in fields)),
+            queue.i.valid.eq(offered),
+            taken.eq(offered & queue.i.ready),
+            self.o.payload.eq(event),
+            Cat(self.o.payload[field] for field in fields).eq(queue.o.payload),
+            self.o.valid.eq(queue.o.valid),
+            queue.o.ready.eq(self.o.ready),
+            self.unlogged.eq(debounce.changed | changes | ~queue.empty | self.flapping),
+        ]
+        return m
+
+    def _offer(self, m, due, event, offered, taken, booted):
+        """Offer the first of what is `due` as `event` until it is taken; whether a change waits."""
+        free, waiting = 1, {}
+        for kind, happens in due.items():
+            waits = waiting[kind] = Signal(name=f"{kind.name.lower()}_waits" if kind else "change_waits")
+            chosen = waits & free
+            free = free & ~waits
+            with m.If(chosen):
+                m.d.comb += [offered.eq(1), event.kind.eq(kind or Kind.OPENED)]
+            with m.If(happens):
+                m.d.sync += waits.eq(1)
+            with m.Elif(chosen & taken):
+                m.d.sync += waits.eq(0)
+            if kind is CHANGE:
+                # Nothing comes before *boot*, which is a change.
+                free = free & booted
+                with m.If(chosen & (self.state == StateClass.SEALED)):
+                    m.d.comb += event.kind.eq(Kind.CLOSED)
+                with m.If(chosen & ~booted):
+                    m.d.comb += event.kind.eq(Kind.BOOT)
+        with m.If(taken):
+            m.d.sync += booted.eq(1)
+        return waiting[Kind.FLAPPING] | waiting[CHANGE]
+
+    def _count(self, m, event, excursion, taken):
+        """Count excursions since reset, and those since the last event for the next one."""
+        with m.If(excursion & ~self.excursions.all()):
+            m.d.sync += self.excursions.eq(self.excursions + 1)
+        since = Signal(8)
+        m.d.comb += event.excursions.eq(since)
+        with m.If(taken):
+            m.d.sync += since.eq(excursion)
+        with m.Elif(excursion & ~since.all()):
+            m.d.sync += since.eq(since + 1)
+
+    def _learn(self, m, learn, started):
+        with m.If(self.restored & ~started):
+            m.d.sync += self.baseline_mv.eq(self.restored_mv)
+        with m.Elif(learn):
+            m.d.sync += self.baseline_mv.eq(self.millivolts)
