@@ -33,7 +33,7 @@ boards: $(STAMP)
 	@$(BIN)/pytest -m boards verif/boards $(TEST_ARGS)
 
 verify: $(STAMP)
-	@PYTHONPATH=verif $(BIN)/python -m plan.verify
+	@$(BIN)/python -m verif.campaigns.verify
 
 lint: $(STAMP)
 	@$(BIN)/ruff check .

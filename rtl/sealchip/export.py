@@ -47,7 +47,7 @@ def verilog_of(component, name):
     Guarantees:
 
     1. Every process runs at the start, so that nothing stays X: `verif/chip/test_export.py`,
-       `verif/gates/test_icarus.py`.
+       `verif/campaigns/gates/test_icarus.py`.
     2. What is inside and called like a keyword gets a `$` behind its name, for some tools take not even an
        escaped keyword for a name: `verif/chip/test_export.py::test_keywords_inside_get_another_name`.
     """

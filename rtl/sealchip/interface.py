@@ -1,7 +1,7 @@
 """What the chip and the world must agree on, defined once: identifiers, codes, byte layouts.
 
 Gateware, host and documentation are all made from these tables (`docs/protocol.md` is checked
-against them by `verif/protocol/test_docs.py`). The module imports no HDL: the host uses it freely.
+against them by `verif/project/test_docs.py`). The module imports no HDL: the host uses it freely.
 
 The data identifiers (DI) lie in the manufacturer range of DL/T 645-2007 and are this project's own
 extension; no public identifier for a seal exists.

@@ -33,7 +33,7 @@ class Lamps(wiring.Component):
     locked_out: writes are refused after wrong passwords.
     green, red: the lamps.
 
-    Guarantees: `verif/chip/test_sense_lamps.py::test_lamps_truth_table`, `test_blink_codes`,
+    Guarantees: `verif/blocks/test_status_leds.py::test_lamps_truth_table`, `test_blink_codes`,
     `test_what_is_not_yet_known_is_dark`;
     proof: `verif/formal/loop.py::green_is_never_false`.
     """

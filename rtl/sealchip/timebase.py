@@ -23,7 +23,7 @@ class Timebase(wiring.Component):
     -------
     tick_ms, tick_quarter, tick_s: one-cycle strobes; the one between them each quarter of a second.
 
-    Guarantees: `verif/chip/test_timing.py::test_timebase`.
+    Guarantees: `verif/blocks/test_timing.py::test_timebase`.
     """
 
     def __init__(self, clock_hz):

@@ -6,9 +6,10 @@ That one echoes, speaks unasked, refuses, keeps silent, restarts and takes texts
 from __future__ import annotations
 
 import cocotb
-from agents.uart import Character, Listener, edges, pause
-from chip.gsm_module import Manner, Module, Received
 from cocotb.triggers import Event
+
+from verif.agents.uart import Character, Listener, edges, pause
+from verif.models.gsm_module import Manner, Module, Received
 
 __all__ = ["GsmModem", "Manner", "Received"]
 

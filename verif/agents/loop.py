@@ -10,9 +10,10 @@ import random
 from dataclasses import replace
 
 import cocotb
-from chip.analogue import Capacitor, Loop, Parts
 from cocotb.triggers import Event, FallingEdge, First, Timer, ValueChange
 from cocotb.utils import get_sim_time
+
+from verif.models.analogue import Capacitor, Loop, Parts
 
 __all__ = ["CORRODED", "FOREIGN", "JUMPER", "PULLED", "SEALED", "AnalogueLoop"]
 

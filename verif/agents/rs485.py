@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import cocotb
-from agents.uart import Character, Damage, Listener, edges, pause
 from cocotb.triggers import FallingEdge, RisingEdge, ValueChange
 from cocotb.utils import get_sim_time
+
+from verif.agents.uart import Character, Damage, Listener, edges, pause
 
 __all__ = ["Drive", "Driver", "Pair", "PairMonitor"]
 

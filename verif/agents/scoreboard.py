@@ -7,15 +7,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from agents.uart import Character
-from chip.analogue import Loop
-
 from meterseal.domain.image import Identity
 from meterseal.domain.record import Flags, Kind, SealRecord, StateClass
 from meterseal.domain.signing import verify
 from meterseal.protocols.dlt645.decoder import Decoder, Discarded, Received
 from meterseal.protocols.dlt645.frame import Frame
 from sealchip.interface import Di
+from verif.agents.uart import Character
+from verif.models.analogue import Loop
 
 __all__ = ["Heard", "Scoreboard"]
 

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from chip.chip_bench import Bench, lamps
+
+from verif.benches.chip import Bench, lamps
 
 
 @pytest.fixture

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from chip.chip_bench import BAUD, REPORT_SECONDS, Bench, flashes_red, lamps, meter_address
 
 from meterseal.domain.record import Kind, SealRecord
 from meterseal.protocols.dlt645 import requests
 from meterseal.protocols.dlt645.control import TD_MAX
 from meterseal.protocols.dlt645.frame import Frame
 from meterseal.sim.chip.bus import ByteSeen
+from verif.benches.chip import BAUD, REPORT_SECONDS, Bench, flashes_red, lamps, meter_address
 
 
 def test_waits_for_the_answer_of_others(settled: Bench) -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from chip.chip_bench import Bench, flashes_red, lamps, seal_address
 
 from meterseal.domain.record import Flags, Kind, SealRecord
 from meterseal.protocols.dlt645 import requests
 from meterseal.protocols.dlt645.frame import Frame
 from sealchip.interface import FLASH_IDENTITY_SLOTS, FLASH_LOG_BASE, FLASH_SLOT_BYTES, IDENTITY, Di
+from verif.benches.chip import Bench, flashes_red, lamps, seal_address
 
 
 def test_event_from_before_power_loss(bench: Bench) -> None:

@@ -6,7 +6,17 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from chip.chip_bench import (
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from meterseal.domain.layout import unpack
+from meterseal.domain.record import Flags, Kind, SealRecord, StateClass
+from meterseal.domain.signing import sign
+from meterseal.protocols.dlt645 import requests
+from meterseal.protocols.dlt645.decoder import Decoder, Received
+from meterseal.protocols.dlt645.frame import Frame
+from sealchip.interface import BAUD_FEATURE, IDENTITY_REPORT, Di
+from verif.benches.chip import (
     FIRST_REPORT,
     MAKING_SECONDS,
     REPORT_BYTES,
@@ -19,16 +29,6 @@ from chip.chip_bench import (
     seal_address,
     seal_key,
 )
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
-from meterseal.domain.layout import unpack
-from meterseal.domain.record import Flags, Kind, SealRecord, StateClass
-from meterseal.domain.signing import sign
-from meterseal.protocols.dlt645 import requests
-from meterseal.protocols.dlt645.decoder import Decoder, Received
-from meterseal.protocols.dlt645.frame import Frame
-from sealchip.interface import BAUD_FEATURE, IDENTITY_REPORT, Di
 
 
 def test_power_up_reports_state_and_asset_number(bench: Bench) -> None:

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from chip.chip_bench import Bench, flashes_red, lamps
 
 from meterseal.domain.record import Kind, StateClass
 from meterseal.sim.chip.head import Loop
+from verif.benches.chip import Bench, flashes_red, lamps
 
 #: What the simulated loop gives while the head is in.
 SEALED_MV = 4000

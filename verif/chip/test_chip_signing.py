@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from chip.chip_bench import FIRST_REPORT, Bench, identity, seal_address, seal_key
-
 from meterseal.domain.image import NO_KEY, image
 from meterseal.domain.record import Algorithm, Flags, SealRecord
 from meterseal.domain.signing import verify
 from meterseal.protocols.dlt645 import requests
 from meterseal.protocols.dlt645.frame import Frame
 from sealchip.interface import Di
+from verif.benches.chip import FIRST_REPORT, Bench, identity, seal_address, seal_key
 
 
 def test_unsigned_without_a_key(tmp_path: Path, bench: Bench) -> None:

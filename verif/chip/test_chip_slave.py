@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 
 import pytest
-from chip.chip_bench import BAUD, REPORT_SECONDS, STEP, Bench, seal_address
 
 from meterseal.domain.layout import unpack
 from meterseal.domain.record import Flags, Kind, SealRecord, StateClass
@@ -13,6 +12,7 @@ from meterseal.protocols.dlt645 import requests
 from meterseal.protocols.dlt645.control import TD_MAX, TD_MIN
 from meterseal.protocols.dlt645.frame import Frame
 from sealchip.interface import DIAGNOSTICS, Di
+from verif.benches.chip import BAUD, REPORT_SECONDS, STEP, Bench, seal_address
 
 
 def test_reads(settled: Bench) -> None:

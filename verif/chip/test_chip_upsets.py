@@ -6,13 +6,13 @@ import random
 from pathlib import Path
 
 import pytest
-from chip.chip_bench import CLOCK_HZ, Bench, lamps
-from chip.upsets import upset_chip
 
 from meterseal.domain.record import Kind
 from meterseal.sim.chip.build import library
 from meterseal.sim.chip.bus import LampsSeen
 from sealchip.interface import RECORD
+from verif.benches.chip import CLOCK_HZ, Bench, lamps
+from verif.models.upsets import upset_chip
 
 #: Register bits that a run turns over, in each of two states, beside those of the filtered state.
 SAMPLE = 40

@@ -7,13 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from chip.chip_bench import BAUD, CLOCK_HZ, identity, seal_address
 
 from meterseal.domain.image import image
 from meterseal.sim.chip.build import chip_library
 from meterseal.sim.chip.bus import Pair
 from meterseal.sim.chip.flash_file import FlashFile
 from meterseal.sim.customer.modem import Answer, Modem
+from verif.benches.chip import BAUD, CLOCK_HZ, identity, seal_address
 
 PHONE = "+8613800138000"
 # A build of the chip that no other test has.

@@ -7,7 +7,6 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
-from chip.chip_bench import BAUD, Bench, flashes_red, identity, meter_address, seal_address, seal_key
 
 from meterseal import bcd
 from meterseal.clock import CST
@@ -17,6 +16,7 @@ from meterseal.domain.record import Kind, SealRecord
 from meterseal.protocols.dlt645 import requests
 from meterseal.protocols.dlt645.frame import Frame
 from sealchip.interface import DIAGNOSTICS, FLASH_SIZE, Di
+from verif.benches.chip import BAUD, Bench, flashes_red, identity, meter_address, seal_address, seal_key
 
 SEAL = seal_address(1)
 ANYBODY = "A" * 12

@@ -12,24 +12,6 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import z3
-from formal.paths import Paths, Refused, Rules, State, Step, must, steps
-from formal.terms import (
-    Label,
-    Value,
-    add,
-    all_of,
-    and_,
-    any_of,
-    bits,
-    fresh,
-    holds,
-    is_zero,
-    label,
-    not_,
-    some,
-    truth,
-    xor,
-)
 
 from sealchip.core import firmware
 from sealchip.core.firmware import calendar, identity, log, main, record, sm4
@@ -45,6 +27,24 @@ from sealchip.interface import (
     IDENTITY,
     PROVISIONING,
     RECORD,
+)
+from verif.formal.paths import Paths, Refused, Rules, State, Step, must, steps
+from verif.formal.terms import (
+    Label,
+    Value,
+    add,
+    all_of,
+    and_,
+    any_of,
+    bits,
+    fresh,
+    holds,
+    is_zero,
+    label,
+    not_,
+    some,
+    truth,
+    xor,
 )
 
 __all__ = [

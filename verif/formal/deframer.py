@@ -2,9 +2,9 @@
 
 from amaranth.asserts import AnyConst
 from amaranth.hdl import Assert, Cat, Cover, Module, Mux, Signal, Value
-from formal.theorem import Subject, past, theorem
 
 from sealchip.dlt645.deframer import Deframer
+from verif.formal.theorem import Subject, past, theorem
 
 #: Bytes of a frame before DATA: 68h, address, 68h, C, L.
 HEAD = 10

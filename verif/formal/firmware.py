@@ -14,10 +14,6 @@ from functools import cache, cached_property
 from pathlib import Path
 
 import z3
-from formal.chip import CRC_BYTES, MAC, SECRET, Chip, Claim, Command, Program, in_log, index_of, slot_at
-from formal.paths import Refused, State, must
-from formal.sby import NotProvedError, Proved
-from formal.terms import Label, Value, bits, holds, label
 
 from sealboards.boards import BOARDS
 from sealchip.core.firmware import identity, log
@@ -33,6 +29,10 @@ from sealchip.interface import (
     Flags,
     Kind,
 )
+from verif.formal.chip import CRC_BYTES, MAC, SECRET, Chip, Claim, Command, Program, in_log, index_of, slot_at
+from verif.formal.paths import Refused, State, must
+from verif.formal.sby import NotProvedError, Proved
+from verif.formal.terms import Label, Value, bits, holds, label
 
 ANYTHING = (
     "any flash, requests of items that there are, events and times; fewer than 2^32 events and power-ups; at "

@@ -3,10 +3,10 @@
 from collections.abc import Callable
 
 from amaranth.hdl import Array, Assert, Assume, Cat, Const, Cover, Module, Mux, Signal, Value
-from formal.theorem import Subject, past, theorem, unchanged
 
 from sealchip.dlt645.framer import Framer
 from sealchip.dlt645.messages import MESSAGES, PROGRAM, SECOND_ENTRY, THIRD_ENTRY, Body, Message, Shape, Word
+from verif.formal.theorem import Subject, past, theorem, unchanged
 
 PREAMBLE = 4
 #: Bytes behind the preamble before DATA.

@@ -1,12 +1,12 @@
 """Theorems about the GSM dialogue: it never waits for ever, and what is being told stays as it is."""
 
 from amaranth.hdl import Assert, Assume, Cat, Cover, Module, Signal, Value
-from formal.theorem import Subject, past, theorem, unchanged
 
 from sealchip.gsm.queue import DEPTH, GsmQueue
 from sealchip.gsm.script import Order
 from sealchip.gsm.sequencer import GsmSequencer
 from sealchip.interface import Kind
+from verif.formal.theorem import Subject, past, theorem, unchanged
 
 
 @theorem(k=1, reach=36, parameters="the script")

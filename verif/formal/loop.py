@@ -4,8 +4,6 @@ from itertools import pairwise
 
 from amaranth.asserts import AnyConst
 from amaranth.hdl import Assert, Assume, Const, Cover, Module, Mux, Signal, Value
-from formal.queue import Followed, Queue
-from formal.theorem import Subject, past, theorem, unchanged
 
 from sealchip.interface import Kind, StateClass
 from sealchip.sense.debounce import HOLD_MS, Debounce
@@ -14,6 +12,8 @@ from sealchip.sense.flapping import FLAPPING_CHANGES, FLAPPING_S, Flapping
 from sealchip.sense.loop_event import LoopEvent
 from sealchip.sense.loop_monitor import LoopMonitor
 from sealchip.status_leds import Lamps
+from verif.formal.queue import Followed, Queue
+from verif.formal.theorem import Subject, past, theorem, unchanged
 
 
 @theorem(k=1, reach=30, parameters="20 ticks to hold, any input, ticks and blindness at any time")

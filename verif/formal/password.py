@@ -1,9 +1,9 @@
 """Theorem about the lock-out."""
 
 from amaranth.hdl import Assert, Cover, Module, Signal, Value
-from formal.theorem import Subject, past, theorem
 
 from sealchip.dlt645.password import LOCK_TICKS, PasswordGuard
+from verif.formal.theorem import Subject, past, theorem
 
 
 @theorem(k=1, reach=6, parameters="any passwords and ticks")

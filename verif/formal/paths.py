@@ -17,7 +17,9 @@ from itertools import count
 from typing import Any, NamedTuple, TypeAlias
 
 import z3
-from formal.terms import (
+
+from sealchip.core.processor import Instruction, Op, Port, Source
+from verif.formal.terms import (
     Label,
     Value,
     add,
@@ -35,8 +37,6 @@ from formal.terms import (
     values,
     xor,
 )
-
-from sealchip.core.processor import Instruction, Op, Port, Source
 
 __all__ = ["Paths", "Refused", "Rules", "State", "Step", "must", "steps"]
 

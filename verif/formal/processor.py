@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from amaranth.asserts import AnyConst, AnySeq
 from amaranth.hdl import Assert, Cover, Elaboratable, Module, Mux, Signal, Value
-from formal.theorem import Subject, theorem
 
 from sealchip.core.processor import MEMORY_BYTES, Instruction, Op, Port, Processor, Source
+from verif.formal.theorem import Subject, theorem
 
 PROGRAM_WORDS = 1024
 

@@ -3,10 +3,10 @@
 from collections.abc import Callable, Iterator
 
 from amaranth.hdl import Assert, Module, Signal, Value
-from formal.theorem import Subject
 
 from sealchip.sense.event_queue import QUEUE_DEPTH
 from sealchip.sense.loop_event import LoopEvent
+from verif.formal.theorem import Subject
 
 __all__ = ["Followed", "Queue"]
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from formal.theorem import Theorem
+from verif.formal.theorem import Theorem
 
 __all__ = ["NotProvedError", "Proved", "check"]
 

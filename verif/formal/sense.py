@@ -2,8 +2,6 @@
 
 from amaranth.asserts import AnyConst
 from amaranth.hdl import Assert, Assume, Cover, Module, Mux, Signal, Value
-from formal.queue import Followed, Queue
-from formal.theorem import Subject, past, theorem, unchanged
 
 from sealchip.interface import Kind, StateClass
 from sealchip.sense.classifier import NO_BASELINE_MV, SEALED_MAX_MV, SEALED_MIN_MV, Classifier, is_learned
@@ -12,6 +10,8 @@ from sealchip.sense.front_end import FrontEnd, Sensor
 from sealchip.sense.loop_event import LoopEvent
 from sealchip.sense.loop_monitor import LoopMonitor
 from sealchip.sense.pattern import CLEAN_PHASES, OFF_MS, SETTLE_MS
+from verif.formal.queue import Followed, Queue
+from verif.formal.theorem import Subject, past, theorem, unchanged
 
 CLOCK_HZ = 307_200
 

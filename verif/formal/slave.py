@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 
 from amaranth.hdl import Assert, Cover, Module, Signal, Value
-from formal.theorem import Subject, theorem
 
 from sealchip.dlt645.requests import PROGRAM, SET_CLOCK, WRITE_ADDRESS, Op, Step
 from sealchip.dlt645.slave import Slave
+from verif.formal.theorem import Subject, theorem
 
 
 def at_its_step(dut: Subject, slave: Slave) -> Iterator[Assert]:

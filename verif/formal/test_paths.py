@@ -7,14 +7,6 @@ from contextlib import suppress
 
 import pytest
 import z3
-from chip.machine import Machine
-from chip.support import examples
-from formal.chip import SECRET, Chip, Claim, Program
-from formal.firmware import FIRMWARE_THEOREMS, FirmwareTheorem, check
-from formal.paths import Paths, Refused, Rules, State, Step, must, steps
-from formal.sby import NotProvedError
-from formal.terms import Label as Secrecy
-from formal.terms import Value, bits, fresh, some, truth
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -23,6 +15,14 @@ from sealchip.core.firmware import log
 from sealchip.core.firmware.layout import Out
 from sealchip.core.processor import MEMORY_BYTES, Op, Port, Source
 from sealchip.interface import ENTRY
+from verif.benches.block import examples
+from verif.formal.chip import SECRET, Chip, Claim, Program
+from verif.formal.firmware import FIRMWARE_THEOREMS, FirmwareTheorem, check
+from verif.formal.paths import Paths, Refused, Rules, State, Step, must, steps
+from verif.formal.sby import NotProvedError
+from verif.formal.terms import Label as Secrecy
+from verif.formal.terms import Value, bits, fresh, some, truth
+from verif.models.processor import Machine
 
 BYTES = st.integers(0, 255)
 #: Addresses that the programs use.
@@ -203,7 +203,7 @@ def _nested(a: Assembler) -> None:
 def test_what_cannot_be_followed(
     write: Callable[[Assembler], None], complaint: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("formal.paths._TOO_MANY", 500)
+    monkeypatch.setattr("verif.formal.paths._TOO_MANY", 500)
     a = Assembler()
     write(a)
     a.label(END)

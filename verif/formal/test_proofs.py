@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 from amaranth.hdl import Assert, Assume, Cover, Module, Signal
-from formal.firmware import FirmwareTheorem
-from formal.firmware import check as check_firmware
-from formal.sby import NotProvedError, check
-from formal.theorem import Theorem, past, theorem
-from formal.theorems import THEOREMS
-from plan.results import keep
 
 import sealchip
+from verif.formal.firmware import FirmwareTheorem
+from verif.formal.firmware import check as check_firmware
+from verif.formal.sby import NotProvedError, check
+from verif.formal.theorem import Theorem, past, theorem
+from verif.formal.theorems import THEOREMS
+from verif.plans.results import keep
 
 MARKS = {False: pytest.mark.formal, True: pytest.mark.long}
 GATEWARE = Path(sealchip.__path__[0])

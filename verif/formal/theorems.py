@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from formal import (
+from verif.formal import (
     bus,
+    control_core,
     deframer,
     framer,
     gsm,
-    keeper,
     loop,
     password,
     processor,
@@ -16,8 +16,8 @@ from formal import (
     transceiver,
     uart,
 )
-from formal.firmware import FIRMWARE_THEOREMS, FirmwareTheorem
-from formal.theorem import Theorem
+from verif.formal.firmware import FIRMWARE_THEOREMS, FirmwareTheorem
+from verif.formal.theorem import Theorem
 
 __all__ = ["CIRCUIT_THEOREMS", "THEOREMS", "table"]
 
@@ -33,7 +33,7 @@ MODULES = (
     password,
     slave,
     processor,
-    keeper,
+    control_core,
 )
 CIRCUIT_THEOREMS = [it for module in MODULES for it in vars(module).values() if isinstance(it, Theorem)]
 

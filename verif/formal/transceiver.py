@@ -2,13 +2,13 @@
 
 from amaranth.asserts import AnyConst
 from amaranth.hdl import Assert, Assume, Cat, Const, Cover, Module, Mux, Signal, Value
-from formal.theorem import Subject, past, theorem
-from formal.uart import CHARACTER_BITS, DIVISOR_MAX, character
 
 from sealchip.bus.baud_tick import RATE_BITS
 from sealchip.bus.driver_watchdog import LIMIT_MS, DriverWatchdog
 from sealchip.bus.transceiver import PARITY, START, STOP, Transceiver
 from sealchip.interface import BAUD_FEATURE
+from verif.formal.theorem import Subject, past, theorem
+from verif.formal.uart import CHARACTER_BITS, DIVISOR_MAX, character
 
 
 def assume_divisor(m: Module, pair: Transceiver) -> None:

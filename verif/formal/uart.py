@@ -2,11 +2,11 @@
 
 from amaranth.asserts import AnyConst, AnySeq
 from amaranth.hdl import Array, Assert, Assume, C, Cat, Cover, Module, Mux, Signal, Value
-from formal.theorem import Subject, past, theorem
 
 from sealchip.bus.transceiver import START, Transceiver
 from sealchip.gsm.uart_rx import Receiver
 from sealchip.gsm.uart_tx import Transmitter
+from verif.formal.theorem import Subject, past, theorem
 
 #: One bit of 600 baud at the fastest clock, 48 MHz: no chip has a larger divisor.
 DIVISOR_MAX = 80_000

@@ -41,7 +41,7 @@ def password_bytes(password: str) -> bytes:
 class Identity:
     """Who a seal is and whom it reports to. `baud` in bits per second, `key` 16 bytes.
 
-    Errors: `Failure` for anything that the flash cannot hold. Tests: `verif/seal/test_image.py`.
+    Errors: `Failure` for anything that the flash cannot hold. Tests: `verif/host/domain/test_image.py`.
     """
 
     seal: str

@@ -31,7 +31,7 @@ def verify(key: bytes, raw: bytes) -> bool:
     """Whether the 38 bytes are a record that a seal with this key has signed.
 
     False for any other algorithm. The MAC is compared in constant time, all of it. `LayoutError` for bytes of
-    another length. Tests: `verif/seal/test_signing.py`.
+    another length. Tests: `verif/host/domain/test_signing.py`.
     """
     if len(raw) != RECORD.size:
         raise LayoutError(f"{raw.hex(' ').upper()}: {len(raw)} bytes, expected {RECORD.size}")

@@ -26,7 +26,7 @@ class RecordedPort:
     """`port`, with everything that passes kept in the file `path`, line by line.
 
     Raises `Failure` when the file cannot be written. Test:
-    `verif/chain/test_io_recording.py::test_what_passed_is_in_the_recording`.
+    `verif/host/io/test_io_recording.py::test_what_passed_is_in_the_recording`.
     """
 
     def __init__(self, port: Port, path: Path, clock: Clock | None = None) -> None:
@@ -66,9 +66,9 @@ class ReplayPort:
     it has been written again. After its end the line is silent.
 
     Raises `Failure` when `path` is no recording, and when something else is written than then. Tests:
-    `verif/chain/test_io_recording.py::test_a_replay_is_the_exchange_again`,
-    `verif/chain/test_io_recording.py::test_another_request_is_refused`; of a seal's exchange
-    `verif/chip/test_seal_ports.py::test_one_tool_on_every_port`.
+    `verif/host/io/test_io_recording.py::test_a_replay_is_the_exchange_again`,
+    `verif/host/io/test_io_recording.py::test_another_request_is_refused`; of a seal's exchange
+    `verif/host/tools/test_seal_ports.py::test_one_tool_on_every_port`.
     """
 
     def __init__(self, path: Path) -> None:

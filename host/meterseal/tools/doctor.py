@@ -37,7 +37,7 @@ class Finding:
 def findings() -> list[Finding]:
     """What was found for every tool, in the order in which they are needed.
 
-    Tests: `verif/protocol/test_doctor.py`.
+    Tests: `verif/project/test_doctor.py`.
     """
     return [look() for look in _LOOKS]
 

@@ -17,7 +17,7 @@ class LineRate(wiring.Component):
     stored: number of the identity's rate. number: of the rate that 17H asks for. take, revert: strobes.
     rate: number of the rate in force.
 
-    Guarantees: `verif/chip/test_line_rate.py::test_line_rate`.
+    Guarantees: `verif/blocks/test_baud_select.py::test_line_rate`.
     """
 
     stored: In(3)

@@ -23,7 +23,7 @@ class Steps(wiring.Component):
     Whatever runs on it under an `EnableInserter` behaves as its own contract says, with steps for cycles.
     What it strobes lasts from one step to the next, and counts only together with `step`.
 
-    Guarantees: `verif/chip/test_timing.py::test_steps`.
+    Guarantees: `verif/blocks/test_timing.py::test_steps`.
     """
 
     def __init__(self, cycles):

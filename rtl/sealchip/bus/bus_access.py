@@ -50,7 +50,7 @@ class BusAccess(wiring.Component):
     free: the seal may start a frame now. quiet_ms: see above, up to `SILENCE_MS`. silence: so long.
     stuck: the line has been low for `STUCK_MS`.
 
-    Guarantees: `verif/chip/test_bus_access.py::test_every_cycle_is_as_promised`,
+    Guarantees: `verif/blocks/test_bus_access.py::test_every_cycle_is_as_promised`,
     `test_silent_while_an_answer_is_due`, `test_free_soon_when_no_answer_is_due`,
     `test_quick_after_a_collision`, `test_slots_differ_with_the_seed`, `test_a_stuck_line_is_told`;
     the whole in `verif/chip/test_chip_bus.py`;

@@ -30,7 +30,7 @@ class DriverWatchdog(wiring.Component):
     wanted: driver enable as the transceiver has it. busy: somebody has something to send.
     de: the pin. expired: what is sent must be given up.
 
-    Guarantees: `verif/chip/test_driver_watchdog.py::test_longest_frame_passes`;
+    Guarantees: `verif/blocks/test_driver_watchdog.py::test_longest_frame_passes`;
     proof: `verif/formal/transceiver.py::driver_on_time_is_bounded`.
     """
 

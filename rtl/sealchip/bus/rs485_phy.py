@@ -31,7 +31,7 @@ class PairPort(wiring.Component):
     -------
     baud: index in `BAUD_FEATURE`, slowest first; the rest as in `Transceiver`.
 
-    Guarantees: `verif/chip/test_pair_port.py::test_frames_at_every_rate`, `test_collision_is_told_once`,
+    Guarantees: `verif/blocks/test_rs485_phy.py::test_frames_at_every_rate`, `test_collision_is_told_once`,
     `test_characters_are_heard_once`; the theorems of `Transceiver`, with parts of a bit for cycles.
     """
 

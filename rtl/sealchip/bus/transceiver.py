@@ -60,7 +60,7 @@ class Transceiver(wiring.Component):
     valid, data, error: received characters. broken: see above. done: strobe, a frame was sent whole.
     idle: nothing is timed; a frame or a character may begin in any cycle.
 
-    Guarantees: `verif/chip/test_uart.py::test_transceiver`, `test_collision_releases_the_driver`,
+    Guarantees: `verif/blocks/test_uart.py::test_transceiver`, `test_collision_releases_the_driver`,
     `test_a_frame_without_its_next_byte_is_given_up`, `test_receives_right_after_sending`,
     `test_nothing_is_heard_while_driving`, `test_receiver_errors`, `test_receiver_takes_baud_error`,
     `test_receiver_ignores_glitches`; proofs:

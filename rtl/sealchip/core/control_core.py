@@ -55,11 +55,11 @@ class Keeper(wiring.Component):
     address, byte; gsm_address, gsm_byte; clock_index, clock_byte: public memory, and of the time alone.
     reading, hold: see above. clock_free: the time can be read.
 
-    Guarantees: `verif/chip/test_keeper.py`, and of the program `verif/chip/test_firmware_log.py`,
-    `verif/chip/test_firmware_identity.py`, `verif/chip/test_firmware_record.py`,
-    `verif/chip/test_firmware_calendar.py`; proofs: `verif/formal/firmware.py`, and of
+    Guarantees: `verif/blocks/test_control_core.py`, and of the program `verif/blocks/test_firmware_log.py`,
+    `verif/blocks/test_firmware_identity.py`, `verif/blocks/test_firmware_record.py`,
+    `verif/blocks/test_firmware_calendar.py`; proofs: `verif/formal/firmware.py`, and of
     what it does for slave and reporter `verif/formal/bus.py::an_entry_leaves_only_when_told`, of the
-    pins `verif/formal/keeper.py::the_pins_keep_mode_0`.
+    pins `verif/formal/control_core.py::the_pins_keep_mode_0`.
     """
 
     def __init__(self, baud, flash_base=0, program=None):

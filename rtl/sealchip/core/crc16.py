@@ -19,7 +19,7 @@ class SerialCrc(wiring.Component):
     clear, valid, i: see above. o: the CRC's highest bit: when it is taken as `i`, the next one follows.
     ok: the bits so far end in the CRC of those before.
 
-    Guarantees: `verif/chip/test_spi.py::test_serial_crc`.
+    Guarantees: `verif/blocks/test_spi.py::test_serial_crc`.
     """
 
     clear: In(1)

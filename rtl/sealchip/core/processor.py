@@ -89,7 +89,7 @@ class Processor(wiring.Component):
     i: that input, in the second cycle. hold: it is not there yet.
     out, publish: strobes, `Op.OUT` and `Op.PUBLISH` with `a`, the accumulator. x: the index.
 
-    Guarantees: `verif/chip/test_processor.py::test_each_instruction_like_the_machine`;
+    Guarantees: `verif/blocks/test_processor.py::test_each_instruction_like_the_machine`;
     proof: `verif/formal/processor.py::each_instruction_does_what_it_says`.
     """
 

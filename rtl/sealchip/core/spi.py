@@ -18,7 +18,7 @@ class SpiByte(wiring.Component):
     start, i: byte to send. busy, o: see above. shifts: strobe, in the last cycle of each bit, which was
     `copi` out and `received` in. sck, copi, cipo: the pins.
 
-    Guarantees: `verif/chip/test_spi.py::test_spi_byte`.
+    Guarantees: `verif/blocks/test_spi.py::test_spi_byte`.
     """
 
     start: In(1)

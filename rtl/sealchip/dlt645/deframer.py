@@ -63,7 +63,7 @@ class Deframer(wiring.Component):
     address, byte: read port of the public memory; reading: a byte of the identity is asked for. readable: it
     says what it shall; while not, no address fits but those that fit any seal.
 
-    Guarantees: `verif/chip/test_deframer.py::test_accepts_exactly_the_frames`,
+    Guarantees: `verif/blocks/test_deframer.py::test_accepts_exactly_the_frames`,
     `test_hears_what_the_host_hears`, `test_data_holds_until_there_is_other`,
     `test_a_frame_cut_short_ends_with_the_silence`, `test_addresses`;
     proof: `verif/formal/deframer.py::accepts_exactly_the_frames`.

@@ -30,7 +30,7 @@ class Framer(wiring.Component):
     position, content: the request's DATA, the same way; `position` is 0 while it is not wanted.
     address, byte: read port of the keeper's public memory; reading: a byte of it may be asked for.
 
-    Guarantees: `verif/chip/test_framer.py::test_every_message_decodes`, `test_abort_drops_the_rest`;
+    Guarantees: `verif/blocks/test_framer.py::test_every_message_decodes`, `test_abort_drops_the_rest`;
     proof: `verif/formal/framer.py::frames_are_whole`.
     """
 

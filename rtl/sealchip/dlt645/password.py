@@ -23,7 +23,7 @@ class PasswordGuard(wiring.Component):
     right, wrong: strobes, a password was compared. tick: strobe every `TICK_SECONDS`.
     locked: see above. locked_out: strobe, the third wrong one.
 
-    Guarantees: `verif/chip/test_password.py::test_lock_out`;
+    Guarantees: `verif/blocks/test_password.py::test_lock_out`;
     proof: `verif/formal/password.py::three_wrong_passwords_lock`.
     """
 

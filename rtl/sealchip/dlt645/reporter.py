@@ -58,7 +58,7 @@ class Reporter(wiring.Component):
     failed: the last report was not acknowledged in time. baud_fallback: strobe, not even at the longest
     back-off: what has been changed about the pair since power-up may be why.
 
-    In every cycle: `verif/chip/test_reporter.py::test_each_cycle_like_the_reference`,
+    In every cycle: `verif/blocks/test_reporter.py::test_each_cycle_like_the_reference`,
     `test_pauses_double_up_to_32_seconds`; delivery:
     `verif/chip/test_chip_report.py::test_report_until_acknowledged`,
     `verif/chip/test_chip_report.py::test_the_stored_rate_comes_back`,

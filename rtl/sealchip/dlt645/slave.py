@@ -55,7 +55,7 @@ class Slave(wiring.Component):
     that number comes into force with the end of the frame. tick, locked: see `PasswordGuard`. locked_out,
     provisioned: strobes, events. send, message: to the framer. sent: the framer's frame is out (or given up).
 
-    Guarantees: `verif/chip/test_slave.py`; the whole in `verif/chip/test_provisioning.py`,
+    Guarantees: `verif/blocks/test_slave.py`; the whole in `verif/chip/test_provisioning.py`,
     `verif/chip/test_chip_slave.py::test_reads`, `test_silence`,
     `verif/chip/test_chip_signing.py::test_challenge`;
     proofs: `verif/formal/slave.py::answers_only_what_is_meant`,

@@ -41,7 +41,7 @@ class AnswerReader(wiring.Component):
     valid, data, error: characters, as `Receiver` tells them; `data` holds for two cycles more.
     token: what has been said, in one cycle; else `Token.NONE`.
 
-    Guarantees: `verif/chip/test_gsm_parts.py::test_answers_like_the_reference`,
+    Guarantees: `verif/blocks/test_gsm_parts.py::test_answers_like_the_reference`,
     `test_a_character_received_badly_makes_a_foreign_line`.
     """
 

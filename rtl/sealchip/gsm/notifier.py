@@ -30,7 +30,7 @@ class GsmNotifier(wiring.Component):
     -------
     facts: see `gsm_dialogue.Facts`. txd, rxd: the module; `rxd` may be asynchronous.
 
-    Guarantees: `verif/chip/test_gsm.py::test_on_the_wire`, `test_on_the_wire_in_longer_steps`; in the whole
+    Guarantees: `verif/blocks/test_gsm.py::test_on_the_wire`, `test_on_the_wire_in_longer_steps`; in the whole
     chip, `verif/chip/test_gsm_chip.py`.
     """
 

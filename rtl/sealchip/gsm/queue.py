@@ -56,7 +56,7 @@ class GsmQueue(wiring.Component):
     clock_index, clock_byte: byte of the clock, ss mm hh DD MM YY, one cycle later. clock_valid: it is set.
     clock_free: it is ours to read, and steady.
 
-    Guarantees: `verif/chip/test_gsm_parts.py::test_queue_like_the_reference`, `test_ages`,
+    Guarantees: `verif/blocks/test_gsm_parts.py::test_queue_like_the_reference`, `test_ages`,
     `test_what_is_told_and_what_is_not`; proof: `verif/formal/gsm.py::what_is_told_stays`.
     """
 

@@ -35,9 +35,9 @@ class GsmSequencer(wiring.Component):
     identity_address, identity_byte: the identity, one cycle later, while `identity_reading`. event: see
     `GsmQueue`.
 
-    Guarantees: `verif/chip/test_gsm_sequencer.py::test_sequencer_like_the_reference`,
-    `verif/chip/test_gsm.py::test_a_message_arrives`, `test_silence_ends_in_giving_up`,
-    `verif/chip/test_gsm_parts.py::test_ages_stay_below_a_hundred_minutes`; proofs:
+    Guarantees: `verif/blocks/test_gsm_sequencer.py::test_sequencer_like_the_reference`,
+    `verif/blocks/test_gsm.py::test_a_message_arrives`, `test_silence_ends_in_giving_up`,
+    `verif/blocks/test_gsm_parts.py::test_ages_stay_below_a_hundred_minutes`; proofs:
     `verif/formal/gsm.py::every_wait_ends`, `verif/formal/gsm.py::characters_wait_until_taken`.
     """
 

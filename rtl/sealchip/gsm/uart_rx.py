@@ -30,7 +30,7 @@ class Receiver(wiring.Component):
     i: the line. divisor: clock cycles of one bit.
     valid, data, error: the character. busy: inside a character.
 
-    Guarantees: `verif/chip/test_uart.py::test_uart_loopback`, `test_receiver_errors`,
+    Guarantees: `verif/blocks/test_uart.py::test_uart_loopback`, `test_receiver_errors`,
     `test_receiver_takes_baud_error`, `test_receiver_ignores_glitches`;
     proof: `verif/formal/uart.py::receiver_takes_every_byte`.
     """

@@ -28,7 +28,7 @@ class Transmitter(wiring.Component):
     o: the line.
     busy: a character is on the line.
 
-    Guarantees: `verif/chip/test_uart.py::test_transmitter_wave`;
+    Guarantees: `verif/blocks/test_uart.py::test_transmitter_wave`;
     proof: `verif/formal/uart.py::transmitter_sends_8n1`.
     """
 

@@ -53,7 +53,7 @@ class Classifier(wiring.Component):
     class_: *unknown* until the first measurement. millivolts: FFFF until then.
     in_range: within 3000 to 5250 mV.
 
-    Guarantees: `verif/chip/test_sense_classes.py::test_classes_against_model`,
+    Guarantees: `verif/blocks/test_sense_classes.py::test_classes_against_model`,
     `test_every_limit_to_the_millivolt`, `test_a_new_baseline_holds_for_whole_measurements`.
     """
 

@@ -30,7 +30,7 @@ class Debounce(wiring.Component):
     takes: strobe, `i` will be the state in the next cycle. state: the filtered class.
     changed: strobe, `state` is new. excursion: strobe, see above.
 
-    Guarantees: `verif/chip/test_loop.py::test_debounce_against_model`, `test_debounce_is_two_sided`,
+    Guarantees: `verif/blocks/test_loop.py::test_debounce_against_model`, `test_debounce_is_two_sided`,
     `test_every_excursion_counts_once`; proofs: `verif/formal/loop.py::state_changes_iff_the_input_held`,
     `verif/formal/loop.py::every_excursion_counts`.
     """

@@ -30,7 +30,7 @@ class DiagnosticsSource(wiring.Component):
     -------
     sample, hold, index, byte: see above. millivolts, state, excursions: the values now.
 
-    Guarantees: `verif/chip/test_diagnostics.py::test_values_of_the_last_sample`,
+    Guarantees: `verif/blocks/test_diagnostics.py::test_values_of_the_last_sample`,
     `test_least_and_greatest_since_power_up`, `test_excursions_while_a_pass_is_under_way`; the whole in
     `verif/chip/test_chip_slave.py::test_reads`.
     """

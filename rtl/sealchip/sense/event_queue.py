@@ -24,8 +24,8 @@ class EventQueue(wiring.Component):
     -------
     i, o: events. empty: none waits.
 
-    Guarantees: `verif/chip/test_event_queue.py::test_queue_like_a_list`; as part of `LoopMonitor`,
-    `verif/chip/test_loop.py::test_nothing_is_lost_while_the_log_is_stalled`.
+    Guarantees: `verif/blocks/test_event_queue.py::test_queue_like_a_list`; as part of `LoopMonitor`,
+    `verif/blocks/test_loop.py::test_nothing_is_lost_while_the_log_is_stalled`.
     """
 
     def __init__(self, shape):

@@ -27,7 +27,7 @@ class Flapping(wiring.Component):
     -------
     tick_s, change: strobes. flapping: see above. begins, ends: strobes; `begins` comes with the sixth change.
 
-    Guarantees: `verif/chip/test_sense_flapping.py::test_six_changes_within_ten_seconds`,
+    Guarantees: `verif/blocks/test_sense_flapping.py::test_six_changes_within_ten_seconds`,
     `test_a_count_lasts_fifteen_seconds`,
     `test_it_ends_after_ten_seconds_without_a_change`; proof:
     `verif/formal/loop.py::flapping_begins_and_ends_in_time`.

@@ -44,7 +44,7 @@ class FrontEnd(wiring.Component):
     blind: the drive is off, or has not been on for long enough.
     sealable: what was measured may be taken for sealed.
 
-    Guarantees: `verif/chip/test_sense_front_end.py`; proof:
+    Guarantees: `verif/blocks/test_sense_front_end.py`; proof:
     `verif/formal/sense.py::sealed_only_while_the_pattern_returns`.
     """
 

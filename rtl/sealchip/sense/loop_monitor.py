@@ -46,9 +46,10 @@ class LoopMonitor(wiring.Component):
     unlogged: a change of `state`, from its very first cycle on, has not been taken from `o` yet, or the loop
     is flapping.
 
-    Guarantees: `verif/chip/test_loop.py::test_loop_monitor`, `test_nothing_is_lost_while_the_log_is_stalled`,
+    Guarantees: `verif/blocks/test_loop.py::test_loop_monitor`,
+    `test_nothing_is_lost_while_the_log_is_stalled`,
     `test_a_full_queue_tells_the_state_as_it_is_then`, `test_a_flapping_loop_is_one_event_with_a_count`,
-    `test_excursions_saturate`; sealing in `verif/chip/test_sense_sealing.py`; the whole in
+    `test_excursions_saturate`; sealing in `verif/blocks/test_sense_sealing.py`; the whole in
     `verif/chip/test_chip_report.py`; proofs:
     `verif/formal/loop.py::every_change_is_one_event`, `verif/formal/loop.py::no_change_is_forgotten`,
     `verif/formal/loop.py::events_wait_until_taken`, `verif/formal/loop.py::excursions_are_told`,

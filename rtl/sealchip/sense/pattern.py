@@ -32,7 +32,7 @@ class DrivenPattern(wiring.Component):
     tick_ms: strobe. reads_open, valid: a reading. noise: a bit of it that nobody knows in advance.
     drive: for the first electrode plate. blind, mismatch: see above.
 
-    Guarantees: `verif/chip/test_sense_pattern.py::test_any_foreign_reading_is_a_mismatch`,
+    Guarantees: `verif/blocks/test_sense_pattern.py::test_any_foreign_reading_is_a_mismatch`,
     `test_phases_are_bounded_and_differ`, `test_the_shift_register_takes_its_time_to_repeat`.
     """
 

@@ -63,7 +63,7 @@ class SigmaDelta(wiring.Component):
     step: strobe, the measurement stands; the first of its sixteen with `place` 0, the last with 15.
     millivolts: 0 to 8192, a multiple of 4, right while it stands.
 
-    Guarantees: `verif/chip/test_sense_converter.py::test_filter_is_two_triangles`,
+    Guarantees: `verif/blocks/test_sense_converter.py::test_filter_is_two_triangles`,
     `test_every_voltage_is_measured`, `test_error_over_the_range`, `test_a_step_needs_the_stated_time`,
     `test_real_parts`.
     """

@@ -12,7 +12,7 @@ class Manners:
     exchange (the seals' turn), and not while an overheard request waits for its answer: at most `answer`
     seconds. Times are seconds of a steady clock.
 
-    Guarantees: `test_io_bus.py`.
+    Guarantees: `test_dlt645_carrier_sense.py`.
     """
 
     def __init__(self, *, quiet: float = 0.060, gap: float = 0.150, answer: float = 0.600) -> None:

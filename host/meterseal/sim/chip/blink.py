@@ -12,7 +12,7 @@ _FLASH_MAX, _PAUSE_MIN, _DARK = 0.4, 0.7, 2.0
 class Eye:
     """Counts the flashes of the red lamp. Times in seconds, rising.
 
-    Test: `verif/chip/test_pair_watch.py::test_lamps_are_read`.
+    Test: `verif/host/sim/chip/test_bus_watch.py::test_lamps_are_read`.
     """
 
     def __init__(self) -> None:

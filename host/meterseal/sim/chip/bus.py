@@ -208,7 +208,7 @@ class Pair:
 
         Everything goes on as without it, at the same cycles, only sooner. A chip that measures always does
         something. `Failure` for a chip of gates, whose counters nobody knows.
-        Test: `verif/chip/test_pair_idle.py`.
+        Test: `verif/host/sim/chip/test_bus_idle.py`.
         """
         if not self._library.pair_skip_idle(self._pair):
             raise Failure("no time can be skipped: this chip is made of gates, give its source instead")
@@ -239,7 +239,7 @@ class Pair:
     def change_baud(self, baud: int) -> None:
         """Let all host ends, and the tap, follow to another rate; nobody may be sending.
 
-        Errors: `Failure` as above. Test: `verif/chip/test_chip_lives.py::test_every_rate_on_request`.
+        Errors: `Failure` as above. Test: `verif/chip/test_chip_scenarios.py::test_every_rate_on_request`.
         """
         _check_rate(self.clock_hz, baud)
         self.baud = baud

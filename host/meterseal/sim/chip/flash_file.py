@@ -18,7 +18,7 @@ class FlashFile:
     """A flash file in memory, shared with the file: what the chip has written survives a SIGKILL.
 
     Errors: `Failure` when the file is absent, of the wrong size, or in use by another simulated chip.
-    Test: `verif/chip/test_chip_run.py::test_a_killed_process_goes_on_where_it_was`.
+    Test: `verif/host/sim/chip/test_chip_run.py::test_a_killed_process_goes_on_where_it_was`.
     """
 
     def __init__(self, path: Path) -> None:

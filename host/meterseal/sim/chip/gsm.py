@@ -20,7 +20,7 @@ class Modems:
 
     A modem that is away hears nothing, like one without power, and is looked for again and again. What the
     chips say is carried with `deliver`, to be called after each step of the simulation.
-    Tests: `verif/chip/test_pair_gsm.py`.
+    Tests: `verif/host/sim/chip/test_bus_gsm.py`.
     """
 
     def __init__(self, pair: Pair, endpoints: Sequence[str], tell: Tell) -> None:

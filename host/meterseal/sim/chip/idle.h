@@ -4,7 +4,7 @@
 // changes no more than the counters below. So where all else is as it was a whole number of such rounds and
 // one tick before, any number of rounds may be left out, up to the next quarter of a second, or, where a quarter
 // was seen to change no more, up to the next second. That the chip is then where it would have come by itself:
-// `verif/chip/test_pair_idle.py`.
+// `verif/host/sim/chip/test_bus_idle.py`.
 #pragma once
 
 #include <cstring>

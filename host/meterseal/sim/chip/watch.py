@@ -38,7 +38,7 @@ class Watch:
     An event is told when the chip has sent its report whole for the first time in this process's life. A
     chip listens to itself and drops a frame that collides, so a whole one is one that it heard as it was;
     whether every listener did, `corrupted` on the `wire` line tells.
-    Tests: `verif/chip/test_pair_watch.py`.
+    Tests: `verif/host/sim/chip/test_bus_watch.py`.
     """
 
     def __init__(self, chips: Sequence[str], ends: Sequence[str]) -> None:

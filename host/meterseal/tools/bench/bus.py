@@ -45,7 +45,7 @@ _TD = 0.020, 0.025
 def run(seconds: float = 4.0) -> dict[str, float | str]:
     """All figures; one power-up of each number of seals for every 4 s asked for (each takes longer).
 
-    Tests: `verif/chip/test_bench_pair.py`.
+    Tests: `verif/host/tools/test_bench_bus.py`.
     """
     seeds = range(1, 1 + max(1, round(seconds / 4)))
     figures: dict[str, float | str] = {

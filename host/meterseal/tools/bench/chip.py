@@ -44,7 +44,7 @@ _Contender = Callable[[], int]
 def run(seconds: float = 4.0) -> dict[str, float | str]:
     """Medians of cycles per second over the rounds; `seconds` is about the time for everything.
 
-    Test: `verif/chip/test_bench_chip.py`.
+    Test: `verif/host/tools/test_bench_chip.py`.
     """
     library = chip_library(clock_hz=CLOCK_HZ)
     with ExitStack() as stack:

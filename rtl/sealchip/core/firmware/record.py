@@ -7,7 +7,7 @@ records echo the challenge.
 A record takes 12300 instructions and a new key 19200, at most and whatever they are: 80 and 125 ms at
 307.2 kHz. Power consumption is not hidden: who can measure that needs a masked S-box.
 
-Guarantees: `verif/chip/test_firmware_record.py::test_records_like_the_reference`,
+Guarantees: `verif/blocks/test_firmware_record.py::test_records_like_the_reference`,
 `test_unsigned_without_a_key`, `test_age_of_a_record`, `test_key_change`, `test_a_reset_ends_everything`,
 `test_takes_the_same_time_always`, `test_the_key_goes_nowhere`, `test_the_last_challenge_is_echoed`,
 `test_every_carry_of_the_subkey_and_every_entry_of_the_s_box`.

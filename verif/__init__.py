@@ -1,0 +1,1 @@
+"""Verification of meterseal, run from the root of the repository; not installed."""

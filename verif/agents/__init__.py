@@ -1,0 +1,1 @@
+"""cocotb agents: what is connected to the pins of a simulated chip."""

@@ -1,0 +1,1 @@
+"""Test benches: a block, the firmware, the whole chip, the bus."""

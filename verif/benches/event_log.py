@@ -1,0 +1,442 @@
+"""The event log of the firmware, what it should leave in flash, and what must always be true of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cache
+
+from meterseal.domain.image import crc16
+from meterseal.domain.layout import pack, unpack
+from sealchip.core import firmware
+from sealchip.core.assembler import Assembler, at, imm
+from sealchip.core.firmware import calendar, flash, log, main
+from sealchip.core.firmware.layout import Command, Facts, Memory, Out, Public
+from sealchip.core.firmware.log import SECTOR_SLOTS
+from sealchip.interface import ENTRY, FLASH_LOG_BASE, FLASH_SLOT_BYTES, Flags, Kind, StateClass
+from verif.benches.firmware import Nor, PowerFailureError, Rig
+
+__all__ = ["SMALL", "Builder", "Entry", "Event", "Log", "Model", "Ring", "counters", "slot_address"]
+
+#: Slots of a sector in most tests, so that a short story fills the ring; the program is the same.
+SMALL = 4
+#: Where the seal's part of the flash begins in these tests: all bytes of an address differ.
+FLASH_BASE = 0x3BC000
+BAUD = 2400
+#: Where the CRC stands in an entry: behind all that it covers.
+CRC = ENTRY.offsets["crc"]
+BLANK = b"\xff" * ENTRY.size
+#: How many records were made.
+_RECORDS = Memory.RECORD
+#: Opcodes of the flash.
+PROGRAM, ERASE = 0x02, 0x20
+
+
+@cache
+def log_program(sector_slots):
+    """The firmware's log with a ring as small as that. Other parts are not there: a record is made when its
+    entry is found.
+    """
+    a = Assembler()
+    main.boot(a)
+    calendar.boot(a)
+    a.copy(imm(0), at(_RECORDS))
+    flash.wake(a)
+    a.jump("log.restore")
+    main.emit(a)
+    flash.emit(a, FLASH_BASE)
+    log.emit(a, sector_slots)
+    a.label("record")
+    a.load(at(_RECORDS))
+    a.add(imm(1))
+    a.store(at(_RECORDS))
+    a.load(imm(1))
+    for name in ("identity.check", "identity.update", "challenge", "calendar.set"):
+        a.label(name)
+    a.jump("answer")
+    a.label("calendar.second")
+    a.out(Out.SECOND)
+    a.jump("main")
+    return a.words()
+
+
+@dataclass
+class Event:
+    """What the log is to keep."""
+
+    kind: int = Kind.OPENED
+    state: int = StateClass.OPEN
+    loop_mv: int = 0xFFFF
+    excursions: int = 0
+    baseline_mv: int = 0xFFFF
+
+    def encode(self):
+        """As at `In.EVENT`."""
+        values = {name: getattr(self, name) for name in ("kind", "state", "loop_mv", "baseline_mv")}
+        raw = pack(ENTRY, dict.fromkeys(ENTRY.offsets, 0) | values | {"flags": self.excursions << 8})
+        return raw[ENTRY.offsets["kind"] : ENTRY.offsets["stamp"]]
+
+
+@dataclass
+class Entry:
+    """One entry as it stands in flash."""
+
+    boot: int
+    counter: int
+    kind: int = Kind.OPENED
+    state: int = StateClass.OPEN
+    loop_mv: int = 0xFFFF
+    flags: int = 0
+    stamp: int = 0
+    baseline_mv: int = 0xFFFF
+    acked: bool = False
+
+    def encode(self):
+        values = {field.name: getattr(self, field.name, 0) for field in ENTRY.fields}
+        raw = pack(ENTRY, values | {"acked": 0 if self.acked else 0xFF})
+        return raw[:CRC] + crc16(raw[:CRC]).to_bytes(2, "big") + raw[ENTRY.offsets["acked"] :]
+
+    @classmethod
+    def decode(cls, raw):
+        """The entry in one slot; None where there is none."""
+        if crc16(raw[:CRC]).to_bytes(2, "big") != raw[ENTRY.slice("crc")] or any(raw[ENTRY.slice("zeros")]):
+            return None
+        return cls.read(raw)
+
+    @classmethod
+    def read(cls, raw):
+        """What the bytes say, valid or not."""
+        numbers = {name: int.from_bytes(value, "little") for name, value in unpack(ENTRY, raw).items()}
+        del numbers["zeros"], numbers["crc"]
+        return cls(**numbers | {"acked": numbers["acked"] != 0xFF})
+
+
+def slot_address(slot):
+    return FLASH_LOG_BASE + slot * FLASH_SLOT_BYTES
+
+
+class Ring(Nor):
+    """The log's flash, with its entries as they are read by somebody who knows only the layout."""
+
+    def __init__(self, sector_slots=SMALL):
+        super().__init__(base=FLASH_BASE, sector=sector_slots * FLASH_SLOT_BYTES)
+        self.slots = 2 * sector_slots
+
+    def write(self, slot, raw):
+        raw = raw.encode() if isinstance(raw, Entry) else raw
+        self.content[slot_address(slot) : slot_address(slot) + len(raw)] = raw
+
+    def slot(self, slot):
+        return bytes(self.content[slot_address(slot) : slot_address(slot) + ENTRY.size])
+
+    def entries(self):
+        """Valid entries, oldest first."""
+        found = [entry for slot in range(self.slots) if (entry := Entry.decode(self.slot(slot)))]
+        return sorted(found, key=lambda entry: entry.counter)
+
+    def program(self, place, data):
+        assert set(self.content[place : place + len(data)]) == {0xFF}, "only what is blank is programmed"
+        assert len(data) > 1 or not any(data), "an acknowledgement is a byte of zero"
+        super().program(place, data)
+
+
+class Log:
+    """The log as reporter, slave and loop monitor see it, on a flash. `is_ours`: whether the entry that was
+    found last is of this power-up.
+    """
+
+    def __init__(self, ring, memory=b""):
+        self.ring, self.is_ours = ring, None
+        self._is_alone = ring.slots != 2 * SECTOR_SLOTS
+        if self._is_alone:
+            self.rig = Rig(log_program(ring.slots // 2), memory, ring)
+        else:
+            self.rig = Rig(*firmware.build(FLASH_BASE, BAUD), ring)
+        self.power_up = self.rig.power_up
+        self.idle = self.rig.idle
+        self.acknowledge = self.rig.acknowledge
+
+    def check_others(self):
+        """What others tell is not told by the log alone."""
+        if self._is_alone:
+            assert (self.rig.baud, self.rig.seed, self.rig.lock_ticks) == (None, 0, 0)
+            assert not any(self.rig.public[: Public.UPTIME])
+
+    @property
+    def pending(self):
+        return Facts.PENDING in self.rig.facts
+
+    def append(self, event, uptime=0):
+        """Hand over `event` at `uptime`, until it is taken."""
+        self.rig.machine.memory[Memory.UPTIME : Memory.UPTIME + 4] = uptime.to_bytes(4, "little")
+        self.rig.append(event.encode())
+
+    def oldest(self):
+        """The oldest unacknowledged entry, if there is one."""
+        return self._found() if self.rig.oldest() else None
+
+    def nth(self, n):
+        """The entry `n` before the newest, if there is one."""
+        return self._found() if self.rig.command(Command.FETCH, n) else None
+
+    def is_behind(self, n):
+        """Whether there is one before that; no record is made."""
+        found, made = self.rig.command(Command.FETCH, n | 0x40), self._made()
+        assert not (made and self._is_alone)
+        return found
+
+    def _made(self):
+        """How many records the log alone has had made since this was asked last."""
+        memory = self.rig.machine.memory
+        made, memory[_RECORDS] = memory[_RECORDS], 0
+        return made
+
+    def _found(self):
+        memory = bytes(self.rig.machine.memory)
+        raw, newest = memory[Memory.ENTRY :][: ENTRY.size], memory[Memory.NEWEST :][: ENTRY.size]
+        assert self._made() == 1 or not self._is_alone
+        # The record is made so.
+        self.is_ours = raw[0] == newest[0]
+        return Entry.read(raw)
+
+    def unacknowledged(self):
+        """Counters of all unacknowledged entries, which are acknowledged."""
+        found = []
+        while entry := self.oldest():
+            found.append(entry.counter)
+            self.acknowledge()
+        return found
+
+    def writes(self):
+        """What the flash was told to write since this was last asked: opcode, place, bytes of data."""
+        commands, self.ring.commands = self.ring.commands, []
+        return [command for command in commands if command[0] in (PROGRAM, ERASE)]
+
+
+def counters(entries):
+    return [entry.counter for entry in entries]
+
+
+class Builder:
+    """A flash as the log leaves it, written by rule: slot after slot, each sector erased before its first."""
+
+    def __init__(self, sector_slots=SMALL):
+        self.ring = Ring(sector_slots)
+        self.sector_slots, self.slot, self.boot = sector_slots, 0, 1
+        self.history = []
+
+    @property
+    def counter(self):
+        return len(self.history)
+
+    def at_sector(self):
+        return self.slot % self.sector_slots == 0
+
+    def erase(self, torn=None):
+        self.ring.torn = torn or 0
+        for position in range(self.ring.sector):
+            self.ring.change(slot_address(self.slot) + position, 0xFF, torn is not None)
+
+    def entry(self):
+        if self.at_sector():
+            self.erase()
+        entry = Entry(self.boot, self.counter + 1, stamp=self.counter, baseline_mv=4000 + self.counter)
+        self.history.append(entry)
+        self.ring.write(self.slot, entry)
+        self.slot = (self.slot + 1) % self.ring.slots
+
+    def torn(self, length):
+        """Power fails `length` bytes into an entry; in a sector's first slot the next boot erases it."""
+        if self.at_sector():
+            self.erase()
+        self.ring.write(self.slot, Entry(self.boot, self.counter + 1).encode()[:length])
+        self.boot += 1
+        if not self.at_sector():
+            self.slot = (self.slot + 1) % self.ring.slots
+
+    def acknowledge(self, number):
+        """Mark the `number` oldest."""
+        for slot in range(self.ring.slots):
+            entry = Entry.decode(self.ring.slot(slot))
+            if entry and entry.counter <= number:
+                entry.acked = True
+                self.ring.write(slot, entry)
+
+    def readable(self):
+        """Entries that a restore leaves: at the end of a sector the next one is erased."""
+        lost = range(self.slot, self.slot + self.sector_slots) if self.at_sector() else ()
+        slots = [self.ring.slot(slot) for slot in range(self.ring.slots) if slot not in lost]
+        found = [entry for raw in slots if (entry := Entry.decode(raw))]
+        return sorted(found, key=lambda entry: entry.counter)
+
+
+class Model:
+    """What must be true of the log, whatever happens to it."""
+
+    def __init__(self, builder):
+        self.log, self.ring = Log(builder.ring), builder.ring
+        self.history = list(builder.history)  # every entry that ever stood in flash whole
+        self.acknowledged = {entry.counter for entry in self.ring.entries() if entry.acked}
+        self.loaded = None
+        self.boot = 0
+        self.uptime = 1000
+        self.cuts = iter(())  # how the power fails after each power-up, as `Nor.power_up` takes it
+
+    def power_up(self, **cut):
+        try:
+            self.log.power_up(**cut or next(self.cuts, {}))
+        except PowerFailureError:
+            self.power_up()
+            return
+        self.loaded = None
+        writes = self.log.writes()
+        assert len(writes) <= 1
+        assert all(self.begins_sector(write) for write in writes), "nothing is programmed"
+        boot = max((entry.boot for entry in self.ring.entries()), default=0) + 1
+        assert boot >= self.boot, "the boot count never goes back"
+        newest = self.ring.entries()[-1:]
+        assert self.log.rig.baseline_mv == (newest[0].baseline_mv if newest else 0xFFFF)
+        self.boot = boot
+        self.check()
+
+    def begins_sector(self, write):
+        """Whether `write` is an erase of one of the ring's sectors."""
+        return write in [(ERASE, FLASH_LOG_BASE + n * self.ring.sector, 0) for n in range(2)]
+
+    def check(self):
+        """Flash holds the end of the history, without a hole, and at least one sector of it."""
+        held = self.ring.entries()
+        assert counters(held) == counters(self.history)[-len(held) :] if held else not self.history
+        for entry in held:
+            assert entry.acked == (entry.counter in self.acknowledged)
+            known = self.history[entry.counter - 1]
+            assert entry.baseline_mv == known.baseline_mv
+            assert (entry.boot, entry.kind, entry.stamp) == (known.boot, known.kind, known.stamp)
+        slots = [self.ring.slot(slot) for slot in range(self.ring.slots)]
+        torn = sum(raw != BLANK and Entry.decode(raw) is None for raw in slots)
+        assert len(held) + torn >= min(len(self.history), self.ring.slots // 2), "only the oldest sector goes"
+        if self.loaded is not None and self.loaded not in counters(held):
+            self.loaded = None  # given up
+        self.log.check_others()
+
+    def waiting(self):
+        return [entry for entry in self.ring.entries() if entry.counter not in self.acknowledged]
+
+    def learn(self, event=None):
+        """What a power failure has left: the event and the acknowledgement are there whole, or not at all."""
+        held = self.ring.entries()
+        if held and held[-1].counter == len(self.history) + 1:
+            self.remember(held[-1], event)
+        for entry in held:
+            if entry.acked and entry.counter == self.loaded:
+                self.acknowledged.add(entry.counter)
+
+    def remember(self, entry, event):
+        unobserved = event.kind == Kind.BOOT and self.boot != 1
+        excursions = Flags.EXCURSIONS * bool(event.excursions) | event.excursions << 8
+        assert entry == Entry(
+            self.boot,
+            len(self.history) + 1,
+            event.kind,
+            event.state,
+            event.loop_mv,
+            Flags.UNOBSERVED * unobserved | excursions,
+            self.uptime,
+            event.baseline_mv,
+        )
+        self.history.append(entry)
+
+    def append(self, event):
+        self.uptime += 7
+        before = len(self.history)
+        try:
+            self.log.append(event, self.uptime)
+            self.learn(event)
+            assert len(self.history) == before + 1, "taken, so it stands in flash"
+            self.log.idle()
+        except PowerFailureError:
+            if len(self.history) == before:
+                self.learn(event)
+            self.power_up()
+            return
+        assert self.log.pending, "even where the erase behind it gives others up"
+        (opcode, place, length), *erases = self.log.writes()
+        raw = self.ring.content[place : place + ENTRY.size]
+        assert (opcode, length) == (PROGRAM, ENTRY.offsets["acked"])
+        assert Entry.decode(bytes(raw)) == self.history[-1]
+        filled = (place + FLASH_SLOT_BYTES) % self.ring.sector == 0
+        assert len(erases) == filled
+        assert all(self.begins_sector(write) for write in erases)
+
+    def oldest(self):
+        try:
+            entry, waiting = self.log.oldest(), self.waiting()
+        except PowerFailureError:
+            self.power_up()
+            return
+        assert counters([entry] if entry else []) == counters(waiting[:1])
+        assert self.log.pending or not waiting
+        self.fetched(entry)
+        self.loaded = entry.counter if entry else None
+
+    def nth(self, n):
+        try:
+            entry, behind, held = self.log.nth(n), self.log.is_behind(n), self.ring.entries()
+        except PowerFailureError:
+            self.power_up()
+            return
+        assert counters([entry] if entry else []) == counters(held[-1 - n :][:1] if n < len(held) else [])
+        self.fetched(entry)
+        assert behind == (n + 1 < len(held))
+
+    def fetched(self, entry):
+        if entry:
+            known = self.history[entry.counter - 1]
+            # The record is made in place of time stamp and flags.
+            assert entry == replace(
+                known, acked=entry.counter in self.acknowledged, stamp=entry.stamp, flags=entry.flags
+            )
+            assert self.log.is_ours == (entry.boot == self.boot)
+        assert not self.log.writes()
+
+    def acknowledge(self):
+        expected = self.loaded
+        try:
+            self.log.acknowledge()
+        except PowerFailureError:
+            self.learn()
+            self.power_up()
+            return
+        writes = self.log.writes()
+        if expected is None:
+            assert not writes
+            return
+        places = [slot_address(slot) for slot in range(self.ring.slots)]
+        assert writes in [[(PROGRAM, place + ENTRY.offsets["acked"], 1)] for place in places]
+        self.acknowledged.add(expected)
+        self.loaded = None
+
+    def burst(self, number):
+        for _ in range(number):
+            spread = 0x9E37 * (len(self.history) + 1)
+            loop_mv, excursions, baseline_mv = spread & 0xFFFF, spread >> 4 & 0xFF, spread >> 1 & 0xFFFF
+            self.append(Event(loop_mv=loop_mv, excursions=excursions, baseline_mv=baseline_mv))
+
+    def deliver(self, number):
+        for _ in range(number):
+            self.oldest()
+            self.acknowledge()
+
+    def survive(self, cuts):
+        """The power fails at each of `cuts`, one after each power-up, while events come and go."""
+        self.cuts = iter(cuts)
+        self.power_up()
+        while (self.ring.cut, self.ring.silence) != (None, None):
+            self.burst(1)
+            self.deliver(1)
+            self.check()
+
+    def end(self):
+        """What is left comes after one more power-up, each once and in order."""
+        self.power_up()
+        assert self.log.unacknowledged() == counters(self.waiting())
+        assert not self.log.pending

@@ -1,0 +1,347 @@
+"""The firmware on a model of its processor, with a flash and everything else that it is connected to."""
+
+from __future__ import annotations
+
+import binascii
+from dataclasses import dataclass
+
+from sealchip.core.firmware.flash import POWER_UP_MS
+from sealchip.core.firmware.layout import Facts, Flash, In, Out, Said, Wants
+from sealchip.core.processor import MEMORY_BYTES, Instruction, Op, Port
+from sealchip.interface import FLASH_SIZE
+from verif.models.processor import Machine
+
+__all__ = ["MILLISECOND", "Nor", "Request", "Rig"]
+
+#: Instructions of a millisecond: few, so that a power-up takes no time; at the slowest clock they are 153.
+MILLISECOND = 60
+#: Instructions from deselecting the flash to selecting it again: 100 ns, even at 48 MHz.
+DESELECTED = 3
+#: And from the release from deep power-down on; data sheets say up to 35 µs.
+WAKE = MILLISECOND // 2
+#: How often the status is asked for behind each write until the flash is ready, and its other bits.
+POLLS, OTHER_STATUS = 3, 0x5E
+
+_READ, _PROGRAM, _ERASE, _ENABLE, _STATUS, _WAKE = 0x03, 0x02, 0x20, 0x06, 0x05, 0xAB
+_SET_X = Instruction.const({"op": Op.OUT, "operand": Port.X.value}).as_value().value
+
+
+class PowerFailureError(Exception):
+    """The power failed; the flash keeps what had been written."""
+
+
+class Nor:
+    """A 25-series flash, byte by byte as it comes over SPI; what it refuses is a fault of the firmware.
+
+    It holds `content` from address `base` on, and nothing else of it may be written. `cut` counts down with
+    every byte programmed and every sector erased; the one that finds it at 0, and the rest of that operation,
+    is done in part: only bits of `torn` change. `silence` counts down with every byte exchanged. At their
+    ends `PowerFailureError` is raised. `sent` is what was sent since power-up, each time it was selected;
+    `commands` what of it has been executed, less enables and status: opcode, place in `content`, number of
+    bytes of data.
+    """
+
+    def __init__(self, content=b"", *, base=0, sector=0x1000):
+        self.content = bytearray(content).ljust(FLASH_SIZE, b"\xff")
+        self.base, self.sector = base, sector
+        self.power_up()
+
+    def power_up(self, *, cut=None, torn=0, silence=None):
+        """Off and on again, and how the power is to fail next."""
+        self.cut, self.torn, self.silence = cut, torn, silence
+        self.commands, self.sent = [], []
+        self.raw = None  # what has come since it was selected
+        self.ready_at = POWER_UP_MS * MILLISECOND
+        self.deselected_at = -DESELECTED
+        self.asleep, self.enabled, self.polls = True, False, 0
+
+    def select(self, now):
+        assert now - self.deselected_at >= DESELECTED, "selected again too soon"
+        assert now >= self.ready_at, "the flash has not powered up, or not woken up"
+        self.raw = bytearray()
+
+    def exchange(self, byte):
+        """What comes back while `byte` is sent."""
+        assert self.raw is not None, "nobody is selected"
+        if self.silence is not None:
+            self.silence -= 1
+            if self.silence < 0:
+                raise PowerFailureError
+        self.raw.append(byte)
+        length = len(self.raw)
+        if self.raw[0] == _STATUS and length > 1:
+            self.polls -= self.polls > 0
+            return OTHER_STATUS | bool(self.polls)
+        if self.raw[0] == _READ and length > 4:
+            return self.content[self._place(self.raw) + length - 5]
+        return 0xFF  # nobody drives the line
+
+    def deselect(self, now):
+        self.deselected_at, raw, self.raw = now, bytes(self.raw), None
+        self.sent.append(raw)
+        if self.asleep:
+            assert raw == bytes([_WAKE]), "in deep power-down a flash knows only its release"
+            self.asleep, self.ready_at = False, now + WAKE
+        elif raw[0] != _STATUS:
+            assert not self.polls, "a busy flash takes no command"
+            self._execute(raw)
+
+    def _place(self, raw):
+        """Where in `content` the command works."""
+        return int.from_bytes(raw[1:4], "big") - self.base
+
+    def _execute(self, raw):
+        if raw == bytes([_ENABLE]):
+            self.enabled = True
+            return
+        place = self._place(raw)
+        self.commands.append((raw[0], place, len(raw) - 4))
+        if raw[0] == _READ:
+            return
+        assert self.enabled, "not write enabled"
+        assert 0 <= place < len(self.content), "the rest of the flash is somebody else's"
+        self.enabled, self.polls = False, POLLS
+        if raw[0] == _PROGRAM:
+            self.program(place, raw[4:])
+        else:
+            assert (raw[0], len(raw)) == (_ERASE, 4), f"unknown command {raw.hex()}"
+            self._erase(place)
+
+    def program(self, place, data):
+        """AND `data` into `content`."""
+        assert data, "nothing to program"
+        assert place % 256 + len(data) <= 256, "a program stays within one page"
+        torn = False
+        for position, byte in enumerate(data, place):
+            torn = torn or self._is_cut()
+            self.change(position, self.content[position] & byte, torn)
+        if torn:
+            raise PowerFailureError
+
+    def _erase(self, place):
+        start, torn = place - place % self.sector, self._is_cut()
+        for position in range(start, start + self.sector):
+            self.change(position, 0xFF, torn)
+        if torn:
+            raise PowerFailureError
+
+    def _is_cut(self):
+        """Whether the power fails in this write."""
+        if self.cut is None:
+            return False
+        self.cut -= 1
+        return self.cut < 0
+
+    def change(self, position, byte, torn):
+        """Bring one byte to its new value, or bits of it."""
+        if torn:
+            # Which bits have arrived at their new value differs from byte to byte.
+            mask = self.torn * (2 * position + 1) & 0xFF
+            byte = self.content[position] ^ ((self.content[position] ^ byte) & mask)
+        self.content[position] = byte
+
+
+@dataclass
+class Request:
+    """A command of the slave. After so many bytes have been read, DATA is another's."""
+
+    command: int
+    value: int = 0
+    data: bytes = b""
+    lasts: int = 1000
+
+
+class _Public(bytearray):
+    """The memory that others read; tells `rig` what is written."""
+
+    rig: Rig
+
+    def __setitem__(self, address, byte):
+        self.rig.published(address, byte)
+        super().__setitem__(address, byte)
+
+
+class Rig:
+    """The processor with `words` as program and `memory` after configuration, on a flash.
+
+    What is to be done is told by methods, which run the firmware until it is done, or by `events` (bytes as
+    at `In.EVENT`), `seconds` and `hold` for `idle` and later. What the firmware has said: `facts`,
+    `baseline_mv`, `baud`, `seed`, `lock_ticks` and `public`.
+    """
+
+    def __init__(self, words, memory=b"", flash=None):
+        self._words, self._memory = words, bytes(memory).ljust(MEMORY_BYTES, b"\0")
+        self.flash = flash or Nor()
+        self.switch_on()
+
+    def switch_on(self, **cut):
+        """Off, and on; `cut` as in `Nor.power_up`."""
+        self.flash.power_up(**cut)
+        public = _Public(256)
+        public.rig = self
+        self.machine = Machine(list(self._words), bytearray(self._memory), self, public)
+        self.facts = Facts(0)
+        self.baseline_mv, self.baud, self.seed = 0xFFFF, None, 0
+        self.events = []
+        self.seconds, self.lock_ticks = 0, 0
+        self.hold = False
+        self._reporter, self._slave = Wants(0), None
+        self._answer = None
+        self._mode, self._crc, self._received, self._under_way = Flash(0), 0xFFFF, 0, False
+        self._tick = -1
+        self._rests = False
+
+    def power_up(self, **cut):
+        """Off, on, and until the log is restored."""
+        self.switch_on(**cut)
+        self.run(lambda: Facts.LOG_READY in self.facts)
+
+    def run(self, until, limit=2_000_000):
+        """Run until `until()`, for no more than `limit` instructions."""
+        step, last = self.machine.step, self.machine.steps + limit
+        while not until():
+            step()
+            assert self.machine.steps < last, "waited in vain"
+
+    def idle(self):
+        """Run until nothing is left to be done."""
+        self._rests = False
+        self.run(lambda: self._rests)
+
+    def published(self, address, byte):
+        """Called with whatever is about to be published."""
+
+    @property
+    def public(self):
+        """The memory that others read."""
+        return self.machine.public
+
+    # -- What is to be done
+
+    def oldest(self):
+        """The reporter wants the oldest unacknowledged record; whether there is one."""
+        return self._report(Wants.OLDEST)
+
+    def acknowledge(self):
+        """The reporter acknowledges it."""
+        return self._report(Wants.ACKNOWLEDGE)
+
+    def _report(self, wants):
+        self._reporter, self._answer = wants, None
+        self.run(lambda: self._answer is not None)
+        return self._answer
+
+    def command(self, command, value=0, data=b"", lasts=1000):
+        """The slave has a command; whether it was accepted."""
+        self._slave, self._answer = Request(command, value, data, lasts), None
+        self.run(lambda: self._answer is not None)
+        return self._answer
+
+    def append(self, event):
+        """An event, until it has been taken."""
+        self.events.append(event)
+        self.run(lambda: not self.events)
+
+    def second(self, number=1):
+        """So many seconds pass, and are counted."""
+        for _ in range(number):
+            self.seconds += 1
+            self.run(lambda: not self.seconds)
+
+    # -- What the processor is connected to: `machine.Surroundings`
+
+    def read(self, number, x):
+        """The byte at input `number`."""
+        return getattr(self, f"_read_{In(number).name.lower()}")(x)
+
+    def _read_wants(self, x):
+        counts = bool(self.seconds) and not self.hold
+        wants = self._reporter | Wants.SECOND * counts | Wants.EVENT * bool(self.events)
+        wants |= Wants.SLAVE * bool(self._slave)
+        self._rests = not wants
+        return wants
+
+    def _read_flash(self, x):
+        self._under_way = False
+        return self._received
+
+    def _read_data(self, x):
+        before = self.machine.program[self.machine.place - 2]
+        assert before != _SET_X, "DATA comes one instruction later"
+        self._slave.lasts -= 1
+        if self._slave.lasts < 0:
+            return x ^ 0xA5  # another request's
+        return self._slave.data[x]
+
+    def _read_event(self, x):
+        return self.events[0][x & 7]
+
+    def _read_command(self, x):
+        return self._slave.command
+
+    def _read_value(self, x):
+        return self._slave.value
+
+    def _read_says(self, x):
+        assert not self._under_way, "nothing is known while bytes are exchanged"
+        says = Said.TICK * (self.machine.steps // MILLISECOND > self._tick)
+        says |= Said.SUM_RIGHT * (self._crc == 0) | Said.HOLD * self.hold
+        return says | Said.SPOILED * (self._slave is not None and self._slave.lasts < 0)
+
+    def write(self, number, value):
+        """`value` goes to output `number`."""
+        getattr(self, f"_write_{Out(number).name.lower()}")(value)
+
+    def _write_exchange(self, value):
+        sent = self._crc >> 8 if Flash.APPENDS in self._mode else value
+        self._received, self._under_way = self.flash.exchange(sent), True
+        if Flash.SUMS in self._mode:
+            summed = sent if Flash.WRITES in self._mode else self._received
+            self._crc = binascii.crc_hqx(bytes([summed]), self._crc)
+
+    def _write_flash(self, value):
+        assert value <= sum(Flash), "there are no such bits"
+        before, self._mode, self._under_way = self._mode, Flash(value), False
+        if Flash.SUMS not in self._mode:
+            self._crc = 0xFFFF
+        if Flash.SELECT in self._mode and Flash.SELECT not in before:
+            self.flash.select(self.machine.steps)
+        elif Flash.SELECT in before and Flash.SELECT not in self._mode:
+            self.flash.deselect(self.machine.steps)
+
+    def _write_second(self, value):
+        assert self.seconds, "no second has passed"
+        assert not self.hold, "somebody reads the time"
+        self.seconds -= 1
+
+    def _write_event(self, value):
+        assert Facts.PENDING in self.facts, "what has been taken is pending at once"
+        self.events.pop(0)
+
+    def _write_answer(self, value):
+        assert value < 4, "two bits say it all"
+        if value & 2:
+            assert self._slave, "the slave wants nothing"
+            self._slave = None
+        else:
+            assert self._reporter, "the reporter wants nothing"
+            self._reporter = Wants(0)
+        self._answer = bool(value & 1)
+
+    def _write_facts(self, value):
+        self.facts = Facts(value)
+
+    def _write_baud(self, value):
+        self.baud, self.seed = value, 0
+
+    def _write_seed(self, value):
+        self.seed = (self.seed << 5 & 0xFFFF | self.seed >> 11) ^ value
+
+    def _write_baseline(self, value):
+        self.baseline_mv = (self.baseline_mv << 8 | value) & 0xFFFF
+
+    def _write_tick(self, value):
+        self._tick = self.machine.steps // MILLISECOND
+
+    def _write_lock_tick(self, value):
+        self.lock_ticks += 1

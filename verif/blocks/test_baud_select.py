@@ -1,0 +1,34 @@
+"""The rate of the pair, alone."""
+
+from __future__ import annotations
+
+import random
+
+from sealchip.bus.baud_select import LineRate
+from sealchip.interface import BAUD_FEATURE
+from verif.benches.block import Bench
+
+RATE = Bench(LineRate)
+
+
+def test_line_rate() -> None:
+    """In each cycle the stored rate, or the one that was taken last if no `revert` has come since."""
+    chance = random.Random(1)
+
+    async def testbench(ctx) -> None:
+        ports, taken = RATE.dut, None
+        for _ in range(600):
+            stored, number = chance.randrange(len(BAUD_FEATURE)), chance.randrange(8)
+            take, revert = (chance.random() < 0.3 for _ in range(2))
+            ctx.set(ports.stored, stored)
+            ctx.set(ports.number, number)
+            ctx.set(ports.take, take)
+            ctx.set(ports.revert, revert)
+            assert ctx.get(ports.rate) == (stored if taken is None else taken)
+            await ctx.tick()
+            if take:
+                taken = number
+            elif revert:
+                taken = None
+
+    RATE.run(testbench)

@@ -1,0 +1,405 @@
+"""When the seal may speak."""
+
+from __future__ import annotations
+
+import random
+from itertools import combinations
+
+import pytest
+from amaranth.hdl import Module, Signal
+from amaranth.lib import wiring
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sealchip.bus.bus_access import BusAccess
+from verif.benches.block import Bench, examples, simulate
+
+#: ms, as DL/T 645-2007 has it: a slave answers within 500 ms; here with a margin.
+ANSWER, LEAST_GAP, AFTER_CRASH, SLOT, SLOTS = 520, 4, 20, 2, 32
+LATEST = LEAST_GAP + (SLOTS - 1) * SLOT
+STUCK = 64
+
+REQUESTS = {"read": (0x11, 0), "write": (0x14, 0), "read address": (0x13, 0), "nobody's time": (0x08, 0)}
+ENDINGS = {"answer": (0x91, 0), "acknowledgement": (0x94, 0), "refusal": (0xD1, 0), "broadcast": (0x08, 1)}
+
+ACCESS = Bench(BusAccess)
+
+
+async def hear(ctx, dut, control, broadcast):
+    """Levels and the strobe of a frame of others; ends with the line high."""
+    for level in (0, 1, 0):
+        ctx.set(dut.ro, level)
+        await ctx.tick()
+    ctx.set(dut.ro, 1)
+    ctx.set(dut.head.control, control)
+    ctx.set(dut.head.broadcast, broadcast)
+    ctx.set(dut.frame, 1)
+    await ctx.tick()
+    ctx.set(dut.frame, 0)
+
+
+async def speak(ctx, dut, expects):
+    """An own frame, sent whole."""
+    ctx.set(dut.de, 1)
+    await ctx.tick().repeat(3)
+    ctx.set(dut.sent, 1)
+    ctx.set(dut.expects, expects)
+    await ctx.tick()
+    ctx.set(dut.sent, 0)
+    ctx.set(dut.de, 0)
+
+
+async def give_up(ctx, dut, *, low=3):
+    """An own frame that ends in a collision, the line still low for some cycles."""
+    ctx.set(dut.de, 1)
+    ctx.set(dut.ro, 0)
+    await ctx.tick().repeat(3)
+    ctx.set(dut.broken, 1)
+    await ctx.tick()
+    ctx.set(dut.broken, 0)
+    ctx.set(dut.de, 0)
+    await ctx.tick().repeat(low)
+    ctx.set(dut.ro, 1)
+
+
+async def draw(ctx, dut, cycles=1):
+    """Draw once, after some cycles."""
+    await ctx.tick().repeat(cycles)
+    ctx.set(dut.draw, 1)
+    await ctx.tick()
+    ctx.set(dut.draw, 0)
+
+
+async def wait(ctx, dut):
+    """Quiet in ms until the pair is free; a tick each cycle."""
+    ctx.set(dut.tick_ms, 1)
+    for _ in range(ANSWER + LATEST + 100):
+        assert ctx.get(dut.silence) == (ctx.get(dut.quiet_ms) >= ANSWER)
+        if ctx.get(dut.free):
+            ctx.set(dut.tick_ms, 0)
+            return ctx.get(dut.quiet_ms)
+        await ctx.tick()
+    raise AssertionError("never free")
+
+
+@pytest.mark.parametrize("before", ["reset", "noise", "own report", *REQUESTS])
+def test_silent_while_an_answer_is_due(before):
+    """A request heard, an own report sent, anything not understood: no word for 520 ms and the slot.
+
+    The slot runs down only while the pair is free, and is not needed again.
+    """
+
+    async def testbench(ctx):
+        dut = ACCESS.dut
+        await draw(ctx, dut, 7)
+        if before in REQUESTS:
+            await hear(ctx, dut, 0x91, 0)
+            await hear(ctx, dut, *REQUESTS[before])
+        elif before == "own report":
+            await speak(ctx, dut, expects=1)
+        elif before == "noise":
+            await hear(ctx, dut, 0x91, 0)
+            ctx.set(dut.ro, 0)
+            await ctx.tick()
+            ctx.set(dut.ro, 1)
+        silence = await wait(ctx, dut)
+        assert ANSWER <= silence <= ANSWER + LATEST - LEAST_GAP
+        await hear(ctx, dut, 0x91, 0)
+        assert await wait(ctx, dut) == LEAST_GAP, "the slot has run down"
+
+    ACCESS.run(testbench)
+
+
+@pytest.mark.parametrize("before", ["own answer", *ENDINGS])
+def test_free_soon_when_no_answer_is_due(before):
+    async def testbench(ctx):
+        dut = ACCESS.dut
+        await draw(ctx, dut, 3)
+        if before in ENDINGS:
+            await hear(ctx, dut, 0x11, 0)
+            await hear(ctx, dut, *ENDINGS[before])
+        else:
+            await speak(ctx, dut, expects=0)
+        assert LEAST_GAP <= await wait(ctx, dut) <= LATEST
+
+    ACCESS.run(testbench)
+
+
+@examples(15)
+@given(quiet=st.lists(st.integers(1, 200), max_size=4), own=st.booleans())
+def test_any_level_restarts_the_silence(quiet, own):
+    """Not free while anybody drives; what was heard before a new level counts no more."""
+
+    async def testbench(ctx):
+        dut = ACCESS.dut
+        await hear(ctx, dut, 0x91, 0)
+        for time in quiet:
+            ctx.set(dut.tick_ms, 1)
+            await ctx.tick().repeat(time)
+            assert ctx.get(dut.quiet_ms) == time
+            ctx.set(dut.de if own else dut.ro, own)
+            assert not ctx.get(dut.free)
+            await ctx.tick()
+            ctx.set(dut.de if own else dut.ro, not own)
+            ctx.set(dut.tick_ms, 0)
+            await ctx.tick()
+        first = await wait(ctx, dut)
+        assert (first >= ANSWER) == bool(quiet)
+
+    ACCESS.run(testbench)
+
+
+@examples(10)
+@given(drawn=st.integers(1, 300), gaps=st.lists(st.integers(0, 40), max_size=4))
+def test_a_slot_is_counted_down_over_several_gaps(drawn, gaps):
+    """Who was not first goes on where it was: all gaps together are the slot."""
+
+    async def testbench(ctx):
+        dut = ACCESS.dut
+        await draw(ctx, dut, drawn)
+        slot = 0
+        for gap in gaps:
+            await hear(ctx, dut, 0x91, 0)
+            ctx.set(dut.tick_ms, 1)
+            for _ in range(LEAST_GAP + gap):
+                if ctx.get(dut.free):
+                    return
+                await ctx.tick()
+            ctx.set(dut.tick_ms, 0)
+            slot += gap
+        await hear(ctx, dut, 0x91, 0)
+        slot += await wait(ctx, dut) - LEAST_GAP
+        assert slot <= (SLOTS - 1) * SLOT
+        assert slot % SLOT == 0
+
+    ACCESS.run(testbench)
+
+
+@pytest.mark.parametrize("another", [False, True], ids=["alone", "not alone"])
+def test_quick_after_a_collision(another):
+    """Both have stopped: nobody can have understood anything. Somebody goes on: an answer may be due."""
+
+    async def testbench(ctx):
+        dut = ACCESS.dut
+        await give_up(ctx, dut)
+        ctx.set(dut.tick_ms, 1)
+        await ctx.tick().repeat(AFTER_CRASH - 5)
+        assert not ctx.get(dut.free)
+        if another:
+            ctx.set(dut.ro, 0)
+            await ctx.tick()
+            ctx.set(dut.ro, 1)
+        assert await wait(ctx, dut) == (ANSWER if another else AFTER_CRASH)
+
+    ACCESS.run(testbench)
+
+
+def test_not_free_in_the_cycle_of_a_frame():
+    """The slave may just take it for a request."""
+
+    async def testbench(ctx):
+        dut = ACCESS.dut
+        await wait(ctx, dut)
+        ctx.set(dut.frame, 1)
+        assert not ctx.get(dut.free)
+
+    ACCESS.run(testbench)
+
+
+def test_a_stuck_line_is_told():
+    """Low for longer than any character; over when it is high again."""
+
+    async def testbench(ctx):
+        dut = ACCESS.dut
+        await wait(ctx, dut)
+        ctx.set(dut.ro, 0)
+        assert not ctx.get(dut.stuck), "silence is none"
+        await ctx.tick()
+        ctx.set(dut.tick_ms, 1)
+        for low in range(STUCK + 50):
+            assert ctx.get(dut.stuck) == (low >= STUCK)
+            assert not ctx.get(dut.free)
+            await ctx.tick()
+        ctx.set(dut.ro, 1)
+        assert not ctx.get(dut.stuck)
+
+    ACCESS.run(testbench)
+
+
+def test_stays_free_in_a_long_silence():
+    """The count saturates."""
+
+    async def testbench(ctx):
+        dut = ACCESS.dut
+        await draw(ctx, dut)
+        await wait(ctx, dut)
+        ctx.set(dut.tick_ms, 1)
+        before = 0
+        for _ in range(1200):
+            await ctx.tick()
+            assert ctx.get(dut.free)
+            assert ctx.get(dut.quiet_ms) >= before
+            before = ctx.get(dut.quiet_ms)
+
+    ACCESS.run(testbench)
+
+
+class Seals(wiring.Component):
+    """Seals of different seeds that see the same pair."""
+
+    def __init__(self, seeds):
+        super().__init__({})
+        self.seals = [BusAccess() for _ in seeds]
+        self.seeds = seeds
+        self.draw, self.ro, self.answer = Signal(), Signal(init=1), Signal()
+        self.free = Signal(len(seeds))
+
+    def elaborate(self, platform):
+        m = Module()
+        for n, (seal, seed) in enumerate(zip(self.seals, self.seeds, strict=True)):
+            m.submodules[f"seal{n}"] = seal
+            m.d.comb += [
+                seal.seed.eq(seed),
+                seal.draw.eq(self.draw),
+                seal.ro.eq(self.ro),
+                seal.tick_ms.eq(1),
+                seal.frame.eq(self.answer),
+                seal.head.control.eq(0x91),
+                self.free[n].eq(seal.free),
+            ]
+        return m
+
+
+def test_slots_differ_with_the_seed():
+    """Seals that power up in the same cycle and draw in the same cycles seldom draw the same slot.
+
+    Each draws whenever it has sent or given up a frame: draws come after any time.
+    """
+    dut, chance = Seals([0x0101, 0x0102, 0x0103, 0x0F00, 0x1234, 0xFFFF]), random.Random(1)
+    slots = [[] for _ in dut.seals]
+
+    async def testbench(ctx):
+        for _ in range(60):
+            await ctx.tick().repeat(chance.choice([1, 1, 2, 5, chance.randrange(1, 200)]))
+            ctx.set(dut.draw, 1)
+            await ctx.tick()
+            ctx.set(dut.draw, 0)
+            ctx.set(dut.ro, 0)
+            await ctx.tick()
+            ctx.set(dut.ro, 1)
+            ctx.set(dut.answer, 1)
+            await ctx.tick()
+            ctx.set(dut.answer, 0)
+            seen = [None] * len(slots)
+            for quiet in range(LATEST + 1):
+                free = ctx.get(dut.free)
+                for n, slot in enumerate(seen):
+                    if slot is None and free >> n & 1:
+                        seen[n], rest = divmod(quiet - LEAST_GAP, SLOT)
+                        assert rest == 0
+                await ctx.tick()
+            for n, slot in enumerate(seen):
+                slots[n].append(slot)
+
+    simulate(dut, testbench)
+    for drawn in slots:
+        assert None not in drawn
+        assert len(set(drawn)) > 20, "a seal uses most of the slots"
+    for one, other in combinations(slots, 2):
+        same = sum(a == b for a, b in zip(one, other, strict=True))
+        assert same <= 0.15 * len(one), "twice in a row the same moment must be rare"
+
+
+class Contract:
+    """What `BusAccess` promises, cycle by cycle: the ms of quiet that are enough, the slot, the generator."""
+
+    def __init__(self):
+        self.enough, self.line, self.ms = ANSWER, 1, 0
+        self.slot, self.drawn, self.lfsr = 0, False, 1
+
+    def outputs(self, i):
+        """free, quiet_ms, silence and stuck while the inputs are `i`; then the next cycle."""
+        changes = i["ro"] != self.line
+        quiet = i["ro"] and not changes and not i["de"]
+        may = quiet and not i["frame"] and self.ms >= self.enough
+        ms = min(self.ms, ANSWER)
+        told = (
+            may and self.slot == 0 and not self.drawn,
+            ms if quiet else 0,
+            quiet and ms == ANSWER,
+            not i["ro"] and not changes and ms >= STUCK,
+        )
+        self._hear(i, changes)
+        self._draw(i, may)
+        return told
+
+    def _hear(self, i, changes):
+        if i["de"] or (changes and not i["ro"]):
+            self.enough = ANSWER
+        if i["frame"]:
+            self.enough = LEAST_GAP if i["control"] & 0x80 or i["broadcast"] else ANSWER
+        if i["sent"]:
+            self.enough = ANSWER if i["expects"] else LEAST_GAP
+        if i["broken"]:
+            self.enough = AFTER_CRASH
+        self.ms = 0 if changes or (i["de"] and i["ro"]) else self.ms + i["tick_ms"]
+        self.line = i["ro"]
+
+    def _draw(self, i, may):
+        if self.drawn:
+            self.slot = self.lfsr % SLOTS * SLOT
+        elif may and self.slot and i["tick_ms"]:
+            self.slot -= 1
+        self.drawn = i["draw"]
+        if i["draw"] or i["tick_ms"]:
+            # x^16 + x^14 + x^13 + x^11 + 1
+            self.lfsr = self.lfsr >> 1 ^ (0xB400 if self.lfsr & 1 else 0)
+        if i["draw"]:
+            self.lfsr ^= i["seed"]
+
+
+def talk(chance):
+    """One thing that happens on the pair and the time behind it: what differs from a quiet line, by cycle."""
+    low, high = {"ro": 0}, {}
+    own = [{"de": 1, "ro": chance.randrange(2)} for _ in range(chance.randrange(1, 4))]
+    end = {"de": 1, "expects": chance.randrange(2)}
+    frame = {"frame": 1, "control": chance.randrange(256), "broadcast": chance.random() < 0.2}
+    happens = {
+        "others": [low, low, high, *[high] * chance.randrange(2), frame],
+        "sent": [*own, end | {"sent": 1}],
+        "broken": [*own, end | {"broken": 1, "ro": 0}, *[low] * chance.randrange(4)],
+        "noise": [low] * chance.choice([1, 2, 10, STUCK - 1, STUCK + 10]),
+        "nothing": [],
+    }
+    (kind,) = chance.choices(list(happens), [8, 4, 4, 1, 2])
+    quiet = [{} for _ in range(chance.choice([1, LEAST_GAP + 2, 24, 40, LATEST + 5, LATEST + 5]))]
+    if chance.random() < 0.1:
+        quiet += [{}] * (ANSWER + 10)
+    if chance.random() < 0.5:
+        for _ in range(chance.choice([1, 1, 2])):
+            chance.choice(quiet[:3])["draw"] = 1
+    return [*happens[kind], *quiet]
+
+
+def test_every_cycle_is_as_promised():
+    """Frames of others, own ones sent and given up, noise and draws at any time."""
+    chance, contract = random.Random(1), Contract()
+
+    async def testbench(ctx):
+        dut = ACCESS.dut
+        names = ("ro", "de", "tick_ms", "frame", "sent", "expects", "broken", "seed", "draw")
+        ports = {name: getattr(dut, name) for name in names}
+        ports |= {"control": dut.head.control, "broadcast": dut.head.broadcast}
+        outputs = dut.free, dut.quiet_ms, dut.silence, dut.stuck
+        given = still = dict.fromkeys(ports, 0) | {"ro": 1}
+        for _ in range(250):
+            ticks, seed = chance.choice([1, 1, 1, 0.7]), chance.randrange(1 << 16)
+            for differs in talk(chance):
+                inputs = still | {"tick_ms": chance.random() < ticks, "seed": seed} | differs
+                for name in [name for name, value in inputs.items() if value != given[name]]:
+                    ctx.set(ports[name], inputs[name])
+                given = inputs
+                assert tuple(map(ctx.get, outputs)) == contract.outputs(inputs)
+                await ctx.tick()
+
+    ACCESS.run(testbench)

@@ -1,0 +1,147 @@
+"""The loop of the firmware: what it does next, and who is told what came of it."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sealchip.core.assembler import Assembler
+from sealchip.core.firmware import main
+from sealchip.core.firmware.layout import Command, Facts, In, Memory, Out, Wants
+from sealchip.core.processor import MEMORY_BYTES
+from verif.benches.block import examples
+from verif.models.processor import Machine
+
+#: Where each thing is done, in the order in which they are when several are wanted.
+PLACES = {
+    Wants.SECOND: "calendar.second",
+    Wants.ACKNOWLEDGE: "log.acknowledge",
+    Wants.OLDEST: "log.oldest",
+    Wants.SLAVE: "slave's",
+    Wants.EVENT: "log.append",
+}
+COMMANDS = {
+    Command.FETCH: "log.nth",
+    Command.CHECK: "identity.check",
+    Command.UPDATE: "identity.update",
+    Command.CHALLENGE: "challenge",
+    Command.CLOCK: "calendar.set",
+}
+#: Instructions from wherever it is to where something is begun.
+STEPS = 40
+
+wants = st.integers(0, sum(Wants)).map(Wants)
+facts = st.integers(0, sum(Facts)).map(Facts)
+
+
+@cache
+def program():
+    """The loop alone; what it does ends where it begins."""
+    a = Assembler()
+    main.boot(a)
+    main.emit(a)
+    for name in (*PLACES.values(), *COMMANDS.values()):
+        a.jump(a.label(name))
+    return a.words(), a.places()
+
+
+class Desk:
+    """The loop behind a reset, with whatever wants something."""
+
+    def __init__(self):
+        words, self.places = program()
+        self.machine = Machine(list(words), bytearray(b"\xff" * MEMORY_BYTES), self)
+        self.wants, self.command, self.answers = Wants(0), Command.FETCH, []
+        self.later = None  # how often nothing is wanted before, and what then is
+
+    def read(self, number, x):
+        if self.later:
+            reads, wants = self.later
+            self.wants, self.later = (Wants(0), (reads - 1, wants)) if reads else (wants, None)
+        return {In.WANTS: self.wants, In.COMMAND: self.command}[number]
+
+    def write(self, number, value):
+        assert number == Out.ANSWER
+        self.answers.append(value)
+
+    def run(self, begin=None):
+        """What is done next, from a place of the program on; "main" when it comes round to that."""
+        if begin is not None:
+            self.machine.place = self.places[begin]
+        names = {self.places[name]: name for name in ("main", *PLACES.values(), *COMMANDS.values())}
+        for _ in range(STEPS):
+            self.machine.step()
+            if self.machine.place in names:
+                return names[self.machine.place]
+        return None
+
+
+def expected(wanted, command):
+    """Reference: the name of what is done next."""
+    first = next((there for want, there in PLACES.items() if want in wanted), "main")
+    return COMMANDS[command] if first == "slave's" else first
+
+
+def test_a_reset_says_nothing():
+    desk = Desk()
+    assert desk.run() == "main"
+    assert desk.machine.memory[main.FACTS] == 0
+    assert desk.machine.memory.count(0) == 1
+
+
+@pytest.mark.parametrize("command", Command)
+def test_what_is_done_next(command):
+    """Whatever is wanted at the same time."""
+    for wanted in range(sum(Wants) + 1):
+        desk = Desk()
+        desk.wants, desk.command = Wants(wanted), command
+        assert desk.run() == "main"
+        assert desk.run() == expected(desk.wants, command)
+
+
+@pytest.mark.parametrize("want", Wants)
+@pytest.mark.parametrize("reads", range(1, 6))
+def test_what_comes_in_between_is_done(want, reads):
+    """It may come between any two looks at what is wanted."""
+    desk = Desk()
+    desk.run()
+    desk.later = reads, want
+    done = [desk.run(), desk.run()]
+    assert done in ([there := expected(want, desk.command), there], ["main", there])
+
+
+@examples(40)
+@given(stories=st.lists(st.tuples(wants, st.sampled_from(Command), st.booleans()), max_size=6))
+def test_who_asked_is_told(stories):
+    """The slave only if it was its command; then everything begins anew."""
+    desk = Desk()
+    desk.run()
+    for desk.wants, desk.command, found in stories:
+        there = desk.run("main")
+        assert there == expected(desk.wants, desk.command)
+        if there != "main":
+            assert desk.run("accepted" if found else "refused") == "main"
+            assert desk.answers.pop() == found + 2 * (there in COMMANDS.values())
+        assert not desk.answers
+
+
+@examples(40)
+@given(before=facts, fact=st.sampled_from(list(Facts)), a=st.integers(0, 255), mask=facts)
+def test_facts_are_said(before, fact, a, mask):
+    """One more; or some of them as A has them. The others stay."""
+    for emit, given_, after in (
+        (main.set_fact, fact, before | fact),
+        (main.say, mask, before & ~mask | a & mask),
+    ):
+        assembler, said = Assembler(), []
+        emit(assembler, given_)
+        machine = Machine(assembler.words(), bytearray(MEMORY_BYTES), Desk())
+        machine.surroundings.write = lambda number, value, said=said: said.append((number, value))
+        machine.memory[Memory.OF_MAIN], machine.a = before, a
+        for _ in machine.program:
+            machine.step()
+        assert said == [(Out.FACTS, after)]
+        assert machine.memory[Memory.OF_MAIN] == after

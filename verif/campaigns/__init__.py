@@ -1,0 +1,1 @@
+"""Campaigns that take longer than a test: gates, mutation, coverage, soak, and `verify`, which runs all."""

@@ -1,0 +1,218 @@
+"""Mutants of a design: which there are, and one design in which an input chooses among them.
+
+`mutate` of yosys turns over, ties or crosses a bit at a port of a cell. A mutant is known by the kind of its
+cell, the line of our source that made the cell, and how many such cells come before it: so the same mutant
+is found again in the design with other parameters and beneath a theorem.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+from verif.campaigns.gates.compiled import SELECT, yosys
+
+__all__ = ["Design", "Mutant"]
+
+#: Processes become cells; nothing that no output can see is left.
+PREPARE = "read_rtlil top.il\nproc\nopt_expr\nopt_clean\n"
+
+#: What each part makes of its inputs, whatever these are.
+PARTS = """\
+read_rtlil top.il
+select -set parts top.* top.*.* %d
+setattr -mod -set keep_hierarchy 1 @parts
+flatten
+memory -nomap
+memory_map -rom-only
+opt
+write_json out.json
+"""
+
+#: Ports at which a mutant is the same as at the port A of a register's buffer.
+_SAME = ("$dff", "Q"), ("register", "Y")
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One change of one bit."""
+
+    #: `inv`, `const0`, `const1`, `cnot0` or `cnot1`: turned over always, or when another bit is 0 or 1.
+    mode: str
+    #: Type of the cell, place in our source, number among those alike.
+    cell: tuple[str, str, int]
+    port: str
+    bit: int
+    #: The other bit of `cnot`, else None.
+    other: int | None
+
+    @property
+    def place(self) -> str:
+        """`file:line` of our source."""
+        return self.cell[1]
+
+    def __str__(self) -> str:
+        kind, _, number = self.cell
+        other = f" by bit {self.other}" if self.other is not None else ""
+        return f"{self.mode} {kind}#{number}.{self.port}[{self.bit}]{other}"
+
+
+class Design:
+    """A module of RTLIL text, prepared for mutation."""
+
+    def __init__(self, text: str, module: str = "top") -> None:
+        self._module = module
+        self.text = _buffered(yosys(f"{PREPARE}write_rtlil out.il\n", top_il=text)["out.il"])
+        made = yosys("read_rtlil top.il\nwrite_json out.json\n", top_il=self.text)
+        self._cells = json.loads(made["out.json"])["modules"][module]["cells"]
+
+    @cached_property
+    def _names(self) -> dict[tuple[str, str, int], str]:
+        """The name of each cell."""
+        return {cell: name for name, cell in self._keys()}
+
+    def _keys(self) -> Iterator[tuple[str, tuple[str, str, int]]]:
+        seen: Counter[tuple[str, str]] = Counter()
+        for name, cell in self._cells.items():
+            register = re.fullmatch(r"\$buffer\\(.*?)(\$\d+)?", name)
+            kind = f"register {register[1]}" if register else cell["type"].replace(f"{self._module}.", "")
+            alike = (kind, _own_place(cell["attributes"].get("src", "")))
+            yield name, (*alike, seen[alike])
+            seen[alike] += 1
+
+    def sample(self, number: int, seed: int) -> list[Mutant]:
+        """At most `number` mutants in our own source, evenly spread; the same ones for the same seed."""
+        # More than wanted, for some are in the source of a library.
+        listing = f"mutate -list {4 * number} -seed {seed} -o out.txt {self._module}\n"
+        lines = yosys(f"read_rtlil top.il\n{listing}", top_il=self.text)["out.txt"].splitlines()
+        keys = dict(self._keys())
+        found = []
+        for line in lines:
+            told = dict(re.findall(r"-(mode|cell|port|portbit|ctrlbit) (\S+)", line))
+            cell = keys[told["cell"].removeprefix("\\")]
+            other = int(told["ctrlbit"]) if "ctrlbit" in told else None
+            mutant = Mutant(told["mode"], cell, told["port"].removeprefix("\\"), int(told["portbit"]), other)
+            fit = mutant.port != "CLK" and not mutant.cell[0].startswith("$meminit")
+            once = fit and (mutant.cell[0].split()[0], mutant.port) not in _SAME
+            if mutant.place and once and mutant not in found:
+                found.append(mutant)
+        return found[:number]
+
+    def fits(self, mutant: Mutant) -> bool:
+        """Whether the design has the cell and the bits."""
+        name = self._names.get(mutant.cell)
+        bits = self._cells[name]["connections"].get(mutant.port, ()) if name else ()
+        return max(mutant.bit, mutant.other or 0) < len(bits)
+
+    @cached_property
+    def _parts(self) -> dict[str, dict]:
+        """The parts that the module is made of, by their types."""
+        modules = json.loads(yosys(PARTS, top_il=self.text)["out.json"])["modules"]
+        return {name: modules[name] for name in modules if name != self._module}
+
+    @cached_property
+    def _constants(self) -> dict[int, str]:
+        """Bits of the module that a part of it never changes: what they are."""
+        return {
+            net: given
+            for cell in self._cells.values()
+            for port, its in self._parts.get(cell["type"], {"ports": {}})["ports"].items()
+            if its["direction"] == "output"
+            for net, given in zip(cell["connections"][port], its["bits"], strict=True)
+            if given in ("0", "1")
+        }
+
+    def _heard(self, mutant: Mutant) -> bool:
+        """Whether the bit makes a difference to anything in its cell."""
+        part = self._parts.get(self._cells[self._names[mutant.cell]]["type"])
+        if part is None or part["ports"][mutant.port]["direction"] == "output":
+            return True
+        net = part["ports"][mutant.port]["bits"][mutant.bit]
+        wired = [bits for cell in part["cells"].values() for bits in cell["connections"].values()]
+        given = [port["bits"] for port in part["ports"].values() if port["direction"] == "output"]
+        return any(net in bits for bits in wired + given)
+
+    def keeps(self, mutant: Mutant) -> bool:
+        """Whether the bit is always what `mutant` makes of it, or never turned over by it, or counts nowhere.
+
+        Test: `verif/campaigns/mutation/test_mutants.py::test_what_a_part_never_says_or_hears`.
+        """
+        bits = self._cells[self._names[mutant.cell]]["connections"][mutant.port]
+        bit = bits[mutant.bit if mutant.other is None else mutant.other]
+        always = self._constants.get(bit, bit)
+        kept = {"const0": "0", "const1": "1", "cnot0": "1", "cnot1": "0"}.get(mutant.mode) == always
+        return kept or not self._heard(mutant)
+
+    def mutated(self, mutants: list[Mutant], write: str = "write_verilog -sv -noattr out.v") -> str:
+        """The design in which the input `SELECT`, if it is n, makes the n-th of `mutants`, from 1 on."""
+        commands = [
+            self._command(mutant, f"-ctrl {SELECT} 16 {number}")
+            for number, mutant in enumerate(mutants, 1)
+            if self.fits(mutant)
+        ]
+        script = "\n".join(["read_rtlil top.il", *commands, "memory_collect", write, ""])
+        return yosys(script, top_il=self.text)[write.split()[-1]]
+
+    def mutant(self, mutant: Mutant) -> str:
+        """RTLIL with `mutant` for good."""
+        return yosys(
+            f"read_rtlil top.il\n{self._command(mutant, '')}\nwrite_rtlil out.il\n", top_il=self.text
+        )["out.il"]
+
+    def _command(self, mutant: Mutant, control: str) -> str:
+        other = f"-ctrlbit {mutant.other}" if mutant.other is not None else ""
+        return (
+            f"mutate -mode {mutant.mode} -module {self._module} -cell {self._names[mutant.cell]} "
+            f"-port {mutant.port} -portbit {mutant.bit} {other} {control}"
+        )
+
+
+def _buffered(text: str) -> str:
+    """RTLIL in which every register has a buffer behind it.
+
+    The initial value of a register belongs to the wire at its Q: without the buffer, a mutant there would
+    leave the register without it.
+    """
+    modules = re.split(r"(?=^module )", text, flags=re.MULTILINE)
+    return "".join([modules[0], *map(_buffered_module, modules[1:])])
+
+
+def _buffered_module(text: str) -> str:
+    inits: dict[str, str] = {}
+
+    def wire(found: re.Match[str]) -> str:
+        attributes, width, rest, name = (part or "" for part in found.groups())
+        init = re.search(r"  attribute \\init .*\n", attributes)
+        if not init:
+            return found[0]
+        inits[name] = f"{init[0]}  wire {width}$held{name}\n"
+        return f"{attributes.replace(init[0], '')}  wire {width}{rest}{name}\n{inits[name]}"
+
+    def register(found: re.Match[str]) -> str:
+        source, cell, name = found.groups()
+        if name not in inits:
+            return found[0]
+        width = re.search(r"parameter \\WIDTH (\d+)", cell)[1]
+        buffer = (
+            f"{source}  cell $pos $buffer{name}\n    parameter \\A_SIGNED 0\n"
+            f"    parameter \\A_WIDTH {width}\n"
+            f"    parameter \\Y_WIDTH {width}\n    connect \\A $held{name}\n    connect \\Y {name}\n  end\n"
+        )
+        return f"{source}{cell}    connect \\Q $held{name}\n  end\n{buffer}"
+
+    text = re.sub(r"((?:  attribute .*\n)+)  wire (width \d+ )?(.*?)(\\\S+)\n", wire, text)
+    return re.sub(
+        r"((?:  attribute .*\n)*)(  cell \$dff .*\n(?:    .*\n)*?)    connect \\Q (\\\S+)\n  end\n",
+        register,
+        text,
+    )
+
+
+def _own_place(sources: str) -> str:
+    """The last place in our own source of a cell's `src`, without the columns; empty where there is none."""
+    own = [source for source in sources.split("|") if source.startswith("rtl/")]
+    return own[-1] if own else ""

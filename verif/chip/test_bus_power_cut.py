@@ -1,0 +1,197 @@
+"""Power fails at an SPI clock of a write, on the whole compiled chip; then it is asked what it knows.
+
+Every write that the chip makes is run once to its end, which tells at which clocks of the flash it begins
+and ends, and then once for each of these clocks up to there and no further.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from meterseal.domain.image import crc16, image
+from meterseal.domain.layout import pack
+from meterseal.domain.record import Flags, Kind, StateClass
+from meterseal.protocols.dlt645.requests import write
+from meterseal.sim.chip.build import chip_library
+from meterseal.sim.chip.bus import CLOCK_HZ
+from sealchip.interface import ENTRY, FLASH_LOG_BASE, FLASH_SECTOR_BYTES, FLASH_SLOT_BYTES, Di
+from verif.benches.bus import IDENTITY, PairBench
+
+Trigger = Callable[[PairBench], None]
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[PairBench]:
+    bench = PairBench(chip_library(clock_hz=CLOCK_HZ), tmp_path)
+    yield bench
+    bench.close()
+
+
+def write_span(bench: PairBench, trigger: Trigger, pause: float = 0.003) -> tuple[int, int]:
+    """First and last flash clock, counted from `trigger` on, of the writes that it brings about, `pause`
+    seconds apart at most.
+    """
+    trigger(bench)
+    before, start = bench.writes, bench.clocks
+    while bench.writes == before:
+        assert bench.pair.run_to_flash_clock(0, bench.clocks + 8, at_most=1.0)
+    first = bench.clocks - start - 8 * (1 + 4 + ENTRY.size)  # write enable, address and all
+    seen = 0
+    while bench.clocks > seen:
+        seen = bench.clocks
+        bench.pair.run(pause)
+    return max(first, 1), seen - start
+
+
+def cut_after(bench: PairBench, trigger: Trigger, clocks: int) -> None:
+    """Bring about the write and cut the power after so many of its flash clocks."""
+    trigger(bench)
+    assert bench.pair.run_to_flash_clock(0, bench.clocks + clocks, at_most=1.0)
+
+
+def sample(span: tuple[int, int], number: int | None) -> range:
+    """Clocks of a write to cut at: all of them, or about so many, the last one always."""
+    first, last = span
+    step = 1 if number is None else max(1, (last - first) // number)
+    return range(last, first - 1, -step)[::-1]
+
+
+thin_and_whole = pytest.mark.parametrize("number", [6, pytest.param(None, marks=pytest.mark.long)])
+EMPTY = image(IDENTITY)
+
+
+@thin_and_whole
+def test_while_an_opening_is_written(bench: PairBench, number: int | None) -> None:
+    def opening(bench: PairBench) -> None:
+        bench.restart(EMPTY)
+        bench.pair.run(0.75)  # the boot event is in the flash
+        bench.pair.position(0, False)
+
+    span = write_span(bench, opening)
+    lost = 0
+    for clocks in sample(span, number):
+        cut_after(bench, opening, clocks)
+        bench.restart(closed=False)
+        records = bench.collect()
+        told = [(record.counter, record.boot, record.kind, record.state) for record in records]
+        known = (2, 1, Kind.OPENED, StateClass.OPEN)
+        lost += known not in told
+        # Known or not, the power-up behind it says that nobody looked, and that the loop is open.
+        assert told == [
+            (1, 1, Kind.BOOT, StateClass.SEALED),
+            *([known] if known in told else []),
+            (2 + (known in told), 2, Kind.BOOT, StateClass.OPEN),
+        ], clocks
+        assert records[-1].flags & Flags.UNOBSERVED
+    assert 0 < lost < len(sample(span, number))
+    assert known in told
+
+
+@thin_and_whole
+def test_while_an_acknowledgement_is_written(bench: PairBench, number: int | None) -> None:
+    def acknowledging(bench: PairBench) -> None:
+        bench.restart(EMPTY)
+        report = bench.next_report(3.0)
+        assert report is not None
+        assert report.counter == 1
+        bench.acknowledge()
+
+    span = write_span(bench, acknowledging)
+    again = 0
+    for clocks in sample(span, number):
+        cut_after(bench, acknowledging, clocks)
+        bench.restart()
+        told = [(record.counter, record.boot, record.kind) for record in bench.collect()]
+        again += len(told) == 2
+        # What the meter has already may come once more, the same; nothing else changes.
+        assert told in ([(1, 1, Kind.BOOT), (2, 2, Kind.BOOT)], [(2, 2, Kind.BOOT)]), clocks
+    assert 0 < again < len(sample(span, number))
+    assert len(told) == 1
+
+
+#: Of an entry with an even counter, and with an odd one.
+KINDS = (Kind.OPENED, Kind.CLOSED)
+
+
+def full_log() -> bytes:
+    """A log whose next entry is the last one of its sector; everything acknowledged, boot count 9."""
+    flash = bytearray(EMPTY)
+    slots = FLASH_SECTOR_BYTES // FLASH_SLOT_BYTES
+    for counter in range(1, 2 * slots):
+        raw = pack(
+            ENTRY,
+            {
+                "boot": 9,
+                "counter": counter,
+                "kind": KINDS[counter % 2],
+                "state": StateClass.SEALED if counter % 2 else StateClass.OPEN,
+                "loop_mv": 0xFFFF,
+                "flags": 0,
+                "stamp": counter,
+                "baseline_mv": 0xFFFF,
+                "zeros": 0,
+                "crc": 0,
+                "acked": 0,
+            },
+        )
+        raw = raw[:-3] + crc16(raw[:-3]).to_bytes(2, "big") + b"\0"
+        # The oldest are in the second sector.
+        slot = FLASH_LOG_BASE + (counter - 1 + slots) % (2 * slots) * FLASH_SLOT_BYTES
+        flash[slot : slot + len(raw)] = raw
+    return bytes(flash)
+
+
+@thin_and_whole
+def test_while_a_sector_is_given_up(bench: PairBench, number: int | None) -> None:
+    def booting(bench: PairBench) -> None:
+        """The boot event will be the last entry of its sector, so the other one is erased."""
+        bench.restart(full_log())
+
+    span = write_span(bench, booting)
+    assert bench.pair.chip(0).flash_erases == 1
+    lost = 0
+    for clocks in sample(span, number):
+        cut_after(bench, booting, clocks)
+        bench.restart()
+        told = [(record.counter, record.boot, record.kind) for record in bench.collect()]
+        lost += len(told) == 1
+        assert told in ([(128, 10, Kind.BOOT), (129, 11, Kind.BOOT)], [(128, 10, Kind.BOOT)]), clocks
+        # What was there before is still there.
+        newest = told[-1][0]
+        for nth in (0, 15):
+            record = bench.history(nth)
+            assert record.counter == newest - nth
+            assert nth == 0 or (record.boot, record.kind) == (9, KINDS[record.counter % 2])
+    assert 0 < lost < len(sample(span, number))
+    assert len(told) == 2
+
+
+@thin_and_whole
+def test_while_the_identity_is_changed(bench: PairBench, number: int | None) -> None:
+    old, new = IDENTITY.asset, "AN-OTHER-NUMBER"
+    request = write(IDENTITY.seal, Di.PROVISIONING + 2, new.encode()[::-1].ljust(32, b"\0"))
+
+    def provisioning(bench: PairBench) -> None:
+        bench.restart(EMPTY)
+        assert bench.next_report(3.0)
+        bench.acknowledge()
+        assert bench.next_report() is None
+        bench.pair.write(0, request.encode())
+
+    # Between the identity and the event that tells of it the keys are made.
+    span = write_span(bench, provisioning, 0.2)
+    seen = set()
+    for clocks in sample(span, number):
+        cut_after(bench, provisioning, clocks)
+        bench.restart()
+        told = [(record.counter, record.boot, record.kind) for record in bench.collect()]
+        known = told[:1] == [(2, 1, Kind.PROVISIONED)]
+        assert told == [*([(2, 1, Kind.PROVISIONED)] if known else []), (2 + known, 2, Kind.BOOT)], clocks
+        # The old identity or the new one, never none; and the new one before anybody is told of it.
+        asset = bench.read(Di.ASSET_NUMBER)[::-1].strip(b"\0").decode()
+        assert asset in ([new] if known else [old, new])
+        seen.add((asset, known))
+    assert {(old, False), (new, True)} <= seen

@@ -1,0 +1,1 @@
+"""Theorems, and the engines that prove them."""

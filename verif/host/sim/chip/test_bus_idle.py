@@ -1,0 +1,119 @@
+"""Time that is left out where all chips are idle: nobody can tell."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from meterseal.domain.layout import unpack
+from meterseal.errors import Failure
+from meterseal.protocols.dlt645 import requests
+from meterseal.sim.chip.build import library
+from meterseal.sim.chip.bus import ByteSeen, LampsSeen, Pair
+from sealchip.interface import DIAGNOSTICS, Di
+from verif.benches.chip import CLOCK_HZ, Bench, lamps, seal_address
+
+PUPPET = Path(__file__).with_name("stub_chip.v")
+CHIPS = 3
+DOINGS = ("move", "twitch", "cut", "power", "noise", "ask", "deaf", "hear")
+
+
+class Watched(Bench):
+    """Looked at only when there is something to see, and written down what that is."""
+
+    def __init__(
+        self, folder: Path, chips: int = 1, *, skips: bool = True, front_end: str = "comparator"
+    ) -> None:
+        folder.mkdir(exist_ok=True)
+        super().__init__(folder, chips, seed=7, front_end=front_end)
+        self.seen: list[ByteSeen | LampsSeen] = []
+        if skips:
+            self.pair.skip_idle()
+
+    def run(self, seconds: float, until: Callable[[], bool] | None = None) -> None:
+        end = self.pair.now + seconds
+        while self.pair.now < end and not (until and until()):
+            due = min([end, *(at for at, _ in self._answers)])
+            self.pair.run_until_seen(max(due - self.pair.now, 1 / CLOCK_HZ))
+            self._listen()
+            self.seen += self.pair.tap()
+
+    def begin(self) -> None:
+        """All are powered up, one after the other, and sealed."""
+        for chip in range(self.pair.chips):
+            self.pair.position(chip, closed=True)
+            self.power(chip=chip)
+            self.run(0.0712)
+        self.run(4.0)
+
+    def do(self, what: str, chip: int) -> None:
+        closed = bool(self.pair.chip(chip).closed)
+        match what:
+            case "move":
+                self.pair.position(chip, closed=not closed)
+            case "twitch":
+                self.pair.bounce(chip, seconds=0.01, edges=4, closed=closed)
+            case "cut" | "power":
+                self.power(on=what == "power", chip=chip)
+            case "noise":
+                self.pair.noise(0.01, 0.3)
+            case "ask":
+                self.pair.write(0, requests.read(seal_address(chip + 1), Di.DIAGNOSTICS).encode())
+            case "deaf" | "hear":
+                self.answering = what == "hear"
+
+
+def live(folder: Path, seed: int, *, skips: bool) -> tuple[object, ...]:
+    """All that can be seen of a random story: who sent and lit what at which cycle; what the flashes hold."""
+    chance = Random(seed)
+    with closing(Watched(folder, CHIPS, skips=skips)) as bench:
+        bench.begin()
+        for _ in range(10):
+            bench.do(chance.choice(DOINGS), chance.randrange(CHIPS))
+            bench.run(chance.choice([0.02, 1.0, 6.0]) * chance.random())
+        bench.power()
+        bench.answering = True
+        bench.run(8.0)
+        state = bench.pair.state
+        assert bool(state.skipped) == skips
+        flashes = [bytes(flash.array) for flash in bench.flashes]
+        return bench.seen, state.cycle, state.collided_bits, state.noisy_bits, flashes
+
+
+@pytest.mark.parametrize("seed", [1, 2, *(pytest.param(n, marks=pytest.mark.long) for n in range(3, 30))])
+def test_nobody_can_tell(tmp_path: Path, seed: int) -> None:
+    """The same story, with all of its time and with what is left of it."""
+    assert live(tmp_path / "left", seed, skips=True) == live(tmp_path / "whole", seed, skips=False)
+
+
+def test_hours_pass(tmp_path: Path) -> None:
+    """Nearly all of them is left out; the chip knows how late it is, and an opening is told as ever."""
+    with closing(Watched(tmp_path)) as bench:
+        bench.begin()
+        bench.run(7200.0)
+        assert bench.pair.state.skipped > 0.99 * 7200 * CLOCK_HZ
+        assert lamps(bench) == (True, False)
+        (answer,) = bench.ask(requests.read(seal_address(1), Di.DIAGNOSTICS))
+        uptime = int.from_bytes(unpack(DIAGNOSTICS, answer.frame.content)["uptime"], "little")
+        # A millisecond is 307 cycles of 307.2; the answer takes its time.
+        assert 0 <= answer.at * 307.2 / 307 - uptime < 1.5
+        before = bench.pair.now
+        bench.pair.position(0, closed=False)
+        bench.run(1.0)
+        assert bench.heard[-1].at - before < 0.4
+
+
+def test_a_chip_that_measures_is_never_idle(tmp_path: Path) -> None:
+    with closing(Watched(tmp_path, front_end="sigma-delta")) as bench:
+        bench.begin()
+        assert bench.pair.state.skipped == 0
+
+
+def test_what_is_no_chip_of_ours_is_refused() -> None:
+    """Nobody knows what the puppet counts, nor what gates do."""
+    with Pair(library(PUPPET.read_text()), chips=1, ends=1) as pair, pytest.raises(Failure, match="gates"):
+        pair.skip_idle()

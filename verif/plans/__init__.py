@@ -1,0 +1,1 @@
+"""Test plans, results, and the tables made of them."""

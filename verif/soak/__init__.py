@@ -1,4 +1,0 @@
-"""Random soak of the compiled chip: seals on a pair through everything at once, held against a model.
-
-`PYTHONPATH=verif python -m soak --seconds 600 --seed 1`; nothing here runs once a clock cycle.
-"""
