@@ -1,8 +1,8 @@
 """`python -m verif.campaigns.coverage [BLOCK…]`: the branches and bits of the blocks that their tests reach.
 
-BLOCK is the name of a test plan; without one, all plans of a component. `verif/data/results/coverage/` keeps
-what was found, `waivers.toml` beside this file why some points are not reached. It fails where less than
-95 % of a block's branches or of its bits are reached.
+BLOCK is the name of a test plan; without one, all plans of a component. `verif/data/results/coverage.json`
+keeps what was found, `waivers.toml` beside this file why some points are not reached. It fails where less
+than 95 % of a block's branches or of its bits are reached.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """`python -m verif.campaigns.gates [BLOCK…]`: the tests of the blocks on their netlists for the iCE40.
 
 BLOCK is the name of a test plan; without one, all plans of a component. Ends with failure where a test does
-not pass, unless its plan says that it looks inside. `verif/data/results/gates/` keeps what was found.
+not pass, unless its plan says that it looks inside. `verif/data/results/gates.json` keeps what was found.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 BLOCK is the name of a test plan; without one, all plans of a component or of a part of the firmware. Each
 mutant is killed by a test, or proved to change nothing, or refused by a theorem, or survives.
-`verif/data/results/mutation/` keeps what was found. Ends with failure where less than nine in ten of a
+`verif/data/results/mutation.json` keeps what was found. Ends with failure where less than nine in ten of a
 block's mutants are dead.
 """
 
