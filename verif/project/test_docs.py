@@ -26,7 +26,7 @@ import meterseal
 import sealchip
 from meterseal import cli
 from meterseal.clock import CST
-from meterseal.domain.alarm_rules import SEVERITY, judge
+from meterseal.domain.alarm_rules import SEVERITY, derive_alarms
 from meterseal.domain.event import SealEvent
 from meterseal.domain.journal import JournalEntry
 from meterseal.domain.record import Kind, SealRecord, StateClass
@@ -38,7 +38,7 @@ from meterseal.protocols.csg1209022.codes import Afn, UplinkDi
 from meterseal.protocols.csg1209022.frame import DIR_UP, PRM, Frame, TerminalAddress, point_da
 from meterseal.protocols.csg1209022.terminal import TerminalLink
 from meterseal.protocols.dlt645 import requests
-from meterseal.protocols.dlt645.carrier_sense import Manners
+from meterseal.protocols.dlt645.carrier_sense import CarrierSense
 from meterseal.protocols.dlt645.items import ITEMS, Item
 from meterseal.sim.chip import control
 from meterseal.systems.marketing.api import events_in, json_out
@@ -203,8 +203,8 @@ def chip_messages() -> str:
     return table(("kind", "state", "中文", "English"), rows) + "\n" + code_block("\n".join(examples))
 
 
-def manners() -> str:
-    times = defaults(Manners)
+def carrier_sense() -> str:
+    times = defaults(CarrierSense)
     rows = [
         ("quiet before a station speaks", f"{times['quiet'] * 1000:.0f} ms"),
         ("left free after its own exchange, for the seals", f"{times['gap'] * 1000:.0f} ms"),
@@ -231,7 +231,7 @@ def raisers() -> dict[str, set[str]]:
             continue  # It looks at alarms and raises none.
         text = path.read_text(encoding="utf-8")
         shared = path.name == "ingest.py"
-        if inspect.getsourcefile(judge) == str(path):
+        if inspect.getsourcefile(derive_alarms) == str(path):
             # Above the rules stands the list of codes itself.
             text, shared = text.partition("_ABNORMAL = ")[2], True
         for code in re.findall(r"\bCode\.([A-Z_]+)", text):
@@ -280,7 +280,7 @@ def uplink_example() -> str:
 
 
 def handover_example() -> str:
-    event = SealEvent.of(
+    event = SealEvent.from_record(
         RECORD, occurred_at=OPENED, received_at=REPORTED, meter=METER, terminal="440106:1", stored_at=REPORTED
     )
     body = json.loads(handover.encode(event))
@@ -353,7 +353,7 @@ GENERATED: dict[str, Callable[[], str]] = {
     "chip times": chip_times,
     "theorems": theorems.table,
     "chip messages": chip_messages,
-    "manners": manners,
+    "carrier_sense": carrier_sense,
     "uplink times": uplink_times,
     "alarms": alarm_table,
     "example report": report_example,

@@ -16,7 +16,7 @@ from sealchip.interface import VerdictCode
 if TYPE_CHECKING:
     from meterseal.domain.event import SealEvent
 
-__all__ = ["FOUND", "SEVERITY", "Clear", "Code", "Raise", "Severity", "cleared_by", "judge"]
+__all__ = ["FOUND", "SEVERITY", "Clear", "Code", "Raise", "Severity", "cleared_by", "derive_alarms"]
 
 
 class Severity(StrEnum):
@@ -139,28 +139,28 @@ class Clear:
     codes: frozenset[Code]
 
 
-def judge(event: SealEvent, previous: SealEvent | None) -> list[Raise | Clear]:
+def derive_alarms(event: SealEvent, previous: SealEvent | None) -> list[Raise | Clear]:
     """What `event` raises and clears, given the event with the next lower counter that is known.
 
     Without a previous event a boot raises no alarm for an open loop or an unobserved time: a seal that is
     new here has not been applied yet (`test_the_first_boot_with_an_open_loop_raises_nothing`).
     """
-    verdicts: list[Raise | Clear] = []
+    effects: list[Raise | Clear] = []
     if _is_opening(event, previous):
-        verdicts.append(Raise(Code.SEAL_OPEN_UNMATCHED, _how_opened(event, previous)))
+        effects.append(Raise(Code.SEAL_OPEN_UNMATCHED, _how_opened(event, previous)))
     if event.state in _ABNORMAL:
-        verdicts.append(Raise(_ABNORMAL[event.state], _loop(event)))
-    verdicts += _by_kind(event)
+        effects.append(Raise(_ABNORMAL[event.state], _loop(event)))
+    effects += _by_kind(event)
     if previous is not None:
         if event.kind is Kind.BOOT and Flags.UNOBSERVED in event.flags:
-            verdicts.append(Raise(Code.SEAL_UNOBSERVED, _unobserved(event, previous)))
+            effects.append(Raise(Code.SEAL_UNOBSERVED, _unobserved(event, previous)))
         missing = event.counter - previous.counter - 1
         if missing > 0:
             jump = f"counter {previous.counter} to {event.counter}, {missing} missing"
-            verdicts.append(Raise(Code.SEAL_COUNTER_GAP, jump))
+            effects.append(Raise(Code.SEAL_COUNTER_GAP, jump))
     if codes := cleared_by(event):
-        verdicts.append(Clear(codes))
-    return verdicts
+        effects.append(Clear(codes))
+    return effects
 
 
 def cleared_by(event: SealEvent) -> frozenset[Code]:

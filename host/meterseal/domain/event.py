@@ -36,7 +36,7 @@ class SealEvent:
     id: int | None = None
 
     @classmethod
-    def of(
+    def from_record(
         cls,
         record: bytes,
         *,

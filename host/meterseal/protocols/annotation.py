@@ -1,14 +1,14 @@
-"""The line that both protocols' explanations are made of."""
+"""The annotated field that both protocols' explanations are made of."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["Line", "plain"]
+__all__ = ["Annotation", "plain"]
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class Annotation:
     """One field of a frame: its name in the standard, its wire bytes, what they say in zh and en."""
 
     field: str

@@ -131,7 +131,7 @@ def _finding(data: Mapping[str, Any]) -> Finding:
 
 def _event(data: Mapping[str, Any]) -> SealEvent:
     try:
-        event = SealEvent.of(
+        event = SealEvent.from_record(
             bytes.fromhex(data["record"]),
             meter=_text(data, "meter"),
             terminal=_text(data, "terminal"),

@@ -240,7 +240,7 @@ def _many(conn: Connection, query: Select[*tuple[object, ...]]) -> list[SealEven
 
 
 def _event(row: Row[*tuple[object, ...]]) -> SealEvent:
-    return SealEvent.of(
+    return SealEvent.from_record(
         row.record,
         meter=row.meter,
         terminal=row.terminal,

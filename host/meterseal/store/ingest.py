@@ -7,7 +7,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from meterseal.domain.alarm_rules import FOUND, Clear, Code, Raise, cleared_by, judge
+from meterseal.domain.alarm_rules import FOUND, Clear, Code, Raise, cleared_by, derive_alarms
 from meterseal.domain.event import SealEvent
 from meterseal.domain.verdict import RecordVerdict, VerdictCode, digest
 from meterseal.store import alarms, disowned, events
@@ -86,13 +86,13 @@ def _withdraw(conn: Connection, done: Recorded, forged: SealEvent, at: datetime)
         return
     following = events.following(conn, forged.seal, forged.counter)
     if following is not None:
-        for verdict in judge(following, events.previous(conn, forged.seal, forged.counter)):
+        for verdict in derive_alarms(following, events.previous(conn, forged.seal, forged.counter)):
             if isinstance(verdict, Raise):
                 _raise(conn, done, verdict, following, at)
 
 
 def _judge(conn: Connection, done: Recorded, event: SealEvent, at: datetime) -> None:
-    for verdict in judge(event, events.previous(conn, event.seal, event.counter)):
+    for verdict in derive_alarms(event, events.previous(conn, event.seal, event.counter)):
         if isinstance(verdict, Clear):
             done.cleared += alarms.clear(conn, verdict.codes, event.seal, at, event.counter)
         else:
@@ -127,7 +127,7 @@ def _judge_again(
     conn: Connection, done: Recorded, event: SealEvent, previous: SealEvent, at: datetime
 ) -> None:
     """`previous` came late: what it explains is withdrawn, what it shows is raised."""
-    verdicts = [verdict for verdict in judge(event, previous) if isinstance(verdict, Raise)]
+    verdicts = [verdict for verdict in derive_alarms(event, previous) if isinstance(verdict, Raise)]
     for verdict in verdicts:
         _raise(conn, done, verdict, event, at)
     justified = {verdict.code for verdict in verdicts}

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from meterseal.clock import CST
 from meterseal.domain.journal import JournalEntry
 from meterseal.domain.record import Flags, Kind, SealRecord, StateClass
-from meterseal.protocols.annotation import Line
+from meterseal.protocols.annotation import Annotation
 from meterseal.protocols.dlt645 import values
 from meterseal.protocols.dlt645.active_report import METER_COVER_OPEN, TERMINAL_COVER_OPEN, ActiveReport
 from meterseal.protocols.dlt645.cover import COVER_BYTES, NO_ENERGIES, CoverRecord, energies, energies_bytes
@@ -199,7 +199,7 @@ def test_a_cover_record_is_told_energy_by_energy():
         "before 1234.56 kWh",
         "before 1234.56 kvarh",
     ]
-    assert lines[-1] == Line("00080000", b"\xff" * 4, "之后 无效", "after not valid")
+    assert lines[-1] == Annotation("00080000", b"\xff" * 4, "之后 无效", "after not valid")
 
 
 def test_a_journal_entry_is_told_with_the_record_inside():

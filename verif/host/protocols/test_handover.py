@@ -16,7 +16,7 @@ from meterseal.domain.verdict import RecordVerdict, VerdictCode
 from meterseal.protocols import handover
 
 NOW = datetime(2026, 11, 22, 5, 5, 0, 123000, tzinfo=UTC)
-EVENT = SealEvent.of(
+EVENT = SealEvent.from_record(
     SealRecord(
         "000000000101", 3, 12, Kind.OPENED, StateClass.OPEN, 120, Flags.UNOBSERVED | Flags.EXCURSIONS
     ).encode(),
@@ -70,7 +70,7 @@ def test_the_body_is_a_cloudevent():
 def test_decode_undoes_encode(kind, state, loop_mv, flags, counter, meter, at):
     at = at.replace(microsecond=at.microsecond // 1000 * 1000, tzinfo=CST)
     record = SealRecord("999999999999", 1, counter, kind, state, loop_mv, flags).encode()
-    event = SealEvent.of(record, meter=meter, occurred_at=at, received_at=None, stored_at=at)
+    event = SealEvent.from_record(record, meter=meter, occurred_at=at, received_at=None, stored_at=at)
     assert handover.decode(handover.encode(event)) == event
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from meterseal.domain.alarm_rules import SEVERITY, Clear, Code, Raise, judge
+from meterseal.domain.alarm_rules import SEVERITY, Clear, Code, Raise, derive_alarms
 from meterseal.domain.event import SealEvent
 from meterseal.domain.record import NO_FLAGS, Flags, Kind, SealRecord, StateClass
 from meterseal.domain.verdict import RecordVerdict, VerdictCode
@@ -27,11 +27,11 @@ OPEN, SEALED, UNKNOWN = StateClass.OPEN, StateClass.SEALED, StateClass.UNKNOWN
 def event(counter, kind, state, *, seal=SEAL, boot=1, **more):
     record = SealRecord(seal, boot, counter, kind, state, **more)
     at = NOW + timedelta(seconds=counter)
-    return SealEvent.of(record.encode(), meter="000000000001", occurred_at=at, received_at=at)
+    return SealEvent.from_record(record.encode(), meter="000000000001", occurred_at=at, received_at=at)
 
 
-def codes(verdicts):
-    return {verdict.code for verdict in verdicts if isinstance(verdict, Raise)}
+def codes(effects):
+    return {effect.code for effect in effects if isinstance(effect, Raise)}
 
 
 @pytest.fixture
@@ -58,12 +58,12 @@ def test_every_code_has_a_severity():
 @pytest.mark.parametrize("state", [OPEN, UNKNOWN, SEALED])
 def test_the_first_boot_with_an_open_loop_raises_nothing(state):
     first = event(1, Kind.BOOT, state, flags=Flags.UNOBSERVED)
-    assert codes(judge(first, None)) == set()
+    assert codes(derive_alarms(first, None)) == set()
 
 
 @pytest.mark.parametrize("previous", [None, event(1, Kind.BOOT, OPEN), event(1, Kind.CLOSED, SEALED)])
 def test_an_opening_always_raises(previous):
-    assert codes(judge(event(2, Kind.OPENED, OPEN), previous)) == {Code.SEAL_OPEN_UNMATCHED}
+    assert codes(derive_alarms(event(2, Kind.OPENED, OPEN), previous)) == {Code.SEAL_OPEN_UNMATCHED}
 
 
 @pytest.mark.parametrize(
@@ -79,18 +79,20 @@ def test_an_opening_always_raises(previous):
     ],
 )
 def test_a_boot_that_finds_the_loop_opened_meanwhile_raises(before, found, raised):
-    assert codes(judge(event(2, Kind.BOOT, found), event(1, Kind.BOOT, before))) == raised
+    assert codes(derive_alarms(event(2, Kind.BOOT, found), event(1, Kind.BOOT, before))) == raised
 
 
 def test_a_boot_after_an_unobserved_time_raises():
     boot = event(2, Kind.BOOT, SEALED, boot=2, flags=Flags.UNOBSERVED)
-    assert codes(judge(boot, event(1, Kind.BOOT, SEALED))) == {Code.SEAL_UNOBSERVED}
+    assert codes(derive_alarms(boot, event(1, Kind.BOOT, SEALED))) == {Code.SEAL_UNOBSERVED}
 
 
 @pytest.mark.parametrize("kind", Kind)
 def test_only_proof_of_a_sealed_loop_clears(kind):
     for state in StateClass:
-        clears = [verdict for verdict in judge(event(2, kind, state), None) if isinstance(verdict, Clear)]
+        clears = [
+            verdict for verdict in derive_alarms(event(2, kind, state), None) if isinstance(verdict, Clear)
+        ]
         assert bool(clears) is (state is SEALED and kind is not Kind.FLAPPING)
 
 
@@ -105,12 +107,12 @@ def test_only_proof_of_a_sealed_loop_clears(kind):
 )
 def test_kinds_that_are_alarms_by_themselves(kind, code, detail):
     said = event(2, kind, SEALED, loop_mv=4012, excursions=41)
-    raised = [one for one in judge(said, event(1, Kind.CLOSED, SEALED)) if isinstance(one, Raise)]
+    raised = [one for one in derive_alarms(said, event(1, Kind.CLOSED, SEALED)) if isinstance(one, Raise)]
     assert raised == [Raise(code, detail)]
 
 
 def test_a_saturated_count_is_not_told_as_exact():
-    (raised,) = judge(event(2, Kind.FLAPPING, SEALED, excursions=255), None)
+    (raised,) = derive_alarms(event(2, Kind.FLAPPING, SEALED, excursions=255), None)
     assert raised.detail.startswith(f"{OFTEN}; 255 or more excursions")
 
 
@@ -123,13 +125,13 @@ def test_a_saturated_count_is_not_told_as_exact():
     ],
 )
 def test_an_abnormal_loop_is_named_with_its_voltage(state, code):
-    verdicts = judge(event(2, Kind.OPENED, state, loop_mv=4987), event(1, Kind.CLOSED, SEALED))
+    verdicts = derive_alarms(event(2, Kind.OPENED, state, loop_mv=4987), event(1, Kind.CLOSED, SEALED))
     assert Raise(code, f"loop {state.name.lower()}, 4987 mV") in verdicts
 
 
 def test_an_opening_without_power_is_named_with_what_was_found():
     boot = event(2, Kind.BOOT, OPEN, boot=2, flags=Flags.UNOBSERVED, loop_mv=12)
-    assert judge(boot, event(1, Kind.CLOSED, SEALED)) == [
+    assert derive_alarms(boot, event(1, Kind.CLOSED, SEALED)) == [
         Raise(Code.SEAL_OPEN_UNMATCHED, "loop open, 12 mV, found by the power-up; sealed before"),
         Raise(
             Code.SEAL_UNOBSERVED,

@@ -30,7 +30,7 @@ SEAL = "000000000101"
 
 def event(counter, kind=Kind.BOOT, state=StateClass.SEALED, seal=SEAL):
     record = SealRecord(seal, 1, counter, kind, state).encode()
-    return SealEvent.of(record, meter="000000000001", occurred_at=NOW, received_at=NOW)
+    return SealEvent.from_record(record, meter="000000000001", occurred_at=NOW, received_at=NOW)
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def test_what_is_written_is_read_back(database):
         ingest.record(conn, event(1), NOW)
     with database.reading() as conn:
         stored = events.newest(conn, SEAL)
-    assert stored == SealEvent.of(
+    assert stored == SealEvent.from_record(
         event(1).record, meter="000000000001", occurred_at=NOW, received_at=NOW, stored_at=NOW, id=1
     )
 
@@ -96,7 +96,7 @@ from meterseal.domain.event import SealEvent
 database, now = Database(sys.argv[1]), datetime.now(UTC)
 def store(conn, counter):
     record = SealRecord("000000000101", 1, counter, Kind.BOOT, StateClass.SEALED).encode()
-    ingest.record(conn, SealEvent.of(record, occurred_at=now), now)
+    ingest.record(conn, SealEvent.from_record(record, occurred_at=now), now)
 with database.transaction() as conn:
     store(conn, 1)
 with database.transaction() as conn:
@@ -228,7 +228,7 @@ def test_a_record_with_an_address_that_is_no_address_is_unreadable():
     record = bytearray(event(1).record)
     record[2:8] = b"\xff" * 6
     with pytest.raises(LayoutError, match="seal address FFFFFFFFFFFF is not BCD"):
-        SealEvent.of(bytes(record), occurred_at=NOW)
+        SealEvent.from_record(bytes(record), occurred_at=NOW)
 
 
 def test_events_by_time(database):

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-__all__ = ["Manners"]
+__all__ = ["CarrierSense"]
 
 
-class Manners:
+class CarrierSense:
     """Carrier sense without I/O: told what was heard, says when the line is free.
 
     A station talks once the line has been quiet for `quiet` seconds, `gap` seconds after its own last
@@ -26,7 +26,7 @@ class Manners:
         """Earliest time to talk, as far as is known now."""
         return max(self._heard, self._own, self._foreign)
 
-    def heard(self, now: float) -> None:
+    def received(self, now: float) -> None:
         """Bytes came in, whosever they are."""
         self._heard = now + self._quiet
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from meterseal import bcd
 from meterseal.clock import isoformat
-from meterseal.protocols.annotation import Line, plain
+from meterseal.protocols.annotation import Annotation, plain
 from meterseal.protocols.dlt645.addressing import BROADCAST, WILDCARD
 from meterseal.protocols.dlt645.control import CLEARS, Err, Function
 from meterseal.protocols.dlt645.frame import Frame
@@ -47,26 +47,26 @@ _TRIP = 0x1A
 _ADDRESSES = {BROADCAST: ("广播地址", "broadcast"), WILDCARD: ("通配地址", "any slave")}
 
 
-def explain(frame: Frame) -> list[Line]:
+def explain(frame: Frame) -> list[Annotation]:
     """One line a field, in wire order without preamble; data bytes are shown without +33H."""
     raw = frame.encode(preamble=0)
     return [
-        Line("68", raw[:1], "帧起始符", "start"),
+        Annotation("68", raw[:1], "帧起始符", "start"),
         _address("A0..A5", frame.address),
-        Line("68", raw[7:8], "帧起始符", "start"),
-        Line("C", raw[8:9], *_control(frame)),
-        Line("L", raw[9:10], f"数据域 {raw[9]} 字节", f"{raw[9]} data bytes"),
+        Annotation("68", raw[7:8], "帧起始符", "start"),
+        Annotation("C", raw[8:9], *_control(frame)),
+        Annotation("L", raw[9:10], f"数据域 {raw[9]} 字节", f"{raw[9]} data bytes"),
         *_data(frame),
-        Line("CS", raw[-2:-1], "校验码正确", "checksum is right"),
-        Line("16", raw[-1:], "结束符", "end"),
+        Annotation("CS", raw[-2:-1], "校验码正确", "checksum is right"),
+        Annotation("16", raw[-1:], "结束符", "end"),
     ]
 
 
-def _address(field: str, address: str) -> Line:
+def _address(field: str, address: str) -> Annotation:
     zh, en = _ADDRESSES.get(address, ("地址", "address"))
     if address.startswith("AA") and address != WILDCARD:
         zh, en = "缩位地址", "shortened address"
-    return Line(field, bytes.fromhex(address)[::-1], f"{zh} {address}", f"{en} {address}")
+    return Annotation(field, bytes.fromhex(address)[::-1], f"{zh} {address}", f"{en} {address}")
 
 
 def _control(frame: Frame) -> tuple[str, str]:
@@ -81,7 +81,7 @@ def _control(frame: Frame) -> tuple[str, str]:
     return (zh + ",有后续帧", en + ", more follows") if frame.more else (zh, en)
 
 
-def _data(frame: Frame) -> list[Line]:
+def _data(frame: Frame) -> list[Annotation]:
     """The data field; what does not fit the control code is shown as it is."""
     if frame.refused:
         return _refusal(frame.data)
@@ -90,29 +90,31 @@ def _data(frame: Frame) -> list[Line]:
         return explain_data(frame)
     except ValueError as error:
         shown = plain(frame.data)
-        return [Line("DATA", frame.data, f"{shown}(不符合该控制码)", f"{shown} (does not fit: {error})")]
+        return [
+            Annotation("DATA", frame.data, f"{shown}(不符合该控制码)", f"{shown} (does not fit: {error})")
+        ]
 
 
-def _refusal(data: bytes) -> list[Line]:
+def _refusal(data: bytes) -> list[Annotation]:
     if len(data) != 1:
         return _bytes("DATA", data)
     found = [words for bit, words in _ERRORS.items() if bit & data[0]]
     zh = "、".join(zh for zh, _ in found) or "未说明"
     en = ", ".join(en for _, en in found) or "no reason given"
-    return [Line("ERR", data, zh, en)]
+    return [Annotation("ERR", data, zh, en)]
 
 
-def _bytes(field: str, raw: bytes) -> list[Line]:
-    return [Line(field, raw, plain(raw), plain(raw))] if raw else []
+def _bytes(field: str, raw: bytes) -> list[Annotation]:
+    return [Annotation(field, raw, plain(raw), plain(raw))] if raw else []
 
 
-def _plain(frame: Frame) -> list[Line]:
+def _plain(frame: Frame) -> list[Annotation]:
     return _bytes("DATA", frame.data)
 
 
-def _di(di: int) -> Line:
+def _di(di: int) -> Annotation:
     item = find(di)
-    return Line("DI", di.to_bytes(4, "little"), f"{di:08X} {item.zh}", f"{di:08X} {item.en}")
+    return Annotation("DI", di.to_bytes(4, "little"), f"{di:08X} {item.zh}", f"{di:08X} {item.en}")
 
 
 def _with_di(frame: Frame) -> int:
@@ -121,95 +123,95 @@ def _with_di(frame: Frame) -> int:
     return frame.di
 
 
-def _read(frame: Frame) -> list[Line]:
+def _read(frame: Frame) -> list[Annotation]:
     return [_di(_with_di(frame)), *_bytes("PARAMETERS", frame.content)]
 
 
-def _seq(raw: bytes) -> Line:
-    return Line("SEQ", raw, f"后续帧序号 {raw[0]}", f"follow-up frame {raw[0]}")
+def _seq(raw: bytes) -> Annotation:
+    return Annotation("SEQ", raw, f"后续帧序号 {raw[0]}", f"follow-up frame {raw[0]}")
 
 
-def _read_more(frame: Frame) -> list[Line]:
+def _read_more(frame: Frame) -> list[Annotation]:
     if len(frame.data) != 5:
         raise ValueError(f"{len(frame.data)} bytes, DI and SEQ have 5")
     return [_di(_with_di(frame)), _seq(frame.content)]
 
 
-def _answer(frame: Frame) -> list[Line]:
+def _answer(frame: Frame) -> list[Annotation]:
     di = _with_di(frame)
     return [_di(di), *_item_part(di, frame.content, whole=not frame.more)]
 
 
-def _more_answer(frame: Frame) -> list[Line]:
+def _more_answer(frame: Frame) -> list[Annotation]:
     di = _with_di(frame)
     if not frame.content:
         raise ValueError("a follow-up frame ends with SEQ")
     return [_di(di), *_item_part(di, frame.content[:-1], whole=False), _seq(frame.content[-1:])]
 
 
-def _item_part(di: int, content: bytes, *, whole: bool) -> list[Line]:
+def _item_part(di: int, content: bytes, *, whole: bool) -> list[Annotation]:
     """A part of an item cannot be read as the item."""
     item = find(di)
     return item.explain(content) if whole or item.framed else _bytes("DATA", content)
 
 
-def _password(raw: bytes, zh: str = "密码", en: str = "password") -> list[Line]:
+def _password(raw: bytes, zh: str = "密码", en: str = "password") -> list[Annotation]:
     level = f"{raw[0]:02X}"
     return [
-        Line("PA", raw[:1], f"{zh}权限 {level}", f"{en} level {level}"),
-        Line("P0..P2", raw[1:], f"{zh} {raw[:0:-1].hex()}", f"{en} {raw[:0:-1].hex()}"),
+        Annotation("PA", raw[:1], f"{zh}权限 {level}", f"{en} level {level}"),
+        Annotation("P0..P2", raw[1:], f"{zh} {raw[:0:-1].hex()}", f"{en} {raw[:0:-1].hex()}"),
     ]
 
 
-def _operator(raw: bytes) -> Line:
+def _operator(raw: bytes) -> Annotation:
     code = raw[::-1].hex().upper()
-    return Line("C0..C3", raw, f"操作者代码 {code}", f"operator code {code}")
+    return Annotation("C0..C3", raw, f"操作者代码 {code}", f"operator code {code}")
 
 
-def _write(frame: Frame) -> list[Line]:
+def _write(frame: Frame) -> list[Annotation]:
     write = Write.parse(frame)
     content = find(write.di).explain(write.data) if write.data else []
     return [_di(write.di), *_password(write.password), _operator(write.operator), *content]
 
 
-def _new_password(frame: Frame) -> list[Line]:
+def _new_password(frame: Frame) -> list[Annotation]:
     change = PasswordChange.parse(frame)
     old = _password(change.old, "原密码", "old password")
     return [_di(change.di), *old, *_password(change.new, "新密码", "new password")]
 
 
-def _changed_password(frame: Frame) -> list[Line]:
+def _changed_password(frame: Frame) -> list[Annotation]:
     if len(frame.data) != 4:
         raise ValueError(f"{len(frame.data)} bytes, a level and a password have 4")
     return _password(frame.data, "新密码", "new password")
 
 
-def _clear(frame: Frame) -> list[Line]:
+def _clear(frame: Frame) -> list[Annotation]:
     clear = Clear.parse(frame)
     which = [] if clear.di is None else [_di(clear.di)]
     return [*_password(clear.password), _operator(clear.operator), *which]
 
 
-def _told_address(frame: Frame) -> list[Line]:
+def _told_address(frame: Frame) -> list[Annotation]:
     if len(frame.data) != 6:
         raise ValueError(f"{len(frame.data)} bytes, an address has 6")
     return [_address("DATA", bcd.address(frame.data))]
 
 
-def _time(frame: Frame) -> list[Line]:
+def _time(frame: Frame) -> list[Annotation]:
     at = isoformat(bcd.moment(frame.data))
-    return [Line("DATA", frame.data, f"时间 {at}", f"time {at}")]
+    return [Annotation("DATA", frame.data, f"时间 {at}", f"time {at}")]
 
 
-def _freeze(frame: Frame) -> list[Line]:
+def _freeze(frame: Frame) -> list[Annotation]:
     if len(frame.data) != 4:
         raise ValueError(f"{len(frame.data)} bytes, mm hh DD MM have 4")
     minute, hour, day, month = frame.data.hex(" ").split()
     at = f"{month}-{day} {hour}:{minute}"
-    return [Line("DATA", frame.data, f"冻结时间 {at}(99 为任意)", f"freeze at {at} (99 = any)")]
+    return [Annotation("DATA", frame.data, f"冻结时间 {at}(99 为任意)", f"freeze at {at} (99 = any)")]
 
 
-def _relay(frame: Frame) -> list[Line]:
+def _relay(frame: Frame) -> list[Annotation]:
     """Password, operator code, N1, N2, end of validity; known from frames, not from the 2007 text."""
     data = frame.data
     if len(data) != 16:
@@ -219,20 +221,20 @@ def _relay(frame: Frame) -> list[Line]:
     return [
         *_password(data[:4]),
         _operator(data[4:8]),
-        Line("N1", data[8:9], f"{command[0]} {data[8]:02X}", f"{command[1]} {data[8]:02X}"),
+        Annotation("N1", data[8:9], f"{command[0]} {data[8]:02X}", f"{command[1]} {data[8]:02X}"),
         *_bytes("N2", data[9:10]),
-        Line("N3..N8", data[10:], f"有效截止时间 {until}", f"valid until {until}"),
+        Annotation("N3..N8", data[10:], f"有效截止时间 {until}", f"valid until {until}"),
     ]
 
 
-def _baud(frame: Frame) -> list[Line]:
+def _baud(frame: Frame) -> list[Annotation]:
     if len(frame.data) != 1 or frame.data[0] not in BAUD_FEATURE:
         raise ValueError("the feature word is one byte with one bit from 1 to 6")
     baud = BAUD_FEATURE[frame.data[0]]
-    return [Line("Z", frame.data, f"特征字:{baud} bit/s", f"feature word: {baud} bit/s")]
+    return [Annotation("Z", frame.data, f"特征字:{baud} bit/s", f"feature word: {baud} bit/s")]
 
 
-_DATA: dict[int, Callable[[Frame], list[Line]]] = {
+_DATA: dict[int, Callable[[Frame], list[Annotation]]] = {
     Function.READ: _read,
     0x91: _answer,
     0xB1: _answer,

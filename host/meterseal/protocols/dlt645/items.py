@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from meterseal.protocols.annotation import Line, plain
+from meterseal.protocols.annotation import Annotation, plain
 from meterseal.protocols.dlt645 import seal_shapes, shapes
 from meterseal.protocols.dlt645.cover import COVER_BYTES, ENERGIES
 from meterseal.protocols.dlt645.shapes import Shape
@@ -40,15 +40,17 @@ class Item:
     shape: Shape = shapes.opaque
     framed: bool = False
 
-    def explain(self, content: bytes) -> list[Line]:
+    def explain(self, content: bytes) -> list[Annotation]:
         """What `content` says; bytes that do not fit the item are shown as they are, with the reason."""
         try:
             return self._read(content)
         except ValueError as error:
             shown = plain(content)
-            return [Line("DATA", content, f"{shown}(不符合该数据项)", f"{shown} (does not fit: {error})")]
+            return [
+                Annotation("DATA", content, f"{shown}(不符合该数据项)", f"{shown} (does not fit: {error})")
+            ]
 
-    def _read(self, content: bytes) -> list[Line]:
+    def _read(self, content: bytes) -> list[Annotation]:
         if self.size not in (None, len(content)):
             raise ValueError(f"{len(content)} bytes, expected {self.size}")
         return self.shape(content)

@@ -11,7 +11,7 @@ from meterseal import bcd
 from meterseal.clock import isoformat
 from meterseal.domain.layout import unpack
 from meterseal.domain.record import Flags, Kind, SealRecord, StateClass
-from meterseal.protocols.annotation import Line, plain
+from meterseal.protocols.annotation import Annotation, plain
 from meterseal.protocols.dlt645 import values
 from sealchip.interface import (
     BAUD_FEATURE,
@@ -200,60 +200,60 @@ _JOURNAL: Mapping[str, Meaning] = {
 }
 
 
-def _lines(layout: Layout, meanings: Mapping[str, Meaning], raw: bytes) -> list[Line]:
+def _lines(layout: Layout, meanings: Mapping[str, Meaning], raw: bytes) -> list[Annotation]:
     """A line for each field of `layout` that has a meaning."""
     lines = []
     for name, part in unpack(layout, raw).items():
         if name in meanings:
             zh, en, show = meanings[name]
             value = show(part)
-            lines.append(Line(name, part, f"{zh} {value[0]}", f"{en} {value[1]}"))
+            lines.append(Annotation(name, part, f"{zh} {value[0]}", f"{en} {value[1]}"))
     return lines
 
 
-def seal_record(raw: bytes) -> list[Line]:
+def seal_record(raw: bytes) -> list[Annotation]:
     """04805301, 04805304, 0480531n, 04805380."""
     SealRecord.decode(raw)
     return _lines(RECORD, _RECORD, raw)
 
 
-def identity_report(raw: bytes) -> list[Line]:
+def identity_report(raw: bytes) -> list[Annotation]:
     """04805381."""
     return _lines(IDENTITY_REPORT, _IDENTITY, raw)
 
 
-def diagnostics(raw: bytes) -> list[Line]:
+def diagnostics(raw: bytes) -> list[Annotation]:
     """04805302."""
     return _lines(DIAGNOSTICS, _DIAGNOSTICS, raw)
 
 
-def verdict(raw: bytes) -> list[Line]:
+def verdict(raw: bytes) -> list[Annotation]:
     """04805390."""
     return _lines(VERDICT, _VERDICT, raw)
 
 
-def provisioned(field: str) -> Callable[[bytes], list[Line]]:
+def provisioned(field: str) -> Callable[[bytes], list[Annotation]]:
     """048053F0..: how the identity's `field` is shown."""
 
-    def show(raw: bytes) -> list[Line]:
+    def show(raw: bytes) -> list[Annotation]:
         zh, en = IDENTITY_NAMES[field]
         value = _PROVISIONED[field](raw)
-        return [Line(field, raw, f"{zh} {value[0]}", f"{en} {value[1]}")]
+        return [Annotation(field, raw, f"{zh} {value[0]}", f"{en} {value[1]}")]
 
     return show
 
 
-def journal_bounds(raw: bytes) -> list[Line]:
+def journal_bounds(raw: bytes) -> list[Annotation]:
     """04805340: first and last journal number."""
     if len(raw) != 8:
         raise ValueError(f"{raw.hex(' ').upper()}: journal bounds have 8 bytes")
     first, last = (int.from_bytes(raw[at : at + 4], "little") for at in (0, 4))
     return [
-        Line("first", raw[:4], f"最早记录 {first}", f"first entry {first}"),
-        Line("last", raw[4:], f"最新记录 {last}", f"last entry {last}"),
+        Annotation("first", raw[:4], f"最早记录 {first}", f"first entry {first}"),
+        Annotation("last", raw[4:], f"最新记录 {last}", f"last entry {last}"),
     ]
 
 
-def journal_entry(raw: bytes) -> list[Line]:
+def journal_entry(raw: bytes) -> list[Annotation]:
     """04805341: number, times, and the record inside."""
     return _lines(JOURNAL_ENTRY, _JOURNAL, raw) + seal_record(unpack(JOURNAL_ENTRY, raw)["record"])

@@ -11,7 +11,7 @@ from datetime import datetime
 
 from meterseal import bcd
 from meterseal.clock import isoformat
-from meterseal.protocols.annotation import Line, plain
+from meterseal.protocols.annotation import Annotation, plain
 from meterseal.protocols.dlt645 import values
 from meterseal.protocols.dlt645.active_report import (
     METER_COVER_OPEN,
@@ -36,7 +36,7 @@ __all__ = [
     "time_of_day",
 ]
 
-Shape = Callable[[bytes], list[Line]]
+Shape = Callable[[bytes], list[Annotation]]
 
 _NOT_VALID = ("无效", "not valid")
 #: Bits of the active-report word that have a name here.
@@ -46,11 +46,11 @@ _REPORTS = {
 }
 
 
-def _data(raw: bytes, zh: str, en: str | None = None) -> list[Line]:
-    return [Line("DATA", raw, zh, zh if en is None else en)]
+def _data(raw: bytes, zh: str, en: str | None = None) -> list[Annotation]:
+    return [Annotation("DATA", raw, zh, zh if en is None else en)]
 
 
-def opaque(raw: bytes) -> list[Line]:
+def opaque(raw: bytes) -> list[Annotation]:
     """Bytes as they are."""
     return _data(raw, plain(raw))
 
@@ -58,10 +58,10 @@ def opaque(raw: bytes) -> list[Line]:
 def number(decimals: int, unit: str = "", *, width: int = 0, signed: bool = False) -> Shape:
     """A BCD number that fills the data, or several of `width` bytes; `signed`: the top bit is the sign."""
 
-    def show(raw: bytes) -> list[Line]:
+    def show(raw: bytes) -> list[Annotation]:
         step = width or len(raw)
         parts = [raw[at : at + step] for at in range(0, len(raw), step)]
-        return [Line("DATA", part, *_number(part, decimals, unit, signed=signed)) for part in parts]
+        return [Annotation("DATA", part, *_number(part, decimals, unit, signed=signed)) for part in parts]
 
     return show
 
@@ -76,44 +76,44 @@ def _number(raw: bytes, decimals: int, unit: str, *, signed: bool = False) -> tu
     return value, value
 
 
-def address(raw: bytes) -> list[Line]:
+def address(raw: bytes) -> list[Annotation]:
     """12 digits."""
     return _data(raw, bcd.address(raw))
 
 
-def text(raw: bytes) -> list[Line]:
+def text(raw: bytes) -> list[Annotation]:
     """ASCII, last character first."""
     return _data(raw, values.text(raw) or "–")
 
 
-def date(raw: bytes) -> list[Line]:
+def date(raw: bytes) -> list[Annotation]:
     """`WW DD MM YY`."""
     return _data(raw, values.day(raw).isoformat())
 
 
-def time_of_day(raw: bytes) -> list[Line]:
+def time_of_day(raw: bytes) -> list[Annotation]:
     """`ss mm hh`."""
     return _data(raw, values.time_of_day(raw).isoformat())
 
 
-def clock(raw: bytes) -> list[Line]:
+def clock(raw: bytes) -> list[Annotation]:
     """`ss mm hh WW DD MM YY`."""
     return _data(raw, isoformat(values.clock(raw)))
 
 
-def bits(raw: bytes) -> list[Line]:
+def bits(raw: bytes) -> list[Annotation]:
     """The numbers of the bits that are set."""
     word = int.from_bytes(raw, "little")
     names = " ".join(str(bit) for bit in range(8 * len(raw)) if word >> bit & 1)
     return _data(raw, f"置位:{names or '无'}", f"set: {names or 'none'}")
 
 
-def active_report(raw: bytes) -> list[Line]:
+def active_report(raw: bytes) -> list[Annotation]:
     """04001501: each set bit and its count."""
     lines = bits(raw[:WORD_BYTES])
     for bit, count in ActiveReport.decode(raw).counts.items():
         zh, en = _REPORTS.get(bit, (f"第{bit}位", f"bit {bit}"))
-        lines.append(Line("COUNT", bytes([count]), f"{zh} {count} 次", f"{en}: {count}"))
+        lines.append(Annotation("COUNT", bytes([count]), f"{zh} {count} 次", f"{en}: {count}"))
     return lines
 
 
@@ -121,11 +121,11 @@ def _moment(at: datetime | None) -> tuple[str, str]:
     return _NOT_VALID if at is None else (isoformat(at), isoformat(at))
 
 
-def _labelled(field: str, raw: bytes, label: tuple[str, str], value: tuple[str, str]) -> Line:
-    return Line(field, raw, f"{label[0]} {value[0]}", f"{label[1]} {value[1]}")
+def _labelled(field: str, raw: bytes, label: tuple[str, str], value: tuple[str, str]) -> Annotation:
+    return Annotation(field, raw, f"{label[0]} {value[0]}", f"{label[1]} {value[1]}")
 
 
-def period(raw: bytes) -> list[Line]:
+def period(raw: bytes) -> list[Annotation]:
     """Start and end of an event, 6 bytes each."""
     record = CoverRecord.decode(raw + b"\xff" * 48)
     return [
@@ -134,7 +134,7 @@ def period(raw: bytes) -> list[Line]:
     ]
 
 
-def cover_record(raw: bytes) -> list[Line]:
+def cover_record(raw: bytes) -> list[Annotation]:
     """The 60-byte record of an opening."""
     CoverRecord.decode(raw)
     lines = period(raw[:12])

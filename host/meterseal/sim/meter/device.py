@@ -168,7 +168,7 @@ class Meter(Handler):
         system = self._system.now()
         try:
             age = int.from_bytes(unpack(RECORD, record)["age"], "little")
-            event = SealEvent.of(
+            event = SealEvent.from_record(
                 record,
                 meter=self.address,
                 occurred_at=self._clock.event(system, age),

@@ -112,7 +112,7 @@ class Intake:
                 continue
             changes = Changes(conn, now)
             taken = Taken(raised=changes.raised, cleared=changes.cleared)
-            event = SealEvent.of(
+            event = SealEvent.from_record(
                 record,
                 meter=meter,
                 terminal=terminal,
@@ -134,7 +134,7 @@ class Intake:
         online_since: datetime | None,
     ) -> None:
         report = SealReport.decode(content)
-        event = SealEvent.of(
+        event = SealEvent.from_record(
             report.entry.record,
             meter=report.meter,
             terminal=terminal,

@@ -9,7 +9,7 @@ from meterseal.clock import Clock
 from meterseal.io.ports import Line
 from meterseal.protocols.dlt645 import Discarded, Fault, Frame, matches
 from meterseal.protocols.dlt645.addressing import BROADCAST
-from meterseal.protocols.dlt645.carrier_sense import Manners
+from meterseal.protocols.dlt645.carrier_sense import CarrierSense
 from meterseal.protocols.dlt645.master import Answered, Event, Master, Overheard, Refused, Send, TimedOut
 from meterseal.systems.terminal.poll import RefusedError, SilentError
 from meterseal.trace import Trace
@@ -42,7 +42,7 @@ class Bus:
         self._oddity = oddity
         self._byte_time = 11 / baud
         self._master = Master(baud=baud, timeout=timeout, tries=1)
-        self._manners = Manners()
+        self._carrier_sense = CarrierSense()
         self._turn = asyncio.Lock()
         self._outcome: asyncio.Future[Answered | Refused | TimedOut] | None = None
         self._relayed: tuple[Frame, asyncio.Future[Frame]] | None = None
@@ -50,12 +50,12 @@ class Bus:
     async def run(self) -> None:
         """Listen for ever."""
         # There may be an exchange going on of which only the beginning was missed.
-        self._manners.overheard(self._clock.monotonic(), answer=False)
+        self._carrier_sense.overheard(self._clock.monotonic(), answer=False)
         while True:
             data = await self._line.read(self._pause())
             now = self._clock.monotonic()
             if data:
-                self._manners.heard(now)
+                self._carrier_sense.received(now)
                 await self._take(self._master.receive(data, now))
             else:
                 await self._take(self._master.tick(now))
@@ -75,7 +75,7 @@ class Bus:
                 outcome = await self._await(self._outcome)
             finally:
                 self._outcome = None
-                self._manners.finished(self._clock.monotonic())
+                self._carrier_sense.finished(self._clock.monotonic())
         if isinstance(outcome, Answered):
             return outcome.content
         if isinstance(outcome, Refused):
@@ -99,7 +99,7 @@ class Bus:
                 return None
             finally:
                 self._relayed = None
-                self._manners.finished(self._clock.monotonic())
+                self._carrier_sense.finished(self._clock.monotonic())
 
     async def _await(
         self, outcome: asyncio.Future[Answered | Refused | TimedOut]
@@ -119,7 +119,7 @@ class Bus:
         while True:
             # A frame that has begun ends by its own deadline, even if the rest of it never comes.
             begun = self._master.deadline or 0.0
-            at = max(self._manners.free_at, self._master.ready_at(address), begun)
+            at = max(self._carrier_sense.free_at, self._master.ready_at(address), begun)
             pause = at - self._clock.monotonic()
             if pause <= 0:
                 return
@@ -152,7 +152,7 @@ class Bus:
             if not self._relayed[1].done():
                 self._relayed[1].set_result(frame)
         else:
-            self._manners.overheard(self._clock.monotonic(), answer=frame.from_slave)
+            self._carrier_sense.overheard(self._clock.monotonic(), answer=frame.from_slave)
 
     def _wire(self, direction: str, raw: bytes) -> None:
         self._trace("wire", direction=direction, wire="rs485", bytes=raw.hex().upper())

@@ -210,7 +210,7 @@ class Book:
         return found or 0
 
     def _event(self, conn: Connection, meter: str, entry: JournalEntry, at: datetime) -> tuple[News, bytes]:
-        event = SealEvent.of(
+        event = SealEvent.from_record(
             entry.record,
             meter=meter,
             terminal=self._name,

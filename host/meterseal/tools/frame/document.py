@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from meterseal.protocols.annotation import Line
+from meterseal.protocols.annotation import Annotation
 from meterseal.protocols.csg1209022.explain import explain as explain_uplink
 from meterseal.protocols.csg1209022.frame import Frame as UplinkFrame
 from meterseal.protocols.dlt645.explain import explain as explain_meter
@@ -14,12 +14,12 @@ from meterseal.tools.frame.examine import Examined, Protocol
 __all__ = ["document", "lines", "text"]
 
 
-def lines(frame: MeterFrame | UplinkFrame) -> list[Line]:
+def lines(frame: MeterFrame | UplinkFrame) -> list[Annotation]:
     """The frame field by field."""
     return explain_meter(frame) if isinstance(frame, MeterFrame) else explain_uplink(frame)
 
 
-def text(line: Line, lang: str) -> str:
+def text(line: Annotation, lang: str) -> str:
     """What the line says in `zh` or `en`."""
     return line.zh if lang == "zh" else line.en
 

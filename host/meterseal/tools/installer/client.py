@@ -13,7 +13,7 @@ from meterseal.domain.layout import LayoutError
 from meterseal.errors import Failure
 from meterseal.io.port import Port, PortLost
 from meterseal.io.ports import open_port
-from meterseal.protocols.dlt645.carrier_sense import Manners
+from meterseal.protocols.dlt645.carrier_sense import CarrierSense
 from meterseal.protocols.dlt645.control import Err
 from meterseal.protocols.dlt645.frame import Frame
 from meterseal.protocols.dlt645.master import Answered, Master, Refused, Send, TimedOut
@@ -59,9 +59,9 @@ class Asker:
         self._port = port
         self._clock = clock
         self._master = Master(baud=baud)
-        self._manners = Manners()
+        self._carrier_sense = CarrierSense()
         # Whoever talks now is heard before the first request.
-        self._manners.heard(clock.monotonic())
+        self._carrier_sense.received(clock.monotonic())
 
     async def address(self, given: str | None) -> str:
         """`given` with all its digits; without, that of the only device on the line."""
@@ -75,8 +75,8 @@ class Asker:
     async def ask(self, request: Frame) -> Answered:
         """The answer; `SealRefusesError`, or `Failure` when there is none."""
         ready = self._master.ready_at(request.address)
-        while self._clock.monotonic() < max(ready, self._manners.free_at):
-            await self._events(max(ready, self._manners.free_at))
+        while self._clock.monotonic() < max(ready, self._carrier_sense.free_at):
+            await self._events(max(ready, self._carrier_sense.free_at))
         await self._port.write(self._master.start(request, self._clock.monotonic()))
         while True:
             for event in await self._events(self._master.deadline):
@@ -84,7 +84,7 @@ class Asker:
                     case Send(raw):
                         await self._port.write(raw)
                     case Answered():
-                        self._manners.finished(self._clock.monotonic())
+                        self._carrier_sense.finished(self._clock.monotonic())
                         return event
                     case Refused(_, err):
                         raise SealRefusesError(request, err)
@@ -99,5 +99,5 @@ class Asker:
                 data = await self._port.read()
         except TimeoutError:
             return list(self._master.tick(self._clock.monotonic()))
-        self._manners.heard(self._clock.monotonic())
+        self._carrier_sense.received(self._clock.monotonic())
         return list(self._master.receive(data, self._clock.monotonic()))

@@ -39,7 +39,7 @@ def database(tmp_path: Path) -> Iterator[Database]:
 
 def event(counter: int, kind: Kind, state: StateClass, flags: Flags = NO_FLAGS) -> SealEvent:
     record = SealRecord(SEAL, 1, counter, kind, state, 2000, flags).encode()
-    return SealEvent.of(record, occurred_at=NOON + timedelta(minutes=counter))
+    return SealEvent.from_record(record, occurred_at=NOON + timedelta(minutes=counter))
 
 
 def put_in(database: Database, *events: SealEvent) -> list[Outcome]:

@@ -36,7 +36,9 @@ def event(
 ) -> SealEvent:
     record = SealRecord(seal, 1, counter, kind, state, loop_mv, flags).encode()
     at = NOON + timedelta(minutes=counter)
-    return SealEvent.of(record, meter="000000000201", occurred_at=at, received_at=at, terminal="440106:1")
+    return SealEvent.from_record(
+        record, meter="000000000201", occurred_at=at, received_at=at, terminal="440106:1"
+    )
 
 
 BOOT = event(1, Kind.BOOT, StateClass.SEALED)
