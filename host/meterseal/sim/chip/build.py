@@ -86,8 +86,9 @@ def export(**options: object) -> str:
 def chip_verilog(*, say: Callable[[str], None] = _say, **options: object) -> str:
     """The chip as Verilog, exported only when its source has changed; `options` as those of `export`."""
     source = hashlib.sha256(f"{sorted(options.items())} {version('amaranth')}".encode())
-    for path in sorted(Path(sealchip.__path__[0]).glob("*.py")):
-        source.update(path.name.encode() + b"\0" + path.read_bytes())
+    gateware = Path(sealchip.__path__[0])
+    for path in sorted(gateware.rglob("*.py")):
+        source.update(str(path.relative_to(gateware)).encode() + b"\0" + path.read_bytes())
     cached = _cache() / f"{source.hexdigest()[:20]}.v"
     with _missing(cached) as missing:
         if missing:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+import sealchip
 from meterseal.errors import Failure
 from meterseal.sim.chip import build
 from meterseal.sim.chip.bus import CLOCK_HZ
@@ -38,6 +40,26 @@ def test_built_once_and_found_again() -> None:
     said.clear()
     assert build.chip_verilog(clock_hz=CLOCK_HZ, say=said.append) == exported
     assert not said
+
+
+@pytest.mark.parametrize("changed", ["chip.py", "core/firmware/log.py"])
+def test_a_changed_source_is_exported_again(
+    changed: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    gateware = tmp_path / "sealchip"
+    shutil.copytree(sealchip.__path__[0], gateware, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(sealchip, "__path__", [str(gateware)])
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    exports: list[object] = []
+
+    def export(**options: object) -> str:
+        exports.append(options)
+        return f"export {len(exports)}"
+
+    monkeypatch.setattr(build, "export", export)
+    assert [build.chip_verilog(say=lambda text: None) for _ in range(2)] == ["export 1", "export 1"]
+    (gateware / changed).write_text((gateware / changed).read_text() + "# changed\n")
+    assert build.chip_verilog(say=lambda text: None) == "export 2"
 
 
 def test_no_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
