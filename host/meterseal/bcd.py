@@ -8,13 +8,14 @@ from __future__ import annotations
 from datetime import datetime
 
 from meterseal.clock import CST
+from meterseal.hexadecimal import hex_bytes, hex_digits
 
 __all__ = ["address", "address_bytes", "bcd", "moment", "moment_bytes", "number", "password_bytes"]
 
 
 def address(raw: bytes) -> str:
     """Printed digits of an address, high digit first; wildcard bytes stay `AA`."""
-    return raw[::-1].hex().upper()
+    return hex_digits(raw[::-1])
 
 
 def address_bytes(digits: str) -> bytes:
@@ -44,7 +45,7 @@ def number(raw: bytes) -> int:
     """The number that BCD bytes hold, low byte first."""
     digits = raw[::-1].hex()
     if not digits.isdecimal():
-        raise ValueError(f"{raw.hex(' ').upper()} is not BCD")
+        raise ValueError(f"{hex_bytes(raw)} is not BCD")
     return int(digits)
 
 
@@ -58,9 +59,9 @@ def moment_bytes(at: datetime) -> bytes:
 def moment(raw: bytes) -> datetime:
     """The time that `ss mm hh DD MM YY` holds, aware, years 2000 to 2099."""
     if len(raw) != 6:
-        raise ValueError(f"{raw.hex(' ').upper()}: a time has 6 bytes")
+        raise ValueError(f"{hex_bytes(raw)}: a time has 6 bytes")
     second, minute, hour, day, month, year = (number(raw[i : i + 1]) for i in range(6))
     try:
         return datetime(2000 + year, month, day, hour, minute, second, tzinfo=CST)
     except ValueError as error:
-        raise ValueError(f"{raw.hex(' ').upper()} is not a time: {error}") from None
+        raise ValueError(f"{hex_bytes(raw)} is not a time: {error}") from None

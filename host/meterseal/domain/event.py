@@ -7,6 +7,7 @@ from datetime import datetime
 
 from meterseal.clock import isoformat
 from meterseal.domain.record import Flags, Kind, SealRecord, StateClass
+from meterseal.hexadecimal import hex_digits
 
 __all__ = ["SealEvent", "event_document", "record_fields"]
 
@@ -81,7 +82,7 @@ class SealEvent:
 def event_document(event: SealEvent) -> dict[str, object]:
     """The event as every JSON document shows it: names in lower case, bytes in hex, times with zone."""
     return record_fields(event) | {
-        "record": event.record.hex().upper(),
+        "record": hex_digits(event.record),
         "meter": event.meter,
         "terminal": event.terminal,
         "occurred_at": isoformat(event.occurred_at),

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from meterseal import bcd
 from meterseal.domain.layout import pack, unpack
 from meterseal.errors import Failure
+from meterseal.hexadecimal import hex_digits
 from sealchip.interface import BAUD_FEATURE, FLASH_IDENTITY_SLOTS, FLASH_SIZE, IDENTITY
 
 __all__ = ["ANY_METER", "NO_KEY", "Identity", "crc16", "image", "password_bytes", "read_identity"]
@@ -98,7 +99,7 @@ class Identity:
         fields = unpack(IDENTITY, raw)
         expected = crc16(raw[:-2]).to_bytes(2, "big")
         if fields["crc"] != expected:
-            raise Failure(f"CRC is {fields['crc'].hex().upper()}, the content gives {expected.hex().upper()}")
+            raise Failure(f"CRC is {hex_digits(fields['crc'])}, the content gives {hex_digits(expected)}")
         if fields["version"][0] != _VERSION:
             raise Failure(f"layout version {fields['version'][0]} unknown")
         return cls(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from meterseal.hexadecimal import hex_bytes
 from sealchip.interface import Layout
 
 __all__ = ["LayoutError", "pack", "unpack"]
@@ -20,7 +21,7 @@ def pack(layout: Layout, values: Mapping[str, int | bytes]) -> bytes:
         value = values[field.name]
         raw = value.to_bytes(field.width, "little") if isinstance(value, int) else value
         if len(raw) != field.width:
-            raise LayoutError(f"{field.name}: {raw.hex(' ').upper()} is not {field.width} bytes long")
+            raise LayoutError(f"{field.name}: {hex_bytes(raw)} is not {field.width} bytes long")
         parts.append(raw)
     return b"".join(parts)
 
@@ -28,5 +29,5 @@ def pack(layout: Layout, values: Mapping[str, int | bytes]) -> bytes:
 def unpack(layout: Layout, raw: bytes) -> dict[str, bytes]:
     """Raw bytes of each field."""
     if len(raw) != layout.size:
-        raise LayoutError(f"{raw.hex(' ').upper()}: {len(raw)} bytes, expected {layout.size}")
+        raise LayoutError(f"{hex_bytes(raw)}: {len(raw)} bytes, expected {layout.size}")
     return {field.name: raw[layout.slice(field.name)] for field in layout.fields}

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from meterseal import bcd
 from meterseal.domain.layout import LayoutError, pack, unpack
+from meterseal.hexadecimal import hex_bytes
 from sealchip.interface import LOOP_NOT_MEASURED, RECORD, RECORD_VERSION, Algorithm, Flags, Kind, StateClass
 
 NO_FLAGS = Flags(0)
@@ -70,10 +71,10 @@ class SealRecord:
         fields = unpack(RECORD, raw)
         numbers = {name: int.from_bytes(value, "little") for name, value in fields.items()}
         if numbers["version"] != RECORD_VERSION:
-            raise LayoutError(f"{raw.hex(' ').upper()}: layout version {numbers['version']} unknown")
+            raise LayoutError(f"{hex_bytes(raw)}: layout version {numbers['version']} unknown")
         seal = bcd.address(fields["seal"])
         if not seal.isdecimal():
-            raise LayoutError(f"{raw.hex(' ').upper()}: seal address {seal} is not BCD")
+            raise LayoutError(f"{hex_bytes(raw)}: seal address {seal} is not BCD")
         try:
             return cls(
                 seal=seal,
@@ -90,7 +91,7 @@ class SealRecord:
                 mac=fields["mac"],
             )
         except ValueError as error:
-            raise LayoutError(f"{raw.hex(' ').upper()}: {error}") from None
+            raise LayoutError(f"{hex_bytes(raw)}: {error}") from None
 
     @property
     def fact(self) -> SealRecord:

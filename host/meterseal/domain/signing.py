@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.cmac import CMAC
 
 from meterseal.domain.layout import LayoutError
 from meterseal.domain.record import Algorithm, SealRecord
+from meterseal.hexadecimal import hex_bytes
 from sealchip.interface import RECORD
 
 __all__ = ["KEY_BYTES", "sign", "verify"]
@@ -34,7 +35,7 @@ def verify(key: bytes, raw: bytes) -> bool:
     another length. Tests: `verif/host/domain/test_signing.py`.
     """
     if len(raw) != RECORD.size:
-        raise LayoutError(f"{raw.hex(' ').upper()}: {len(raw)} bytes, expected {RECORD.size}")
+        raise LayoutError(f"{hex_bytes(raw)}: {len(raw)} bytes, expected {RECORD.size}")
     says_signed = raw[RECORD.slice("algorithm")] == bytes([Algorithm.SM4_CMAC])
     return hmac.compare_digest(_mac(key, raw), raw[RECORD.slice("mac")]) and says_signed
 

@@ -11,6 +11,7 @@ from hashlib import sha256
 from meterseal import bcd
 from meterseal.domain.layout import LayoutError, pack, unpack
 from meterseal.domain.record import SealRecord
+from meterseal.hexadecimal import hex_bytes
 from sealchip.interface import VERDICT, VerdictCode
 
 __all__ = ["RecordVerdict", "VerdictCode", "digest"]
@@ -60,6 +61,6 @@ class RecordVerdict:
         try:
             code = VerdictCode(fields["code"][0])
         except ValueError as error:
-            raise LayoutError(f"{raw.hex(' ').upper()}: {error}") from None
+            raise LayoutError(f"{hex_bytes(raw)}: {error}") from None
         counter = int.from_bytes(fields["counter"], "little")
         return cls(bcd.address(fields["seal"]), counter, code, fields["digest"])

@@ -14,6 +14,7 @@ from typing import TextIO
 
 from meterseal.clock import Clock, SystemClock
 from meterseal.errors import Failure
+from meterseal.hexadecimal import hex_digits
 from meterseal.io.port import Port
 
 __all__ = ["SCHEME", "RecordedPort", "ReplayPort"]
@@ -57,7 +58,7 @@ class RecordedPort:
 
     def _keep(self, direction: str, data: bytes) -> None:
         at = round(self._clock.monotonic() - self._start, 4)
-        self._file.write(json.dumps({"at": at, direction: data.hex().upper()}) + "\n")
+        self._file.write(json.dumps({"at": at, direction: hex_digits(data)}) + "\n")
         self._file.flush()
 
 
@@ -95,8 +96,8 @@ class ReplayPort:
             count = min(len(data), len(expected))
             if direction != "tx" or data[:count] != expected[:count]:
                 raise Failure(
-                    f"{self._path}: {data.hex().upper()} is written where the recording has "
-                    f"{direction} {expected.hex().upper()}"
+                    f"{self._path}: {hex_digits(data)} is written where the recording has "
+                    f"{direction} {hex_digits(expected)}"
                 )
             data, rest = data[count:], expected[count:]
             self._left.popleft()

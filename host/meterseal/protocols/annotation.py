@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from meterseal.hexadecimal import hex_bytes
+
 __all__ = ["Annotation", "plain"]
 
 
@@ -19,4 +21,4 @@ class Annotation:
 
 def plain(raw: bytes) -> str:
     """Bytes as they are, in hex; a dash for none."""
-    return raw.hex(" ").upper() or "–"
+    return hex_bytes(raw) or "–"

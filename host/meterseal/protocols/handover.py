@@ -20,6 +20,7 @@ from meterseal.clock import isoformat
 from meterseal.domain.event import SealEvent, event_document
 from meterseal.domain.layout import LayoutError
 from meterseal.domain.verdict import RecordVerdict, VerdictCode
+from meterseal.hexadecimal import hex_digits
 
 __all__ = [
     "CONTENT_TYPE",
@@ -89,7 +90,7 @@ def encode_finding(finding: Finding) -> bytes:
         "seal": verdict.seal,
         "counter": verdict.counter,
         "finding": verdict.code.name.lower(),
-        "digest": verdict.digest.hex().upper(),
+        "digest": hex_digits(verdict.digest),
         "detail": finding.detail,
         "found_at": isoformat(finding.found_at),
     }

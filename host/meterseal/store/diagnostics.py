@@ -22,6 +22,7 @@ from sqlalchemy import (
 )
 
 from meterseal.clock import isoformat
+from meterseal.hexadecimal import hex_digits
 from meterseal.store.database import Moment, insert, metadata
 
 __all__ = [
@@ -135,7 +136,7 @@ def document(oddity: Diagnostic) -> dict[str, object]:
         "count": oddity.count,
         "first_at": isoformat(oddity.first_at),
         "last_at": isoformat(oddity.last_at),
-        "sample": oddity.sample.hex().upper(),
+        "sample": hex_digits(oddity.sample),
     }
 
 
@@ -145,7 +146,7 @@ def kept_document(kept: Kept) -> dict[str, object]:
         "id": kept.id,
         "what": kept.what,
         "origin": kept.origin,
-        "raw": kept.raw.hex().upper(),
+        "raw": hex_digits(kept.raw),
         "reason": kept.reason,
         "stored_at": isoformat(kept.stored_at),
     }

@@ -10,6 +10,7 @@ from datetime import datetime
 from enum import IntEnum
 
 from meterseal import bcd
+from meterseal.hexadecimal import hex_bytes
 from meterseal.protocols.dlt645.cover import CoverRecord, Energies, energies, energies_bytes
 
 __all__ = ["ARD11_BYTES", "AlarmError", "AlarmHead", "AlarmState", "CoverAlarm"]
@@ -45,7 +46,7 @@ class AlarmHead:
         try:
             return cls(AlarmState(content[0]), bcd.moment(content[1:HEAD_BYTES]), content[HEAD_BYTES:])
         except (IndexError, ValueError) as error:
-            raise AlarmError(f"alarm {content.hex(' ').upper()!r}: {error}") from None
+            raise AlarmError(f"alarm {hex_bytes(content)!r}: {error}") from None
 
     def encode(self) -> bytes:
         """State, time, rest."""
@@ -78,9 +79,7 @@ class CoverAlarm:
     def decode(cls, content: bytes) -> CoverAlarm:
         """The alarm in exactly 58 bytes."""
         if len(content) != ARD11_BYTES:
-            raise AlarmError(
-                f"ARD11 {content.hex(' ').upper()!r}: {len(content)} bytes, expected {ARD11_BYTES}"
-            )
+            raise AlarmError(f"ARD11 {hex_bytes(content)!r}: {len(content)} bytes, expected {ARD11_BYTES}")
         head = AlarmHead.decode(content)
         count, snapshots = head.rest[:COUNT_BYTES], head.rest[COUNT_BYTES:]
         half = len(snapshots) // 2
@@ -93,4 +92,4 @@ class CoverAlarm:
                 head.state,
             )
         except ValueError as error:
-            raise AlarmError(f"ARD11 {content.hex(' ').upper()}: {error}") from None
+            raise AlarmError(f"ARD11 {hex_bytes(content)}: {error}") from None

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from meterseal import bcd
 from meterseal.clock import isoformat
-from meterseal.protocols.annotation import Annotation
+from meterseal.hexadecimal import hex_bytes
+from meterseal.protocols.annotation import Annotation, plain
 from meterseal.protocols.csg1209022.alarm import ARD11_BYTES, AlarmHead, AlarmState, CoverAlarm
 from meterseal.protocols.csg1209022.codes import (
     AFN_NAMES,
@@ -137,8 +138,8 @@ def _content(frame: Frame, *, asks: bool) -> list[Annotation]:
     try:
         return _reader(frame)(content)
     except ValueError as error:
-        plain = content.hex(" ").upper() or "–"
-        return [Annotation("DATA", content, f"{plain}(不符合该数据标识)", f"{plain} (does not fit: {error})")]
+        shown = plain(content)
+        return [Annotation("DATA", content, f"{shown}(不符合该数据标识)", f"{shown} (does not fit: {error})")]
 
 
 def _reader(frame: Frame) -> Callable[[bytes], list[Annotation]]:
@@ -156,7 +157,7 @@ def _reader(frame: Frame) -> Callable[[bytes], list[Annotation]]:
 
 
 def _plain(field: str, raw: bytes) -> list[Annotation]:
-    return [Annotation(field, raw, raw.hex(" ").upper(), raw.hex(" ").upper())] if raw else []
+    return [Annotation(field, raw, hex_bytes(raw), hex_bytes(raw))] if raw else []
 
 
 def _confirmation(raw: bytes) -> list[Annotation]:
@@ -168,7 +169,7 @@ def _confirmation(raw: bytes) -> list[Annotation]:
 
 
 def _version(raw: bytes) -> list[Annotation]:
-    version = f"{raw[1]:X}.{raw[0]:02X}" if len(raw) == 2 else raw.hex(" ").upper()
+    version = f"{raw[1]:X}.{raw[0]:02X}" if len(raw) == 2 else hex_bytes(raw)
     return [Annotation("DATA", raw, f"规约版本 {version}", f"protocol version {version}")]
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from meterseal.hexadecimal import hex_bytes, hex_digits
 from meterseal.protocols.csg1209022.codes import Afn, Reply, UplinkDi
 
 __all__ = [
@@ -68,10 +69,6 @@ class FrameError(ValueError):
     """Bytes or fields that make no frame; the message names them."""
 
 
-def _hex(raw: bytes) -> str:
-    return raw.hex(" ").upper()
-
-
 @dataclass(frozen=True, slots=True)
 class TerminalAddress:
     """Region (province, city, county), terminal number, master station; 0 where the terminal starts.
@@ -110,7 +107,7 @@ class TerminalAddress:
     @classmethod
     def decode(cls, raw: bytes) -> TerminalAddress:
         """The address of 7 bytes."""
-        return cls(raw[2::-1].hex().upper(), int.from_bytes(raw[3:6], "little"), raw[6])
+        return cls(hex_digits(raw[2::-1]), int.from_bytes(raw[3:6], "little"), raw[6])
 
     @property
     def broadcast(self) -> bool:
@@ -172,7 +169,7 @@ class Frame:
 
     def __post_init__(self) -> None:
         if len(self.body) < 6:
-            raise FrameError(f"body {_hex(self.body)!r}: too short for DA and DI")
+            raise FrameError(f"body {hex_bytes(self.body)!r}: too short for DA and DI")
         if not all(0 <= value <= 0xFF for value in (self.control, self.afn, self.seq)):
             raise FrameError(
                 f"C {self.control:X}, AFN {self.afn:X}, SEQ {self.seq:X}: expected one byte each"
@@ -182,9 +179,9 @@ class Frame:
         if bool(self.seq & TPV) != (self.tp is not None):
             raise FrameError(f"SEQ {self.seq:02X}: its bit 7 must say whether there is a Tp")
         if self.password is not None and len(self.password) != PASSWORD_BYTES:
-            raise FrameError(f"password {_hex(self.password)}: expected {PASSWORD_BYTES} bytes")
+            raise FrameError(f"password {hex_bytes(self.password)}: expected {PASSWORD_BYTES} bytes")
         if self.tp is not None and len(self.tp) != TP_BYTES:
-            raise FrameError(f"Tp {_hex(self.tp)}: expected {TP_BYTES} bytes")
+            raise FrameError(f"Tp {hex_bytes(self.tp)}: expected {TP_BYTES} bytes")
 
     @classmethod
     def of(
@@ -307,9 +304,9 @@ class Frame:
     def decode(cls, raw: bytes) -> Frame:
         """The frame that `raw` is, exactly; `FrameError` says what is wrong with it."""
         if len(raw) < HEADER_BYTES or raw[0] != START or raw[5] != START:
-            raise FrameError(f"{_hex(raw[:HEADER_BYTES])!r}: a frame starts with 68 L L 68")
+            raise FrameError(f"{hex_bytes(raw[:HEADER_BYTES])!r}: a frame starts with 68 L L 68")
         if raw[1:3] != raw[3:5]:
-            raise FrameError(f"{_hex(raw[:HEADER_BYTES])}: the two lengths differ")
+            raise FrameError(f"{hex_bytes(raw[:HEADER_BYTES])}: the two lengths differ")
         length = int.from_bytes(raw[1:3], "little")
         if not MIN_LENGTH <= length <= MAX_LENGTH:
             raise FrameError(f"L {length}: expected {MIN_LENGTH} to {MAX_LENGTH}")

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum
 
+from meterseal.hexadecimal import hex_bytes
+
 __all__ = ["Parity", "RelayAnswer", "RelayError", "RelayRequest", "StopBits"]
 
 HEAD_BYTES = 8
@@ -64,7 +66,7 @@ class RelayRequest:
     @classmethod
     def decode(cls, content: bytes) -> RelayRequest:
         """The request in exactly these bytes."""
-        shown = content.hex(" ").upper()
+        shown = hex_bytes(content)
         if len(content) < HEAD_BYTES or len(content) != HEAD_BYTES + content[7]:
             raise RelayError(f"relay request {shown!r}: expected {HEAD_BYTES} bytes, then the frame")
         kind, port, units, parity, data_bits, stop_bits, timeout, _ = content[:HEAD_BYTES]
@@ -100,6 +102,6 @@ class RelayAnswer:
     def decode(cls, content: bytes) -> RelayAnswer:
         """The answer in exactly these bytes."""
         if len(content) < 2 or len(content) != 2 + content[1]:
-            shown = content.hex(" ").upper()
+            shown = hex_bytes(content)
             raise RelayError(f"relay answer {shown!r}: expected type, length and a frame of that length")
         return cls(content[2:], content[0])

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from meterseal import bcd
 from meterseal.domain.journal import JournalEntry
 from meterseal.domain.layout import LayoutError
+from meterseal.hexadecimal import hex_bytes
 from sealchip.interface import JOURNAL_ENTRY
 
 __all__ = ["USER_DATA", "SealReport", "UserDataError"]
@@ -38,7 +39,7 @@ class SealReport:
     @classmethod
     def decode(cls, content: bytes) -> SealReport:
         """The report in exactly 63 bytes."""
-        shown = content.hex(" ").upper()
+        shown = hex_bytes(content)
         if content[:2] != VENDOR:
             raise UserDataError(f"user data {shown!r}: vendor code is not {VENDOR.decode()}")
         if content[2:3] != bytes([VERSION]):

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from meterseal.hexadecimal import hex_bytes
+
 __all__ = ["METER_COVER_OPEN", "TERMINAL_COVER_OPEN", "WORD_BYTES", "ActiveReport"]
 
 METER_COVER_OPEN = 10
@@ -42,6 +44,6 @@ class ActiveReport:
             counts = counts[:-1]
         if len(raw) < WORD_BYTES or len(counts) != len(bits):
             raise ValueError(
-                f"{raw.hex(' ').upper()}: an active-report word has 12 bytes and, here, {len(bits)} counts"
+                f"{hex_bytes(raw)}: an active-report word has 12 bytes and, here, {len(bits)} counts"
             )
         return cls(dict(zip(bits, counts, strict=True)))

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from meterseal import bcd
+from meterseal.hexadecimal import hex_bytes
 
 __all__ = ["COVER_BYTES", "ENERGIES", "NO_ENERGIES", "CoverRecord", "Energies", "energies", "energies_bytes"]
 
@@ -44,7 +45,7 @@ class CoverRecord:
     def decode(cls, raw: bytes) -> CoverRecord:
         """The record in `raw`; `ValueError` names what is wrong with it."""
         if len(raw) != COVER_BYTES:
-            raise ValueError(f"{raw.hex(' ').upper()}: a cover record has {COVER_BYTES} bytes")
+            raise ValueError(f"{hex_bytes(raw)}: a cover record has {COVER_BYTES} bytes")
         before = 2 * _TIME
         return cls(
             _time(raw[:_TIME]),
@@ -64,7 +65,7 @@ def energies_bytes(values: Energies) -> bytes:
 def energies(raw: bytes) -> Energies:
     """The six energies that 24 bytes hold."""
     if len(raw) != _SNAPSHOT:
-        raise ValueError(f"{raw.hex(' ').upper()}: six energies have {_SNAPSHOT} bytes")
+        raise ValueError(f"{hex_bytes(raw)}: six energies have {_SNAPSHOT} bytes")
     parts = (raw[at : at + _ENERGY] for at in range(0, _SNAPSHOT, _ENERGY))
     return tuple(None if part == b"\xff" * _ENERGY else bcd.number(part) for part in parts)
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from meterseal import bcd
 from meterseal.clock import isoformat
+from meterseal.hexadecimal import hex_digits
 from meterseal.protocols.annotation import Annotation, plain
 from meterseal.protocols.dlt645.addressing import BROADCAST, WILDCARD
 from meterseal.protocols.dlt645.control import CLEARS, Err, Function
@@ -164,7 +165,7 @@ def _password(raw: bytes, zh: str = "密码", en: str = "password") -> list[Anno
 
 
 def _operator(raw: bytes) -> Annotation:
-    code = raw[::-1].hex().upper()
+    code = hex_digits(raw[::-1])
     return Annotation("C0..C3", raw, f"操作者代码 {code}", f"operator code {code}")
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from meterseal.hexadecimal import hex_bytes, hex_digits
 from meterseal.protocols.dlt645.control import FROM_SLAVE, MORE, REFUSED, WITH_DI
 
 __all__ = ["LONGEST", "OVERHEAD", "PREAMBLE", "START", "Fault", "Frame", "FrameError", "check"]
@@ -112,14 +113,14 @@ class Frame:
         start = len(raw) - len(raw.lstrip(b"\xfe"))
         fault = _fault(raw, start)
         if fault:
-            raise FrameError(f"{raw.hex(' ').upper() or 'no bytes'}: {fault}")
+            raise FrameError(f"{hex_bytes(raw) or 'no bytes'}: {fault}")
         return cls.at(raw, start)
 
     @classmethod
     def at(cls, raw: bytes, start: int) -> Frame:
         """The frame whose first 68H stands at `start` and which `check` has found good."""
         return cls(
-            raw[start + 6 : start : -1].hex().upper(),
+            hex_digits(raw[start + 6 : start : -1]),
             raw[start + 8],
             raw[start + 10 : start + 10 + raw[start + 9]].translate(_DESCRAMBLE),
         )

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from meterseal import bcd
 from meterseal.protocols.dlt645.addressing import BROADCAST, matches
 from meterseal.protocols.dlt645.control import SEQ_MAX, Err, Function
 from meterseal.protocols.dlt645.decoder import Decoder, Discarded, Received
@@ -98,11 +99,11 @@ class _Exchange:
 
 def _from(request: Frame, frame: Frame) -> bool:
     """Whether the slave that sent `frame` is the one asked; a new address may answer already."""
-    if request.function == Function.WRITE_ADDRESS and frame.address == request.data[::-1].hex().upper():
+    if request.function == Function.WRITE_ADDRESS and frame.address == bcd.address(request.data):
         return True
     # The project's own item for a seal's address, behind DI, password and operator code.
     provisions = request.function == Function.WRITE and request.di == Di.PROVISIONING
-    if provisions and frame.address == request.data[12:][::-1].hex().upper():
+    if provisions and frame.address == bcd.address(request.data[12:]):
         return True
     return matches(request.address, frame.address)
 

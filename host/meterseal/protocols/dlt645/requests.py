@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from meterseal import bcd
+from meterseal.hexadecimal import hex_bytes
 from meterseal.protocols.dlt645.addressing import BROADCAST, WILDCARD
 from meterseal.protocols.dlt645.control import WRITE_MAX, Function
 from meterseal.protocols.dlt645.frame import Frame, FrameError
@@ -70,7 +71,7 @@ def write(
     """
     body = Write(di, password, operator, data).encode()
     if len(body) > WRITE_MAX:
-        raise FrameError(f"write of {di:08X}: {len(body)} bytes {body.hex(' ').upper()}, at most {WRITE_MAX}")
+        raise FrameError(f"write of {di:08X}: {len(body)} bytes {hex_bytes(body)}, at most {WRITE_MAX}")
     return _frame(address, Function.WRITE, body)
 
 
@@ -132,7 +133,7 @@ def _four(**fields: bytes) -> bytes:
     """Password and operator code, one behind the other."""
     for name, raw in fields.items():
         if len(raw) != 4:
-            raise FrameError(f"{name} {raw.hex(' ').upper() or 'without a byte'}: expected 4 bytes")
+            raise FrameError(f"{name} {hex_bytes(raw) or 'without a byte'}: expected 4 bytes")
     return b"".join(fields.values())
 
 
@@ -140,7 +141,7 @@ def _split(frame: Frame, function: Function, *widths: int) -> list[bytes]:
     """Fields of a request's data, the last one taking the rest."""
     if frame.control != function or len(frame.data) < sum(widths):
         raise FrameError(
-            f"{frame.data.hex(' ').upper() or 'no data'} with control {frame.control:02X} "
+            f"{hex_bytes(frame.data) or 'no data'} with control {frame.control:02X} "
             f"is no {function:02X}H: it has at least {sum(widths)} bytes"
         )
     parts, begin = [], 0
@@ -187,7 +188,7 @@ class PasswordChange:
         """The change in `frame`; `FrameError` when it is none or of the wrong length."""
         di, old, new, rest = _split(frame, Function.CHANGE_PASSWORD, 4, 4, 4)
         if rest:
-            raise FrameError(f"{frame.data.hex(' ').upper()}: a password change has 12 bytes")
+            raise FrameError(f"{hex_bytes(frame.data)}: a password change has 12 bytes")
         return cls(int.from_bytes(di, "little"), old, new)
 
 
@@ -211,5 +212,5 @@ class Clear:
         function = Function(frame.function)
         password, operator, rest = _split(frame, function, 4, 4)
         if len(rest) != (4 if function is Function.CLEAR_EVENTS else 0):
-            raise FrameError(f"{frame.data.hex(' ').upper()}: wrong length for a {function:02X}H")
+            raise FrameError(f"{hex_bytes(frame.data)}: wrong length for a {function:02X}H")
         return cls(function, password, operator, int.from_bytes(rest, "little") if rest else None)

@@ -11,6 +11,7 @@ from meterseal import bcd
 from meterseal.clock import isoformat
 from meterseal.domain.layout import unpack
 from meterseal.domain.record import Flags, Kind, SealRecord, StateClass
+from meterseal.hexadecimal import hex_bytes, hex_digits
 from meterseal.protocols.annotation import Annotation, plain
 from meterseal.protocols.dlt645 import values
 from sealchip.interface import (
@@ -99,7 +100,7 @@ def _address(raw: bytes) -> Words:
     return _same(bcd.address(raw))
 
 
-def _hex(raw: bytes) -> Words:
+def _raw(raw: bytes) -> Words:
     return _same(plain(raw))
 
 
@@ -140,7 +141,7 @@ def _phone(raw: bytes) -> Words:
 
 def _baud(raw: bytes) -> Words:
     if raw[0] not in BAUD_FEATURE:
-        raise ValueError(f"{raw.hex().upper()} is no feature word of a rate")
+        raise ValueError(f"{hex_digits(raw)} is no feature word of a rate")
     return _same(f"{BAUD_FEATURE[raw[0]]} bit/s")
 
 
@@ -162,8 +163,8 @@ _RECORD: Mapping[str, Meaning] = {
     "loop_mv": ("回路电压", "loop voltage", _millivolts),
     "flags": ("标志", "flags", _flags),
     "age": ("距今", "age", _seconds),
-    "challenge": ("质询", "challenge", _hex),
-    "mac": ("校验码", "MAC", _hex),
+    "challenge": ("质询", "challenge", _raw),
+    "mac": ("校验码", "MAC", _raw),
 }
 _IDENTITY: Mapping[str, Meaning] = {
     "seal": ("封印地址", "seal address", _address),
@@ -182,7 +183,7 @@ _VERDICT: Mapping[str, Meaning] = {
     "seal": ("封印地址", "seal address", _address),
     "counter": ("事件计数", "event counter", _count),
     "code": ("判定", "found", _verdict_code),
-    "digest": ("记录摘要", "digest of the record", _hex),
+    "digest": ("记录摘要", "digest of the record", _raw),
 }
 _PROVISIONED: Mapping[str, Callable[[bytes], Words]] = {
     "seal": _address,
@@ -246,7 +247,7 @@ def provisioned(field: str) -> Callable[[bytes], list[Annotation]]:
 def journal_bounds(raw: bytes) -> list[Annotation]:
     """04805340: first and last journal number."""
     if len(raw) != 8:
-        raise ValueError(f"{raw.hex(' ').upper()}: journal bounds have 8 bytes")
+        raise ValueError(f"{hex_bytes(raw)}: journal bounds have 8 bytes")
     first, last = (int.from_bytes(raw[at : at + 4], "little") for at in (0, 4))
     return [
         Annotation("first", raw[:4], f"最早记录 {first}", f"first entry {first}"),

@@ -15,6 +15,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from meterseal import bcd
+from meterseal.hexadecimal import hex_bytes
 from meterseal.protocols.dlt645.addressing import BROADCAST, matches
 from meterseal.protocols.dlt645.control import (
     CLEARS,
@@ -58,7 +59,7 @@ class Handler:
 
     def read(self, di: int, parameters: bytes) -> bytes:
         """The data of `di`, at most `LONGEST_ANSWER` bytes; `parameters` stood behind the DI."""
-        raise Refusal(Err.NO_DATA, f"read of {di:08X} {parameters.hex(' ').upper()}")
+        raise Refusal(Err.NO_DATA, f"read of {di:08X} {hex_bytes(parameters)}")
 
     def write(self, write: Write) -> None:
         """Take a 14H; it is acknowledged when this returns, so what must last is stored by then."""

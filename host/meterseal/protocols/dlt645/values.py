@@ -9,6 +9,7 @@ from datetime import date, datetime, time
 
 from meterseal import bcd
 from meterseal.clock import CST
+from meterseal.hexadecimal import hex_bytes
 
 __all__ = ["clock", "clock_bytes", "date_bytes", "day", "text", "text_bytes", "time_bytes", "time_of_day"]
 
@@ -22,7 +23,7 @@ def date_bytes(at: datetime) -> bytes:
 def day(raw: bytes) -> date:
     """The date that `WW DD MM YY` holds; the weekday is not looked at."""
     if len(raw) != 4:
-        raise ValueError(f"{raw.hex(' ').upper()}: a date has 4 bytes")
+        raise ValueError(f"{hex_bytes(raw)}: a date has 4 bytes")
     return bcd.moment(bytes(3) + raw[1:]).date()
 
 
@@ -34,7 +35,7 @@ def time_bytes(at: datetime) -> bytes:
 def time_of_day(raw: bytes) -> time:
     """The time that `ss mm hh` holds."""
     if len(raw) != 3:
-        raise ValueError(f"{raw.hex(' ').upper()}: a time of day has 3 bytes")
+        raise ValueError(f"{hex_bytes(raw)}: a time of day has 3 bytes")
     return bcd.moment(raw + b"\x01\x01\x00").time()
 
 
@@ -46,7 +47,7 @@ def clock_bytes(at: datetime) -> bytes:
 def clock(raw: bytes) -> datetime:
     """The time that `ss mm hh WW DD MM YY` holds; the weekday is not looked at."""
     if len(raw) != 7:
-        raise ValueError(f"{raw.hex(' ').upper()}: date, weekday and time have 7 bytes")
+        raise ValueError(f"{hex_bytes(raw)}: date, weekday and time have 7 bytes")
     return bcd.moment(raw[:3] + raw[4:])
 
 

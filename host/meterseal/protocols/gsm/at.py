@@ -17,6 +17,8 @@ import re
 from dataclasses import dataclass
 from enum import Enum, auto
 
+from meterseal.hexadecimal import hex_digits
+
 __all__ = [
     "LINE_MAX",
     "AtClient",
@@ -248,7 +250,7 @@ class AtClient:
 
     def _prompted(self, now: float) -> list[Event]:
         self._command, self._answer = _SUBMIT, ""
-        return self._put(self._pdu.hex().upper(), _CTRL_Z, _Phase.ANSWER, now + self._send_timeout)
+        return self._put(hex_digits(self._pdu), _CTRL_Z, _Phase.ANSWER, now + self._send_timeout)
 
     def _refused(self, line: str, code: str | None, now: float) -> list[Event]:
         if line.startswith("+CMS") and code and code.isdecimal() and self._phase is not _Phase.BEGIN:

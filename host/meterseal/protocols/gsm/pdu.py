@@ -13,6 +13,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from meterseal.hexadecimal import hex_bytes
+
 __all__ = ["DUPLICATE", "PARTS_MAX", "Part", "PduError", "Submit", "split", "submits"]
 
 #: Failure cause of a service centre that already has the message (TS 23.040 clause 9.2.3.22).
@@ -211,4 +213,4 @@ class _Reader:
             raise self.error(f"{self.left} bytes too many")
 
     def error(self, reason: str) -> PduError:
-        return PduError(f"PDU {self._raw.hex(' ').upper()}: {reason}")
+        return PduError(f"PDU {hex_bytes(self._raw)}: {reason}")

@@ -8,6 +8,7 @@ from typing import Any
 
 from meterseal.domain.layout import LayoutError
 from meterseal.domain.record import SealRecord
+from meterseal.hexadecimal import hex_digits
 from meterseal.protocols.dlt645.control import Function
 from meterseal.protocols.dlt645.decoder import Decoder, Discarded, Received
 from meterseal.protocols.dlt645.frame import Frame, FrameError
@@ -68,7 +69,7 @@ class Watch:
         line: dict[str, Any] = {
             "direction": "tx" if driver.chip else "rx",
             "wire": "rs485",
-            "bytes": decoded.raw.hex().upper(),
+            "bytes": hex_digits(decoded.raw),
             "driver": driver.name,
         }
         if corrupted:
@@ -85,7 +86,7 @@ class Watch:
         try:
             record = SealRecord.decode(Write.parse(frame).data)
         except (FrameError, LayoutError) as error:
-            yield "discarded", {"bytes": frame.data.hex().upper(), "reason": str(error)}
+            yield "discarded", {"bytes": hex_digits(frame.data), "reason": str(error)}
             return
         if (record.seal, record.counter) in self._told:
             return

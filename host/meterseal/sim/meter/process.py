@@ -10,6 +10,7 @@ from pathlib import Path
 from meterseal import bcd
 from meterseal.clock import Clock, SystemClock
 from meterseal.errors import Failure
+from meterseal.hexadecimal import hex_digits
 from meterseal.io.ports import Line
 from meterseal.protocols.dlt645.addressing import BROADCAST, WILDCARD, matches
 from meterseal.protocols.dlt645.control import TD_MAX, TD_MIN, Function
@@ -97,10 +98,10 @@ class MeterStation:
         with self._database.transaction() as conn:
             diagnostics.count(conn, what, at=self._clock.now(), raw=raw)
         if what != "foreign_address":
-            self._trace("discarded", bytes=raw.hex().upper(), reason=what)
+            self._trace("discarded", bytes=hex_digits(raw), reason=what)
 
     def _wire(self, direction: str, raw: bytes) -> None:
-        self._trace("wire", direction=direction, wire="rs485", bytes=raw.hex().upper())
+        self._trace("wire", direction=direction, wire="rs485", bytes=hex_digits(raw))
 
 
 @dataclass(frozen=True, slots=True)

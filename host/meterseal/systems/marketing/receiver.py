@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 
 from meterseal.clock import Clock
 from meterseal.domain.event import SealEvent
+from meterseal.hexadecimal import hex_digits
 from meterseal.protocols import handover
 from meterseal.protocols.handover import Finding, HandoverError
 from meterseal.store.events import Outcome
@@ -58,7 +59,7 @@ class Receiver:
 
     async def _keep(self, body: bytes, error: HandoverError, now: datetime) -> None:
         await self._writer.do(lambda conn: refuse(conn, body, error, now))
-        self._trace("discarded", bytes=body.hex().upper(), reason=str(error))
+        self._trace("discarded", bytes=hex_digits(body), reason=str(error))
 
     def _tell(self, taken: Taken) -> None:
         event = taken.event

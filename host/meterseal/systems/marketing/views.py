@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 
 from meterseal.clock import isoformat
 from meterseal.domain.event import SealEvent, event_document
+from meterseal.hexadecimal import hex_digits
 from meterseal.store import alarms, diagnostics, events, outbox
 from meterseal.store.alarms import Alarm
 from meterseal.store.diagnostics import Kept
@@ -153,7 +154,7 @@ def _kept(kept: Kept) -> Document:
         "id": kept.id,
         "what": kept.what,
         "origin": kept.origin,
-        "raw": kept.raw.hex().upper(),
+        "raw": hex_digits(kept.raw),
         "reason": kept.reason,
         "stored_at": isoformat(kept.stored_at),
     }

@@ -21,6 +21,7 @@ from meterseal.domain.event import SealEvent, record_fields
 from meterseal.domain.layout import LayoutError
 from meterseal.domain.record import Flags, SealRecord
 from meterseal.domain.verdict import VerdictCode
+from meterseal.hexadecimal import hex_bytes, hex_digits
 from meterseal.protocols.csg1209022.codes import Afn, UplinkDi
 from meterseal.protocols.csg1209022.frame import point_da
 from meterseal.protocols.csg1209022.relay import RelayAnswer, RelayError, RelayRequest
@@ -146,7 +147,7 @@ class OnDemand:
         except LayoutError as error:
             raise BadAnswerError(str(error)) from error
         if record.seal != seal:
-            raise BadAnswerError(f"{raw.hex(' ').upper()}: this is the record of seal {record.seal}")
+            raise BadAnswerError(f"{hex_bytes(raw)}: this is the record of seal {record.seal}")
         stored = self._stored(record)
         at = now - timedelta(seconds=record.age) if asked is From.SEAL else None
         occurred_at = stored.occurred_at if stored else at
@@ -166,7 +167,7 @@ class OnDemand:
         if not self._verifier.trusts(reading.verdict):
             code, why = VerdictCode.AUTH_FAIL, reading.verdict.reason
         elif reading.verdict is Verdict.VERIFIED and not reading.echoes:
-            code, why = VerdictCode.REPLAY, f"challenge {_hex(reading.challenge)} is not echoed"
+            code, why = VerdictCode.REPLAY, f"challenge {_hex_or_none(reading.challenge)} is not echoed"
         else:
             return
         detail = f"read from the {reading.asked} by terminal {reading.terminal}: {why}"
@@ -204,18 +205,18 @@ def _content(afn: int, content: bytes, request: Frame) -> bytes:
         raise RelayError("nothing answered on the terminal's bus")
     answer = Frame.decode(raw)
     if answer.refused:
-        raise RelayError(f"{raw.hex(' ').upper()}: the request was refused")
+        raise RelayError(f"{hex_bytes(raw)}: the request was refused")
     item = request.di if request.function == Function.READ else None  # a write is answered without one
     same = (answer.address, answer.function, answer.di) == (request.address, request.function, item)
     if not (answer.from_slave and same):
-        raise RelayError(f"{raw.hex(' ').upper()}: this answers something else")
+        raise RelayError(f"{hex_bytes(raw)}: this answers something else")
     return answer.content
 
 
 def document(reading: Reading) -> dict[str, object]:
     """The reading as JSON shows it."""
     return record_fields(reading.record) | {
-        "record": reading.raw.hex().upper(),
+        "record": hex_digits(reading.raw),
         "age": reading.record.age,
         "meter": reading.meter,
         "terminal": reading.terminal,
@@ -224,10 +225,10 @@ def document(reading: Reading) -> dict[str, object]:
         "read_at": isoformat(reading.read_at),
         "known": reading.known,
         "signature": reading.verdict.value,
-        "challenge": _hex(reading.challenge),
+        "challenge": _hex_or_none(reading.challenge),
         "verified": reading.verified,
     }
 
 
-def _hex(raw: bytes | None) -> str | None:
-    return None if raw is None else raw.hex().upper()
+def _hex_or_none(raw: bytes | None) -> str | None:
+    return None if raw is None else hex_digits(raw)

@@ -10,6 +10,7 @@ from functools import partial
 from typing import cast
 
 from meterseal.clock import Clock
+from meterseal.hexadecimal import hex_digits
 from meterseal.protocols.csg1209022.decoder import Discarded
 from meterseal.protocols.csg1209022.frame import Frame
 from meterseal.protocols.csg1209022.station import (
@@ -192,7 +193,9 @@ class _Connection:
                 return self._end
             if data is not None:
                 self._last_heard = now
-                self._station.trace("wire", wire="uplink", direction="rx", peer=self.peer, bytes=_hex(data))
+                self._station.trace(
+                    "wire", wire="uplink", direction="rx", peer=self.peer, bytes=hex_digits(data)
+                )
                 await self._handle(self._session.receive(data, now))
             elif now - self._last_heard >= self._station.settings.patience:
                 return "silent for too long"
@@ -275,18 +278,14 @@ class _Connection:
         return await self._station.writer.do(work)
 
     async def _count(self, what: str, raw: bytes, reason: str) -> None:
-        self._station.trace("discarded", bytes=_hex(raw), reason=reason, peer=self.peer)
+        self._station.trace("discarded", bytes=hex_digits(raw), reason=reason, peer=self.peer)
         detail, at = self._name or self._host, self._station.clock.now()
         await self._station.writer.do(partial(diagnostics.count, what=what, detail=detail, at=at, raw=raw))
 
     def _send(self, raw: bytes) -> None:
-        self._station.trace("wire", wire="uplink", direction="tx", peer=self.peer, bytes=_hex(raw))
+        self._station.trace("wire", wire="uplink", direction="tx", peer=self.peer, bytes=hex_digits(raw))
         self._writer.write(raw)
 
     def _now(self) -> float:
         # The timeouts below are the event loop's, so the session's time must be its time too.
         return asyncio.get_running_loop().time()
-
-
-def _hex(raw: bytes) -> str:
-    return raw.hex().upper()

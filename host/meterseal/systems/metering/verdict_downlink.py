@@ -11,6 +11,7 @@ from functools import partial
 from sqlalchemy import Connection
 
 from meterseal.clock import Clock
+from meterseal.hexadecimal import hex_bytes
 from meterseal.protocols.csg1209022.codes import Afn, UplinkDi
 from meterseal.protocols.csg1209022.frame import point_da
 from meterseal.protocols.csg1209022.relay import RelayAnswer, RelayError, RelayRequest
@@ -107,4 +108,4 @@ class Field:
         if not raw:
             raise RelayError(f"meter {order.meter} does not answer")
         if Frame.decode(raw).refused:
-            raise RelayError(f"{raw.hex(' ').upper()}: meter {order.meter} refuses the verdict")
+            raise RelayError(f"{hex_bytes(raw)}: meter {order.meter} refuses the verdict")

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 from meterseal.clock import Clock
+from meterseal.hexadecimal import hex_digits
 from meterseal.io.ports import Line
 from meterseal.protocols.dlt645 import Discarded, Fault, Frame, matches
 from meterseal.protocols.dlt645.addressing import BROADCAST
@@ -155,7 +156,7 @@ class Bus:
             self._carrier_sense.overheard(self._clock.monotonic(), answer=frame.from_slave)
 
     def _wire(self, direction: str, raw: bytes) -> None:
-        self._trace("wire", direction=direction, wire="rs485", bytes=raw.hex().upper())
+        self._trace("wire", direction=direction, wire="rs485", bytes=hex_digits(raw))
 
 
 def _answers(frame: Frame, request: Frame) -> bool:

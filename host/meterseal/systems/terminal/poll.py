@@ -14,6 +14,7 @@ from meterseal import bcd
 from meterseal.clock import Clock
 from meterseal.domain.alarm_rules import Code
 from meterseal.domain.journal import JournalEntry
+from meterseal.hexadecimal import hex_bytes
 from meterseal.protocols.dlt645 import Frame, requests
 from meterseal.protocols.dlt645.values import clock as clock_of
 from meterseal.systems.terminal.store import Book, News
@@ -89,7 +90,7 @@ class Poller:
             self._stock.add(meter)
             return True
         if len(bounds) != 8:
-            raise SilentError(f"{bounds.hex(' ').upper()}: journal bounds have 8 bytes")
+            raise SilentError(f"{hex_bytes(bounds)}: journal bounds have 8 bytes")
         first, last = (int.from_bytes(bounds[at : at + 4], "little") for at in (0, 4))
         position = self._book.journal_position(meter)
         if last < position:
@@ -187,5 +188,5 @@ class Poller:
 def _entry(raw: bytes, number: int) -> JournalEntry:
     entry = JournalEntry.decode(raw)
     if entry.number != number:
-        raise ValueError(f"{raw.hex(' ').upper()} is entry {entry.number}, not {number}")
+        raise ValueError(f"{hex_bytes(raw)} is entry {entry.number}, not {number}")
     return entry

@@ -9,6 +9,7 @@ from pathlib import Path
 from meterseal.clock import Clock, SystemClock
 from meterseal.domain.alarm_rules import Code
 from meterseal.errors import Failure
+from meterseal.hexadecimal import hex_digits
 from meterseal.io.endpoint import parse_endpoint
 from meterseal.io.ports import Line
 from meterseal.protocols.csg1209022.frame import FrameError, TerminalAddress, point_da
@@ -138,7 +139,7 @@ class Terminal:
 
     def _odd(self, what: str, raw: bytes) -> None:
         self._book.count(what, "bus", raw)
-        self._trace("discarded", wire="rs485", bytes=raw.hex().upper(), reason=what)
+        self._trace("discarded", wire="rs485", bytes=hex_digits(raw), reason=what)
 
     def _tell(self, meter: str, news: News) -> None:
         self._uplink.wake()

@@ -7,6 +7,7 @@ import contextlib
 
 from meterseal.clock import Clock
 from meterseal.errors import Failure
+from meterseal.hexadecimal import hex_digits
 from meterseal.io.port import Port, PortLost
 from meterseal.io.ports import open_port
 from meterseal.protocols.csg1209022.decoder import Discarded
@@ -153,10 +154,10 @@ class Uplink:
                     self._book.unconfirmed(id)
                 case Ignored(frame, reason):
                     self._book.count("ignored_frame", f"AFN {frame.afn:02X}", frame.encode())
-                    self._trace("ignored", bytes=frame.encode().hex().upper(), reason=reason)
+                    self._trace("ignored", bytes=hex_digits(frame.encode()), reason=reason)
                 case Discarded(raw, reason):
                     self._book.count("uplink_garbage", raw=raw)
-                    self._trace("discarded", wire="uplink", bytes=raw.hex().upper(), reason=reason)
+                    self._trace("discarded", wire="uplink", bytes=hex_digits(raw), reason=reason)
 
     async def _queue(self, port: Port, request: Frame) -> None:
         try:
@@ -169,4 +170,4 @@ class Uplink:
         await port.write(raw)
 
     def _wire(self, direction: str, raw: bytes) -> None:
-        self._trace("wire", direction=direction, wire="uplink", bytes=raw.hex().upper())
+        self._trace("wire", direction=direction, wire="uplink", bytes=hex_digits(raw))

@@ -13,6 +13,7 @@ from meterseal.domain.layout import LayoutError
 from meterseal.domain.record import NO_FLAGS, Kind, SealRecord, StateClass
 from meterseal.domain.signing import KEY_BYTES, sign
 from meterseal.errors import Failure
+from meterseal.hexadecimal import hex_digits
 from meterseal.protocols.dlt645 import Decoder, Frame, Received, requests
 from meterseal.protocols.dlt645.control import Function
 from meterseal.protocols.dlt645.requests import Write
@@ -95,7 +96,7 @@ class Forger:
     async def _report(self, meter: str, record: bytes) -> None:
         answer = await self.ask(requests.write(meter, Di.REPORT, record))
         if answer.refused:
-            raise Failure(f"meter {meter} refuses the report: {answer.data.hex().upper()}")
+            raise Failure(f"meter {meter} refuses the report: {hex_digits(answer.data)}")
 
     async def _listen(self) -> None:
         while data := await self._reader.read(4096):

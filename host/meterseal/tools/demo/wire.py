@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from meterseal.hexadecimal import hex_bytes
 from meterseal.protocols.csg1209022.codes import AFN_NAMES, DI_NAMES
 from meterseal.protocols.csg1209022.frame import Frame as UplinkFrame
 from meterseal.protocols.dlt645.frame import Frame as MeterFrame
@@ -22,7 +23,7 @@ def summary(line: dict[str, Any]) -> str:
         return text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + " …"
     raw = bytes.fromhex(line["bytes"])
     parts = [_frame(found.frame) for found in examine(raw) if found.frame is not None]
-    shown = raw.hex(" ").upper() if len(raw) <= _SHOWN_BYTES else raw[:_SHOWN_BYTES].hex(" ").upper() + " …"
+    shown = hex_bytes(raw) if len(raw) <= _SHOWN_BYTES else hex_bytes(raw[:_SHOWN_BYTES]) + " …"
     return f"{shown}  [{'; '.join(parts) or f'{len(raw)} bytes'}]"
 
 

@@ -10,6 +10,7 @@ import typer
 
 from meterseal import bcd
 from meterseal.errors import Failure
+from meterseal.hexadecimal import hex_bytes, hex_digits
 from meterseal.protocols.csg1209022.frame import Frame as UplinkFrame
 from meterseal.protocols.csg1209022.frame import TerminalAddress, point_da
 from meterseal.protocols.dlt645.control import Function
@@ -59,8 +60,8 @@ def decode(
         if as_json:
             print(json.dumps(document(part, lang), ensure_ascii=False))
         elif part.frame is not None:
-            rows = [(line.field, line.raw.hex(" ").upper(), text(line, lang)) for line in lines(part.frame)]
-            _show(f"{part.protocol} {part.raw.hex(' ').upper()}", rows)
+            rows = [(line.field, hex_bytes(line.raw), text(line, lang)) for line in lines(part.frame)]
+            _show(f"{part.protocol} {hex_bytes(part.raw)}", rows)
     reasons = [part.reason for part in parts if part.frame is None]
     if reasons:
         raise Failure(f"invalid frame: {'; '.join(reasons)}")
@@ -107,7 +108,7 @@ def _code(option: str, text: str, width: int) -> int:
 
 
 def _print(protocol: str, raw: bytes, *, as_json: bool) -> None:
-    shown = raw.hex().upper()
+    shown = hex_digits(raw)
     print(json.dumps({"protocol": protocol, "raw": shown}) if as_json else shown)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from meterseal.hexadecimal import hex_digits
 from meterseal.protocols.annotation import Annotation
 from meterseal.protocols.csg1209022.explain import explain as explain_uplink
 from meterseal.protocols.csg1209022.frame import Frame as UplinkFrame
@@ -32,14 +33,21 @@ def document(examined: Examined, lang: str) -> dict[str, Any]:
     frame = examined.frame
     if frame is None:
         protocol = None if examined.protocol is Protocol.AUTO else examined.protocol.value
-        return {"protocol": protocol, "valid": False, "reason": examined.reason, "raw": _hex(examined.raw)}
+        return {
+            "protocol": protocol,
+            "valid": False,
+            "reason": examined.reason,
+            "raw": hex_digits(examined.raw),
+        }
     facts = _meter(frame) if isinstance(frame, MeterFrame) else _uplink(frame)
-    fields = [{"field": line.field, "raw": _hex(line.raw), "text": text(line, lang)} for line in lines(frame)]
+    fields = [
+        {"field": line.field, "raw": hex_digits(line.raw), "text": text(line, lang)} for line in lines(frame)
+    ]
     return {
         "protocol": examined.protocol.value,
         "valid": True,
         **facts,
-        "raw": _hex(examined.raw),
+        "raw": hex_digits(examined.raw),
         "fields": fields,
     }
 
@@ -50,7 +58,7 @@ def _meter(frame: MeterFrame) -> dict[str, Any]:
         "control": f"{frame.control:02X}",
         "di": None if frame.di is None else f"{frame.di:08X}",
         "length": len(frame.data),
-        "data": _hex(frame.content),
+        "data": hex_digits(frame.content),
     }
 
 
@@ -62,13 +70,9 @@ def _uplink(frame: UplinkFrame) -> dict[str, Any]:
         "di": f"{frame.di:08X}",
         "station": frame.address.station,
         "seq": f"{frame.seq:02X}",
-        "da": _hex(frame.da),
+        "da": hex_digits(frame.da),
         "point": frame.point,
-        "data": _hex(frame.content),
-        "password": None if frame.password is None else _hex(frame.password),
-        "tp": None if frame.tp is None else _hex(frame.tp),
+        "data": hex_digits(frame.content),
+        "password": None if frame.password is None else hex_digits(frame.password),
+        "tp": None if frame.tp is None else hex_digits(frame.tp),
     }
-
-
-def _hex(raw: bytes) -> str:
-    return raw.hex().upper()

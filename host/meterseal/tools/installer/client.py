@@ -11,6 +11,7 @@ from meterseal import bcd
 from meterseal.clock import Clock, SystemClock
 from meterseal.domain.layout import LayoutError
 from meterseal.errors import Failure
+from meterseal.hexadecimal import hex_digits
 from meterseal.io.port import Port, PortLost
 from meterseal.io.ports import open_port
 from meterseal.protocols.dlt645.carrier_sense import CarrierSense
@@ -26,7 +27,7 @@ class SealRefusesError(Failure):
     """The seal refused a request."""
 
     def __init__(self, request: Frame, err: Err) -> None:
-        super().__init__(f"the seal refuses {request.data.hex().upper()} with ERR {err:02X}")
+        super().__init__(f"the seal refuses {hex_digits(request.data)} with ERR {err:02X}")
         self.err = err
 
 

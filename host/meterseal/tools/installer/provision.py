@@ -14,6 +14,7 @@ from meterseal import bcd
 from meterseal.domain.image import Identity, password_bytes
 from meterseal.domain.layout import unpack
 from meterseal.errors import Failure
+from meterseal.hexadecimal import hex_digits
 from meterseal.protocols.dlt645.control import Err
 from meterseal.protocols.dlt645.requests import read, write
 from meterseal.tools.installer.client import Asker, SealRefusesError, asking
@@ -112,7 +113,7 @@ class _Writer:
         if name in _READABLE:
             answer = await self._asker.ask(read(self.address, _READABLE[name]))
             if answer.content != content:
-                raise Failure(f"{name}: the seal now says {answer.content.hex().upper()}")
+                raise Failure(f"{name}: the seal now says {hex_digits(answer.content)}")
             self.taken[-1] = Item(name, read_back=True)
 
     async def write(self, name: str, di: int, content: bytes) -> None:

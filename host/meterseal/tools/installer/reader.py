@@ -9,6 +9,7 @@ from meterseal import bcd
 from meterseal.clock import SystemClock
 from meterseal.domain.layout import LayoutError, unpack
 from meterseal.domain.record import SealRecord
+from meterseal.hexadecimal import hex_digits
 from meterseal.io.ports import Line
 from meterseal.protocols.dlt645.control import Function
 from meterseal.protocols.dlt645.decoder import Decoder, Received
@@ -48,8 +49,8 @@ def document(record: SealRecord) -> dict[str, object]:
         "excursions": record.excursions,
         "age": record.age,
         "algorithm": record.algorithm.name.lower(),
-        "challenge": record.challenge.hex().upper(),
-        "mac": record.mac.hex().upper(),
+        "challenge": hex_digits(record.challenge),
+        "mac": hex_digits(record.mac),
     }
 
 
@@ -108,4 +109,4 @@ def _tell(frame: Frame, trace: Trace) -> None:
             seal, asset = bcd.address(fields["seal"]), asset_number(fields["asset"])
             trace("identity", meter=frame.address, seal=seal, asset=asset)
     except (FrameError, LayoutError) as error:
-        trace("discarded", bytes=frame.data.hex().upper(), reason=str(error))
+        trace("discarded", bytes=hex_digits(frame.data), reason=str(error))

@@ -1,0 +1,15 @@
+"""Bytes as hexadecimal digits: one spelling for machines, one for people."""
+
+from __future__ import annotations
+
+__all__ = ["hex_bytes", "hex_digits"]
+
+
+def hex_digits(raw: bytes) -> str:
+    """Return the digits of `raw` without a space, as JSON, traces and printed addresses have them."""
+    return raw.hex().upper()
+
+
+def hex_bytes(raw: bytes) -> str:
+    """Return the digits of `raw` with a space between the bytes, as messages for people have them."""
+    return raw.hex(" ").upper()
