@@ -5,11 +5,11 @@ from amaranth.lib import wiring
 from amaranth.lib.cdc import FFSynchronizer
 from amaranth.lib.wiring import In, Out
 
-from .bus.baud_select import LineRate
+from .bus.baud_select import BaudSelect
 from .bus.bus_access import BusAccess
 from .bus.driver_watchdog import DriverWatchdog
-from .bus.rs485_phy import PairPort
-from .core.control_core import Keeper
+from .bus.rs485_phy import Rs485Phy
+from .core.control_core import ControlCore
 from .core.firmware.layout import Command
 from .dlt645.deframer import Deframer
 from .dlt645.framer import Framer
@@ -80,9 +80,9 @@ class SealChip(wiring.Component):
         m.submodules.time = Timebase(self._clock_hz)
         m.submodules.front_end = FrontEnd(self._clock_hz, self._sensor, pattern=self._pattern)
         m.submodules.loop = LoopMonitor(measures=self._sensor == Sensor.SIGMA_DELTA)
-        m.submodules.keeper = Keeper(self._baud, self._flash_base)
-        m.submodules.rate = LineRate()
-        m.submodules.pair = PairPort(self._clock_hz)
+        m.submodules.keeper = ControlCore(self._baud, self._flash_base)
+        m.submodules.rate = BaudSelect()
+        m.submodules.pair = Rs485Phy(self._clock_hz)
         m.submodules.watchdog = DriverWatchdog()
         m.submodules.deframer = Deframer()
         m.submodules.access = BusAccess()

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import random
 
-from sealchip.bus.baud_select import LineRate
+from sealchip.bus.baud_select import BaudSelect
 from sealchip.interface import BAUD_FEATURE
 from verif.benches.block import Bench
 
-RATE = Bench(LineRate)
+RATE = Bench(BaudSelect)
 
 
-def test_line_rate() -> None:
+def test_baud_select() -> None:
     """In each cycle the stored rate, or the one that was taken last if no `revert` has come since."""
     chance = random.Random(1)
 

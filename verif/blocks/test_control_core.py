@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from meterseal.domain.image import crc16
 from sealchip.core.assembler import Assembler, at, imm, indexed, port
-from sealchip.core.control_core import Keeper
+from sealchip.core.control_core import ControlCore
 from sealchip.core.firmware.layout import Facts, Flash, In, Out, Public, Said, Wants
 from sealchip.interface import LOOP_NOT_MEASURED
 from verif.benches.block import Bench, examples
@@ -65,7 +65,7 @@ def obedient() -> list[int]:
     return a.words()
 
 
-BENCH = Bench(lambda: Keeper(2400, program=(obedient(), b"")))
+BENCH = Bench(lambda: ControlCore(2400, program=(obedient(), b"")))
 
 
 class Desk:
@@ -369,7 +369,7 @@ def hasty() -> list[int]:
 
 
 HASTE = b"\xa5\x3c\x81"
-HASTY = Bench(lambda: Keeper(2400, program=(hasty(), b"")))
+HASTY = Bench(lambda: ControlCore(2400, program=(hasty(), b"")))
 
 
 def test_what_is_for_the_flash_waits_for_the_byte_under_way() -> None:

@@ -34,7 +34,7 @@ class Listener(wiring.Component):
         m.submodules.deframer, m.submodules.public = self.deframer, self.public
         read = self.public.read_port()
         m.d.comb += [read.addr.eq(self.deframer.address), self.deframer.byte.eq(read.data)]
-        m.d.comb += read.en.eq(self.deframer.reading)  # the keeper writes whenever it may
+        m.d.comb += read.en.eq(self.deframer.reading)  # the core writes whenever it may
         with m.If(~self.deframer.readable):
             m.d.comb += self.deframer.byte.eq(self.deframer.data)  # as bad as can be
         return m

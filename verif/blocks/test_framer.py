@@ -44,7 +44,7 @@ class Speaker(wiring.Component):
         diagnostics, request = self.diagnostics.read_port(), self.request.read_port()
         m.d.comb += [
             public.addr.eq(framer.address),
-            public.en.eq(framer.reading),  # the keeper writes whenever it may
+            public.en.eq(framer.reading),  # the core writes whenever it may
             framer.byte.eq(public.data),
             diagnostics.addr.eq(framer.index),
             framer.diagnostics.eq(diagnostics.data),

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from sealchip.bus.rs485_phy import PairPort
+from sealchip.bus.rs485_phy import Rs485Phy
 from sealchip.interface import BAUD_FEATURE
 from verif.benches.block import simulate, wave
 
@@ -69,7 +69,7 @@ class Talk:
 
     def check(self):
         """The port does so, in every cycle."""
-        dut, offered = PairPort(CLOCK_HZ), []
+        dut, offered = Rs485Phy(CLOCK_HZ), []
         ports = dict(zip(STROBES, (dut.i.ready, dut.valid, dut.done, dut.broken), strict=True))
 
         async def testbench(ctx):
@@ -121,7 +121,7 @@ def test_collision_is_told_once(rate):
 def test_characters_are_heard_once(rate):
     """Back to back, 2 % too fast."""
     bit, frame = CLOCK_HZ / RATES[rate] / 1.02, [0xFE, 0x68, 0x16]
-    dut, heard = PairPort(CLOCK_HZ), []
+    dut, heard = Rs485Phy(CLOCK_HZ), []
 
     async def testbench(ctx):
         ctx.set(dut.baud, rate)

@@ -1,4 +1,4 @@
-"""The slave alone: what it asks of keeper, loop and framer for any request, against a reference."""
+"""The slave alone: what it asks of core, loop and framer for any request, against a reference."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class Situation:
 class Doing:
     """What the slave has done, in order."""
 
-    #: Commands of the keeper, and of what.
+    #: Commands of the core, and of what.
     asked: list[tuple[Command, int]] = field(default_factory=list)
     sealed: int = 0
     provisioned: int = 0
@@ -274,7 +274,7 @@ async def _serve(ctx: Any, desk: Desk, now: Situation, doing: Doing) -> None:
             if command == Command.FETCH:
                 right = of % BEHIND + of // BEHIND < now.records
             else:
-                assert ctx.get(slave.position) == 0, "DATA is the keeper's"
+                assert ctx.get(slave.position) == 0, "DATA is the core's"
                 right = now.right if command == Command.CHECK else now.takes
             told = await done(slave.done, slave.right, right)
             doing.provisioned += told == BITS["start"] | BITS["provisioned"]

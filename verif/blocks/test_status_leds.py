@@ -44,7 +44,7 @@ def test_lamps_truth_table():
         for values in product((0, 1), (0, 1), StateClass, *[(0, 1)] * 5):
             state = dict(zip(GOOD, values, strict=True))
             if state["identity_valid"] and not state["identity_ready"]:
-                continue  # never, says `Keeper`
+                continue  # never, says `ControlCore`
             for name, value in state.items():
                 ctx.set(getattr(dut, name), value)
             await ctx.delay(1e-6)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sealchip.bus.baud_tick import Steps
+from sealchip.bus.baud_tick import BaudTick
 from sealchip.interface import BAUD_FEATURE
 from sealchip.timebase import Timebase
 from sealchip.timing import at_least, bit_cycles, bit_steps, cycles
@@ -60,9 +60,9 @@ def test_a_bit_is_at_least_eight_steps(clock, baud):
 
 
 @pytest.mark.parametrize("period", [8, 5, 1])
-def test_steps(period):
+def test_baud_tick(period):
     """Every `period`-th cycle, the first time after as many."""
-    dut, seen = Steps(period), []
+    dut, seen = BaudTick(period), []
 
     async def testbench(ctx):
         for _ in range(4 * period):

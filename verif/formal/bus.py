@@ -89,13 +89,13 @@ def free_only_when_nobody_else_speaks(m: Module) -> list[Value]:
 @theorem(
     k=1,
     reach=24,
-    parameters="any keeper and pair; while the reporter speaks the slave is not busy, and what is not ready "
+    parameters="any core and pair; while the reporter speaks the slave is not busy, and what is not ready "
     "is not sent whole, as `one_speaker_in_the_chip` says",
 )
 def acknowledged_only_what_arrived(m: Module) -> list[Value]:
-    """The keeper is told to acknowledge only after a report was sent whole and 94H without data from the
+    """The core is told to acknowledge only after a report was sent whole and 94H without data from the
     meter was the first frame heard since; and a record is sent whole only while it is that of the oldest
-    entry, as found last. A frame begins only right after a `free`. A command to the keeper holds until done.
+    entry, as found last. A frame begins only right after a `free`. A command to the core holds until done.
     `exchanged` rises only with such a 94H.
     """
     reporter = Reporter()
@@ -167,7 +167,7 @@ class Speakers:
     ends some time.
     """
 
-    def __init__(self, m: Module, *, keeper: bool) -> None:
+    def __init__(self, m: Module, *, core: bool) -> None:
         self.reporter, self.slave = reporter, slave = Reporter(), Slave()
         self.busy, self.behind_body, self.message = Signal(), Signal(), Signal(Message)
         self.frame, self.broken, self.done = AnySeq(1), Signal(), Signal()
@@ -181,9 +181,9 @@ class Speakers:
             m.d.sync += self.behind_body.eq(1)
 
         own = [reporter.frame, reporter.slave_busy, reporter.free, reporter.sent, reporter.broken]
-        kept = [reporter.done, reporter.found] if keeper else []
+        kept = [reporter.done, reporter.found] if core else []
         self.reports = Subject(m, reporter, "reporter", driven=(*own, *kept))
-        kept = [slave.done, slave.right] if keeper else []
+        kept = [slave.done, slave.right] if core else []
         self.replies = Subject(m, slave, "slave", driven=(slave.frame, slave.sent, *kept))
         m.d.comb += [
             self.broken.eq(self.busy & AnySeq(1)),
@@ -211,13 +211,13 @@ class Speakers:
         ]
 
 
-@theorem(k=1, reach=20, parameters="any frames, any keeper, any framer and pair as `Speakers` says")
+@theorem(k=1, reach=20, parameters="any frames, any core, any framer and pair as `Speakers` says")
 def one_speaker_in_the_chip(m: Module) -> None:
     """Of slave, reporter and framer, connected as in the chip: while the reporter speaks the slave is not
     busy; a frame is begun only when nothing is on its way; what is sent stays the same message until it has
     ended; and the report of a record that is not ready never ends whole.
     """
-    chip = Speakers(m, keeper=False)
+    chip = Speakers(m, core=False)
     reporter, slave = chip.reporter, chip.slave
     m.d.comb += [
         Assert(~reporter.speaking | ~slave.busy),
@@ -232,15 +232,15 @@ def one_speaker_in_the_chip(m: Module) -> None:
 @theorem(
     k=1,
     reach=30,
-    parameters="any frames; any framer and pair as `Speakers` says; any keeper that does one thing at a "
+    parameters="any frames; any framer and pair as `Speakers` says; any core that does one thing at a "
     "time, in any order, and may give entries up",
 )
 def an_entry_leaves_only_when_told(m: Module) -> None:
-    """Of slave, reporter and keeper, connected as in the chip: `acknowledge` marks an entry only after the
+    """Of slave, reporter and core, connected as in the chip: `acknowledge` marks an entry only after the
     record of exactly that entry, complete, was the one to be read when a report was sent whole, and 94H
     without data from the meter was the first frame heard since.
     """
-    chip = Speakers(m, keeper=True)
+    chip = Speakers(m, core=True)
     reporter, slave = chip.reporter, chip.slave
     commands = reporter.oldest, reporter.acknowledge, slave.start
     oldest, acknowledging, slaves = serving = Signal(3)
@@ -259,7 +259,7 @@ def an_entry_leaves_only_when_told(m: Module) -> None:
     with m.Elif(serving == 0):
         m.d.sync += serving.eq(begins)
 
-    # Reference: the keeper marks what it found last as the oldest, unless it gave that up; whether the record
+    # Reference: the core marks what it found last as the oldest, unless it gave that up; whether the record
     # to be read is that one's; how far the report of it has come.
     loaded, held, told, earned = (Signal(name=name) for name in ("loaded", "held", "told", "earned"))
     marks = done & acknowledging & loaded

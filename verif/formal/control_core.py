@@ -5,7 +5,7 @@ from __future__ import annotations
 from amaranth.asserts import AnyConst
 from amaranth.hdl import Assert, Cover, Module
 
-from sealchip.core.control_core import Keeper
+from sealchip.core.control_core import ControlCore
 from sealchip.core.firmware.layout import Out
 from sealchip.core.processor import Instruction, Op
 from verif.formal.processor import PROGRAM_WORDS, AnyProgram
@@ -18,24 +18,24 @@ def the_pins_keep_mode_0(m: Module) -> None:
     changes; what is sent does not change with SCK's rising edge nor while SCK is high. No byte is begun while
     another one is under way. CS# changes only where the program says so, and never while a byte is under way.
     """
-    keeper = Keeper(2400, program=([0] * PROGRAM_WORDS, b""))
-    dut = Subject(m, keeper)
+    core = ControlCore(2400, program=([0] * PROGRAM_WORDS, b""))
+    dut = Subject(m, core)
     (fetch,) = dut.part("processor", "program").read_ports
     dut.replace("processor", "program", by=AnyProgram(fetch, AnyConst(10), AnyConst(16)))
     spi, processor = dut.part("spi"), dut.part("processor")
     word = Instruction(fetch.data)
     selects = processor.out & (word.op == Op.OUT) & (processor.address[:4] == Out.FLASH)
     begins = processor.out & (processor.address[:4] == Out.EXCHANGE)
-    half, sck, cs_n = dut.signal("half", "spi"), keeper.flash_sck, keeper.flash_cs_n
+    half, sck, cs_n = dut.signal("half", "spi"), core.flash_sck, core.flash_cs_n
     before = past(m, cs_n, init=1)
     m.d.comb += [
         Assert(spi.busy | ~sck),
         Assert((cs_n == before) | ~(spi.busy | sck)),
         Assert((cs_n == before) | past(m, selects)),
-        Assert(~sck | unchanged(m, keeper.flash_copi)),
+        Assert(~sck | unchanged(m, core.flash_copi)),
         Assert(~(selects | begins) | ~spi.busy),
         Assert(spi.start == begins),
-        Cover(sck & keeper.flash_copi & ~cs_n),
+        Cover(sck & core.flash_copi & ~cs_n),
         # Invariants
         Assert(sck == (spi.busy & half[0])),
         Assert(spi.busy | (half == 0)),

@@ -81,9 +81,9 @@ def answers_only_what_is_meant(m: Module) -> list[Value]:
     return [head.control == 0x13, head.length == 0, ~slave.begun, slave.quiet_ms == 100]
 
 
-@theorem(k=1, reach=50, parameters="any requests, keeper and loop")
+@theorem(k=1, reach=50, parameters="any requests, core and loop")
 def written_only_with_the_password(m: Module) -> None:
-    """The keeper is told to write the identity, and the loop to be sealed, only in a request in which it has
+    """The core is told to write the identity, and the loop to be sealed, only in a request in which it has
     found the password right; or to write the address, for 15H to anybody while there is none. The password is
     looked at only while not locked out.
     """

@@ -4,10 +4,10 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["LineRate"]
+__all__ = ["BaudSelect"]
 
 
-class LineRate(wiring.Component):
+class BaudSelect(wiring.Component):
     """The stored rate until `take` brings another one into force; from then on that one until `revert`.
 
     *Timing:* the rate changes in the cycle behind the strobe; of both in one cycle `take` counts.
@@ -17,7 +17,7 @@ class LineRate(wiring.Component):
     stored: number of the identity's rate. number: of the rate that 17H asks for. take, revert: strobes.
     rate: number of the rate in force.
 
-    Guarantees: `verif/blocks/test_baud_select.py::test_line_rate`.
+    Guarantees: `verif/blocks/test_baud_select.py::test_baud_select`.
     """
 
     stored: In(3)

@@ -6,7 +6,7 @@ from amaranth.lib.wiring import Out
 
 from ..interface import BAUD_FEATURE
 
-__all__ = ["RATE_BITS", "Steps", "carries"]
+__all__ = ["RATE_BITS", "BaudTick", "carries"]
 
 #: Each baud rate is twice the one before: a counter of this many bits divides the fastest down to each.
 RATE_BITS = len(BAUD_FEATURE) - 1
@@ -17,13 +17,13 @@ def carries(count, rate):
     return Array(count[:width].all() for width in reversed(range(RATE_BITS + 1)))[rate]
 
 
-class Steps(wiring.Component):
+class BaudTick(wiring.Component):
     """Strobes `step` every `cycles` cycles, for the first time after as many.
 
     Whatever runs on it under an `EnableInserter` behaves as its own contract says, with steps for cycles.
     What it strobes lasts from one step to the next, and counts only together with `step`.
 
-    Guarantees: `verif/blocks/test_timing.py::test_steps`.
+    Guarantees: `verif/blocks/test_timing.py::test_baud_tick`.
     """
 
     def __init__(self, cycles):

@@ -6,15 +6,15 @@ from amaranth.lib.wiring import In
 
 from ..interface import BAUD_FEATURE
 from ..timing import bit_steps
-from .baud_tick import RATE_BITS, Steps, carries
-from .transceiver import PAIR_PORTS, Transceiver
+from .baud_tick import RATE_BITS, BaudTick, carries
+from .transceiver import BUS_PORTS, Transceiver
 
-__all__ = ["PairPort"]
+__all__ = ["Rs485Phy"]
 
 _RATES = list(BAUD_FEATURE.values())
 
 
-class PairPort(wiring.Component):
+class Rs485Phy(wiring.Component):
     """A `Transceiver` that counts parts of a bit instead of cycles, `baud` instead of a divisor.
 
     Each rate is twice the one before: a bit of the fastest is a few steps, and a counter of steps carries at
@@ -37,11 +37,11 @@ class PairPort(wiring.Component):
 
     def __init__(self, clock_hz):
         self._cycles, self._steps = bit_steps(clock_hz, _RATES[-1])
-        super().__init__({"baud": In(range(len(_RATES))), **PAIR_PORTS})
+        super().__init__({"baud": In(range(len(_RATES))), **BUS_PORTS})
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.steps = steps = Steps(self._cycles)
+        m.submodules.steps = steps = BaudTick(self._cycles)
         pair = Transceiver(self._steps)
         part = Signal()
         m.submodules.transceiver = EnableInserter(part)(pair)

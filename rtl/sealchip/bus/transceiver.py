@@ -4,7 +4,7 @@ from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["PAIR_PORTS", "FrameByte", "Transceiver"]
+__all__ = ["BUS_PORTS", "FrameByte", "Transceiver"]
 
 #: Places in a character: start bit, eight of data, parity, stop bit. The top bit says data.
 START, PARITY, STOP = 7, 0, 1
@@ -18,7 +18,7 @@ class FrameByte(data.Struct):
 
 
 #: The pair, and what goes over it.
-PAIR_PORTS = {
+BUS_PORTS = {
     "i": In(stream.Signature(FrameByte)),
     "ro": In(1, init=1),
     "di": Out(1, init=1),
@@ -72,7 +72,7 @@ class Transceiver(wiring.Component):
 
     def __init__(self, divisor_max):
         self._divisor_max = divisor_max
-        super().__init__({"divisor": In(range(divisor_max + 1)), "idle": Out(1), **PAIR_PORTS})
+        super().__init__({"divisor": In(range(divisor_max + 1)), "idle": Out(1), **BUS_PORTS})
 
     def elaborate(self, platform):
         m = Module()

@@ -13,7 +13,7 @@ from .firmware import layout
 from .processor import Processor
 from .spi import SpiByte
 
-__all__ = ["Keeper"]
+__all__ = ["ControlCore"]
 
 #: Seconds that wait to be counted: longer than the flash takes for anything.
 _SECONDS = 8
@@ -22,7 +22,7 @@ _PUBLIC_BYTES = 256
 _OF_FLASH = (layout.In.FLASH, layout.Out.EXCHANGE, layout.Out.FLASH)
 
 
-class Keeper(wiring.Component):
+class ControlCore(wiring.Component):
     """Reads identity and event log from flash, then logs events, makes and signs records, keeps the time.
 
     One thing is done at a time (`firmware/main.py`); `docs/architecture.md` tells how things stand in flash.

@@ -28,7 +28,7 @@ class Framer(wiring.Component):
     wait: the bytes of the record are not there yet. abort: the frame is given up. o: to the transceiver.
     index, diagnostics: body bytes by index, valid in the cycle after it changes.
     position, content: the request's DATA, the same way; `position` is 0 while it is not wanted.
-    address, byte: read port of the keeper's public memory; reading: a byte of it may be asked for.
+    address, byte: read port of the core's public memory; reading: a byte of it may be asked for.
 
     Guarantees: `verif/blocks/test_framer.py::test_every_message_decodes`, `test_abort_drops_the_rest`;
     proof: `verif/formal/framer.py::frames_are_whole`.

@@ -144,7 +144,7 @@ class Word(data.Struct):
 
     constant: 8
     index: 8
-    #: Of the keeper's public memory, where the record may not be ready.
+    #: Of the core's public memory, where the record may not be ready.
     public: 1
     diagnostics: 1
     #: DATA of the request.

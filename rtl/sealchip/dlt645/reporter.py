@@ -52,7 +52,7 @@ class Reporter(wiring.Component):
     arrived: strobe, an event was logged. pending: there are unacknowledged events.
     frame, head, tick_ms, free: the pair. draw: new slot.
     slave_busy: the slave holds log and framer. speaking: the framer is the reporter's, the slave must not
-    begin. oldest, acknowledge, done, found: commands of `Keeper`; what is found is a record ready to send.
+    begin. oldest, acknowledge, done, found: commands of `ControlCore`; what is found is a record to send.
     send, message: to the framer. unready: the record is not there yet.
     sent, broken: how the frame ended. exchanged: a report was acknowledged in this power-up.
     failed: the last report was not acknowledged in time. baud_fallback: strobe, not even at the longest

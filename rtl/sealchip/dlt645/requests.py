@@ -37,7 +37,7 @@ class Op(enum.Enum, shape=4):
     SEAL = 4
     #: Send message `Step.value` & 31; with ANSWER_RATE the rate of number `Step.value` >> 5 is then in force.
     ANSWER = 5
-    #: The rest is done by the keeper: its number there is the lower bits.
+    #: The rest is done by the core: its number there is the lower bits.
     #: Make the record whose number is DATA's byte xor `Step.value`, modulo 64; whether there is one.
     FETCH = 8 | Command.FETCH
     #: Compare the password at origin `Step.value` & 15 with the identity's; whether it is right.

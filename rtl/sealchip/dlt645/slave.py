@@ -50,7 +50,7 @@ class Slave(wiring.Component):
     -------
     enable: log restored. valid: the seal has an address. frame, begun, head, quiet_ms: the pair.
     position, content: the frame's DATA; `position` is 0 while it is not wanted. spoiled: DATA may be
-    another's. busy: answering. start, command, of, done, right: commands of `Keeper`.
+    another's. busy: answering. start, command, of, done, right: commands of `ControlCore`.
     seal, seal_done, seal_refused: strobes to and from the loop monitor. changes_rate, new_rate: the rate of
     that number comes into force with the end of the frame. tick, locked: see `PasswordGuard`. locked_out,
     provisioned: strobes, events. send, message: to the framer. sent: the framer's frame is out (or given up).

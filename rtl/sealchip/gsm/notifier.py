@@ -5,7 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.cdc import FFSynchronizer
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from ..bus.baud_tick import Steps
+from ..bus.baud_tick import BaudTick
 from ..timing import bit_steps
 from .dialogue import Facts, GsmDialogue
 from .uart_rx import Receiver
@@ -43,7 +43,7 @@ class GsmNotifier(wiring.Component):
         m.submodules.dialogue = dialogue = GsmDialogue()
         transmitter = Transmitter(self._steps)
         receiver = Receiver(self._steps)
-        m.submodules.steps = steps = Steps(self._cycles)
+        m.submodules.steps = steps = BaudTick(self._cycles)
         step = steps.step
         m.submodules.transmitter = EnableInserter(step)(transmitter)
         m.submodules.receiver = EnableInserter(step)(receiver)
