@@ -20,6 +20,17 @@ _Json = Annotated[bool, typer.Option("--json", help="One JSON document.")]
 _FOLDER = Path("build/boards")
 
 
+@app.callback()
+def _need_tools() -> None:
+    """Every command here needs the extra `boards`, which the demo does without."""
+    import importlib.util
+
+    from meterseal.errors import Failure
+
+    if importlib.util.find_spec("amaranth_boards") is None:
+        raise Failure("the FPGA tools are missing: install them with `pip install -e '.[boards]'`")
+
+
 @app.command("list")
 def list_boards(as_json: _Json = False) -> None:
     """Boards, their parts, where each pin of the chip goes, and how they are programmed."""
