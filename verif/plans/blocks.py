@@ -39,5 +39,5 @@ def each_block(
         return int(not judge(known[wanted[0]], asked))
     # A process for each block: what one has patched is none of the next one's business.
     options = [argument for argument in sys.argv[1:] if argument not in wanted]
-    command = [sys.executable, "-W", "ignore", "-m", parser.prog, *options]
+    command = [sys.executable, "-W", "ignore", "-m", f"verif.campaigns.{parser.prog}", *options]
     return max(subprocess.run([*command, name], check=False).returncode for name in wanted)
