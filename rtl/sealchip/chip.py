@@ -21,7 +21,7 @@ from .interface import BAUD_FEATURE, StateClass
 from .sense.diagnostics import DiagnosticsSource
 from .sense.front_end import FrontEnd, Sensor
 from .sense.loop_monitor import LoopMonitor
-from .status_leds import Lamps
+from .status_leds import StatusLeds
 from .timebase import Timebase
 from .timing import bit_steps
 
@@ -90,7 +90,7 @@ class SealChip(wiring.Component):
         m.submodules.framer = Framer()
         m.submodules.slave = Slave()
         m.submodules.reporter = Reporter()
-        m.submodules.lamps = Lamps()
+        m.submodules.status_leds = StatusLeds()
         if self._gsm:
             m.submodules.gsm = GsmNotifier(self._clock_hz)
         for connect in (
@@ -245,18 +245,20 @@ class SealChip(wiring.Component):
 
     def _light(self, m, s):
         m.d.comb += [
-            s.lamps.identity_ready.eq(s.keeper.identity_ready),
-            s.lamps.identity_valid.eq(s.keeper.identity_valid),
-            s.lamps.tick.eq(s.time.tick_quarter),
-            s.lamps.state.eq(s.loop.state),
-            s.lamps.flapping.eq(s.loop.flapping),
-            s.lamps.locked_out.eq(s.slave.locked),
-            s.lamps.exchanged.eq(s.reporter.exchanged),
+            s.status_leds.identity_ready.eq(s.keeper.identity_ready),
+            s.status_leds.identity_valid.eq(s.keeper.identity_valid),
+            s.status_leds.tick.eq(s.time.tick_quarter),
+            s.status_leds.state.eq(s.loop.state),
+            s.status_leds.flapping.eq(s.loop.flapping),
+            s.status_leds.locked_out.eq(s.slave.locked),
+            s.status_leds.exchanged.eq(s.reporter.exchanged),
             # Not green while the loop is not sealed at this very moment, whatever the filtered state says.
-            s.lamps.pending.eq(s.loop.unlogged | s.keeper.pending | (s.loop.class_ != StateClass.SEALED)),
-            s.lamps.failed.eq(s.reporter.failed | s.access.stuck),
-            self.led_green.eq(s.lamps.green),
-            self.led_red.eq(s.lamps.red),
+            s.status_leds.pending.eq(
+                s.loop.unlogged | s.keeper.pending | (s.loop.class_ != StateClass.SEALED)
+            ),
+            s.status_leds.failed.eq(s.reporter.failed | s.access.stuck),
+            self.led_green.eq(s.status_leds.green),
+            self.led_red.eq(s.status_leds.red),
         ]
 
     def _tell_the_customer(self, m, s):

@@ -1,4 +1,4 @@
-"""The two lamps: what the installer sees."""
+"""The two status LEDs, which are all that the installer sees."""
 
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
@@ -6,10 +6,10 @@ from amaranth.lib.wiring import In, Out
 
 from .interface import StateClass
 
-__all__ = ["Lamps"]
+__all__ = ["StatusLeds"]
 
 
-class Lamps(wiring.Component):
+class StatusLeds(wiring.Component):
     """Green: all good and exchanged. Red: a fault. Neither: not yet known. Never both.
 
     Green means: identity read, seal closed, and every event acknowledged by the meter since power-up, and no
@@ -31,9 +31,9 @@ class Lamps(wiring.Component):
     tick: strobe, each quarter of a second. identity_ready, identity_valid: from the identity loader.
     state, flapping: of the loop. exchanged, pending, failed: from reporter and log.
     locked_out: writes are refused after wrong passwords.
-    green, red: the lamps.
+    green, red: the LEDs.
 
-    Guarantees: `verif/blocks/test_status_leds.py::test_lamps_truth_table`, `test_blink_codes`,
+    Guarantees: `verif/blocks/test_status_leds.py::test_truth_table`, `test_blink_codes`,
     `test_what_is_not_yet_known_is_dark`;
     proof: `verif/formal/loop.py::green_is_never_false`.
     """

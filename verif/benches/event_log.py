@@ -10,7 +10,7 @@ from meterseal.domain.layout import pack, unpack
 from sealchip.core import firmware
 from sealchip.core.assembler import Assembler, at, imm
 from sealchip.core.firmware import calendar, flash, log, main
-from sealchip.core.firmware.layout import Command, Facts, Memory, Out, Public
+from sealchip.core.firmware.layout import Command, Memory, Out, Public, StatusOut
 from sealchip.core.firmware.log import SECTOR_SLOTS
 from sealchip.interface import ENTRY, FLASH_LOG_BASE, FLASH_SLOT_BYTES, Flags, Kind, StateClass
 from verif.benches.firmware import Nor, PowerFailureError, Rig
@@ -163,7 +163,7 @@ class Log:
 
     @property
     def pending(self):
-        return Facts.PENDING in self.rig.facts
+        return StatusOut.PENDING in self.rig.status
 
     def append(self, event, uptime=0):
         """Hand over `event` at `uptime`, until it is taken."""

@@ -6,7 +6,7 @@ import binascii
 from dataclasses import dataclass
 
 from sealchip.core.firmware.flash import POWER_UP_MS
-from sealchip.core.firmware.layout import Facts, Flash, In, Out, Said, Wants
+from sealchip.core.firmware.layout import Flash, In, Out, Requests, Status, StatusOut
 from sealchip.core.processor import MEMORY_BYTES, Instruction, Op, Port
 from sealchip.interface import FLASH_SIZE
 from verif.models.processor import Machine
@@ -165,7 +165,7 @@ class Rig:
     """The processor with `words` as program and `memory` after configuration, on a flash.
 
     What is to be done is told by methods, which run the firmware until it is done, or by `events` (bytes as
-    at `In.EVENT`), `seconds` and `hold` for `idle` and later. What the firmware has said: `facts`,
+    at `In.EVENT`), `seconds` and `hold` for `idle` and later. What the firmware has put out: `status`,
     `baseline_mv`, `baud`, `seed`, `lock_ticks` and `public`.
     """
 
@@ -180,12 +180,12 @@ class Rig:
         public = _Public(256)
         public.rig = self
         self.machine = Machine(list(self._words), bytearray(self._memory), self, public)
-        self.facts = Facts(0)
+        self.status = StatusOut(0)
         self.baseline_mv, self.baud, self.seed = 0xFFFF, None, 0
         self.events = []
         self.seconds, self.lock_ticks = 0, 0
         self.hold = False
-        self._reporter, self._slave = Wants(0), None
+        self._reporter, self._slave = Requests(0), None
         self._answer = None
         self._mode, self._crc, self._received, self._under_way = Flash(0), 0xFFFF, 0, False
         self._tick = -1
@@ -194,7 +194,7 @@ class Rig:
     def power_up(self, **cut):
         """Off, on, and until the log is restored."""
         self.switch_on(**cut)
-        self.run(lambda: Facts.LOG_READY in self.facts)
+        self.run(lambda: StatusOut.LOG_READY in self.status)
 
     def run(self, until, limit=2_000_000):
         """Run until `until()`, for no more than `limit` instructions."""
@@ -220,14 +220,14 @@ class Rig:
 
     def oldest(self):
         """The reporter wants the oldest unacknowledged record; whether there is one."""
-        return self._report(Wants.OLDEST)
+        return self._report(Requests.OLDEST)
 
     def acknowledge(self):
         """The reporter acknowledges it."""
-        return self._report(Wants.ACKNOWLEDGE)
+        return self._report(Requests.ACKNOWLEDGE)
 
-    def _report(self, wants):
-        self._reporter, self._answer = wants, None
+    def _report(self, request):
+        self._reporter, self._answer = request, None
         self.run(lambda: self._answer is not None)
         return self._answer
 
@@ -254,12 +254,12 @@ class Rig:
         """The byte at input `number`."""
         return getattr(self, f"_read_{In(number).name.lower()}")(x)
 
-    def _read_wants(self, x):
+    def _read_requests(self, x):
         counts = bool(self.seconds) and not self.hold
-        wants = self._reporter | Wants.SECOND * counts | Wants.EVENT * bool(self.events)
-        wants |= Wants.SLAVE * bool(self._slave)
-        self._rests = not wants
-        return wants
+        requests = self._reporter | Requests.SECOND * counts | Requests.EVENT * bool(self.events)
+        requests |= Requests.SLAVE * bool(self._slave)
+        self._rests = not requests
+        return requests
 
     def _read_flash(self, x):
         self._under_way = False
@@ -282,11 +282,11 @@ class Rig:
     def _read_value(self, x):
         return self._slave.value
 
-    def _read_says(self, x):
+    def _read_status(self, x):
         assert not self._under_way, "nothing is known while bytes are exchanged"
-        says = Said.TICK * (self.machine.steps // MILLISECOND > self._tick)
-        says |= Said.SUM_RIGHT * (self._crc == 0) | Said.HOLD * self.hold
-        return says | Said.SPOILED * (self._slave is not None and self._slave.lasts < 0)
+        status = Status.TICK * (self.machine.steps // MILLISECOND > self._tick)
+        status |= Status.SUM_RIGHT * (self._crc == 0) | Status.HOLD * self.hold
+        return status | Status.SPOILED * (self._slave is not None and self._slave.lasts < 0)
 
     def write(self, number, value):
         """`value` goes to output `number`."""
@@ -315,7 +315,7 @@ class Rig:
         self.seconds -= 1
 
     def _write_event(self, value):
-        assert Facts.PENDING in self.facts, "what has been taken is pending at once"
+        assert StatusOut.PENDING in self.status, "what has been taken is pending at once"
         self.events.pop(0)
 
     def _write_answer(self, value):
@@ -325,11 +325,11 @@ class Rig:
             self._slave = None
         else:
             assert self._reporter, "the reporter wants nothing"
-            self._reporter = Wants(0)
+            self._reporter = Requests(0)
         self._answer = bool(value & 1)
 
-    def _write_facts(self, value):
-        self.facts = Facts(value)
+    def _write_status(self, value):
+        self.status = StatusOut(value)
 
     def _write_baud(self, value):
         self.baud, self.seed = value, 0

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from meterseal.domain.image import crc16
 from sealchip.core.assembler import Assembler, at, imm, indexed, port
 from sealchip.core.control_core import ControlCore
-from sealchip.core.firmware.layout import Facts, Flash, In, Out, Public, Said, Wants
+from sealchip.core.firmware.layout import Flash, In, Out, Public, Requests, Status, StatusOut
 from sealchip.interface import LOOP_NOT_MEASURED
 from verif.benches.block import Bench, examples
 
@@ -31,8 +31,8 @@ def obedient() -> list[int]:
     """The program: what was read is published at `ANSWER`; then the slave hears that it is done."""
     a = Assembler()
     a.label("wait")
-    a.load(port(In.WANTS))
-    a.and_(imm(Wants.SLAVE))
+    a.load(port(In.REQUESTS))
+    a.and_(imm(Requests.SLAVE))
     a.if_zero("wait")
     told = [*(READ | n for n in In), *(WRITE | n for n in OUTPUTS), PUBLISH]
     for what in told:
@@ -133,15 +133,16 @@ def test_every_input(seed: int) -> None:
         content, command, waits = chance.randrange(256), chance.randrange(8), chance.randrange(2)
         desk.set(command=command, **bits)
         desk.ctx.set(desk.dut.i.valid, waits)
-        wants = Wants.EVENT * waits | Wants.OLDEST * bits["oldest"] | Wants.ACKNOWLEDGE * bits["acknowledge"]
+        requests = Requests.EVENT * waits | Requests.OLDEST * bits["oldest"]
+        requests |= Requests.ACKNOWLEDGE * bits["acknowledge"]
         # Nothing has been read from flash: no CRC is right, and no tick has come.
-        says = Said.SPOILED * bits["spoiled"] | Said.HOLD * bits["hold"]
+        status = Status.SPOILED * bits["spoiled"] | Status.HOLD * bits["hold"]
         expected = {
-            In.WANTS: wants | Wants.SLAVE,
+            In.REQUESTS: requests | Requests.SLAVE,
             In.DATA: content,
             In.COMMAND: command,
             In.VALUE: In.VALUE,
-            In.SAYS: says,
+            In.STATUS: status,
         }
         for number, byte in expected.items():
             assert await desk.read(number, content) == byte, number
@@ -200,10 +201,10 @@ def test_every_output(seed: int) -> None:
                     held["position"] = byte & 0x3F
                 case Out.FLASH:
                     held["flash_cs_n"] = 1 - (byte & 1)
-                case Out.FACTS:
-                    for name, fact in zip(HELD[:5], Facts, strict=False):
+                case Out.STATUS:
+                    for name, fact in zip(HELD[:5], StatusOut, strict=False):
                         held[name] = int(bool(byte & fact))
-                    held["clock_free"] = int(not byte & Facts.COUNTING)
+                    held["clock_free"] = int(not byte & StatusOut.COUNTING)
                 case Out.BAUD:
                     held |= {"rate": byte & 7, "seed": 0}
                 case Out.SEED:
@@ -228,18 +229,18 @@ def test_no_second_is_lost(seconds: list[int]) -> None:
                 await desk.ctx.tick()
                 desk.set(tick_s=0)
                 waiting += 1
-            assert bool(await desk.read(In.WANTS) & Wants.SECOND) == bool(waiting)
+            assert bool(await desk.read(In.REQUESTS) & Requests.SECOND) == bool(waiting)
             desk.set(hold=1)
-            assert not await desk.read(In.WANTS) & Wants.SECOND
+            assert not await desk.read(In.REQUESTS) & Requests.SECOND
             desk.set(hold=0)
             if waiting:
                 await desk.write(Out.SECOND, 0)
                 waiting -= 1
         while waiting:
-            assert await desk.read(In.WANTS) & Wants.SECOND
+            assert await desk.read(In.REQUESTS) & Requests.SECOND
             await desk.write(Out.SECOND, 0)
             waiting -= 1
-        assert not await desk.read(In.WANTS) & Wants.SECOND
+        assert not await desk.read(In.REQUESTS) & Requests.SECOND
 
     run(testbench)
 
@@ -261,10 +262,10 @@ def test_a_second_comes_while_another_is_counted() -> None:
                 await desk.ctx.tick()
                 cycles += 1
             desk.set(slave=0, tick_s=0)
-            assert await desk.read(In.WANTS) & Wants.SECOND, offset
+            assert await desk.read(In.REQUESTS) & Requests.SECOND, offset
             offset += 1
         await desk.write(Out.SECOND, 0)
-        assert not await desk.read(In.WANTS) & Wants.SECOND
+        assert not await desk.read(In.REQUESTS) & Requests.SECOND
 
     run(testbench)
 
@@ -272,12 +273,12 @@ def test_a_second_comes_while_another_is_counted() -> None:
 def test_a_tick_is_remembered() -> None:
     async def testbench(desk: Desk) -> None:
         for _ in range(2):
-            assert not await desk.read(In.SAYS) & Said.TICK
+            assert not await desk.read(In.STATUS) & Status.TICK
             desk.set(tick_ms=1)
             await desk.ctx.tick()
             desk.set(tick_ms=0)
-            assert await desk.read(In.SAYS) & Said.TICK
-            assert await desk.read(In.SAYS) & Said.TICK
+            assert await desk.read(In.STATUS) & Status.TICK
+            assert await desk.read(In.STATUS) & Status.TICK
             await desk.write(Out.TICK, 0)
 
     run(testbench)
@@ -326,7 +327,7 @@ def test_sums_of_what_is_read_and_of_what_is_written(read: bytes, written: bytes
 
     async def testbench(desk: Desk) -> None:
         async def right() -> bool:
-            return bool(await desk.read(In.SAYS) & Said.SUM_RIGHT)
+            return bool(await desk.read(In.STATUS) & Status.SUM_RIGHT)
 
         for flaw in (0, damage, 0):
             await desk.write(Out.FLASH, Flash.SELECT)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sealchip.core import firmware
-from sealchip.core.firmware.layout import CLOCK_BYTES, UPTIME_BYTES, Command, Facts, Memory, Public
+from sealchip.core.firmware.layout import CLOCK_BYTES, UPTIME_BYTES, Command, Memory, Public, StatusOut
 from verif.benches.block import examples
 from verif.benches.firmware import Nor, Request, Rig
 
@@ -52,14 +52,16 @@ class Clock(Rig):
         self.idle()
 
     def published(self, address, byte):
-        if Facts.LOG_READY in self.facts and address in TIME:
-            assert Facts.COUNTING in self.facts, "all have been warned"
+        if StatusOut.LOG_READY in self.status and address in TIME:
+            assert StatusOut.COUNTING in self.status, "all have been warned"
 
-    def _write_facts(self, value):
-        if Facts.LOG_READY in self.facts:
-            told = value ^ self.facts
-            assert told in (Facts.COUNTING, Facts.COUNTING | Facts.CLOCK_SET), "nothing else is said"
-        super()._write_facts(value)
+    def _write_status(self, value):
+        if StatusOut.LOG_READY in self.status:
+            told = value ^ self.status
+            assert told in (StatusOut.COUNTING, StatusOut.COUNTING | StatusOut.CLOCK_SET), (
+                "nothing else is said"
+            )
+        super()._write_status(value)
 
     def set(self, raw, **others):
         """Whether it takes six bytes for the time."""
@@ -119,7 +121,7 @@ def test_at_power_up():
         used[number] = 0xFF
     clock = Clock(words, used)
     assert (clock.time, clock.uptime, clock.lock_ticks) == (UNSET, 0, 0)
-    assert Facts.CLOCK_SET not in clock.facts
+    assert StatusOut.CLOCK_SET not in clock.status
     clock.pass_second()
     assert (clock.time, clock.uptime) == (UNSET, 1)
 
@@ -129,7 +131,7 @@ def test_at_power_up():
 def test_every_second_is_that_of_the_calendar(start, seconds):
     clock = booted()
     assert clock.set(encode(start))
-    assert Facts.CLOCK_SET in clock.facts
+    assert StatusOut.CLOCK_SET in clock.status
     for passed in range(seconds):
         assert clock.time == encode(start + passed * SECOND)
         clock.pass_second()
@@ -227,7 +229,7 @@ def test_unset_until_set(raw):
     clock.pass_second(2)
     assert clock.time == UNSET
     assert clock.set(raw) == good
-    assert (Facts.CLOCK_SET in clock.facts) == good
+    assert (StatusOut.CLOCK_SET in clock.status) == good
     assert clock.time == (raw if good else UNSET)
 
 

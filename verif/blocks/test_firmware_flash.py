@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from meterseal.domain.image import crc16
 from sealchip.core.assembler import Assembler, at, port
 from sealchip.core.firmware import flash
-from sealchip.core.firmware.layout import In, Memory, Said
+from sealchip.core.firmware.layout import In, Memory, Status
 from sealchip.interface import FLASH_SIZE
 from verif.benches.block import examples
 from verif.benches.firmware import DESELECTED, MILLISECOND, POLLS, Nor, PowerFailureError, Rig
@@ -34,7 +34,7 @@ def operate(command, base, place, data=b"", length=0, *, crc=False, content=CONT
         a.load(port(In.FLASH))
         a.store(at(Memory.RECORD + n))
     if command == flash.READ:
-        a.copy(port(In.SAYS), at(Memory.RECORD + length))
+        a.copy(port(In.STATUS), at(Memory.RECORD + length))
         flash.deselect(a)
     else:
         a.call("flash.finish with crc" if crc else "flash.finish")
@@ -50,7 +50,7 @@ def operate(command, base, place, data=b"", length=0, *, crc=False, content=CONT
     assert rig.machine.steps < (flash.POWER_UP_MS + 5) * MILLISECOND, "nothing else is waited for"
     assert (rig.baud, rig.seed, any(rig.public)) == (None, 0, False), "that is told by others"
     read = rig.machine.memory[Memory.RECORD :][: length + 1]
-    return rig.flash, bytes(read[:length]), bool(read[length] & Said.SUM_RIGHT)
+    return rig.flash, bytes(read[:length]), bool(read[length] & Status.SUM_RIGHT)
 
 
 def polled(status):

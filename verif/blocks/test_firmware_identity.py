@@ -18,7 +18,7 @@ from meterseal.domain.layout import pack, unpack
 from sealchip.core import firmware
 from sealchip.core.assembler import Assembler
 from sealchip.core.firmware import calendar, flash, identity, main
-from sealchip.core.firmware.layout import Command, Facts, Memory, Out, Public
+from sealchip.core.firmware.layout import Command, Memory, Out, Public, StatusOut
 from sealchip.interface import (
     BAUD_FEATURE,
     FLASH_IDENTITY_SLOTS,
@@ -83,7 +83,7 @@ def alone():
     a.label("keys")
     a.jump("identity.loaded")
     a.label("log.restore")
-    main.set_fact(a, Facts.LOG_READY)
+    main.set_status_bit(a, StatusOut.LOG_READY)
     main.emit(a)
     flash.emit(a, FLASH_BASE)
     for name in ("log.append", "log.oldest", "log.nth", "log.acknowledge", "challenge"):
@@ -149,8 +149,8 @@ def keep(chip, *asked, program=whole):
     fields = unpack(IDENTITY, secret)
     shown = b"".join(byte if name in PUBLIC else bytes(len(byte)) for name, byte in fields.items())
     assert rig.public[Public.IDENTITY :] == shown, "what is public, and nothing else"
-    assert Facts.IDENTITY_READY in rig.facts
-    valid = Facts.IDENTITY_VALID in rig.facts
+    assert StatusOut.IDENTITY_READY in rig.status
+    valid = StatusOut.IDENTITY_VALID in rig.status
     assert valid == any(fields["seal"])
     assert rig.seed == seed_of(fields["seal"])
     assert rig.baud == rate_number(fields["baud"][0])
@@ -598,11 +598,11 @@ def test_not_ready_while_published():
     class Strict(Watched):
         def _tell(self, what):
             if what[0] == "publish" and what[1] >= Public.IDENTITY:
-                assert Facts.IDENTITY_READY not in self.facts
+                assert StatusOut.IDENTITY_READY not in self.status
             super()._tell(what)
 
     rig = Strict(*whole(), flash_of(GOOD.encode(), BLANK_SLOT))
     rig.power_up()
     for name, (_, data) in VALUES.items():
         assert change(name, data).of(rig)
-        assert Facts.IDENTITY_READY in rig.facts
+        assert StatusOut.IDENTITY_READY in rig.status

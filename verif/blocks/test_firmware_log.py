@@ -7,7 +7,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from meterseal.domain.image import crc16
-from sealchip.core.firmware.layout import Facts
+from sealchip.core.firmware.layout import StatusOut
 from sealchip.core.firmware.log import SECTOR_SLOTS
 from sealchip.core.processor import MEMORY_BYTES
 from sealchip.interface import ENTRY, FLASH_LOG_BASE, Kind, StateClass
@@ -354,9 +354,9 @@ def test_the_slowest_chip_answers_in_time():
     log = Log(builder.ring)
     rig = log.rig
     rig.switch_on()
-    rig.run(lambda: Facts.IDENTITY_READY in rig.facts)
+    rig.run(lambda: StatusOut.IDENTITY_READY in rig.status)
     begun = rig.machine.steps
-    rig.run(lambda: Facts.LOG_READY in rig.facts)
+    rig.run(lambda: StatusOut.LOG_READY in rig.status)
     restored = rig.machine.steps
     assert restored - begun < 0.45 * INSTRUCTIONS_A_SECOND
     assert log.is_behind(62)

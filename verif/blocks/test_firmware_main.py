@@ -10,18 +10,18 @@ from hypothesis import strategies as st
 
 from sealchip.core.assembler import Assembler
 from sealchip.core.firmware import main
-from sealchip.core.firmware.layout import Command, Facts, In, Memory, Out, Wants
+from sealchip.core.firmware.layout import Command, In, Memory, Out, Requests, StatusOut
 from sealchip.core.processor import MEMORY_BYTES
 from verif.benches.block import examples
 from verif.models.processor import Machine
 
 #: Where each thing is done, in the order in which they are when several are wanted.
 PLACES = {
-    Wants.SECOND: "calendar.second",
-    Wants.ACKNOWLEDGE: "log.acknowledge",
-    Wants.OLDEST: "log.oldest",
-    Wants.SLAVE: "slave's",
-    Wants.EVENT: "log.append",
+    Requests.SECOND: "calendar.second",
+    Requests.ACKNOWLEDGE: "log.acknowledge",
+    Requests.OLDEST: "log.oldest",
+    Requests.SLAVE: "slave's",
+    Requests.EVENT: "log.append",
 }
 COMMANDS = {
     Command.FETCH: "log.nth",
@@ -33,8 +33,8 @@ COMMANDS = {
 #: Instructions from wherever it is to where something is begun.
 STEPS = 40
 
-wants = st.integers(0, sum(Wants)).map(Wants)
-facts = st.integers(0, sum(Facts)).map(Facts)
+requests = st.integers(0, sum(Requests)).map(Requests)
+status = st.integers(0, sum(StatusOut)).map(StatusOut)
 
 
 @cache
@@ -54,14 +54,14 @@ class Desk:
     def __init__(self):
         words, self.places = program()
         self.machine = Machine(list(words), bytearray(b"\xff" * MEMORY_BYTES), self)
-        self.wants, self.command, self.answers = Wants(0), Command.FETCH, []
+        self.requests, self.command, self.answers = Requests(0), Command.FETCH, []
         self.later = None  # how often nothing is wanted before, and what then is
 
     def read(self, number, x):
         if self.later:
-            reads, wants = self.later
-            self.wants, self.later = (Wants(0), (reads - 1, wants)) if reads else (wants, None)
-        return {In.WANTS: self.wants, In.COMMAND: self.command}[number]
+            reads, requests = self.later
+            self.requests, self.later = (Requests(0), (reads - 1, requests)) if reads else (requests, None)
+        return {In.REQUESTS: self.requests, In.COMMAND: self.command}[number]
 
     def write(self, number, value):
         assert number == Out.ANSWER
@@ -85,24 +85,24 @@ def expected(wanted, command):
     return COMMANDS[command] if first == "slave's" else first
 
 
-def test_a_reset_says_nothing():
+def test_a_reset_clears_the_status():
     desk = Desk()
     assert desk.run() == "main"
-    assert desk.machine.memory[main.FACTS] == 0
+    assert desk.machine.memory[main.STATUS] == 0
     assert desk.machine.memory.count(0) == 1
 
 
 @pytest.mark.parametrize("command", Command)
 def test_what_is_done_next(command):
     """Whatever is wanted at the same time."""
-    for wanted in range(sum(Wants) + 1):
+    for wanted in range(sum(Requests) + 1):
         desk = Desk()
-        desk.wants, desk.command = Wants(wanted), command
+        desk.requests, desk.command = Requests(wanted), command
         assert desk.run() == "main"
-        assert desk.run() == expected(desk.wants, command)
+        assert desk.run() == expected(desk.requests, command)
 
 
-@pytest.mark.parametrize("want", Wants)
+@pytest.mark.parametrize("want", Requests)
 @pytest.mark.parametrize("reads", range(1, 6))
 def test_what_comes_in_between_is_done(want, reads):
     """It may come between any two looks at what is wanted."""
@@ -114,14 +114,14 @@ def test_what_comes_in_between_is_done(want, reads):
 
 
 @examples(40)
-@given(stories=st.lists(st.tuples(wants, st.sampled_from(Command), st.booleans()), max_size=6))
-def test_who_asked_is_told(stories):
+@given(stories=st.lists(st.tuples(requests, st.sampled_from(Command), st.booleans()), max_size=6))
+def test_the_answer_goes_to_the_requester(stories):
     """The slave only if it was its command; then everything begins anew."""
     desk = Desk()
     desk.run()
-    for desk.wants, desk.command, found in stories:
+    for desk.requests, desk.command, found in stories:
         there = desk.run("main")
-        assert there == expected(desk.wants, desk.command)
+        assert there == expected(desk.requests, desk.command)
         if there != "main":
             assert desk.run("accepted" if found else "refused") == "main"
             assert desk.answers.pop() == found + 2 * (there in COMMANDS.values())
@@ -129,12 +129,12 @@ def test_who_asked_is_told(stories):
 
 
 @examples(40)
-@given(before=facts, fact=st.sampled_from(list(Facts)), a=st.integers(0, 255), mask=facts)
-def test_facts_are_said(before, fact, a, mask):
+@given(before=status, bit=st.sampled_from(list(StatusOut)), a=st.integers(0, 255), mask=status)
+def test_status_bits_are_put_out(before, bit, a, mask):
     """One more; or some of them as A has them. The others stay."""
     for emit, given_, after in (
-        (main.set_fact, fact, before | fact),
-        (main.say, mask, before & ~mask | a & mask),
+        (main.set_status_bit, bit, before | bit),
+        (main.set_status, mask, before & ~mask | a & mask),
     ):
         assembler, said = Assembler(), []
         emit(assembler, given_)
@@ -143,5 +143,5 @@ def test_facts_are_said(before, fact, a, mask):
         machine.memory[Memory.OF_MAIN], machine.a = before, a
         for _ in machine.program:
             machine.step()
-        assert said == [(Out.FACTS, after)]
+        assert said == [(Out.STATUS, after)]
         assert machine.memory[Memory.OF_MAIN] == after

@@ -16,7 +16,7 @@ from meterseal.domain.image import NO_KEY, Identity
 from meterseal.domain.layout import pack
 from sealchip.core.assembler import Assembler
 from sealchip.core.firmware import main, record, sm4
-from sealchip.core.firmware.layout import WRITTEN, Command, Facts, Memory, Public
+from sealchip.core.firmware.layout import WRITTEN, Command, Memory, Public, StatusOut
 from sealchip.core.processor import MEMORY_BYTES
 from sealchip.interface import ENTRY, RECORD, Algorithm, Flags
 from verif.benches.block import examples
@@ -140,7 +140,7 @@ class Desk:
     def load(self, key, seal=SEAL, *, valid=True):
         """Another identity is read."""
         self.put(Memory.IDENTITY, Identity(seal=seal, asset="A", key=key).encode())
-        self.put(main.FACTS, [Facts.IDENTITY_VALID if valid else 0xFF & ~Facts.IDENTITY_VALID])
+        self.put(main.STATUS, [StatusOut.IDENTITY_VALID if valid else 0xFF & ~StatusOut.IDENTITY_VALID])
         self.run("keys", "main")
 
     def enter(self, now):

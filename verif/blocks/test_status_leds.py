@@ -7,7 +7,7 @@ from itertools import groupby, product
 import pytest
 
 from sealchip.interface import StateClass
-from sealchip.status_leds import Lamps
+from sealchip.status_leds import StatusLeds
 from verif.benches.block import Bench, simulate
 
 GOOD = {
@@ -20,7 +20,7 @@ GOOD = {
     "failed": 0,
     "locked_out": 0,
 }
-LAMPS = Bench(Lamps)
+LEDS = Bench(StatusLeds)
 #: Cycles of a quarter of a second in these tests.
 FLASH = 4
 
@@ -36,9 +36,9 @@ def flashes_of(state):
     return 2 if state["failed"] else 4 if state["locked_out"] else 0
 
 
-def test_lamps_truth_table():
+def test_truth_table():
     """Green exactly when all is good; red never with it, and steady exactly when the loop is open."""
-    dut = Lamps()
+    dut = StatusLeds()
 
     async def testbench(ctx):
         for values in product((0, 1), (0, 1), StateClass, *[(0, 1)] * 5):
@@ -77,7 +77,7 @@ def test_blink_codes(fault, flashes):
     red = []
 
     async def testbench(ctx):
-        dut = LAMPS.dut
+        dut = LEDS.dut
         for name, value in state.items():
             ctx.set(getattr(dut, name), value)
         for cycle in range(FLASH * (1 + 2 * (2 * flashes + 3))):
@@ -90,7 +90,7 @@ def test_blink_codes(fault, flashes):
         await ctx.tick()
         assert (ctx.get(dut.green), ctx.get(dut.red)) == (1, 0)
 
-    LAMPS.run(testbench)
+    LEDS.run(testbench)
     lengths = [(lit, len(list(group)) / FLASH) for lit, group in groupby(red)]
     group = [(1, 1), (0, 1)] * (flashes - 1) + [(1, 1), (0, 4)]
     assert lengths == [(0, 1), *group, *group]
@@ -98,7 +98,7 @@ def test_blink_codes(fault, flashes):
 
 def test_what_is_not_yet_known_is_dark():
     """No flash begins while the loop is *unknown*, and none once it is sealed and all is good."""
-    dut = LAMPS.dut
+    dut = LEDS.dut
 
     async def testbench(ctx):
         for name, value in GOOD.items():
@@ -110,4 +110,4 @@ def test_what_is_not_yet_known_is_dark():
                 assert (ctx.get(dut.green), ctx.get(dut.red)) == (state == StateClass.SEALED, 0)
                 await ctx.tick()
 
-    LAMPS.run(testbench)
+    LEDS.run(testbench)

@@ -15,7 +15,17 @@ import z3
 
 from sealchip.core import firmware
 from sealchip.core.firmware import calendar, identity, log, main, record, sm4
-from sealchip.core.firmware.layout import UPTIME_BYTES, Facts, Flash, In, Memory, Out, Public, Said, Wants
+from sealchip.core.firmware.layout import (
+    UPTIME_BYTES,
+    Flash,
+    In,
+    Memory,
+    Out,
+    Public,
+    Requests,
+    Status,
+    StatusOut,
+)
 from sealchip.core.processor import MEMORY_BYTES, Op
 from sealchip.interface import (
     ENTRY,
@@ -263,17 +273,17 @@ class Chip(Rules):
             "sent of": (),
             "came": (0,),
             # Inputs as they were last; what was said behind the last byte of the request's DATA.
-            "wants": (fresh(),),
+            "requests": (fresh(),),
             "command": (0,),
             "value": (fresh(),),
             "event": (0,) * 8,
             "data": (0,) * DATA_BYTES,
             "spoiled": (),
-            # Whether the sum of so many bytes of `got` is right. The record, and the facts told last.
+            # Whether the sum of so many bytes of `got` is right. The record, and the status put out last.
             "right": (0,),
             "right of": 0,
             "record": (0,) * RECORD.size,
-            "facts": (0,) if name == "boot" else (fresh(),),
+            "status": (0,) if name == "boot" else (fresh(),),
             # The slot of the entry that was found last for the reporter.
             "oldest": (fresh(),),
             # What was done: an entry programmed, told, marked; a sector erased; a record made, an answer.
@@ -315,13 +325,13 @@ class Chip(Rules):
         yield "tail is a slot", is_zero(and_(tail, NO_SLOT))
         yield "whether there was an entry is 0 or 1", is_zero(and_(memory[log._SOME], 0xFE))
         yield "the identity's slot is one", is_zero(and_(memory[identity._SLOT], 0xEF))
-        facts, loaded = state.seen["facts"][0], not_(is_zero(memory[log._LOADED]))
-        yield "the facts are kept", is_zero(xor(facts, memory[main.FACTS]))
-        yield "the time is told", is_zero(and_(facts, Facts.COUNTING))
+        status, loaded = state.seen["status"][0], not_(is_zero(memory[log._LOADED]))
+        yield "the status is kept", is_zero(xor(status, memory[main.STATUS]))
+        yield "the time is told", is_zero(and_(status, StatusOut.COUNTING))
         if name == "main" or not booting:
-            yield "the log is restored", not_(is_zero(and_(facts, Facts.LOG_READY)))
+            yield "the log is restored", not_(is_zero(and_(status, StatusOut.LOG_READY)))
             pending = not_(is_zero(xor(head, tail)))
-            said = not_(is_zero(and_(facts, Facts.PENDING)))
+            said = not_(is_zero(and_(status, StatusOut.PENDING)))
             yield "pending is said", all_of([any_of([not_(said), pending]), any_of([said, not_(pending)])])
         if booting:
             yield "nothing is loaded", not_(loaded)
@@ -338,10 +348,10 @@ class Chip(Rules):
         if name == "search":
             same = is_zero(and_(xor(memory[log._SLOT], head), SECTOR_PAGES))
             yield "it is the newest entry's sector that is searched", same
-        asked = {"oldest": (Wants.OLDEST, main.REPORTER), "nth": (Wants.SLAVE, main.SLAVE)}.get(name)
+        asked = {"oldest": (Requests.OLDEST, main.REPORTER), "nth": (Requests.SLAVE, main.SLAVE)}.get(name)
         if asked is not None:
-            wants, served = asked
-            yield "it was asked for", not_(is_zero(and_(state.seen["wants"][0], wants)))
+            request, served = asked
+            yield "it was asked for", not_(is_zero(and_(state.seen["requests"][0], request)))
             yield "who has asked is served", is_zero(xor(memory[main.SERVED], served))
         if name in ("walk", "nth"):
             yield "the slot is not the head", not_(is_zero(xor(memory[log._SLOT], head)))
@@ -429,8 +439,8 @@ class Chip(Rules):
             return seen["came"][0]
         value = fresh()
         match number:
-            case In.WANTS:
-                seen["wants"] = (value,)
+            case In.REQUESTS:
+                seen["requests"] = (value,)
             case In.COMMAND:
                 seen["command"] = (value,)
             case In.DATA:
@@ -444,10 +454,10 @@ class Chip(Rules):
                     seen["data"] = (*seen["data"][: state.x], value, *seen["data"][state.x + 1 :])
             case In.VALUE:
                 value = self._value(state)
-            case In.SAYS:
+            case In.STATUS:
                 if seen["under way"]:
                     raise Refused("the sum is asked for while a byte is under way")
-                seen["right"] = (and_(value, Said.SUM_RIGHT),) if seen["sums"] == 0 else (0,)
+                seen["right"] = (and_(value, Status.SUM_RIGHT),) if seen["sums"] == 0 else (0,)
                 seen["right of"] = len(seen["got"])
                 seen["spoiled"] = (value,)
             case In.EVENT:
@@ -478,8 +488,8 @@ class Chip(Rules):
             case Out.SECOND | Out.EVENT | Out.TICK | Out.LOCK_TICK:
                 self._ask("says", state, port, 0)
             case _:
-                if port == Out.FACTS:
-                    seen["facts"] = (value,)
+                if port == Out.STATUS:
+                    seen["status"] = (value,)
                 self._ask("says", state, port, value)
 
     def _select(self, state: State, mode: Value) -> None:

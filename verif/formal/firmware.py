@@ -17,7 +17,7 @@ import z3
 
 from sealboards.boards import BOARDS
 from sealchip.core.firmware import identity, log
-from sealchip.core.firmware.layout import OLD_PASSWORD, Flash, Memory, Out, Public, Said, Wants
+from sealchip.core.firmware.layout import OLD_PASSWORD, Flash, Memory, Out, Public, Requests, Status
 from sealchip.core.firmware.layout import Command as Asked
 from sealchip.interface import (
     ENTRY,
@@ -185,7 +185,7 @@ class _EventsAreWrittenAndCounted(Claim):
         if state.seen["job"] != "log.append":
             return
         before, event, data = chip.before, state.seen["event"], with_crc(command)
-        must(state, has(state.seen["wants"][0], Wants.EVENT), "an event waits")
+        must(state, has(state.seen["requests"][0], Requests.EVENT), "an event waits")
         block, written = before[Memory.NEWEST :], list(data)
         unobserved = z3.And(bits(event[0]) == Kind.BOOT, bits(before[log._SOME]) == 1)
         flags = z3.If(unobserved, z3.BitVecVal(Flags.UNOBSERVED, 8), z3.BitVecVal(0, 8))
@@ -257,7 +257,7 @@ class _AcknowledgedOnlyOnCommand(Claim):
         seen = state.seen
         if seen["job"] != "log.acknowledge":
             return
-        must(state, has(seen["wants"][0], Wants.ACKNOWLEDGE), "it is to be acknowledged")
+        must(state, has(seen["requests"][0], Requests.ACKNOWLEDGE), "it is to be acknowledged")
         must(state, command.position == slot_at(seen["oldest"][0]) + ACKED, "it is what was found")
         seen["marked"] = True
         chip.met.add("an entry is acknowledged")
@@ -309,11 +309,11 @@ class _IdentityIsWrittenOnlyOnCommand(Claim):
         if seen["job"] != "identity.update":
             must(state, in_log(command.position & ~0x3F), "it is not the identity that is written")
             return False
-        must(state, has(seen["wants"][0], Wants.SLAVE), "the slave has a command")
+        must(state, has(seen["requests"][0], Requests.SLAVE), "the slave has a command")
         must(state, bits(seen["command"][0]) == Asked.UPDATE, "it is to write an item")
         if not seen["spoiled"]:
             raise Refused("DATA may be another's")
-        must(state, z3.Not(has(seen["spoiled"][0], Said.SPOILED)), "DATA was all there")
+        must(state, z3.Not(has(seen["spoiled"][0], Status.SPOILED)), "DATA was all there")
         return True
 
     def _compare(self, chip: Chip, state: State, data: tuple[Value, ...]) -> None:
@@ -412,8 +412,10 @@ class _TheRecordIsOfTheEntry(Claim):
         job, found = seen["job"], has(value, 1)
         if job in self.OF_NOBODY or seen["answered"]:
             raise Refused("nobody has asked")
-        wants = {"log.oldest": Wants.OLDEST, "log.acknowledge": Wants.ACKNOWLEDGE}.get(job, Wants.SLAVE)
-        must(state, has(seen["wants"][0], wants), "it was asked for")
+        request = {"log.oldest": Requests.OLDEST, "log.acknowledge": Requests.ACKNOWLEDGE}.get(
+            job, Requests.SLAVE
+        )
+        must(state, has(seen["requests"][0], request), "it was asked for")
         must(state, has(value, 2) == z3.BoolVal(val=job not in self.OF_REPORTER), "who has asked is answered")
         seen["answered"] = True
         if not seen["recorded"]:
@@ -449,7 +451,7 @@ class _AcceptedOnlyWithThePassword(Claim):
         seen, password = state.seen, IDENTITY.slice("password")
         kept = bits(*chip.before[Memory.IDENTITY :][password])
         told = bits(*seen["data"][OLD_PASSWORD:][: IDENTITY["password"].width])
-        there = z3.Not(has(seen["spoiled"][0], Said.SPOILED))
+        there = z3.Not(has(seen["spoiled"][0], Status.SPOILED))
         accepted = has(value, 1)
         must(state, accepted == z3.And(kept == told, there), "it is right, and all there")
         for cover, so in zip(self.covers, (accepted, z3.Not(accepted)), strict=True):

@@ -1,4 +1,4 @@
-"""Theorems from the class of the loop to events and lamps: nothing too short or lost, no false green."""
+"""Theorems from the class of the loop to events and LEDs: nothing too short or lost, no false green."""
 
 from itertools import pairwise
 
@@ -11,7 +11,7 @@ from sealchip.sense.event_queue import QUEUE_DEPTH
 from sealchip.sense.flapping import FLAPPING_CHANGES, FLAPPING_S, Flapping
 from sealchip.sense.loop_event import LoopEvent
 from sealchip.sense.loop_monitor import LoopMonitor
-from sealchip.status_leds import Lamps
+from sealchip.status_leds import StatusLeds
 from verif.formal.queue import Followed, Queue
 from verif.formal.theorem import Subject, past, theorem, unchanged
 
@@ -141,18 +141,18 @@ def green_is_never_false(m: Module) -> None:
     power-up, nothing pending, the last report not failed and no lock-out; never together with red. An open
     loop is steady red.
     """
-    lamps = Lamps()
-    Subject(m, lamps)
-    sealed = lamps.state == StateClass.SEALED
-    faults = lamps.flapping | lamps.failed | lamps.locked_out
-    good = lamps.identity_valid & sealed & lamps.exchanged & ~lamps.pending & ~faults
-    readable = ~lamps.identity_ready | lamps.identity_valid
+    leds = StatusLeds()
+    Subject(m, leds)
+    sealed = leds.state == StateClass.SEALED
+    faults = leds.flapping | leds.failed | leds.locked_out
+    good = leds.identity_valid & sealed & leds.exchanged & ~leds.pending & ~faults
+    readable = ~leds.identity_ready | leds.identity_valid
     m.d.comb += [
-        Assert(~lamps.green | good),
-        Assert(~(lamps.green & lamps.red)),
-        Assert((lamps.state != StateClass.OPEN) | lamps.flapping | ~readable | lamps.red),
-        Cover(lamps.green),
-        Cover(lamps.red),
+        Assert(~leds.green | good),
+        Assert(~(leds.green & leds.red)),
+        Assert((leds.state != StateClass.OPEN) | leds.flapping | ~readable | leds.red),
+        Cover(leds.green),
+        Cover(leds.red),
     ]
 
 

@@ -113,22 +113,22 @@ class ControlCore(wiring.Component):
         strobes = {port: Signal(name=f"out_{port.name.lower()}") for port in ours}
         for port, strobe in strobes.items():
             m.d.comb += strobe.eq(processor.out & (number == port))
-        says = self._flash(m, processor, strobes)
+        status = self._flash(m, processor, strobes)
         self._publish(m, processor)
-        wants = self._wants(m, processor, strobes)
-        self._say(m, processor, strobes)
+        requests = self._requests(m, processor, strobes)
+        self._hold_status(m, processor, strobes)
 
         # In the order of an entry in flash; the flags are the program's.
         event = self.i.payload
         loop_mv, baseline_mv = event.loop_mv, event.baseline_mv
         told = (event.kind, event.state, *_bytes(loop_mv), 0, event.excursions, *_bytes(baseline_mv))
         inputs = {
-            layout.In.WANTS: wants,
+            layout.In.REQUESTS: requests,
             layout.In.FLASH: m.submodules.spi.o,
             layout.In.DATA: self.content,
             layout.In.COMMAND: self.command,
             layout.In.VALUE: self.value,
-            layout.In.SAYS: says,
+            layout.In.STATUS: status,
             layout.In.EVENT: Array(map(Value.cast, told))[processor.x[:3]],
         }
         with m.Switch(number):
@@ -143,7 +143,7 @@ class ControlCore(wiring.Component):
         return m
 
     def _flash(self, m, processor, strobes):
-        """The flash's pins, and what the CRC says of what went over them. Returns `layout.In.SAYS`."""
+        """The flash's pins, and what the CRC says of what went over them. Returns `layout.In.STATUS`."""
         spi = m.submodules.spi = SpiByte()
         crc = m.submodules.crc = SerialCrc()
         select, sums, appends, writes = Signal(), Signal(), Signal(), Signal()
@@ -186,8 +186,8 @@ class ControlCore(wiring.Component):
             # Never both at once, as in `EventQueue`.
             m.d.comb += [read.en.eq(~write.en), read.addr.eq(address), getattr(self, name).eq(read.data)]
 
-    def _wants(self, m, processor, strobes):
-        """What waits to be done: `layout.In.WANTS`."""
+    def _requests(self, m, processor, strobes):
+        """What waits to be done: `layout.In.REQUESTS`."""
         seconds = Signal(range(_SECONDS))
         counted = strobes[layout.Out.SECOND]
         with m.If(self.tick_s & ~counted):
@@ -202,16 +202,16 @@ class ControlCore(wiring.Component):
         ]
         return Cat((seconds != 0) & ~self.hold, self.i.valid, self.oldest, self.acknowledge, self.slave)
 
-    def _say(self, m, processor, strobes):
+    def _hold_status(self, m, processor, strobes):
         """What the program says of itself, and holds until it says otherwise."""
         a = processor.a
         counting = Signal()
-        facts = Cat(
+        status = Cat(
             self.identity_ready, self.identity_valid, self.log_ready, self.pending, self.clock_set, counting
         )
         m.d.comb += self.clock_free.eq(~counting & ~processor.publish & ~self.hold)
         for port, value in (
-            (layout.Out.FACTS, facts.eq(a)),
+            (layout.Out.STATUS, status.eq(a)),
             (layout.Out.BAUD, [self.rate.eq(a), self.seed.eq(0)]),
             (layout.Out.SEED, self.seed.eq(self.seed.rotate_left(5) ^ a)),
             (layout.Out.BASELINE, self.baseline_mv.eq(Cat(a, self.baseline_mv))),

@@ -140,7 +140,7 @@ class Asked:
     """
 
     def __init__(self, wants: int, command: int, asks: int):
-        self._inputs, self._asks = {layout.In.WANTS: wants, layout.In.COMMAND: command}, asks
+        self._inputs, self._asks = {layout.In.REQUESTS: wants, layout.In.COMMAND: command}, asks
         self.seen: list[object] = []
 
     def read(self, number: int, x: int) -> int:
@@ -167,7 +167,7 @@ def loop() -> list[int]:
 def done() -> list[object]:
     """All that the loop does, whatever is wanted and whenever."""
     program, seen = loop(), []
-    wants = range(sum(layout.Wants) + 1)
+    wants = range(sum(layout.Requests) + 1)
     for situation in (*product(wants, layout.Command, [0]), *product(wants, [0], range(1, ASKS))):
         asked = Asked(*situation)
         machine = Machine(program, bytearray(b"\xff" * MEMORY_BYTES), asked)

@@ -5,8 +5,8 @@ last second of 2099 comes 2000, leap years included. What is no date and time do
 """
 
 from ..assembler import at, imm, indexed, port
-from .layout import CLOCK_BYTES, UPTIME_BYTES, Facts, In, Memory, Out, Public, Said
-from .main import FACTS, set_fact
+from .layout import CLOCK_BYTES, UPTIME_BYTES, In, Memory, Out, Public, Status, StatusOut
+from .main import STATUS, set_status_bit
 
 __all__ = ["LOCK_SECONDS", "TABLES", "boot", "emit"]
 
@@ -65,8 +65,8 @@ def _second(a):
     a.out(Out.SECOND)
     _count(a)
     _uptime(a)
-    a.load(at(FACTS))
-    a.and_(imm(Facts.CLOCK_SET))
+    a.load(at(STATUS))
+    a.and_(imm(StatusOut.CLOCK_SET))
     a.if_zero("calendar.counted")
     _last_day(a, Memory.CLOCK)
     with a.each(_NUMBER, range(CLOCK_BYTES)):
@@ -76,8 +76,8 @@ def _second(a):
         a.load(indexed(_FIRST))
         _put(a)
     a.label("calendar.counted")
-    a.load(at(FACTS))
-    a.out(Out.FACTS)
+    a.load(at(STATUS))
+    a.out(Out.STATUS)
     a.jump("main")
     a.label("calendar.next")
     # BCD: behind a 9 the next one is 7 more.
@@ -95,9 +95,9 @@ def _second(a):
 
 def _count(a):
     """Say that the time is being written."""
-    a.load(at(FACTS))
-    a.xor(imm(Facts.COUNTING))
-    a.out(Out.FACTS)
+    a.load(at(STATUS))
+    a.xor(imm(StatusOut.COUNTING))
+    a.out(Out.STATUS)
 
 
 def _uptime(a):
@@ -152,16 +152,16 @@ def _set(a):
     # No day is the 0th; month 00 has none.
     a.load(at(Memory.NEW_CLOCK + _DAY))
     a.if_zero("refused")
-    a.load(port(In.SAYS))
-    a.and_(imm(Said.SPOILED))
+    a.load(port(In.STATUS))
+    a.and_(imm(Status.SPOILED))
     a.if_not_zero("refused")
     # Later, then: the command waits.
-    a.load(port(In.SAYS))
-    a.and_(imm(Said.HOLD))
+    a.load(port(In.STATUS))
+    a.and_(imm(Status.HOLD))
     a.if_not_zero("main")
     _count(a)
     with a.each(_NUMBER, range(CLOCK_BYTES)[::-1]):
         a.load(indexed(Memory.NEW_CLOCK))
         _put(a)
-    set_fact(a, Facts.CLOCK_SET)
+    set_status_bit(a, StatusOut.CLOCK_SET)
     a.jump("accepted")

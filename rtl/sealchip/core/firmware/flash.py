@@ -8,7 +8,7 @@ Proofs: `verif/formal/firmware.py::flash_is_written_where_it_may`.
 
 from ...interface import FLASH_SIZE
 from ..assembler import at, imm, port
-from .layout import Flash, In, Memory, Out, Said
+from .layout import Flash, In, Memory, Out, Status
 
 __all__ = [
     "COMMAND",
@@ -139,8 +139,8 @@ def _wait(a):
     a.label("flash.wait")
     a.store(at(_TICKS))
     again = a.label()
-    a.load(port(In.SAYS))
-    a.and_(imm(Said.TICK))
+    a.load(port(In.STATUS))
+    a.and_(imm(Status.TICK))
     a.if_zero(again)
     a.out(Out.TICK)
     a.load(at(_TICKS))

@@ -12,8 +12,8 @@ Proofs: `verif/formal/firmware.py::identity_is_written_only_on_command`,
 from ...interface import BAUD_FEATURE, FLASH_IDENTITY_SLOTS, IDENTITY, PROVISIONING
 from ..assembler import at, imm, indexed, port
 from . import flash
-from .layout import OLD_PASSWORD, Facts, Flash, In, Memory, Out, Public, Said
-from .main import FACTS
+from .layout import OLD_PASSWORD, Flash, In, Memory, Out, Public, Status, StatusOut
+from .main import STATUS
 
 __all__ = ["TABLES", "emit"]
 
@@ -27,8 +27,8 @@ _NEITHER = _ANY_METER
 _KNOWN, _SEQUENCE = Memory.OF_IDENTITY + 2, Memory.OF_IDENTITY + 3
 #: Where an update takes its bytes from, one of them, and behind which place it ends.
 _POSITION, _BYTE, _END = (Memory.OF_IDENTITY + n for n in (5, 6, 7))
-#: The identity's `Facts`.
-_NEWS = Memory.OF_IDENTITY + 14
+#: The identity's `StatusOut`.
+_STATUS = Memory.OF_IDENTITY + 14
 _COUNT = Memory.OF_IDENTITY + 15
 #: The baud feature words.
 _RATES = Memory.OF_IDENTITY + 8
@@ -122,8 +122,8 @@ def _read(a):
         a.store(indexed(Memory.IDENTITY))
     a.load(imm(Flash.SUMS))  # deselected, and the CRC stands
     a.out(Out.FLASH)
-    a.load(port(In.SAYS))
-    a.and_(imm(Said.SUM_RIGHT))
+    a.load(port(In.STATUS))
+    a.and_(imm(Status.SUM_RIGHT))
 
 
 def _blank(a):
@@ -140,10 +140,10 @@ def _blank(a):
 def _publish(a):
     """Up to the phone, all but the key: the password is behind the phone."""
     a.label("identity.take")
-    a.load(at(FACTS))
-    a.and_(imm(~(Facts.IDENTITY_READY | Facts.IDENTITY_VALID)))
-    a.store(at(FACTS))
-    a.out(Out.FACTS)
+    a.load(at(STATUS))
+    a.and_(imm(~(StatusOut.IDENTITY_READY | StatusOut.IDENTITY_VALID)))
+    a.store(at(STATUS))
+    a.out(Out.STATUS)
     key = IDENTITY.slice("key")
     with a.each(_COUNT, range(IDENTITY.slice("phone").stop)[::-1]):
         a.subtract(imm(key.start))
@@ -167,13 +167,13 @@ def _rate(a, default):
 
 def _seed(a):
     """Of the seal's address; when that is zero, there is no seal."""
-    a.copy(imm(Facts.IDENTITY_READY), at(_NEWS))
+    a.copy(imm(StatusOut.IDENTITY_READY), at(_STATUS))
     seal = IDENTITY.slice("seal")
     with a.each(_COUNT, range(seal.start, seal.stop)):
         a.load(indexed(Memory.IDENTITY))
         a.out(Out.SEED)
         a.if_zero("identity.zero")
-        a.copy(imm(Facts.IDENTITY_READY | Facts.IDENTITY_VALID), at(_NEWS))
+        a.copy(imm(StatusOut.IDENTITY_READY | StatusOut.IDENTITY_VALID), at(_STATUS))
         a.label("identity.zero")
     a.jump("keys")
 
@@ -181,11 +181,11 @@ def _seed(a):
 def _loaded(a):
     """The log is restored behind the first time; else it was an update."""
     a.label("identity.loaded")
-    a.load(at(FACTS))
-    a.xor(at(_NEWS))
-    a.store(at(FACTS))
-    a.out(Out.FACTS)
-    a.and_(imm(Facts.LOG_READY))
+    a.load(at(STATUS))
+    a.xor(at(_STATUS))
+    a.store(at(STATUS))
+    a.out(Out.STATUS)
+    a.and_(imm(StatusOut.LOG_READY))
     a.if_zero("log.restore")
     a.load(at(_SLOT))
     a.xor(at(_OTHER))
@@ -201,8 +201,8 @@ def _check(a):
         a.load(at(_place("password") + n))
         a.xor(port(In.DATA))
         a.add(imm(0xFF), carry=n > 0)
-    a.load(port(In.SAYS))
-    a.and_(imm(Said.SPOILED))
+    a.load(port(In.STATUS))
+    a.and_(imm(Status.SPOILED))
     a.add(imm(0xFF), carry=True)
     a.if_carry("refused")
     a.jump("accepted")
@@ -217,8 +217,8 @@ def _update(a):
     a.store(at(_OTHER))
     _patch(a)
     # What was not the request's is thrown away.
-    a.load(port(In.SAYS))
-    a.and_(imm(Said.SPOILED))
+    a.load(port(In.STATUS))
+    a.and_(imm(Status.SPOILED))
     a.if_not_zero("identity.load")
     a.load(at(_place("sequence")))
     a.add(imm(1))

@@ -14,14 +14,14 @@ __all__ = [
     "UPTIME_BYTES",
     "WRITTEN",
     "Command",
-    "Facts",
     "Flash",
     "In",
     "Memory",
     "Out",
     "Public",
-    "Said",
-    "Wants",
+    "Requests",
+    "Status",
+    "StatusOut",
 ]
 
 CHALLENGE_BYTES, UPTIME_BYTES = 4, 4
@@ -35,7 +35,7 @@ OLD_PASSWORD, WRITTEN, NEW_PASSWORD = 5, 12, 9
 class In(IntEnum):
     """The processor's inputs."""
 
-    WANTS = 0
+    REQUESTS = 0
     #: The byte that came back in the last exchange with the flash; whoever asks waits for it.
     FLASH = 1
     #: Byte X of the request's DATA, from the instruction after the next behind `Out.X` on.
@@ -45,13 +45,13 @@ class In(IntEnum):
     #: And of what: `FETCH`: the number before the newest; with bit 6, only whether there is one before that,
     #: and no record is made. `CHECK`, `UPDATE`: origin in DATA, and item << 4.
     VALUE = 4
-    SAYS = 5
+    STATUS = 5
     #: Byte X modulo 8 of the event that waits, as in `interface.ENTRY` from its kind on; zero for its flags.
     EVENT = 6
 
 
-class Wants(IntFlag):
-    """Bits of `In.WANTS`: what is to be done."""
+class Requests(IntFlag):
+    """Bits of `In.REQUESTS`: what is to be done."""
 
     #: A second has passed and is not counted, and it may be.
     SECOND = 1 << 0
@@ -64,8 +64,8 @@ class Wants(IntFlag):
     SLAVE = 1 << 4
 
 
-class Said(IntFlag):
-    """Bits of `In.SAYS`."""
+class Status(IntFlag):
+    """Bits of `In.STATUS`."""
 
     #: A millisecond tick since `Out.TICK`.
     TICK = 1 << 0
@@ -108,8 +108,8 @@ class Out(IntEnum):
     ANSWER = 6
     #: 128 seconds have passed.
     LOCK_TICK = 7
-    #: `Facts`.
-    FACTS = 8
+    #: `StatusOut`.
+    STATUS = 8
     #: Number of the baud rate in `BAUD_FEATURE`, slowest first; the seed is zero then.
     BAUD = 9
     #: A byte upon the seed turned left by five bits.
@@ -133,8 +133,8 @@ class Flash(IntFlag):
     WRITES = 1 << 3
 
 
-class Facts(IntFlag):
-    """Bits of `Out.FACTS`."""
+class StatusOut(IntFlag):
+    """Bits of `Out.STATUS`."""
 
     #: The identity has been read. A slot was right and the seal's address is not zero.
     IDENTITY_READY = 1 << 0

@@ -27,8 +27,8 @@ from ...interface import (
 from ..assembler import at, imm, indexed, port
 from . import flash
 from .flash import COMMAND, COUNT, POSITION
-from .layout import Facts, In, Memory, Out, Said
-from .main import say
+from .layout import In, Memory, Out, Status, StatusOut
+from .main import set_status
 
 __all__ = ["SECTOR_SLOTS", "emit"]
 
@@ -49,7 +49,7 @@ _PASSES = Memory.OF_LOG + 7
 _FOUND_BYTES = 16
 _LOW = 0xC0
 #: Bit of a FETCH's value: only whether there is an entry before that.
-_BEHIND = 0x40
+_HAS_OLDER = 0x40
 
 
 class _Ring:
@@ -87,7 +87,7 @@ def emit(a, sector_slots=SECTOR_SLOTS):
     _read(a)
     _step(a, ring)
     _count(a)
-    _tell(a)
+    _put_status(a)
 
 
 # -- Restoring
@@ -105,7 +105,7 @@ def _restore(a, ring):
     # From here on the boot count is this power-up's.
     a.load(imm(ENTRY.offsets["boot"]))
     a.call("log.count")
-    a.call("log.tell")
+    a.call("log.status")
     a.jump("main")
 
 
@@ -213,7 +213,7 @@ def _append(a, ring):
     a.label("erase next")
     _erase(a)
     a.label("appended")
-    a.call("log.tell")
+    a.call("log.status")
     a.out(Out.EVENT)
     a.jump("main")
 
@@ -265,11 +265,11 @@ def _oldest(a):
 def _nth(a):
     a.label("log.nth")
     a.copy(at(_HEAD), at(_SLOT))
-    # The number, and one more if it says `_BEHIND`: then there is a carry.
+    # The number, and one more if it says `_HAS_OLDER`: then there is a carry.
     a.load(port(In.VALUE))
-    a.add(imm(-_BEHIND))
+    a.add(imm(-_HAS_OLDER))
     a.add(imm(0), carry=True)
-    a.and_(imm(_BEHIND - 1))
+    a.and_(imm(_HAS_OLDER - 1))
     a.store(at(_PASSES))
     a.label("back")
     a.call("log.down")
@@ -282,7 +282,7 @@ def _nth(a):
     a.store(at(_PASSES))
     a.if_carry("back")
     a.load(port(In.VALUE))
-    a.and_(imm(_BEHIND))
+    a.and_(imm(_HAS_OLDER))
     a.if_zero("record")
     a.jump("accepted")
     a.label("back over")
@@ -305,7 +305,7 @@ def _acknowledge(a):
     a.call("log.up")
     a.store(at(_TAIL))
     a.label("nothing waits")
-    a.call("log.tell")
+    a.call("log.status")
     a.jump("refused")
 
 
@@ -356,9 +356,9 @@ def _read(a):
     a.if_not_zero(again)
     a.load(port(In.FLASH))
     _still_blank(a)
-    a.load(port(In.SAYS))
-    a.and_(imm(Said.SUM_RIGHT))
-    a.xor(imm(Said.SUM_RIGHT))
+    a.load(port(In.STATUS))
+    a.and_(imm(Status.SUM_RIGHT))
+    a.xor(imm(Status.SUM_RIGHT))
     a.store(at(_WRONG))
     a.out(Out.EXCHANGE)
     a.load(port(In.FLASH))
@@ -415,14 +415,14 @@ def _count(a):
     a.return_()
 
 
-def _tell(a):
-    """*log.tell*: the log is restored, and whether there are unacknowledged events."""
-    a.label("log.tell")
+def _put_status(a):
+    """*log.status*: the log is restored, and whether there are unacknowledged events."""
+    a.label("log.status")
     a.load(at(_TAIL))
     a.xor(at(_HEAD))
     a.if_zero("nothing is pending")
-    a.load(imm(Facts.PENDING))
+    a.load(imm(StatusOut.PENDING))
     a.label("nothing is pending")
-    a.xor(imm(Facts.LOG_READY))
-    say(a, Facts.PENDING | Facts.LOG_READY)
+    a.xor(imm(StatusOut.LOG_READY))
+    set_status(a, StatusOut.PENDING | StatusOut.LOG_READY)
     a.return_()

@@ -5,12 +5,12 @@ for it takes no time. What has begun goes on to its end, so nothing is done in t
 """
 
 from ..assembler import at, imm, port
-from .layout import Command, In, Memory, Out, Wants
+from .layout import Command, In, Memory, Out, Requests
 
-__all__ = ["FACTS", "REPORTER", "SERVED", "SLAVE", "boot", "emit", "say", "set_fact"]
+__all__ = ["REPORTER", "SERVED", "SLAVE", "STATUS", "boot", "emit", "set_status", "set_status_bit"]
 
-#: What was said last at `Out.FACTS`.
-FACTS = Memory.OF_MAIN
+#: What was said last at `Out.STATUS`.
+STATUS = Memory.OF_MAIN
 #: Who asked for what is being done.
 SERVED = Memory.OF_MAIN + 1
 REPORTER, SLAVE = 0, 1
@@ -27,28 +27,28 @@ _COMMANDS = {
 
 def boot(a):
     """A reset leaves the memory as it was; the outputs say nothing yet."""
-    a.copy(imm(0), at(FACTS))
+    a.copy(imm(0), at(STATUS))
 
 
-def set_fact(a, fact):
+def set_status_bit(a, bit):
     """Say that `fact` is so; A does not last."""
-    a.load(at(FACTS))
-    a.and_(imm(~fact))
-    a.xor(imm(fact))
-    _say(a)
+    a.load(at(STATUS))
+    a.and_(imm(~bit))
+    a.xor(imm(bit))
+    _write_status(a)
 
 
-def say(a, facts):
+def set_status(a, bits):
     """Say that of `facts` those are so that A has, no others; A does not last."""
-    a.xor(at(FACTS))
-    a.and_(imm(facts))
-    a.xor(at(FACTS))
-    _say(a)
+    a.xor(at(STATUS))
+    a.and_(imm(bits))
+    a.xor(at(STATUS))
+    _write_status(a)
 
 
-def _say(a):
-    a.store(at(FACTS))
-    a.out(Out.FACTS)
+def _write_status(a):
+    a.store(at(STATUS))
+    a.out(Out.STATUS)
 
 
 def emit(a):
@@ -64,13 +64,13 @@ def _wait(a):
     a.label("main")
     a.copy(imm(REPORTER), at(SERVED))
     for wanted, there in (
-        (Wants.SECOND, "calendar.second"),
-        (Wants.ACKNOWLEDGE, "log.acknowledge"),
-        (Wants.OLDEST, "log.oldest"),
-        (Wants.SLAVE, "slave"),
-        (Wants.EVENT, "log.append"),
+        (Requests.SECOND, "calendar.second"),
+        (Requests.ACKNOWLEDGE, "log.acknowledge"),
+        (Requests.OLDEST, "log.oldest"),
+        (Requests.SLAVE, "slave"),
+        (Requests.EVENT, "log.append"),
     ):
-        a.load(port(In.WANTS))
+        a.load(port(In.REQUESTS))
         a.and_(imm(wanted))
         a.if_not_zero(there)
     a.jump("main")

@@ -19,8 +19,8 @@ Proofs: `verif/formal/firmware.py::no_time_depends_on_the_key`,
 from ...interface import ENTRY, IDENTITY, RECORD, RECORD_VERSION, Algorithm, Flags
 from ..assembler import at, imm, indexed, port
 from . import cmac, sm4
-from .layout import CHALLENGE_BYTES, UPTIME_BYTES, WRITTEN, Facts, In, Memory, Out, Public, Said
-from .main import FACTS, SERVED
+from .layout import CHALLENGE_BYTES, UPTIME_BYTES, WRITTEN, In, Memory, Out, Public, Status, StatusOut
+from .main import SERVED, STATUS
 
 __all__ = ["boot", "emit"]
 
@@ -52,11 +52,11 @@ def _keys(a):
 def _record(a):
     """*record*: of the entry loaded; goes on with *answer*."""
     a.label("record")
-    _facts(a)
+    _fixed_fields(a)
     _age(a)
     _echo(a)
-    a.load(at(FACTS))
-    a.and_(imm(Facts.IDENTITY_VALID))
+    a.load(at(STATUS))
+    a.and_(imm(StatusOut.IDENTITY_VALID))
     a.if_zero("publish record")
     a.load(at(_KEYED))
     a.if_zero("publish record")
@@ -70,7 +70,7 @@ def _record(a):
     a.jump("accepted")
 
 
-def _facts(a):
+def _fixed_fields(a):
     """What every record has; the rest is zero at first."""
     with a.each(_NUMBER, range(8)[::-1]):
         # From the boot count on an entry begins like a record; what is too much will be written over.
@@ -124,8 +124,8 @@ def _challenge(a):
         a.out(Out.X)
         a.load(imm(0))  # the byte is not there yet
         a.copy(port(In.DATA), indexed(Memory.CHALLENGE ^ WRITTEN))
-    a.load(port(In.SAYS))
-    a.and_(imm(Said.SPOILED))
+    a.load(port(In.STATUS))
+    a.and_(imm(Status.SPOILED))
     a.if_zero("challenge is whole")
     a.load(imm(1))
     a.label("challenge is whole")
