@@ -11,6 +11,7 @@ import sys
 from typing import TextIO
 
 from meterseal.clock import Clock, SystemClock, isoformat
+from meterseal.hexadecimal import hex_digits
 
 __all__ = ["Trace"]
 
@@ -51,3 +52,7 @@ class Trace:
         except BrokenPipeError:
             # The watcher has gone; the chain goes on without it.
             self._stream = open("/dev/null", "w")  # noqa: PTH123, SIM115
+
+    def wire(self, wire: str, direction: str, raw: bytes) -> None:
+        """Report bytes that passed on `wire`, sent (`tx`) or received (`rx`)."""
+        self("wire", direction=direction, wire=wire, bytes=hex_digits(raw))

@@ -71,7 +71,7 @@ class MeterStation:
         if not self._is_ours(request):
             self._count("foreign_address", received.raw)
             return None
-        self._wire("rx", received.raw)
+        self._trace.wire("rs485", "rx", received.raw)
         answers = [frame for frame in (slave.receive(request) for slave in self._slaves) if frame]
         if len(answers) > 1:
             # On a pair they would talk into each other and nobody would understand a word.
@@ -81,7 +81,7 @@ class MeterStation:
 
     def sent(self, raw: bytes) -> None:
         """The answer has gone out."""
-        self._wire("tx", raw)
+        self._trace.wire("rs485", "tx", raw)
 
     def _named(self, request: Frame) -> Frame:
         """A seal that was told no meter reports to the only one here."""
@@ -99,9 +99,6 @@ class MeterStation:
             diagnostics.count(conn, what, at=self._clock.now(), raw=raw)
         if what != "foreign_address":
             self._trace("discarded", bytes=hex_digits(raw), reason=what)
-
-    def _wire(self, direction: str, raw: bytes) -> None:
-        self._trace("wire", direction=direction, wire="rs485", bytes=hex_digits(raw))
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,8 +16,7 @@ from meterseal.protocols.dlt645.control import Function
 from meterseal.protocols.dlt645.frame import Frame as MeterFrame
 from meterseal.protocols.dlt645.frame import FrameError as MeterFrameError
 from meterseal.protocols.dlt645.requests import Write
-from meterseal.systems.terminal.bus import Bus
-from meterseal.systems.terminal.poll import RefusedError, SilentError
+from meterseal.systems.terminal.bus import Bus, RefusedError, SilentError
 from meterseal.systems.terminal.store import Book, News
 from sealchip.interface import Di
 

@@ -6,18 +6,24 @@ import asyncio
 from collections.abc import Callable
 
 from meterseal.clock import Clock
-from meterseal.hexadecimal import hex_digits
 from meterseal.io.ports import Line
 from meterseal.protocols.dlt645 import Discarded, Fault, Frame, matches
 from meterseal.protocols.dlt645.addressing import BROADCAST
 from meterseal.protocols.dlt645.carrier_sense import CarrierSense
 from meterseal.protocols.dlt645.master import Answered, Event, Master, Overheard, Refused, Send, TimedOut
-from meterseal.systems.terminal.poll import RefusedError, SilentError
 from meterseal.trace import Trace
 
-__all__ = ["Bus"]
+__all__ = ["Bus", "RefusedError", "SilentError"]
 
 _WHAT = {Fault.CHECKSUM: "bad_checksum", Fault.INCOMPLETE: "incomplete_frame"}
+
+
+class SilentError(Exception):
+    """The meter did not answer, or its answer makes no sense."""
+
+
+class RefusedError(Exception):
+    """The meter has no such data."""
 
 
 class Bus:
@@ -127,7 +133,7 @@ class Bus:
             await asyncio.sleep(pause)
 
     async def _send(self, raw: bytes) -> None:
-        self._wire("tx", raw)
+        self._trace.wire("rs485", "tx", raw)
         await self._line.write(raw)
 
     async def _take(self, events: list[Event]) -> None:
@@ -143,20 +149,17 @@ class Bus:
 
     def _end(self, event: Answered | Refused | TimedOut) -> None:
         if isinstance(event, Answered):
-            self._wire("rx", event.frame.encode(preamble=0))
+            self._trace.wire("rs485", "rx", event.frame.encode(preamble=0))
         if self._outcome is not None and not self._outcome.done():
             self._outcome.set_result(event)
 
     def _overhear(self, frame: Frame) -> None:
         if self._relayed is not None and _answers(frame, self._relayed[0]):
-            self._wire("rx", frame.encode(preamble=0))
+            self._trace.wire("rs485", "rx", frame.encode(preamble=0))
             if not self._relayed[1].done():
                 self._relayed[1].set_result(frame)
         else:
             self._carrier_sense.overheard(self._clock.monotonic(), answer=frame.from_slave)
-
-    def _wire(self, direction: str, raw: bytes) -> None:
-        self._trace("wire", direction=direction, wire="rs485", bytes=hex_digits(raw))
 
 
 def _answers(frame: Frame, request: Frame) -> bool:

@@ -17,10 +17,11 @@ from meterseal.domain.journal import JournalEntry
 from meterseal.hexadecimal import hex_bytes
 from meterseal.protocols.dlt645 import Frame, requests
 from meterseal.protocols.dlt645.values import clock as clock_of
+from meterseal.systems.terminal.bus import RefusedError, SilentError
 from meterseal.systems.terminal.store import Book, News
 from sealchip.interface import Di
 
-__all__ = ["Poller", "RefusedError", "SilentError"]
+__all__ = ["Poller"]
 
 #: Journal entries that one turn reads, so that a long journal does not hold up the neighbours.
 ENTRIES = 4
@@ -35,14 +36,6 @@ CLOCK = 0x0400010C
 #: How often a meter's clock is compared, and from which difference on it is alarmed.
 CLOCK_FIRST, CLOCK_PERIOD = 30.0, 3600.0
 DRIFT = timedelta(seconds=30)
-
-
-class SilentError(Exception):
-    """The meter did not answer, or nothing that makes sense."""
-
-
-class RefusedError(Exception):
-    """The meter has no such data."""
 
 
 class Poller:

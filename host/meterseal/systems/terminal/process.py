@@ -18,8 +18,8 @@ from meterseal.protocols.dlt645 import requests
 from meterseal.store.database import Database
 from meterseal.store.trace_events import tell_alarms, tell_event
 from meterseal.systems.terminal.answers import Answers
-from meterseal.systems.terminal.bus import Bus
-from meterseal.systems.terminal.poll import Poller, SilentError
+from meterseal.systems.terminal.bus import Bus, SilentError
+from meterseal.systems.terminal.poll import Poller
 from meterseal.systems.terminal.schedule import LOST_AFTER, Schedule
 from meterseal.systems.terminal.store import PART, Book, News
 from meterseal.systems.terminal.uplink import Uplink

@@ -126,7 +126,7 @@ class Uplink:
             return []
         task, self._reading = self._reading, None
         data = task.result()
-        self._wire("rx", data)
+        self._trace.wire("uplink", "rx", data)
         return self._link.receive(data, self._clock.monotonic())
 
     async def _send_next(self, port: Port) -> None:
@@ -166,8 +166,5 @@ class Uplink:
             await self._write(port, self._link.confirm(request, ok=False))
 
     async def _write(self, port: Port, raw: bytes) -> None:
-        self._wire("tx", raw)
+        self._trace.wire("uplink", "tx", raw)
         await port.write(raw)
-
-    def _wire(self, direction: str, raw: bytes) -> None:
-        self._trace("wire", direction=direction, wire="uplink", bytes=hex_digits(raw))

@@ -25,7 +25,8 @@ from meterseal.sim.meter.journal import PART as METER_PART
 from meterseal.sim.meter.process import MeterStation
 from meterseal.store import alarms, diagnostics, events
 from meterseal.store.database import Database
-from meterseal.systems.terminal.poll import ENTRIES, Poller, RefusedError, SilentError
+from meterseal.systems.terminal.bus import RefusedError, SilentError
+from meterseal.systems.terminal.poll import ENTRIES, Poller
 from meterseal.systems.terminal.store import PART, Book, Message, News
 from meterseal.trace import Trace
 from sealchip.interface import Di
