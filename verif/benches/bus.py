@@ -1,4 +1,4 @@
-"""One compiled seal on a simulated pair with its meter, for tests of the whole chip that say when and how."""
+"""One compiled seal on a simulated bus with its meter, for tests of the whole chip that say when and how."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from meterseal.domain.signing import verify
 from meterseal.protocols.dlt645.decoder import Decoder, Received
 from meterseal.protocols.dlt645.frame import Frame
 from meterseal.protocols.dlt645.requests import Write, read
-from meterseal.sim.chip.bus import CLOCK_HZ, Pair
+from meterseal.sim.chip.bus import CLOCK_HZ, BusSim
 from meterseal.sim.chip.flash_file import FlashFile
 from sealchip.interface import Di
 
-__all__ = ["IDENTITY", "PairBench"]
+__all__ = ["IDENTITY", "BusBench"]
 
 BAUD = 19200
 IDENTITY = Identity("000000000101", "GD-101", "000000000201", key=bytes(range(16)), baud=BAUD)
@@ -25,48 +25,48 @@ QUIET = 0.9
 STEP = 0.005
 
 
-class PairBench:
-    """One seal on a pair with its meter."""
+class BusBench:
+    """One seal on a bus with its meter."""
 
     def __init__(self, library: Path, folder: Path) -> None:
         path = folder / "seal.bin"
         path.write_bytes(image(IDENTITY))
         self.flash = FlashFile(path)
-        self.pair = Pair(library, chips=1, ends=1, clock_hz=CLOCK_HZ, baud=BAUD)
+        self.bus = BusSim(library, chips=1, ends=1, clock_hz=CLOCK_HZ, baud=BAUD)
         # As fast as the model takes it: what is done while the flash is busy is nothing but asking it.
-        self.pair.attach_flash(0, self.flash, page_program=0.0002, sector_erase=0.002)
-        self.pair.open(0)
+        self.bus.attach_flash(0, self.flash, page_program=0.0002, sector_erase=0.002)
+        self.bus.open(0)
 
     def close(self) -> None:
-        self.pair.close()
+        self.bus.close()
         self.flash.close()
 
     @property
     def clocks(self) -> int:
-        return int(self.pair.chip(0).flash_clocks)
+        return int(self.bus.chip(0).flash_clocks)
 
     @property
     def writes(self) -> int:
         """Programs and erases of the flash so far."""
-        chip = self.pair.chip(0)
+        chip = self.bus.chip(0)
         return chip.flash_programs + chip.flash_erases
 
     def restart(self, content: bytes | None = None, *, closed: bool = True) -> None:
         """Power cut and power-up, with another content of the flash."""
-        self.pair.power(0, False)
+        self.bus.power(0, False)
         if content is not None:
             self.flash.array[:] = content
-        self.pair.position(0, closed)
-        self.pair.run(0.001)
-        self.pair.read(0)
-        self.pair.power(0, True)
+        self.bus.position(0, closed)
+        self.bus.run(0.001)
+        self.bus.read(0)
+        self.bus.power(0, True)
 
     def hear(self, seconds: float) -> Iterator[Frame]:
         """Frames of the coming `seconds`."""
-        decoder, end = Decoder(), self.pair.now + seconds
-        while self.pair.now < end:
-            self.pair.run(STEP)
-            for decoded in decoder.feed(self.pair.read(0), self.pair.now):
+        decoder, end = Decoder(), self.bus.now + seconds
+        while self.bus.now < end:
+            self.bus.run(STEP)
+            for decoded in decoder.feed(self.bus.read(0), self.bus.now):
                 if isinstance(decoded, Received):
                     yield decoded.frame
 
@@ -82,8 +82,8 @@ class PairBench:
         return None
 
     def acknowledge(self) -> None:
-        self.pair.run(0.025)
-        self.pair.write(0, ACKNOWLEDGED)
+        self.bus.run(0.025)
+        self.bus.write(0, ACKNOWLEDGED)
 
     def collect(self) -> list[SealRecord]:
         """Take reports until none comes any more."""
@@ -95,7 +95,7 @@ class PairBench:
 
     def read(self, di: int) -> bytes:
         """The data that a terminal reads."""
-        self.pair.write(0, read(IDENTITY.seal, di).encode())
+        self.bus.write(0, read(IDENTITY.seal, di).encode())
         for frame in self.hear(QUIET):
             if frame.from_slave and frame.di == di:
                 return frame.content

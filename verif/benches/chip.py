@@ -1,4 +1,4 @@
-"""The whole chip, compiled by Verilator, on the simulated pair, against the host's own codec."""
+"""The whole chip, compiled by Verilator, on the simulated bus, against the host's own codec."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from meterseal.domain.signing import verify
 from meterseal.protocols.dlt645.decoder import Decoder, Received
 from meterseal.protocols.dlt645.frame import Frame
 from meterseal.sim.chip.build import chip_library
-from meterseal.sim.chip.bus import Pair
+from meterseal.sim.chip.bus import BusSim
 from meterseal.sim.chip.flash_file import FlashFile
 from sealchip.interface import Di
 
@@ -51,7 +51,7 @@ def identity(n: int = 1) -> Identity:
 
 @dataclass
 class Heard:
-    """A frame on the pair, when it was complete."""
+    """A frame on the bus, when it was complete."""
 
     at: float
     frame: Frame
@@ -70,7 +70,7 @@ class Heard:
 
 
 class Bench:
-    """Chips on a pair, and one host end that can be the meters of all of them."""
+    """Chips on a bus, and one host end that can be the meters of all of them."""
 
     def __init__(
         self,
@@ -83,7 +83,7 @@ class Bench:
         model: Path | None = None,
         baud: int = BAUD,
     ) -> None:
-        self.pair = Pair(
+        self.bus = BusSim(
             model or chip_library(clock_hz=CLOCK_HZ, front_end=front_end, gsm=gsm),
             chips=chips,
             ends=1,
@@ -91,38 +91,38 @@ class Bench:
             baud=baud,
             seed=seed,
         )
-        self.pair.open(0)
+        self.bus.open(0)
         self.flashes: list[FlashFile] = []
         for chip in range(chips):
             path = folder / f"{chip}.bin"
             path.write_bytes(image(replace(identity(chip + 1), baud=baud)))
             self.flashes.append(FlashFile(path))
-            self.pair.attach_flash(chip, self.flashes[chip])
+            self.bus.attach_flash(chip, self.flashes[chip])
         self.decoder = Decoder()
         self.heard: list[Heard] = []
         self.answering = True
         self._answers: list[tuple[float, bytes]] = []
 
     def close(self) -> None:
-        self.pair.close()
+        self.bus.close()
         for flash in self.flashes:
             flash.close()
 
     def power(self, *, on: bool = True, chip: int | None = None) -> None:
-        for each in range(self.pair.chips) if chip is None else [chip]:
-            self.pair.power(each, on)
+        for each in range(self.bus.chips) if chip is None else [chip]:
+            self.bus.power(each, on)
 
     def run(self, seconds: float, until: Callable[[], bool] | None = None) -> None:
         """Let time pass; stop early when `until` holds."""
-        end = self.pair.now + seconds
-        while self.pair.now < end and not (until and until()):
-            self.pair.run(STEP)
+        end = self.bus.now + seconds
+        while self.bus.now < end and not (until and until()):
+            self.bus.run(STEP)
             self._listen()
 
     def ask(self, request: Frame, seconds: float = 1.0) -> list[Heard]:
         """Send a request as the terminal would; what is heard until the answer's time is over."""
         before = len(self.heard)
-        self.pair.write(0, request.encode())
+        self.bus.write(0, request.encode())
         self.run(seconds)
         return self.heard[before:]
 
@@ -131,18 +131,18 @@ class Bench:
         return [one for one in records if chip is None or one.seal == seal_address(chip + 1)]
 
     def _listen(self) -> None:
-        now = self.pair.now
-        for event in self.decoder.feed(self.pair.read(0), now):
+        now = self.bus.now
+        for event in self.decoder.feed(self.bus.read(0), now):
             if isinstance(event, Received):
                 self.heard.append(Heard(now, event.frame))
                 if self.answering and event.frame.control == 0x14:
                     self._answers.append((now + 0.025, Frame(event.frame.address, 0x94).encode()))
         while self._answers and self._answers[0][0] <= now:
-            self.pair.write(0, self._answers.pop(0)[1])
+            self.bus.write(0, self._answers.pop(0)[1])
 
 
 def lamps(bench: Bench, chip: int = 0) -> tuple[bool, bool]:
-    bits = bench.pair.chip(chip).lamps
+    bits = bench.bus.chip(chip).lamps
     return bool(bits & 1), bool(bits & 2)
 
 

@@ -20,7 +20,7 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
 @pytest.fixture
 def settled(bench: Bench) -> Bench:
     """A seal that has been powered up closed and has told everything."""
-    bench.pair.position(0, closed=True)
+    bench.bus.position(0, closed=True)
     bench.power()
     bench.run(3.0)
     assert lamps(bench) == (True, False)

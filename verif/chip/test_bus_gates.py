@@ -16,7 +16,7 @@ from sealboards.board import Board
 from sealboards.boards import BOARDS
 from sealboards.netlist import write_netlist
 from sealboards.recovered import write_recovered
-from verif.benches.bus import IDENTITY, PairBench
+from verif.benches.bus import IDENTITY, BusBench
 
 
 def test_what_is_no_netlist_is_refused(tmp_path: Path) -> None:
@@ -31,7 +31,7 @@ def test_gates_report_an_opening_until_it_is_acknowledged(
 ) -> None:
     monkeypatch.chdir(tmp_path)  # the tools see no other folder
     write(BOARDS["icebreaker"], CLOCK_HZ, Path("gates.v"))
-    bench = PairBench(chip_library(clock_hz=CLOCK_HZ, netlist=tmp_path / "gates.v"), tmp_path)
+    bench = BusBench(chip_library(clock_hz=CLOCK_HZ, netlist=tmp_path / "gates.v"), tmp_path)
     try:
         bench.restart(image(IDENTITY))
         booted = bench.next_report(3.0)
@@ -39,12 +39,12 @@ def test_gates_report_an_opening_until_it_is_acknowledged(
         assert (booted.counter, booted.kind, booted.state) == (1, Kind.BOOT, StateClass.SEALED)
         bench.acknowledge()
         assert bench.next_report() is None
-        assert bench.pair.chip(0).lamps == 1
-        bench.pair.position(0, False)
+        assert bench.bus.chip(0).lamps == 1
+        bench.bus.position(0, False)
         opened = bench.next_report()
         assert opened is not None
         assert (opened.counter, opened.kind, opened.state) == (2, Kind.OPENED, StateClass.OPEN)
-        assert bench.pair.chip(0).lamps == 2
+        assert bench.bus.chip(0).lamps == 2
         bench.acknowledge()
         assert bench.next_report() is None
     finally:

@@ -18,38 +18,38 @@ from meterseal.protocols.dlt645.requests import write
 from meterseal.sim.chip.build import chip_library
 from meterseal.sim.chip.bus import CLOCK_HZ
 from sealchip.interface import ENTRY, FLASH_LOG_BASE, FLASH_SECTOR_BYTES, FLASH_SLOT_BYTES, Di
-from verif.benches.bus import IDENTITY, PairBench
+from verif.benches.bus import IDENTITY, BusBench
 
-Trigger = Callable[[PairBench], None]
+Trigger = Callable[[BusBench], None]
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Iterator[PairBench]:
-    bench = PairBench(chip_library(clock_hz=CLOCK_HZ), tmp_path)
+def bench(tmp_path: Path) -> Iterator[BusBench]:
+    bench = BusBench(chip_library(clock_hz=CLOCK_HZ), tmp_path)
     yield bench
     bench.close()
 
 
-def write_span(bench: PairBench, trigger: Trigger, pause: float = 0.003) -> tuple[int, int]:
+def write_span(bench: BusBench, trigger: Trigger, pause: float = 0.003) -> tuple[int, int]:
     """First and last flash clock, counted from `trigger` on, of the writes that it brings about, `pause`
     seconds apart at most.
     """
     trigger(bench)
     before, start = bench.writes, bench.clocks
     while bench.writes == before:
-        assert bench.pair.run_to_flash_clock(0, bench.clocks + 8, at_most=1.0)
+        assert bench.bus.run_to_flash_clock(0, bench.clocks + 8, at_most=1.0)
     first = bench.clocks - start - 8 * (1 + 4 + ENTRY.size)  # write enable, address and all
     seen = 0
     while bench.clocks > seen:
         seen = bench.clocks
-        bench.pair.run(pause)
+        bench.bus.run(pause)
     return max(first, 1), seen - start
 
 
-def cut_after(bench: PairBench, trigger: Trigger, clocks: int) -> None:
+def cut_after(bench: BusBench, trigger: Trigger, clocks: int) -> None:
     """Bring about the write and cut the power after so many of its flash clocks."""
     trigger(bench)
-    assert bench.pair.run_to_flash_clock(0, bench.clocks + clocks, at_most=1.0)
+    assert bench.bus.run_to_flash_clock(0, bench.clocks + clocks, at_most=1.0)
 
 
 def sample(span: tuple[int, int], number: int | None) -> range:
@@ -64,11 +64,11 @@ EMPTY = image(IDENTITY)
 
 
 @thin_and_whole
-def test_while_an_opening_is_written(bench: PairBench, number: int | None) -> None:
-    def opening(bench: PairBench) -> None:
+def test_while_an_opening_is_written(bench: BusBench, number: int | None) -> None:
+    def opening(bench: BusBench) -> None:
         bench.restart(EMPTY)
-        bench.pair.run(0.75)  # the boot event is in the flash
-        bench.pair.position(0, False)
+        bench.bus.run(0.75)  # the boot event is in the flash
+        bench.bus.position(0, False)
 
     span = write_span(bench, opening)
     lost = 0
@@ -91,8 +91,8 @@ def test_while_an_opening_is_written(bench: PairBench, number: int | None) -> No
 
 
 @thin_and_whole
-def test_while_an_acknowledgement_is_written(bench: PairBench, number: int | None) -> None:
-    def acknowledging(bench: PairBench) -> None:
+def test_while_an_acknowledgement_is_written(bench: BusBench, number: int | None) -> None:
+    def acknowledging(bench: BusBench) -> None:
         bench.restart(EMPTY)
         report = bench.next_report(3.0)
         assert report is not None
@@ -145,13 +145,13 @@ def full_log() -> bytes:
 
 
 @thin_and_whole
-def test_while_a_sector_is_given_up(bench: PairBench, number: int | None) -> None:
-    def booting(bench: PairBench) -> None:
+def test_while_a_sector_is_given_up(bench: BusBench, number: int | None) -> None:
+    def booting(bench: BusBench) -> None:
         """The boot event will be the last entry of its sector, so the other one is erased."""
         bench.restart(full_log())
 
     span = write_span(bench, booting)
-    assert bench.pair.chip(0).flash_erases == 1
+    assert bench.bus.chip(0).flash_erases == 1
     lost = 0
     for clocks in sample(span, number):
         cut_after(bench, booting, clocks)
@@ -170,16 +170,16 @@ def test_while_a_sector_is_given_up(bench: PairBench, number: int | None) -> Non
 
 
 @thin_and_whole
-def test_while_the_identity_is_changed(bench: PairBench, number: int | None) -> None:
+def test_while_the_identity_is_changed(bench: BusBench, number: int | None) -> None:
     old, new = IDENTITY.asset, "AN-OTHER-NUMBER"
     request = write(IDENTITY.seal, Di.PROVISIONING + 2, new.encode()[::-1].ljust(32, b"\0"))
 
-    def provisioning(bench: PairBench) -> None:
+    def provisioning(bench: BusBench) -> None:
         bench.restart(EMPTY)
         assert bench.next_report(3.0)
         bench.acknowledge()
         assert bench.next_report() is None
-        bench.pair.write(0, request.encode())
+        bench.bus.write(0, request.encode())
 
     # Between the identity and the event that tells of it the keys are made.
     span = write_span(bench, provisioning, 0.2)

@@ -1,4 +1,4 @@
-"""Seals, meters and a terminal on one pair."""
+"""Seals, meters and a terminal on one bus."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from verif.benches.chip import BAUD, REPORT_SECONDS, Bench, flashes_red, lamps, 
 
 
 def test_waits_for_the_answer_of_others(settled: Bench) -> None:
-    """A request to somebody else is on the pair: the seal lets 500 ms pass for the answer."""
+    """A request to somebody else is on the bus: the seal lets 500 ms pass for the answer."""
     settled.answering = False
-    settled.pair.write(0, requests.read(meter_address(7), 0x00010000).encode())
-    settled.pair.run(16 * 11 / BAUD)
-    asked = settled.pair.now
-    settled.pair.position(0, closed=False)
+    settled.bus.write(0, requests.read(meter_address(7), 0x00010000).encode())
+    settled.bus.run(16 * 11 / BAUD)
+    asked = settled.bus.now
+    settled.bus.position(0, closed=False)
     settled.run(3.0, until=lambda: bool(settled.heard))
     begun = settled.heard[0].at - REPORT_SECONDS
     assert begun - asked > TD_MAX
@@ -28,27 +28,27 @@ def test_waits_for_the_answer_of_others(settled: Bench) -> None:
 
 def test_speaks_soon_after_an_answer(settled: Bench) -> None:
     settled.answering = False
-    settled.pair.position(0, closed=False)
-    settled.pair.run(0.018)  # the opening ripens while the pair is busy
-    settled.pair.write(0, requests.read(meter_address(7), 0x00010000).encode())
-    settled.pair.run(0.15)
-    settled.pair.write(0, Frame(meter_address(7), 0x91, bytes(8)).encode())
-    settled.pair.run(24 * 11 / BAUD)
-    answered = settled.pair.now
+    settled.bus.position(0, closed=False)
+    settled.bus.run(0.018)  # the opening ripens while the bus is busy
+    settled.bus.write(0, requests.read(meter_address(7), 0x00010000).encode())
+    settled.bus.run(0.15)
+    settled.bus.write(0, Frame(meter_address(7), 0x91, bytes(8)).encode())
+    settled.bus.run(24 * 11 / BAUD)
+    answered = settled.bus.now
     settled.run(3.0, until=lambda: bool(settled.heard))
     assert settled.heard[0].at - REPORT_SECONDS - answered < 0.070
 
 
 def test_a_stuck_line_is_red(settled: Bench) -> None:
-    """Somebody holds the pair low: red at once, not a word; green again when it is over."""
-    settled.pair.noise(1.0, 1.0)  # every bit turned over: the idle pair is low
+    """Somebody holds the bus low: red at once, not a word; green again when it is over."""
+    settled.bus.noise(1.0, 1.0)  # every bit turned over: the idle bus is low
     settled.run(0.1)
     assert flashes_red(settled)
-    settled.pair.position(0, closed=False)
-    settled.pair.tap()
+    settled.bus.position(0, closed=False)
+    settled.bus.tap()
     settled.run(0.8)
-    assert [seen for seen in settled.pair.tap() if isinstance(seen, ByteSeen)] == []
-    settled.pair.position(0, closed=True)
+    assert [seen for seen in settled.bus.tap() if isinstance(seen, ByteSeen)] == []
+    settled.bus.position(0, closed=True)
     settled.run(4.0)
     assert lamps(settled) == (True, False)
     assert [record.kind for record in settled.reports()] == [Kind.OPENED, Kind.CLOSED]
@@ -56,16 +56,16 @@ def test_a_stuck_line_is_red(settled: Bench) -> None:
 
 @pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.long)])
 def test_many_seals(tmp_path: Path, seed: int) -> None:
-    """Eight seals on one pair power up together and are all opened at once: every event arrives."""
+    """Eight seals on one bus power up together and are all opened at once: every event arrives."""
     bench = Bench(tmp_path, 8, seed=seed)
     try:
         for chip in range(8):
-            bench.pair.position(chip, closed=True)
+            bench.bus.position(chip, closed=True)
         bench.power()
         everybody = range(8)
         bench.run(60.0, until=lambda: all(lamps(bench, chip) == (True, False) for chip in everybody))
         for chip in everybody:
-            bench.pair.position(chip, closed=False)
+            bench.bus.position(chip, closed=False)
         bench.run(60.0, until=lambda: all(len(bench.reports(chip)) >= 2 for chip in everybody))
         bench.run(3.0)
         for chip in everybody:

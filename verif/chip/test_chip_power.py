@@ -16,10 +16,10 @@ from verif.benches.chip import Bench, flashes_red, lamps, seal_address
 def test_event_from_before_power_loss(bench: Bench) -> None:
     """Nothing that was sensed is lost with the power; its age is unknown and says so."""
     bench.answering = False
-    bench.pair.position(0, closed=True)
+    bench.bus.position(0, closed=True)
     bench.power()
     bench.run(2.0)
-    bench.pair.position(0, closed=False)
+    bench.bus.position(0, closed=False)
     bench.run(1.0)
     bench.power(on=False)
     bench.run(5.0)
@@ -38,16 +38,16 @@ def test_event_from_before_power_loss(bench: Bench) -> None:
 @pytest.mark.parametrize("first_cut", range(0, 24, 6))
 def test_power_cut_at_any_time(bench: Bench, first_cut: int) -> None:
     """Power fails again and again while events are logged and acknowledged: counters never go back."""
-    bench.pair.position(0, closed=True)
+    bench.bus.position(0, closed=True)
     facts: dict[int, SealRecord] = {}
     boots: list[int] = []
     for cut in range(first_cut, first_cut + 6):
         bench.power()
         bench.run(1.0 + 0.037 * cut)
-        bench.pair.position(0, closed=bool(cut % 2))
-        bench.pair.run(0.0203 + 0.00008 * cut)  # into the write of the log
+        bench.bus.position(0, closed=bool(cut % 2))
+        bench.bus.run(0.0203 + 0.00008 * cut)  # into the write of the log
         bench.power(on=False)
-        bench.pair.run(0.1)
+        bench.bus.run(0.1)
     bench.power()
     bench.run(8.0)
     for record in bench.reports():
@@ -55,7 +55,7 @@ def test_power_cut_at_any_time(bench: Bench, first_cut: int) -> None:
         boots.append(record.boot)
     assert boots == sorted(boots)
     assert sorted(facts) == list(range(1, max(facts) + 1))
-    assert not lamps(bench)[1] or not bench.pair.chip(0).closed
+    assert not lamps(bench)[1] or not bench.bus.chip(0).closed
 
 
 def test_log_survives_wrapping(bench: Bench) -> None:
@@ -67,7 +67,7 @@ def test_log_survives_wrapping(bench: Bench) -> None:
     for n in range(boots * (1 + changes)):
         if n % (1 + changes):
             closed = not closed
-            bench.pair.position(0, closed=closed)
+            bench.bus.position(0, closed=closed)
         else:
             bench.power(on=False)
             bench.power()
@@ -84,7 +84,7 @@ def test_unreadable_identity_is_red(tmp_path: Path, bench: Bench) -> None:
     for slot in FLASH_IDENTITY_SLOTS:
         damaged[slot + 20] ^= 1
     path.write_bytes(damaged)
-    bench.pair.position(0, closed=True)
+    bench.bus.position(0, closed=True)
     bench.power()
     bench.run(3.0)
     assert flashes_red(bench)

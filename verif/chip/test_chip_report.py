@@ -50,11 +50,11 @@ def test_opening_and_closing_are_reported(settled: Bench) -> None:
         (False, Kind.OPENED, StateClass.OPEN),
         (True, Kind.CLOSED, StateClass.SEALED),
     ):
-        moved = settled.pair.now
-        settled.pair.position(0, closed=closed)
+        moved = settled.bus.now
+        settled.bus.position(0, closed=closed)
         settled.run(1.0)
         (report,) = settled.heard
-        # Idle pair: debounce and the frame; the bench looks every `STEP`.
+        # Idle bus: debounce and the frame; the bench looks every `STEP`.
         assert report.at - moved <= 0.020 + 0.001 + REPORT_SECONDS + STEP
         assert (report.record.kind, report.record.state) == (kind, state)
         assert lamps(settled) == (closed, not closed)
@@ -64,23 +64,23 @@ def test_opening_and_closing_are_reported(settled: Bench) -> None:
 @pytest.mark.parametrize("baud", BAUD_FEATURE.values())
 def test_begins_ahead_only_where_the_record_is_there_in_time(tmp_path: Path, baud: int) -> None:
     """A report begins with its event, or when its record is there, and is sent whole; nothing else is on the
-    pair.
+    bus.
     """
     bench, heard, frame = Bench(tmp_path, baud=baud), b"", REPORT_BYTES
     try:
-        bench.pair.position(0, closed=True)
+        bench.bus.position(0, closed=True)
         bench.power()
         bench.run(6.0)
-        moved = bench.pair.now
-        bench.pair.position(0, closed=False)
-        while len(heard) < frame and bench.pair.now < moved + 3.0:
-            bench.pair.run(STEP)
-            heard += bench.pair.read(0)
-        begun = bench.pair.now - moved - frame * 11 / baud
+        moved = bench.bus.now
+        bench.bus.position(0, closed=False)
+        while len(heard) < frame and bench.bus.now < moved + 3.0:
+            bench.bus.run(STEP)
+            heard += bench.bus.read(0)
+        begun = bench.bus.now - moved - frame * 11 / baud
         assert (begun < 0.021 + STEP) == (baud <= 2400)
         assert begun < 0.021 + MAKING_SECONDS + STEP
         bench.run(0.3)
-        assert not bench.pair.read(0)
+        assert not bench.bus.read(0)
     finally:
         bench.close()
     (report,) = Decoder().feed(heard, 0.0)
@@ -96,16 +96,16 @@ def test_bounce_is_one_event(tmp_path_factory: pytest.TempPathFactory, edges: li
     """However a contact bounces with pauses under the debounce time, it is one opening."""
     bench = Bench(tmp_path_factory.mktemp("bounce"))
     try:
-        bench.pair.position(0, closed=True)
+        bench.bus.position(0, closed=True)
         bench.power()
         bench.run(3.0)
         bench.heard.clear()
         closed = True
         for pause in edges:
             closed = not closed
-            bench.pair.position(0, closed=closed)
-            bench.pair.run(pause)
-        bench.pair.position(0, closed=False)
+            bench.bus.position(0, closed=closed)
+            bench.bus.run(pause)
+        bench.bus.position(0, closed=False)
         bench.run(1.5)
         (record,) = bench.reports()
         assert record.kind is Kind.OPENED
@@ -117,7 +117,7 @@ def test_bounce_is_one_event(tmp_path_factory: pytest.TempPathFactory, edges: li
 def test_report_until_acknowledged(bench: Bench) -> None:
     """No answer: again after 0.5, 1, 2 … s, red; a wrong answer does not count; the right one ends it."""
     bench.answering = False
-    bench.pair.position(0, closed=True)
+    bench.bus.position(0, closed=True)
     bench.power()
     bench.run(12.0)
     times = [heard.at for heard in bench.heard]
@@ -131,7 +131,7 @@ def test_report_until_acknowledged(bench: Bench) -> None:
 
     count = len(bench.heard)
     bench.run(40.0, until=lambda: len(bench.heard) > count)
-    bench.pair.write(0, Frame(meter_address(2), 0x94).encode())  # another meter's answer
+    bench.bus.write(0, Frame(meter_address(2), 0x94).encode())  # another meter's answer
     bench.run(2.0)
     assert flashes_red(bench)
     bench.answering = True
@@ -146,23 +146,23 @@ def test_the_stored_rate_comes_back(settled: Bench) -> None:
     (answer,) = settled.ask(Frame(seal_address(1), 0x17, b"\x10"))
     assert answer.frame.control == 0x97
     settled.heard.clear()
-    settled.pair.position(0, closed=False)
-    moved = settled.pair.now
+    settled.bus.position(0, closed=False)
+    moved = settled.bus.now
     settled.run(60.0)
     assert settled.heard == []
     settled.run(60.0, until=lambda: bool(settled.heard))
     (report,) = settled.reports()
     assert report.kind is Kind.OPENED
-    assert report.age >= int(settled.pair.now - moved) - 2
+    assert report.age >= int(settled.bus.now - moved) - 2
     settled.run(1.0)
-    assert settled.pair.chip(0).lamps & 1 == 0
+    assert settled.bus.chip(0).lamps & 1 == 0
 
 
 def test_error_answer_is_no_acknowledgement(bench: Bench) -> None:
     bench.answering = False
     bench.power()
     bench.run(5.0, until=lambda: bool(bench.heard))
-    bench.pair.write(0, Frame(meter_address(1), 0xD4, b"\x04").encode())
+    bench.bus.write(0, Frame(meter_address(1), 0xD4, b"\x04").encode())
     bench.run(3.0)
     assert [record.counter for record in bench.reports()][:2] == [1, 1]
 
@@ -172,8 +172,8 @@ def test_age(bench: Bench) -> None:
     bench.answering = False
     bench.power()
     bench.run(2.0)
-    bench.pair.position(0, closed=True)
-    happened = bench.pair.now
+    bench.bus.position(0, closed=True)
+    happened = bench.bus.now
     bench.run(300.0)
     bench.answering = True
     bench.run(70.0, until=lambda: any(record.counter == 2 for record in bench.reports()))
@@ -183,12 +183,12 @@ def test_age(bench: Bench) -> None:
 
 
 def test_a_report_that_waits_is_made_anew(settled: Bench) -> None:
-    """The pair is busy for seconds: the report is fresh when it goes out."""
+    """The bus is busy for seconds: the report is fresh when it goes out."""
     settled.answering = False
-    settled.pair.position(0, closed=False)
-    moved = settled.pair.now
-    while settled.pair.now - moved < 4.5:
-        settled.pair.write(0, requests.read(meter_address(7), 0x00010000).encode())
+    settled.bus.position(0, closed=False)
+    moved = settled.bus.now
+    while settled.bus.now - moved < 4.5:
+        settled.bus.write(0, requests.read(meter_address(7), 0x00010000).encode())
         settled.run(0.3)
     assert settled.reports() == []
     settled.run(3.0, until=lambda: bool(settled.heard))

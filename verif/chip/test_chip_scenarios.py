@@ -63,13 +63,13 @@ class Telling(Bench):
     def __init__(self, folder: Path, front_end: str, baud: int) -> None:
         super().__init__(folder, front_end=front_end, gsm=front_end == FULL, baud=baud)
         self.module = Module()
-        self.pair.open_gsm(0)
+        self.bus.open_gsm(0)
 
     def _listen(self) -> None:
         super()._listen()
-        for byte in self.pair.read_gsm(0):
+        for byte in self.bus.read_gsm(0):
             self.module.receive(byte)
-        del self.module.output[: self.pair.write_gsm(0, bytes(self.module.output))]
+        del self.module.output[: self.bus.write_gsm(0, bytes(self.module.output))]
 
 
 @pytest.fixture
@@ -107,11 +107,11 @@ def ask(bench: Bench, request: Frame, *, at_once: bool = True) -> Frame:
     where what was asked for takes its time.
     """
     before = len(bench.heard)
-    bench.pair.tap()
-    bench.pair.write(0, request.encode())
+    bench.bus.tap()
+    bench.bus.write(0, request.encode())
     bench.run(1.0, until=lambda: any(heard.frame.from_slave for heard in bench.heard[before:]))
-    seen = [byte for byte in bench.pair.tap() if isinstance(byte, ByteSeen)]
-    bit = 1 / bench.pair.baud
+    seen = [byte for byte in bench.bus.tap() if isinstance(byte, ByteSeen)]
+    bit = 1 / bench.bus.baud
     # A byte of the host is told of at its end, one of a seal in the middle of its stop bit.
     high = max(byte.at for byte in seen if byte.source == 1) - 2 * bit
     begun = min(byte.at for byte in seen if byte.source == 0 and byte.at > high) - 10.5 * bit
@@ -128,7 +128,7 @@ def write(bench: Bench, di: int, data: bytes = b"", password: bytes = PASSWORD) 
 
 def spoken(bench: Bench) -> list[ByteSeen]:
     """What the seal has sent since the last look."""
-    return [seen for seen in bench.pair.tap() if isinstance(seen, ByteSeen) and seen.source == 0]
+    return [seen for seen in bench.bus.tap() if isinstance(seen, ByteSeen) and seen.source == 0]
 
 
 def kinds(records: list[SealRecord]) -> list[Kind]:
@@ -173,8 +173,8 @@ def test_what_an_earlier_life_has_left(
     flash[slot_address(0) : slot_address(0) + ENTRY.size] = old.encode()
     bench = begin(bytes(flash))
     bench.answering = False
-    bench.pair.loop(0, Loop(contact_mv=contact_mv))
-    bench.pair.position(0, closed=True)
+    bench.bus.loop(0, Loop(contact_mv=contact_mv))
+    bench.bus.position(0, closed=True)
     for record in told(bench, 3):
         fact = (record.boot, record.counter, record.kind, record.state, record.loop_mv, record.excursions)
         assert fact == (old.boot, old.counter, old.kind, old.state, old.loop_mv, old.flags >> 8)
@@ -187,8 +187,8 @@ def test_what_an_earlier_life_has_left(
         assert int.from_bytes(found[name], "little") == near(contact_mv)
     assert found["state"][0] == state
     bench.answering = True
-    moved = bench.pair.now
-    bench.pair.position(0, closed=False)
+    moved = bench.bus.now
+    bench.bus.position(0, closed=False)
     records = told(bench, 3)[1:]
     bench.run(0.5)
     boot, opened = (entry for entry in entries(tmp_path) if entry.boot == old.boot + 1)
@@ -217,7 +217,7 @@ def test_from_blank_to_locked_out(tmp_path: Path, begin: Begin) -> None:
 
     # Sealed, and read.
     bench.run(0.5)
-    bench.pair.position(0, closed=True)
+    bench.bus.position(0, closed=True)
     (closed,) = told(bench, 1)
     assert (closed.kind, closed.state, closed.loop_mv) == (Kind.CLOSED, StateClass.SEALED, near(CONTACT_MV))
     bench.run(0.1)
@@ -227,7 +227,7 @@ def test_from_blank_to_locked_out(tmp_path: Path, begin: Begin) -> None:
     (learned,) = told(bench, 1)
     assert (learned.kind, learned.counter) == (Kind.PROVISIONED, closed.counter + 1)
     assert ask(bench, requests.read_address()) == Frame(SEAL, 0x93, bcd.address_bytes(SEAL))
-    bench.pair.write(0, Frame(SEAL, 0x14, bytes(40)).encode()[:-42])
+    bench.bus.write(0, Frame(SEAL, 0x14, bytes(40)).encode()[:-42])
     bench.run(0.7)  # it does not come to an end
     assert ask(bench, requests.read(SEAL, Di.ADDRESS)).content == bcd.address_bytes(SEAL)
     assert ask(bench, requests.read(SEAL, Di.ASSET_NUMBER)).content == asset
@@ -235,7 +235,7 @@ def test_from_blank_to_locked_out(tmp_path: Path, begin: Begin) -> None:
     bench.ask(requests.broadcast_time(at), 0.2)
     found = unpack(DIAGNOSTICS, ask(bench, requests.read(SEAL, Di.DIAGNOSTICS)).content)
     numbers = {name: int.from_bytes(value, "little") for name, value in found.items()}
-    assert numbers.pop("uptime") == int(bench.pair.now - 0.2)
+    assert numbers.pop("uptime") == int(bench.bus.now - 0.2)
     assert 0 <= (bcd.moment(found["clock"]) - at).total_seconds() <= 1
     assert [numbers[f"loop{which}_mv"] for which in ("", "_min", "_max")] == [
         near(CONTACT_MV),
@@ -248,9 +248,9 @@ def test_from_blank_to_locked_out(tmp_path: Path, begin: Begin) -> None:
     challenge = bytes.fromhex("C4A11E4E")
     assert write(bench, Di.CHALLENGE, challenge, WRONG) == Frame(SEAL, 0x94)
     before = len(bench.heard)
-    bench.pair.write(0, requests.read(SEAL, Di.RECORD_HISTORY + 1).encode())
+    bench.bus.write(0, requests.read(SEAL, Di.RECORD_HISTORY + 1).encode())
     bench.run(20 * 11 * BIT + 0.060)
-    bench.pair.position(0, closed=False)
+    bench.bus.position(0, closed=False)
     (opened,) = told(bench, 1)
     raw = bench.heard[before].frame.content
     record = SealRecord.decode(raw)
@@ -279,7 +279,7 @@ def test_from_blank_to_locked_out(tmp_path: Path, begin: Begin) -> None:
     assert [write(bench, Di.SEAL, password=WRONG) for _ in range(3)] == [refused] * 3
     assert kinds(told(bench, 1)) == [Kind.LOCKED_OUT]
     assert write(bench, Di.SEAL, password=NEW_PASSWORD) == refused
-    bench.pair.position(0, closed=True)
+    bench.bus.position(0, closed=True)
     assert kinds(told(bench, 1)) == [Kind.CLOSED]
     bench.run(0.5)
     assert flashes_red(bench)
@@ -296,13 +296,13 @@ def test_what_the_phone_is_told(tmp_path: Path, begin: Begin) -> None:
     then the log is read as far as it goes.
     """
     bench = begin(behind(SECTOR_SLOTS - 2, replace(identity(), phone=PHONE, baud=FAST)), baud=FAST)
-    bench.pair.position(0, closed=True)
+    bench.bus.position(0, closed=True)
     (boot,) = told(bench, 1)
     assert (boot.boot, boot.counter, boot.kind) == (8, SECTOR_SLOTS - 1, Kind.BOOT)
     at = datetime(2027, 12, 31, 23, 59, 57, tzinfo=CST)
     bench.ask(requests.broadcast_time(at), 0.2)
     for closed, phrase, minute in ((False, "开启", "2027-12-31 23:59"), (True, "闭合", "2028-01-01 00:00")):
-        bench.pair.position(0, closed)
+        bench.bus.position(0, closed)
         (record,) = told(bench, 1)
         assert record.kind == (Kind.CLOSED if closed else Kind.OPENED)
         bench.run(5.0, until=lambda: bool(bench.module.messages))
@@ -325,47 +325,47 @@ def test_what_the_phone_is_told(tmp_path: Path, begin: Begin) -> None:
 def test_attacks_and_a_deaf_meter(begin: Begin) -> None:
     """Each attack has its class and is red; what nobody answers is told again, older, and red as well."""
     bench = begin(image(identity()))
-    bench.pair.position(0, closed=True)
+    bench.bus.position(0, closed=True)
     told(bench, 1)
     bench.run(1.0)
     assert lamps(bench) == (True, False)
     # Behind a blind time there is none for long.
-    bench.run(0.3, until=lambda: not bench.pair.chip(0).loop_driven)
+    bench.run(0.3, until=lambda: not bench.bus.chip(0).loop_driven)
     bench.run(0.025)
-    bench.pair.position(0, closed=False)
+    bench.bus.position(0, closed=False)
     bench.run(0.005)
     assert lamps(bench)[0] is False, "at once"
-    bench.pair.position(0, closed=True)
+    bench.bus.position(0, closed=True)
     # Of another source in the head's place the voltage is right at first.
     for loop, state, mv, events in (
         (Loop(jumper=True), StateClass.HIGH, 5000, 1),
         (Loop(contact_mv=3600), StateClass.LOW, 3600, 1),
         (Loop(foreign_mv=CONTACT_MV), StateClass.MISMATCH, CONTACT_MV, 2),
     ):
-        bench.pair.loop(0, loop)
+        bench.bus.loop(0, loop)
         record = told(bench, events)[-1]
         assert (record.state, record.loop_mv) == (state, near(mv))
         assert flashes_red(bench)
-    bench.pair.tap()
+    bench.bus.tap()
     bench.run(3.0)
-    seen = [seen for seen in bench.pair.tap() if isinstance(seen, LampsSeen)]
+    seen = [seen for seen in bench.bus.tap() if isinstance(seen, LampsSeen)]
     assert not any(it.green for it in seen)
     lasted = {(it.red, round(after.at - it.at, 2)) for it, after in pairwise(seen)}
     assert lasted == {(True, 0.25), (False, 0.25), (False, 1.0)}
     bench.answering = False
-    bench.pair.loop(0, Loop())
+    bench.bus.loop(0, Loop())
     records = told(bench, 3)
     assert len({record.fact for record in records}) == 1
     assert records[-1].age > 0
     first, second, third = (heard.at for heard in bench.heard[-3:])
     assert third - second > second - first + 0.4, "each pause is longer"
     assert flashes_red(bench)
-    bench.pair.write(0, Frame(meter_address(1), 0xD4, bytes([4])).encode())
+    bench.bus.write(0, Frame(meter_address(1), 0xD4, bytes([4])).encode())
     told(bench, 1)
     bench.answering = True
     told(bench, 1)
     for n in range(6):
-        bench.pair.position(0, closed=n % 2 == 1)
+        bench.bus.position(0, closed=n % 2 == 1)
         bench.run(0.2)
     bench.run(3.0)
     assert bench.reports()[-1].kind == Kind.FLAPPING
@@ -375,23 +375,23 @@ def test_attacks_and_a_deaf_meter(begin: Begin) -> None:
 def test_a_contact_that_shivers(begin: Begin) -> None:
     """Each of hundreds of excursions counts, in the next event up to 255 of them; then nobody answers."""
     bench = begin(image(identity()), PLAIN)
-    bench.pair.position(0, closed=True)
+    bench.bus.position(0, closed=True)
     told(bench, 1)
     bench.run(0.7)
     assert lamps(bench) == (True, False)
     for n in range(600):
-        bench.pair.position(0, closed=n % 2 == 1)
-        bench.pair.run(0.001)
+        bench.bus.position(0, closed=n % 2 == 1)
+        bench.bus.run(0.001)
     found = unpack(DIAGNOSTICS, ask(bench, requests.read(SEAL, Di.DIAGNOSTICS)).content)
     assert int.from_bytes(found["excursions"], "little") == 300
     assert [found[name] for name in ("loop_mv", "loop_min_mv", "loop_max_mv")] == [b"\xff\xff"] * 3
     bench.answering = False
-    moved = bench.pair.now
-    bench.pair.position(0, closed=False)
+    moved = bench.bus.now
+    bench.bus.position(0, closed=False)
     (opened,) = told(bench, 1)
     assert bench.heard[-1].at - moved <= 0.021 + REPORT_SECONDS + STEP
     assert (opened.kind, opened.excursions, opened.flags) == (Kind.OPENED, 255, Flags.EXCURSIONS)
-    bench.pair.position(0, closed=True)
+    bench.bus.position(0, closed=True)
     (again,) = told(bench, 1)
     assert again.counter == opened.counter
     assert lamps(bench)[0] is False, "not before it is acknowledged"
@@ -411,12 +411,12 @@ def test_each_bit_of_the_address_tells_when_to_speak(tmp_path: Path) -> None:
             bench.power()
             begun = []
             for _ in range(4):
-                bench.pair.tap()
+                bench.bus.tap()
                 while not (sent := spoken(bench)):
-                    bench.pair.run(0.001)
+                    bench.bus.run(0.001)
                 begun.append(round(1000 * sent[0].at))
-                bench.pair.noise(1.0, 0.005)
-                bench.pair.run(0.01)
+                bench.bus.noise(1.0, 0.005)
+                bench.bus.run(0.01)
             return begun
 
     # For each byte of the address, the lowest one first, what they draw from is turned left by five bits. A
@@ -440,11 +440,11 @@ def test_every_rate_on_request(begin: Begin) -> None:
     closed = False
     for feature, rate in ((0x02, 600), (0x04, 1200), (0x10, 4800), (0x20, 9600), (0x40, FAST), (0x08, BAUD)):
         assert ask(bench, requests.change_baud(SEAL, rate)) == Frame(SEAL, 0x97, bytes([feature]))
-        bench.pair.change_baud(rate)
+        bench.bus.change_baud(rate)
         assert ask(bench, requests.read_address()).address == SEAL
-        bench.pair.tap()
-        moved, closed = bench.pair.now, not closed
-        bench.pair.position(0, closed)
+        bench.bus.tap()
+        moved, closed = bench.bus.now, not closed
+        bench.bus.position(0, closed)
         (record,) = told(bench, 1)
         assert record.kind == (Kind.CLOSED if closed else Kind.OPENED)
         fills = rate == BAUD
@@ -468,8 +468,8 @@ def test_what_is_told_is_of_one_moment(begin: Begin) -> None:
 
     def ask_now() -> tuple[datetime, timedelta, list[float]]:
         """Time, uptime, and how long behind the request's begin each byte of the answer had been sent."""
-        bench.pair.tap()
-        asked = bench.pair.now
+        bench.bus.tap()
+        asked = bench.bus.now
         (answer,) = bench.ask(requests.read(SEAL, Di.DIAGNOSTICS), 0.45)
         found = unpack(DIAGNOSTICS, answer.frame.content)
         sent = [seen.at - asked for seen in spoken(bench)]
@@ -479,8 +479,8 @@ def test_what_is_told_is_of_one_moment(begin: Begin) -> None:
     begun = time - uptime
     # They come last, before two bytes of the frame.
     for byte in range(DIAGNOSTICS.offsets["uptime"] - DIAGNOSTICS.size - 2, -2):
-        passes = second * (1 + (bench.pair.now + sent[byte]) // second)
-        bench.pair.run(passes - sent[byte] - bench.pair.now)
+        passes = second * (1 + (bench.bus.now + sent[byte]) // second)
+        bench.bus.run(passes - sent[byte] - bench.bus.now)
         time, uptime, _ = ask_now()
         assert time - uptime == begun
     assert time.year == 2028
@@ -493,9 +493,9 @@ def test_an_answer_of_any_function_ends_the_waiting(begin: Begin, control: int, 
     told(bench, 1)
     bench.run(0.7)
     answer = Frame(meter_address(7), control, bytes(size)).encode()
-    bench.pair.write(0, answer)
-    bench.pair.position(0, closed=True)
+    bench.bus.write(0, answer)
+    bench.bus.position(0, closed=True)
     bench.run(len(answer) * 11 * BIT)
-    answered = bench.pair.now
+    answered = bench.bus.now
     told(bench, 1)
     assert bench.heard[-1].at - REPORT_SECONDS - answered < 0.070

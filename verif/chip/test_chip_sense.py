@@ -18,7 +18,7 @@ SEALED_MV = 4000
 @pytest.fixture
 def measuring(tmp_path: Path) -> Iterator[Bench]:
     one = Bench(tmp_path, front_end="sigma-delta")
-    one.pair.position(0, closed=True)
+    one.bus.position(0, closed=True)
     one.power()
     one.run(3.0)
     yield one
@@ -28,7 +28,7 @@ def measuring(tmp_path: Path) -> Iterator[Bench]:
 def after(bench: Bench, loop: Loop) -> tuple[Kind, StateClass, int | None]:
     """What the seal reports when its loop has become `loop`."""
     count = len(bench.reports())
-    bench.pair.loop(0, loop)
+    bench.bus.loop(0, loop)
     bench.run(3.0, until=lambda: len(bench.reports()) > count)
     report = bench.reports()[-1]
     return report.kind, report.state, report.loop_mv
@@ -68,20 +68,20 @@ def test_each_attack_is_named(measuring: Bench) -> None:
 
 
 def test_a_pulled_head_is_reported(measuring: Bench) -> None:
-    begin = measuring.pair.now
+    begin = measuring.bus.now
     measuring.heard.clear()
-    measuring.pair.position(0, closed=False)
+    measuring.bus.position(0, closed=False)
     measuring.run(3.0, until=lambda: bool(measuring.reports()))
     report = measuring.reports()[0]
     assert (report.kind, report.state) == (Kind.OPENED, StateClass.OPEN)
     assert report.loop_mv == near(0)
-    assert measuring.pair.now - begin < 1.0
+    assert measuring.bus.now - begin < 1.0
 
 
 def test_the_window_holds_under_noise(measuring: Bench) -> None:
     """Ten seconds with 20 mV rms of noise and a contact that has lost 100 mV: not a word."""
     measuring.heard.clear()
-    measuring.pair.loop(0, Loop(contact_mv=SEALED_MV - 100, noise_mv=20))
+    measuring.bus.loop(0, Loop(contact_mv=SEALED_MV - 100, noise_mv=20))
     measuring.run(10.0)
     assert measuring.reports() == []
     assert lamps(measuring) == (True, False)

@@ -37,7 +37,7 @@ def test_challenge(settled: Bench) -> None:
             assert verify(seal_key(1), heard.frame.content)
             assert (record.challenge, Flags.CHALLENGED in record.flags) == (number, True)
     settled.heard.clear()
-    settled.pair.position(0, closed=False)
+    settled.bus.position(0, closed=False)
     settled.run(1.0)
     (report,) = settled.reports()
     assert (report.challenge, report.flags) == (bytes(4), Flags(0))

@@ -19,7 +19,7 @@ def test_reads(settled: Bench) -> None:
     seal = seal_address(1)
 
     def read(di: int) -> bytes:
-        asked = settled.pair.now
+        asked = settled.bus.now
         (heard,) = settled.ask(requests.read(seal, di))
         answer = heard.frame
         assert (answer.address, answer.control, answer.di) == (seal, 0x91, di)
@@ -36,12 +36,12 @@ def test_reads(settled: Bench) -> None:
     diagnostics = unpack(DIAGNOSTICS, read(Di.DIAGNOSTICS))
     assert diagnostics["state"] == bytes([StateClass.SEALED])
     assert diagnostics["loop_mv"] == b"\xff\xff"
-    assert abs(int.from_bytes(diagnostics["uptime"], "little") - settled.pair.now) < 2
+    assert abs(int.from_bytes(diagnostics["uptime"], "little") - settled.bus.now) < 2
 
 
 def test_history(settled: Bench) -> None:
     for n in range(3):
-        settled.pair.position(0, closed=n % 2 == 1)
+        settled.bus.position(0, closed=n % 2 == 1)
         settled.run(1.0)
     for n in range(4):
         (heard,) = settled.ask(requests.read(seal_address(1), Di.RECORD_HISTORY + n))
@@ -90,7 +90,7 @@ def test_refusals(settled: Bench) -> None:
     ids=["foreign", "broadcast", "checksum", "end", "cut", "length", "answer"],
 )
 def test_silence(settled: Bench, raw: bytes) -> None:
-    settled.pair.write(0, raw)
+    settled.bus.write(0, raw)
     settled.run(1.5)
     assert settled.heard == []
     # And the seal still answers the next request.
@@ -100,13 +100,13 @@ def test_silence(settled: Bench, raw: bytes) -> None:
 def test_another_frame_cancels_the_answer(settled: Bench) -> None:
     """Two requests without waiting: only the second one is answered, with its own item."""
     first, second = (requests.read(seal_address(1), di) for di in (Di.ADDRESS, Di.ASSET_NUMBER))
-    settled.pair.write(0, first.encode(0) + second.encode(0))
+    settled.bus.write(0, first.encode(0) + second.encode(0))
     settled.run(1.5)
     assert [heard.frame.di for heard in settled.heard] == [Di.ASSET_NUMBER]
 
 
 def test_noise_is_silence_and_passes(settled: Bench) -> None:
-    settled.pair.noise(0.3, 1.0)
+    settled.bus.noise(0.3, 1.0)
     settled.run(3.0)
     assert len(settled.ask(requests.read_address(), 2.0)) == 1
 
@@ -115,11 +115,11 @@ def test_independent_codec_reads_the_record(settled: Bench) -> None:
     """The PyPI package dlt645 builds the request and takes the answer apart."""
     peer = importlib.import_module("dlt645.protocol.protocol").DLT645Protocol
     wire_address = bytes.fromhex(seal_address(1))[::-1]
-    settled.pair.write(0, bytes(peer.build_frame(wire_address, 0x11, bytes.fromhex("01538004"))))
+    settled.bus.write(0, bytes(peer.build_frame(wire_address, 0x11, bytes.fromhex("01538004"))))
     raw = b""
     for _ in range(200):
-        settled.pair.run(STEP)
-        raw += settled.pair.read(0)
+        settled.bus.run(STEP)
+        raw += settled.bus.read(0)
     answer = peer.deserialize(raw)
     assert bytes(answer.addr) == wire_address
     assert answer.ctrl_code == 0x91

@@ -23,13 +23,13 @@ DEBOUNCE = 0.020
 
 def lamps_seen(bench: Bench) -> tuple[bool, bool]:
     """Whether green and red have been lit since the last look, or are now."""
-    changes = [seen for seen in bench.pair.tap() if isinstance(seen, LampsSeen)]
+    changes = [seen for seen in bench.bus.tap() if isinstance(seen, LampsSeen)]
     green, red = lamps(bench)
     return green or any(seen.green for seen in changes), red or any(seen.red for seen in changes)
 
 
 def upset(bench: Bench, bit: int) -> None:
-    bench.pair.write_gsm(0, bit.to_bytes(2, "little"))
+    bench.bus.write_gsm(0, bit.to_bytes(2, "little"))
     bench.run(TOLD)
 
 
@@ -41,7 +41,7 @@ def opening_told(bench: Bench) -> bool:
 
 def wrong(bench: Bench, bit: int, chance: random.Random) -> str | None:
     """What the chip does wrong when `bit` is turned over, once while sealed and once while open."""
-    bench.pair.position(0, closed=True)
+    bench.bus.position(0, closed=True)
     bench.power()
     bench.run(3.0, until=lambda: lamps(bench) == (True, False))
     assert lamps(bench) == (True, False)
@@ -50,9 +50,9 @@ def wrong(bench: Bench, bit: int, chance: random.Random) -> str | None:
     bench.run(chance.uniform(0, 0.5))
     upset(bench, bit)
     bench.run(chance.uniform(0, 1.0))
-    bench.pair.position(0, closed=False)
+    bench.bus.position(0, closed=False)
     bench.run(DEBOUNCE + 0.001)
-    bench.pair.tap()
+    bench.bus.tap()
     bench.run(1.5)
     green, red = lamps_seen(bench)
     if green:

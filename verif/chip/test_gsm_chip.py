@@ -10,7 +10,7 @@ import pytest
 
 from meterseal.domain.image import image
 from meterseal.sim.chip.build import chip_library
-from meterseal.sim.chip.bus import Pair
+from meterseal.sim.chip.bus import BusSim
 from meterseal.sim.chip.flash_file import FlashFile
 from meterseal.sim.customer.modem import Answer, Modem
 from verif.benches.chip import BAUD, CLOCK_HZ, identity, seal_address
@@ -25,31 +25,31 @@ class Bench:
 
     def __init__(self, folder: Path, phone: str) -> None:
         library = chip_library(clock_hz=CLOCK_HZ, gsm=True)
-        self.pair = Pair(library, chips=1, ends=1, clock_hz=CLOCK_HZ, baud=BAUD)
+        self.bus = BusSim(library, chips=1, ends=1, clock_hz=CLOCK_HZ, baud=BAUD)
         path = folder / "seal.bin"
         path.write_bytes(image(replace(identity(1), phone=phone)))
         self.flash = FlashFile(path)
-        self.pair.attach_flash(0, self.flash)
-        self.pair.open_gsm(0)
+        self.bus.attach_flash(0, self.flash)
+        self.bus.open_gsm(0)
         self.modem = Modem()
         self.heard = b""
         self.messages: list[tuple[str, str]] = []
 
     def close(self) -> None:
-        self.pair.close()
+        self.bus.close()
         self.flash.close()
 
     def run(self, seconds: float) -> None:
-        end = self.pair.now + seconds
-        while self.pair.now < end:
-            self.pair.run(0.005)
-            said = self.pair.read_gsm(0)
+        end = self.bus.now + seconds
+        while self.bus.now < end:
+            self.bus.run(0.005)
+            said = self.bus.read_gsm(0)
             self.heard += said
             events = self.modem.receive(said)
             while events:
                 event = events.pop(0)
                 if isinstance(event, Answer):
-                    self.pair.write_gsm(0, event.raw)
+                    self.bus.write_gsm(0, event.raw)
                 else:
                     self.messages.append((event.message.number, event.message.text))
                     events += self.modem.accepted(event.message.reference)
@@ -58,8 +58,8 @@ class Bench:
 @pytest.fixture
 def bench(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Bench]:
     one = Bench(tmp_path, getattr(request, "param", PHONE))
-    one.pair.position(0, closed=True)
-    one.pair.power(0, True)
+    one.bus.position(0, closed=True)
+    one.bus.power(0, True)
     one.run(3.0)
     yield one
     one.close()
@@ -68,7 +68,7 @@ def bench(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Bench]:
 def test_opening_and_closing_reach_the_phone(bench: Bench) -> None:
     assert bench.messages == []  # a boot that finds the loop closed is not told
     for closed, what in ((False, "开启"), (True, "闭合")):
-        bench.pair.position(0, closed=closed)
+        bench.bus.position(0, closed=closed)
         bench.run(4.0)
         assert bench.messages.pop() == (PHONE, f"【封印】{seal_address(1)} 约00分钟前 {what}")
     assert bench.messages == []
@@ -76,19 +76,19 @@ def test_opening_and_closing_reach_the_phone(bench: Bench) -> None:
 
 def test_a_modem_that_was_exchanged_meanwhile(bench: Bench) -> None:
     """A new one knows nothing of what the other had been told."""
-    bench.pair.position(0, closed=False)
+    bench.bus.position(0, closed=False)
     bench.run(4.0)
     bench.modem = Modem(echo=True, unsolicited=True)
-    bench.pair.position(0, closed=True)
+    bench.bus.position(0, closed=True)
     bench.run(4.0)
     assert [text[-2:] for _, text in bench.messages] == ["开启", "闭合"]
 
 
 def test_power_up_with_the_loop_open_is_told(bench: Bench) -> None:
-    bench.pair.power(0, False)
-    bench.pair.position(0, closed=False)
+    bench.bus.power(0, False)
+    bench.bus.position(0, closed=False)
     bench.run(0.5)
-    bench.pair.power(0, True)
+    bench.bus.power(0, True)
     bench.run(5.0)
     assert [text for _, text in bench.messages] == [
         f"【封印】{seal_address(1)} 约00分钟前 上电时未闭合,此前未监测"
@@ -97,6 +97,6 @@ def test_power_up_with_the_loop_open_is_told(bench: Bench) -> None:
 
 @pytest.mark.parametrize("bench", [""], indirect=True)
 def test_without_a_phone_not_a_character(bench: Bench) -> None:
-    bench.pair.position(0, closed=False)
+    bench.bus.position(0, closed=False)
     bench.run(4.0)
     assert bench.heard == b""

@@ -1,4 +1,4 @@
-"""What the seal takes over the pair: identity, password, rate, time, and the event log that it gives."""
+"""What the seal takes over the bus: identity, password, rate, time, and the event log that it gives."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_new_address(settled: Bench, tmp_path: Path) -> None:
     (frame,) = answers(settled, requests.read(NEW, Di.ADDRESS))
     assert frame.address == NEW
     assert answers(settled, requests.read(SEAL, Di.ADDRESS)) == []
-    settled.pair.position(0, closed=False)
+    settled.bus.position(0, closed=False)
     settled.run(2.0)
     told = [SealRecord.decode(heard.frame.data[12:]) for heard in settled.heard if heard.is_report]
     assert [(record.seal, record.kind) for record in told] == [(NEW, Kind.PROVISIONED), (NEW, Kind.OPENED)]
@@ -71,7 +71,7 @@ def test_new_key(settled: Bench) -> None:
     """The next record is signed with it: `Heard.record` verifies with the key of the seal's number."""
     assert provision(settled, "seal", bcd.address_bytes(NEW)) is DONE
     assert provision(settled, "key", seal_key(77), address=NEW) is DONE
-    settled.pair.position(0, closed=False)
+    settled.bus.position(0, closed=False)
     settled.heard.clear()
     settled.run(2.0)
     assert settled.heard[-1].record.seal == NEW
@@ -117,7 +117,7 @@ def test_seal_command(settled: Bench) -> None:
     assert write(settled, Di.SEAL, password=WRONG) == UNAUTHORISED
     assert write(settled, Di.SEAL) is DONE
     assert write(settled, Di.SEAL, b"x") == NO_DATA
-    settled.pair.position(0, closed=False)
+    settled.bus.position(0, closed=False)
     settled.run(2.0)
     assert write(settled, Di.SEAL) == OTHER
     settled.run(1.0)
@@ -137,7 +137,7 @@ def test_blank_seal(bench: Bench, tmp_path: Path) -> None:
     assert provision(bench, "meter", bcd.address_bytes(meter_address(1)), NONE, ANYBODY) is DONE
     assert provision(bench, "key", seal_key(1), NONE, ANYBODY) is DONE
     bench.heard.clear()
-    bench.pair.write(0, requests.write(ANYBODY, Di.PROVISIONING, bcd.address_bytes(SEAL)).encode())
+    bench.bus.write(0, requests.write(ANYBODY, Di.PROVISIONING, bcd.address_bytes(SEAL)).encode())
     bench.run(5.0)
     assert bench.heard.pop(0).frame == Frame(SEAL, 0x94)
     assert bench.heard[0].frame.address == meter_address(1)
@@ -166,7 +166,7 @@ def test_what_takes_too_long_has_no_answer(bench: Bench, tmp_path: Path) -> None
     """A flash that takes its longest time to erase, at the slowest clock: written, told as an event, and no
     answer later than the standard allows.
     """
-    bench.pair.attach_flash(0, bench.flashes[0], sector_erase=0.4)
+    bench.bus.attach_flash(0, bench.flashes[0], sector_erase=0.4)
     bench.power()
     bench.run(3.0)
     request = requests.write(SEAL, Di.PROVISIONING + ITEM["key"], seal_key(1), password=NONE)
@@ -179,9 +179,9 @@ def test_what_takes_too_long_has_no_answer(bench: Bench, tmp_path: Path) -> None
 @pytest.mark.parametrize("after", [0.02, 0.06, 0.09, 0.12, 0.15])
 def test_power_cut_in_an_update(settled: Bench, tmp_path: Path, after: float) -> None:
     """The old identity or the new one."""
-    settled.pair.write(0, requests.write(SEAL, Di.PROVISIONING, bcd.address_bytes(NEW)).encode())
+    settled.bus.write(0, requests.write(SEAL, Di.PROVISIONING, bcd.address_bytes(NEW)).encode())
     settled.run(34 * 11 / BAUD)
-    settled.pair.run(after)
+    settled.bus.run(after)
     settled.power(on=False)
     settled.power()
     settled.run(3.0)
@@ -205,7 +205,7 @@ def test_clock(settled: Bench) -> None:
 def test_event_log(settled: Bench) -> None:
     """The newest first, one a frame, D5 while there are more."""
     for n in range(3):
-        settled.pair.position(0, closed=n % 2 == 1)
+        settled.bus.position(0, closed=n % 2 == 1)
         settled.run(1.0)
     (heard,) = settled.ask(requests.read(SEAL, Di.EVENT_LOG))
     frames = [heard.frame]

@@ -29,7 +29,7 @@ def soak(
             begin = time.process_time()
             while (spent := time.process_time() - begin) < seconds:
                 world.episode(min(EPISODE, seconds))
-            state = world.pair.state
+            state = world.bus.state
         finally:
             world.close()
     simulated = state.cycle / CLOCK_HZ
@@ -47,7 +47,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="soak", description=__doc__)
     parser.add_argument("--seconds", type=float, default=60.0, help="of CPU time; 60")
     parser.add_argument("--seed", type=int, default=1, help="the same seed, the same story; 1")
-    parser.add_argument("--seals", type=int, default=3, help="on the pair; 3")
+    parser.add_argument("--seals", type=int, default=3, help="on the bus; 3")
     parser.add_argument("--front-end", choices=PROMISES, default="sigma-delta", help="of the chips")
     parser.add_argument(
         "--calm", type=float, default=1.0, help="everything so many times rarer; what is idle is skipped; 1"

@@ -10,7 +10,7 @@ from meterseal.protocols.dlt645.control import Function
 from meterseal.protocols.dlt645.decoder import Decoder, Received
 from meterseal.protocols.dlt645.frame import Frame
 from meterseal.protocols.dlt645.requests import Write, read, read_address, write
-from meterseal.sim.chip.bus import Pair
+from meterseal.sim.chip.bus import BusSim
 from sealchip.interface import Di
 
 __all__ = ["Meters", "Stranger"]
@@ -23,23 +23,23 @@ _ANSWER = 0x80
 class Meters:
     """All meters, at one host end. `quality` of an answer: 0 = never comes, 1 = always in time."""
 
-    def __init__(self, pair: Pair, end: int, addresses: set[str], take: Take, chance: random.Random) -> None:
+    def __init__(self, bus: BusSim, end: int, addresses: set[str], take: Take, chance: random.Random) -> None:
         self.quality = 1.0
-        self._pair, self._end, self._addresses = pair, end, addresses
+        self._bus, self._end, self._addresses = bus, end, addresses
         self._take, self._random = take, chance
         self._decoder = Decoder()
         self._answers: list[tuple[float, Frame]] = []
-        pair.open(end)
+        bus.open(end)
 
     def serve(self, now: float) -> None:
         """Hear and answer; to be called when somebody has spoken, and at `next_answer`."""
-        heard = self._decoder.feed(self._pair.read(self._end), now) + self._decoder.idle(now)
+        heard = self._decoder.feed(self._bus.read(self._end), now) + self._decoder.idle(now)
         for decoded in heard:
             if isinstance(decoded, Received):
                 self._hear(decoded.frame, now)
         for answer in [answer for answer in self._answers if answer[0] <= now]:
             self._answers.remove(answer)
-            self._pair.write(self._end, answer[1].encode())
+            self._bus.write(self._end, answer[1].encode())
 
     @property
     def next_answer(self) -> float:
@@ -71,22 +71,22 @@ class Meters:
 class Stranger:
     """Reads the seals, talks with others, and utters noise, without waiting for anybody's turn."""
 
-    def __init__(self, pair: Pair, end: int, seals: list[str], chance: random.Random) -> None:
-        self._pair, self._end, self._seals, self._random = pair, end, seals, chance
+    def __init__(self, bus: BusSim, end: int, seals: list[str], chance: random.Random) -> None:
+        self._bus, self._end, self._seals, self._random = bus, end, seals, chance
         self._decoder = Decoder()
-        pair.open(end)
+        bus.open(end)
 
     def listen(self, now: float) -> list[Frame]:
         """Answers with a record that came whole."""
-        heard = self._decoder.feed(self._pair.read(self._end), now) + self._decoder.idle(now)
+        heard = self._decoder.feed(self._bus.read(self._end), now) + self._decoder.idle(now)
         frames = [decoded.frame for decoded in heard if isinstance(decoded, Received)]
         return [frame for frame in frames if frame.from_slave and frame.di == Di.RECORD_NEWEST]
 
     def speak(self) -> None:
-        """One of the things that are said on a pair."""
+        """One of the things that are said on a bus."""
         seal = self._random.choice(self._seals)
         other = f"{self._random.randrange(900, 999):012d}"
-        self._pair.write(
+        self._bus.write(
             self._end,
             self._random.choice(
                 [

@@ -21,7 +21,7 @@ FLAPPING_CHANGES, FLAPPING_ALWAYS, FLAPPING_MAY = 6, 10.0, 15.0
 #: Seconds without a change after which it ends at the earliest and at the latest.
 STILL_MIN, STILL_MAX = 9.9, 11.1
 #: Seconds by which the time that a report tells may be off: ages are whole seconds, a record waits for
-#: the pair for up to a second, and then it is sent.
+#: the bus for up to a second, and then it is sent.
 AGE_ERROR = 2.6
 
 

@@ -1,4 +1,4 @@
-"""Seals on a simulated pair with everything that may happen to them, and what must never be seen."""
+"""Seals on a simulated bus with everything that may happen to them, and what must never be seen."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from meterseal.domain.image import Identity, image
 from meterseal.domain.layout import LayoutError
 from meterseal.domain.record import Flags, SealRecord, StateClass
 from meterseal.domain.signing import verify
-from meterseal.sim.chip.bus import CLOCK_HZ, Pair
+from meterseal.sim.chip.bus import CLOCK_HZ, BusSim
 from meterseal.sim.chip.flash_file import FlashFile
 from meterseal.sim.chip.head import CONTACT_MV, Loop
 from verif.campaigns.soak.meters import Meters, Stranger
@@ -87,22 +87,22 @@ class World:
         self._promise, self._calm = promise, calm
         self._seals = [self._new_seal(index, folder) for index in range(seals)]
         self._of_meter = {seal.identity.meter: seal for seal in self._seals}
-        self.pair = Pair(library, chips=seals, ends=2, baud=BAUD, seed=seed)
-        self.pair.skip_idle()
-        self.meters = Meters(self.pair, 0, set(self._of_meter), self._take, self._random)
+        self.bus = BusSim(library, chips=seals, ends=2, baud=BAUD, seed=seed)
+        self.bus.skip_idle()
+        self.meters = Meters(self.bus, 0, set(self._of_meter), self._take, self._random)
         addresses = [seal.identity.seal for seal in self._seals]
-        self._stranger = Stranger(self.pair, 1, addresses, self._random)
+        self._stranger = Stranger(self.bus, 1, addresses, self._random)
         self._due: list[tuple[float, int, Callable[[], None]]] = []
         self._order = itertools.count()
         self._disturbed_bits, self._disturbed_at = 0, -1.0
         #: What happened, counted.
         self.done: dict[str, int] = {}
         for seal in self._seals:
-            self.pair.attach_flash(seal.index, seal.flash)
+            self.bus.attach_flash(seal.index, seal.flash)
 
     def close(self) -> None:
         """Power off for good."""
-        self.pair.close()
+        self.bus.close()
         for seal in self._seals:
             seal.flash.close()
 
@@ -120,13 +120,13 @@ class World:
             (self._twitch_one, 2.0),
             (self._storm_one, 25.0),
             (self._cut_one, 3.0),
-            (self._disturb_pair, 6.0),
+            (self._disturb_bus, 6.0),
             (self._change_meters, 5.0),
             (self._stranger.speak, 1.0),
             (self._disturb_loop, 10.0),
             (self._attack_one, 8.0),
         )
-        end = self.pair.now + seconds * self._calm
+        end = self.bus.now + seconds * self._calm
         for action, pause in actions:
             self._again(action, pause * self._calm, end)
         self._run(end)
@@ -136,11 +136,11 @@ class World:
         """The first closing, in peace: what the loop is when sealed is learned from it."""
         for seal in self._seals:
             self._move(seal, closed=True)
-        self._run(self.pair.now + 2.0)
+        self._run(self.bus.now + 2.0)
 
     def _again(self, action: Callable[[], None], pause: float, end: float) -> None:
         """Do `action` at random times, `pause` seconds apart on average, until `end`."""
-        at = self.pair.now + self._random.expovariate(1 / pause)
+        at = self.bus.now + self._random.expovariate(1 / pause)
 
         def act() -> None:
             self._count(action.__name__.strip("_"))
@@ -155,10 +155,10 @@ class World:
 
     def _run(self, end: float) -> None:
         """Simulate until `end`; what is due happens between two clock cycles, any two."""
-        while (now := self.pair.now) < end:
+        while (now := self.bus.now) < end:
             until = min(end, self.meters.next_answer, self._due[0][0] if self._due else end)
-            self.pair.run_until_seen(max(until - now, 1 / CLOCK_HZ))
-            now = self.pair.now
+            self.bus.run_until_seen(max(until - now, 1 / CLOCK_HZ))
+            now = self.bus.now
             self._look(now)
             while self._due and self._due[0][0] <= now:
                 heapq.heappop(self._due)[2]()
@@ -170,7 +170,7 @@ class World:
         """
         while self._due:
             heapq.heappop(self._due)[2]()
-        self.pair.noise(0.0, 0.0)
+        self.bus.noise(0.0, 0.0)
         self.meters.quality = 1.0
         for seal in self._seals:
             self._move(seal, **asdict(Loop()))
@@ -187,18 +187,18 @@ class World:
 
     def _settle(self) -> None:
         """Wait until all is as it must be."""
-        end = self.pair.now + DRAIN_MAX
+        end = self.bus.now + DRAIN_MAX
         while wrong := self._unsettled():
-            if self.pair.now > end:
+            if self.bus.now > end:
                 raise ViolationError(f"{DRAIN_MAX:g} s of rest and still: {wrong}")
-            self._run(self.pair.now + 2.0)
+            self._run(self.bus.now + 2.0)
 
     def _unsettled(self) -> str:
         """What is not as it must be once everything has been told."""
         for seal in self._seals:
-            wrong = explain(seal.power_ups, seal.reports, self._promise, self.pair.now)
-            if not wrong and seal.closed != bool(self.pair.chip(seal.index).lamps & 1):
-                wrong = f"head {seal.position.name.lower()}, lamps {self.pair.chip(seal.index).lamps}"
+            wrong = explain(seal.power_ups, seal.reports, self._promise, self.bus.now)
+            if not wrong and seal.closed != bool(self.bus.chip(seal.index).lamps & 1):
+                wrong = f"head {seal.position.name.lower()}, lamps {self.bus.chip(seal.index).lamps}"
             if wrong:
                 return f"seal {seal.identity.seal}: {wrong}"
         return ""
@@ -225,14 +225,14 @@ class World:
         before = seal.position
         seal.closed = seal.closed if closed is None else closed
         seal.loop = replace(seal.loop, **changes)
-        self.pair.position(seal.index, seal.closed)
-        self.pair.loop(seal.index, seal.loop)
+        self.bus.position(seal.index, seal.closed)
+        self.bus.loop(seal.index, seal.loop)
         if seal.position is not before:
-            seal.unsealed_since = self.pair.now
+            seal.unsealed_since = self.bus.now
             # To look at the lamp when it has just had to be out.
-            self._at(self.pair.now + self._promise.latest(seal.position) + 0.001, lambda: None)
+            self._at(self.bus.now + self._promise.latest(seal.position) + 0.001, lambda: None)
             if seal.powered:
-                seal.power_ups[-1].positions.append((self.pair.now, seal.position))
+                seal.power_ups[-1].positions.append((self.bus.now, seal.position))
 
     def _move_one(self) -> None:
         seal = self._one()
@@ -257,17 +257,17 @@ class World:
 
     def _flutter(self, seal: _Seal, pauses: list[float]) -> None:
         """Change the position, once now and once behind each pause but the last."""
-        at = self.pair.now
+        at = self.bus.now
         for pause in pauses:
             self._at(at, lambda: self._move(seal, closed=not seal.closed))
             at += pause
 
     def _power(self, seal: _Seal, *, on: bool) -> None:
-        self.pair.power(seal.index, on)
+        self.bus.power(seal.index, on)
         if on:
-            seal.power_ups.append(PowerUp(self.pair.now, [(self.pair.now, seal.position)]))
+            seal.power_ups.append(PowerUp(self.bus.now, [(self.bus.now, seal.position)]))
         else:
-            seal.power_ups[-1].end = self.pair.now
+            seal.power_ups[-1].end = self.bus.now
             self.meters.forget(seal.identity.meter)
 
     def _cut_one(self) -> None:
@@ -277,12 +277,12 @@ class World:
             return
         self._power(seal, on=False)
         self._at(
-            self.pair.now + self._random.choice([0.001, 0.2, 2.0]) * self._random.random(),
+            self.bus.now + self._random.choice([0.001, 0.2, 2.0]) * self._random.random(),
             lambda: None if seal.powered else self._power(seal, on=True),
         )
 
-    def _disturb_pair(self) -> None:
-        self.pair.noise(self._random.choice([0.001, 0.01, 0.1]), self._random.uniform(0.1, 2.0))
+    def _disturb_bus(self) -> None:
+        self.bus.noise(self._random.choice([0.001, 0.01, 0.1]), self._random.uniform(0.1, 2.0))
 
     def _disturb_loop(self) -> None:
         """Offset and noise of a comparator that is not a good one."""
@@ -297,7 +297,7 @@ class World:
             bad = {"foreign_mv": CONTACT_MV}
         self._move(seal, **bad)
         self._at(
-            self.pair.now + self._random.uniform(0.05, 5.0),
+            self.bus.now + self._random.uniform(0.05, 5.0),
             lambda: self._move(seal, jumper=False, contact_mv=CONTACT_MV, foreign_mv=None),
         )
 
@@ -308,19 +308,19 @@ class World:
             self.meters.quality = 1.0
 
         self.meters.quality = self._random.choice([0.0, 0.3, 0.9])
-        self._at(self.pair.now + self._random.expovariate(1 / 5.0), mend)
+        self._at(self.bus.now + self._random.expovariate(1 / 5.0), mend)
 
     # What must never be seen.
 
     def _look(self, now: float) -> None:
-        state = self.pair.state
+        state = self.bus.state
         if (disturbed := state.noisy_bits + state.collided_bits) != self._disturbed_bits:
             self._disturbed_bits, self._disturbed_at = disturbed, now
         self.meters.serve(now)
         for frame in self._stranger.listen(now):
             self._see(next(s for s in self._seals if s.identity.seal == frame.address), frame.content)
         for seal in self._seals:
-            green = seal.powered and self.pair.chip(seal.index).lamps & 1
+            green = seal.powered and self.bus.chip(seal.index).lamps & 1
             if (
                 green
                 and seal.position is not StateClass.SEALED
@@ -334,9 +334,9 @@ class World:
     def _see(self, seal: _Seal, raw: bytes) -> SealRecord | None:
         """The record in `raw`; None where noise has made it, which nobody acknowledges."""
         if not verify(seal.identity.key, raw):
-            if self.pair.now > self._disturbed_at + 1.0:
+            if self.bus.now > self._disturbed_at + 1.0:
                 raise ViolationError(
-                    f"seal {seal.identity.seal}: a wrong MAC on a clean pair: {raw.hex(' ').upper()}"
+                    f"seal {seal.identity.seal}: a wrong MAC on a clean bus: {raw.hex(' ').upper()}"
                 )
             self._count("wrong MACs out of noise")
             return None

@@ -1,4 +1,4 @@
-"""Signed records through the whole chain: a forger on the pair, and the seal that is asked for proof."""
+"""Signed records through the whole chain: a forger on the bus, and the seal that is asked for proof."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from meterseal.tools.demo.plan import Plan, make_plan
 from meterseal.tools.demo.scenario import Stage
 
 
-def test_a_forged_closing_on_the_pair(tmp_path: Path) -> None:
+def test_a_forged_closing_on_the_bus(tmp_path: Path) -> None:
     """The meter believes it, metering does not; the seal proves what is; its own closing still counts."""
     asyncio.run(_forge(make_plan(tmp_path, baud=9600)))
 

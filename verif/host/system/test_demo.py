@@ -105,7 +105,7 @@ def test_one_attack_on_each_of_two_seals(name: str, attack: str) -> None:
 
 
 @pytest.mark.long
-def test_eight_seals_on_one_pair() -> None:
+def test_eight_seals_on_one_bus() -> None:
     """Every seal's boot report arrives, and every opening reaches its own customer and nobody else."""
     said = report("--scenario", "standard", "--seals", "8", "--baud", "9600")
     seals = {event["seal"] for event in said["events"]}

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-__all__ = ["Eye"]
+__all__ = ["BlinkDecoder"]
 
 #: Seconds: a flash is shorter than the first, the pause between two groups longer than the second and shorter
 #: than the third.
 _FLASH_MAX, _PAUSE_MIN, _DARK = 0.4, 0.7, 2.0
 
 
-class Eye:
+class BlinkDecoder:
     """Counts the flashes of the red lamp. Times in seconds, rising.
 
     Test: `verif/host/sim/chip/test_bus_watch.py::test_lamps_are_read`.
@@ -21,7 +21,7 @@ class Eye:
         self._flashes = 0
         self._group: int | None = None
 
-    def see(self, at: float, *, green: bool, red: bool) -> None:
+    def update(self, at: float, *, green: bool, red: bool) -> None:
         """The lamps are like this from now on."""
         lasted = at - self._changed
         if green or self._green:
@@ -32,7 +32,7 @@ class Eye:
             self._group, self._flashes = self._flashes or None, 0
         self._green, self._red, self._changed = green, red, at
 
-    def says(self, now: float) -> str:
+    def shown(self, now: float) -> str:
         """`green`, `red`, `dark`, `red N` for groups of N flashes, `red ?` before one was counted."""
         lasted = now - self._changed
         if self._green:

@@ -24,8 +24,8 @@ struct End {
     uint64_t sent = 0, heard = 0, bad_parity = 0, bad_framing = 0, overflowed = 0;
 };
 
-struct Pair {
-    Pair(uint32_t chip_count, uint32_t end_count, uint32_t clock_hz, uint32_t baud, uint64_t seed)
+struct Bus {
+    Bus(uint32_t chip_count, uint32_t end_count, uint32_t clock_hz, uint32_t baud, uint64_t seed)
         : times(clock_hz, baud, true), gsm_times(clock_hz, gsm_baud, false),
           clock_hz(clock_hz), baud(baud), seed(seed), tap(tap_records) {
         for (uint32_t i = 0; i < chip_count; ++i)
@@ -64,7 +64,7 @@ struct Pair {
         plan();
     }
 
-    // Level of the pair: idle is a mark; drivers that disagree make a level of chance in each bit time.
+    // Level of the bus: idle is a mark; drivers that disagree make a level of chance in each bit time.
     bool resolve() {
         unsigned low = 0, high = 0;
         for (const auto& [index, chip] : powered)
@@ -258,35 +258,35 @@ struct Pair {
 
 extern "C" {
 
-Pair* pair_create(uint32_t chips, uint32_t ends, uint32_t clock_hz, uint32_t baud, uint64_t seed) {
-    return new Pair(chips, ends, clock_hz, baud, seed);
+Bus* bus_create(uint32_t chips, uint32_t ends, uint32_t clock_hz, uint32_t baud, uint64_t seed) {
+    return new Bus(chips, ends, clock_hz, baud, seed);
 }
 
-void pair_destroy(Pair* pair) { delete pair; }
+void bus_destroy(Bus* bus) { delete bus; }
 
-void pair_flash(Pair* pair, uint32_t chip, uint8_t* array, size_t size, uint64_t page, uint64_t erase) {
-    pair->chips[chip]->flash.attach(array, size, page, erase, scramble(pair->seed + chip));
+void bus_flash(Bus* bus, uint32_t chip, uint8_t* array, size_t size, uint64_t page, uint64_t erase) {
+    bus->chips[chip]->flash.attach(array, size, page, erase, scramble(bus->seed + chip));
 }
 
-void pair_power(Pair* pair, uint32_t chip, int on) { pair->power(chip, on); }
+void bus_power(Bus* bus, uint32_t chip, int on) { bus->power(chip, on); }
 
-void pair_change_baud(Pair* pair, uint32_t baud) { pair->change_baud(baud); }
+void bus_change_baud(Bus* bus, uint32_t baud) { bus->change_baud(baud); }
 
-void pair_position(Pair* pair, uint32_t index, int closed) {
-    Chip& chip = *pair->chips[index];
+void bus_position(Bus* bus, uint32_t index, int closed) {
+    Chip& chip = *bus->chips[index];
     chip.move({});
     chip.loop.closed = closed;
     chip.loop.moved(chip.loop_driven());
 }
 
-void pair_edges(Pair* pair, uint32_t chip, const uint64_t* after, size_t count) {
+void bus_edges(Bus* bus, uint32_t chip, const uint64_t* after, size_t count) {
     std::vector<Cycle> edges;
-    for (size_t i = 0; i < count; ++i) edges.push_back(pair->now + after[i]);
-    pair->chips[chip]->move(std::move(edges));
+    for (size_t i = 0; i < count; ++i) edges.push_back(bus->now + after[i]);
+    bus->chips[chip]->move(std::move(edges));
 }
 
-void pair_loop(Pair* pair, uint32_t index, const LoopSetting* setting) {
-    Chip& chip = *pair->chips[index];
+void bus_loop(Bus* bus, uint32_t index, const LoopSetting* setting) {
+    Chip& chip = *bus->chips[index];
     chip.loop.contact_mv = setting->contact_mv;
     chip.loop.jumper = setting->jumper;
     chip.loop.foreign_mv = setting->foreign_mv;
@@ -295,86 +295,86 @@ void pair_loop(Pair* pair, uint32_t index, const LoopSetting* setting) {
     chip.loop.moved(chip.loop_driven());
 }
 
-void pair_noise(Pair* pair, double probability, uint64_t cycles) {
+void bus_noise(Bus* bus, double probability, uint64_t cycles) {
     // 2^64 itself has no place in 64 bits: certainty is all ones.
-    pair->noise_below = probability >= 1.0 ? UINT64_MAX : uint64_t(probability * 0x1p64);
-    pair->noise_end = pair->now + cycles;
+    bus->noise_below = probability >= 1.0 ? UINT64_MAX : uint64_t(probability * 0x1p64);
+    bus->noise_end = bus->now + cycles;
 }
 
-int pair_skip_idle(Pair* pair) {
-    pair->skip_next = Idle<Vseal_chip___024root>::possible ? pair->now : never;
+int bus_skip_idle(Bus* bus) {
+    bus->skip_next = Idle<Vseal_chip___024root>::possible ? bus->now : never;
     return Idle<Vseal_chip___024root>::possible;
 }
 
-void pair_run(Pair* pair, uint64_t cycles) { pair->run(cycles, false); }
+void bus_run(Bus* bus, uint64_t cycles) { bus->run(cycles, false); }
 
-void pair_run_until_seen(Pair* pair, uint64_t cycles) { pair->run(cycles, true); }
+void bus_run_until_seen(Bus* bus, uint64_t cycles) { bus->run(cycles, true); }
 
-int pair_run_to_flash_clock(Pair* pair, uint32_t index, uint64_t clocks, uint64_t cycles) {
-    const Flash& flash = pair->chips[index]->flash;
-    for (; cycles && flash.clocks < clocks; --cycles) pair->run(1, false);
+int bus_run_to_flash_clock(Bus* bus, uint32_t index, uint64_t clocks, uint64_t cycles) {
+    const Flash& flash = bus->chips[index]->flash;
+    for (; cycles && flash.clocks < clocks; --cycles) bus->run(1, false);
     return flash.clocks >= clocks;
 }
 
-void pair_gsm_open(Pair* pair, uint32_t index, int open) {
-    GsmPort& gsm = pair->chips[index]->gsm;
+void bus_gsm_open(Bus* bus, uint32_t index, int open) {
+    GsmPort& gsm = bus->chips[index]->gsm;
     gsm.open = open;
     gsm.received.clear();
 }
 
-size_t pair_gsm_write(Pair* pair, uint32_t index, const uint8_t* bytes, size_t count) {
-    Chip& chip = *pair->chips[index];
+size_t bus_gsm_write(Bus* bus, uint32_t index, const uint8_t* bytes, size_t count) {
+    Chip& chip = *bus->chips[index];
     size_t taken = 0;
     while (taken < count && chip.gsm.transmitter.queue.push(bytes[taken])) ++taken;
-    chip.wake_gsm(pair->now);
+    chip.wake_gsm(bus->now);
     return taken;
 }
 
-size_t pair_gsm_read(Pair* pair, uint32_t index, uint8_t* bytes, size_t most) {
-    return pair->chips[index]->gsm.received.take(bytes, most);
+size_t bus_gsm_read(Bus* bus, uint32_t index, uint8_t* bytes, size_t most) {
+    return bus->chips[index]->gsm.received.take(bytes, most);
 }
 
-void pair_open(Pair* pair, uint32_t end, int open) {
-    End& port = *pair->ends[end];
+void bus_open(Bus* bus, uint32_t end, int open) {
+    End& port = *bus->ends[end];
     port.open = open;
     port.receiver.mute();
     if (open) port.received.clear();
 }
 
-size_t pair_write(Pair* pair, uint32_t end, const uint8_t* bytes, size_t count) {
-    Transmitter& transmitter = pair->ends[end]->transmitter;
+size_t bus_write(Bus* bus, uint32_t end, const uint8_t* bytes, size_t count) {
+    Transmitter& transmitter = bus->ends[end]->transmitter;
     size_t taken = 0;
     while (taken < count && transmitter.queue.push(bytes[taken])) ++taken;
-    transmitter.wake(pair->now);
+    transmitter.wake(bus->now);
     return taken;
 }
 
-size_t pair_read(Pair* pair, uint32_t end, uint8_t* bytes, size_t most) {
-    return pair->ends[end]->received.take(bytes, most);
+size_t bus_read(Bus* bus, uint32_t end, uint8_t* bytes, size_t most) {
+    return bus->ends[end]->received.take(bytes, most);
 }
 
-size_t pair_tap(Pair* pair, Tap* records, size_t most) { return pair->tap.take(records, most); }
+size_t bus_tap(Bus* bus, Tap* records, size_t most) { return bus->tap.take(records, most); }
 
-void pair_state(const Pair* pair, PairState* state) {
-    *state = {pair->now, pair->collided_bits, pair->noisy_bits, pair->tap_overflowed, pair->skipped};
+void bus_state(const Bus* bus, BusState* state) {
+    *state = {bus->now, bus->collided_bits, bus->noisy_bits, bus->tap_overflowed, bus->skipped};
 }
 
-void pair_chip_state(const Pair* pair, uint32_t index, ChipState* state) {
-    const Chip& chip = *pair->chips[index];
+void bus_chip_state(const Bus* bus, uint32_t index, ChipState* state) {
+    const Chip& chip = *bus->chips[index];
     *state = {chip.powered(),        chip.loop.closed,   uint32_t(chip.loop.settled_mv(true)),
               chip.loop_driven(),    chip.comparator(),  chip.lamps(),
               chip.flash.busy(),     chip.flash.programs, chip.flash.erases,
               chip.flash.cut,        chip.flash.clocks};
 }
 
-void pair_end_state(const Pair* pair, uint32_t index, EndState* state) {
-    const End& end = *pair->ends[index];
+void bus_end_state(const Bus* bus, uint32_t index, EndState* state) {
+    const End& end = *bus->ends[index];
     *state = {end.sent,       end.heard,      end.bad_parity,
               end.bad_framing, end.overflowed, uint32_t(end.transmitter.queue.size()),
               end.transmitter.driving};
 }
 
-void pair_bare_run(uint64_t cycles) {
+void bus_bare_run(uint64_t cycles) {
     VerilatedContext context;
     Vseal_chip model{&context};
     model.rst = 1;

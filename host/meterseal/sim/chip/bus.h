@@ -1,4 +1,4 @@
-// Chips and host ends on one RS485 pair. C interface for ctypes; `bus.py` mirrors it.
+// Chips and host ends on one RS485 bus. C interface for ctypes; `bus.py` mirrors it.
 //
 // Time is counted in cycles of the chips' clock. Chips are numbered from 0, host ends from 0. Nothing here
 // allocates while it runs, and nothing here knows a file, a socket or a real clock.
@@ -11,7 +11,7 @@
 #pragma GCC visibility push(default)
 extern "C" {
 
-struct Pair;
+struct Bus;
 
 // What the tap saw. `source`: chip number, or number of chips + end number.
 struct Tap {
@@ -42,55 +42,55 @@ struct EndState {
     uint32_t queued, driving;
 };
 
-struct PairState {
+struct BusState {
     uint64_t cycle;
     uint64_t collided_bits;  // bit times in which drivers disagreed
     uint64_t noisy_bits;     // bit times that noise turned over
     uint64_t tap_overflowed;
-    uint64_t skipped;  // cycles left out by `pair_skip_idle`
+    uint64_t skipped;  // cycles left out by `bus_skip_idle`
 };
 
-Pair* pair_create(uint32_t chips, uint32_t ends, uint32_t clock_hz, uint32_t baud, uint64_t seed);
-void pair_destroy(Pair*);
+Bus* bus_create(uint32_t chips, uint32_t ends, uint32_t clock_hz, uint32_t baud, uint64_t seed);
+void bus_destroy(Bus*);
 
-// Flash of one chip: `size` bytes that outlive the pair; times of one operation in cycles.
-void pair_flash(Pair*, uint32_t chip, uint8_t* array, size_t size, uint64_t page, uint64_t erase);
-void pair_power(Pair*, uint32_t chip, int on);
+// Flash of one chip: `size` bytes that outlive the bus; times of one operation in cycles.
+void bus_flash(Bus*, uint32_t chip, uint8_t* array, size_t size, uint64_t page, uint64_t erase);
+void bus_power(Bus*, uint32_t chip, int on);
 // The rate of all ends and of the tap, from now on; nobody may be sending.
-void pair_change_baud(Pair*, uint32_t baud);
-void pair_position(Pair*, uint32_t chip, int closed);
+void bus_change_baud(Bus*, uint32_t baud);
+void bus_position(Bus*, uint32_t chip, int closed);
 // `count` times, counted from now and rising, at which the seal head touches or leaves its plates.
-void pair_edges(Pair*, uint32_t chip, const uint64_t* after, size_t count);
-void pair_loop(Pair*, uint32_t chip, const LoopSetting*);
+void bus_edges(Bus*, uint32_t chip, const uint64_t* after, size_t count);
+void bus_loop(Bus*, uint32_t chip, const LoopSetting*);
 // Each bit time of the next `cycles` is turned over with `probability`.
-void pair_noise(Pair*, double probability, uint64_t cycles);
+void bus_noise(Bus*, double probability, uint64_t cycles);
 
 // Time in which all chips are idle is left out from now on; nothing else changes. False: not with this model.
-int pair_skip_idle(Pair*);
+int bus_skip_idle(Bus*);
 
-void pair_run(Pair*, uint64_t cycles);
+void bus_run(Bus*, uint64_t cycles);
 // The same until the tap has got something.
-void pair_run_until_seen(Pair*, uint64_t cycles);
+void bus_run_until_seen(Bus*, uint64_t cycles);
 // Until the flash of this chip has seen so many clocks, at most so many cycles; whether it has.
-int pair_run_to_flash_clock(Pair*, uint32_t chip, uint64_t clocks, uint64_t cycles);
+int bus_run_to_flash_clock(Bus*, uint32_t chip, uint64_t clocks, uint64_t cycles);
 
 // An end that is not open hears nothing; opening forgets what was heard before.
-void pair_open(Pair*, uint32_t end, int open);
-size_t pair_write(Pair*, uint32_t end, const uint8_t* bytes, size_t count);  // bytes taken
-size_t pair_read(Pair*, uint32_t end, uint8_t* bytes, size_t most);          // bytes given
-size_t pair_tap(Pair*, Tap* records, size_t most);                           // records given
+void bus_open(Bus*, uint32_t end, int open);
+size_t bus_write(Bus*, uint32_t end, const uint8_t* bytes, size_t count);  // bytes taken
+size_t bus_read(Bus*, uint32_t end, uint8_t* bytes, size_t most);          // bytes given
+size_t bus_tap(Bus*, Tap* records, size_t most);                           // records given
 
 // The modem's side of a chip's GSM port: 8N1, 9600 baud.
 enum { gsm_baud = 9600 };
-void pair_gsm_open(Pair*, uint32_t chip, int open);
-size_t pair_gsm_write(Pair*, uint32_t chip, const uint8_t* bytes, size_t count);  // bytes taken
-size_t pair_gsm_read(Pair*, uint32_t chip, uint8_t* bytes, size_t most);          // bytes given
+void bus_gsm_open(Bus*, uint32_t chip, int open);
+size_t bus_gsm_write(Bus*, uint32_t chip, const uint8_t* bytes, size_t count);  // bytes taken
+size_t bus_gsm_read(Bus*, uint32_t chip, uint8_t* bytes, size_t most);          // bytes given
 
-void pair_state(const Pair*, PairState*);
-void pair_chip_state(const Pair*, uint32_t chip, ChipState*);
-void pair_end_state(const Pair*, uint32_t end, EndState*);
+void bus_state(const Bus*, BusState*);
+void bus_chip_state(const Bus*, uint32_t chip, ChipState*);
+void bus_end_state(const Bus*, uint32_t end, EndState*);
 
 // For the benchmark: the chip alone, both clock edges evaluated as Verilator's manual has it.
-void pair_bare_run(uint64_t cycles);
+void bus_bare_run(uint64_t cycles);
 }
 #pragma GCC visibility pop

@@ -1,4 +1,4 @@
-"""The simulated pair as a Python object: bytes and commands, never clock edges. Mirrors `bus.h`."""
+"""The simulated bus as a Python object: bytes and commands, never clock edges. Mirrors `bus.h`."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ from meterseal.sim.chip.head import Loop
 __all__ = [
     "CLOCK_HZ",
     "END_COUNTERS",
+    "BusSim",
+    "BusState",
     "ByteSeen",
     "ChipState",
     "EndState",
     "LampsSeen",
-    "Pair",
-    "PairState",
     "run_bare",
 ]
 
@@ -97,7 +97,7 @@ class _LoopSetting(Structure):
 
 
 class EndState(Structure):
-    """One host end: `END_COUNTERS`, characters queued, and whether it drives the pair."""
+    """One host end: `END_COUNTERS`, characters queued, and whether it drives the bus."""
 
     _fields_ = (
         *((name, c_uint64) for name in END_COUNTERS),
@@ -112,8 +112,8 @@ class EndState(Structure):
     driving: int
 
 
-class PairState(Structure):
-    """Simulated time in cycles, how much of it was skipped, and what happened to the pair in bit times."""
+class BusState(Structure):
+    """Simulated time in cycles, how much of it was skipped, and what happened to the bus in bit times."""
 
     _fields_ = tuple(
         (name, c_uint64) for name in ("cycle", "collided_bits", "noisy_bits", "tap_overflowed", "skipped")
@@ -127,9 +127,9 @@ class PairState(Structure):
 
 @dataclass(frozen=True, slots=True)
 class ByteSeen:
-    """A byte that one driver put on the pair, `at` seconds of simulated time.
+    """A byte that one driver put on the bus, `at` seconds of simulated time.
 
-    `source` counts the chips, then the host ends. `corrupted`: the pair had another level meanwhile;
+    `source` counts the chips, then the host ends. `corrupted`: the bus had another level meanwhile;
     `malformed`: the driver itself did not send 8E1.
     """
 
@@ -150,8 +150,8 @@ class LampsSeen:
     red: bool
 
 
-class Pair:
-    """N chips and K host ends on one RS485 pair.
+class BusSim:
+    """N chips and K host ends on one RS485 bus.
 
     Bytes go in and out at host ends; each is an 8E1 UART that hears everything but itself.
     Errors: `Failure` for a clock too slow for the baud rate. Tests: `verif/chip/test_pair_*.py`.
@@ -174,17 +174,17 @@ class Pair:
         self.ends = ends
         self._random = random.Random(seed)
         self._library = _load(library)
-        self._pair: int | None = self._library.pair_create(chips, ends, clock_hz, baud, seed)
+        self._bus: int | None = self._library.bus_create(chips, ends, clock_hz, baud, seed)
         self._read_buffer = (c_uint8 * _READ_BYTES)()
         self._tap_buffer = (_Tap * _TAP_RECORDS)()
 
     def close(self) -> None:
         """Power everything off. May be called twice."""
-        if self._pair is not None:
-            self._library.pair_destroy(self._pair)
-            self._pair = None
+        if self._bus is not None:
+            self._library.bus_destroy(self._bus)
+            self._bus = None
 
-    def __enter__(self) -> Pair:
+    def __enter__(self) -> BusSim:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -197,11 +197,11 @@ class Pair:
 
     def run(self, seconds: float) -> None:
         """Advance simulated time."""
-        self._library.pair_run(self._pair, self._cycles(seconds))
+        self._library.bus_run(self._bus, self._cycles(seconds))
 
     def run_until_seen(self, seconds: float) -> None:
         """The same, no further than until a driver has sent a byte or a lamp has changed."""
-        self._library.pair_run_until_seen(self._pair, self._cycles(seconds))
+        self._library.bus_run_until_seen(self._bus, self._cycles(seconds))
 
     def skip_idle(self) -> None:
         """From now on, leave out time in which every chip does nothing but count it.
@@ -210,7 +210,7 @@ class Pair:
         something. `Failure` for a chip of gates, whose counters nobody knows.
         Test: `verif/host/sim/chip/test_bus_idle.py`.
         """
-        if not self._library.pair_skip_idle(self._pair):
+        if not self._library.bus_skip_idle(self._bus):
             raise Failure("no time can be skipped: this chip is made of gates, give its source instead")
 
     def run_to_flash_clock(self, chip: int, clocks: int, *, at_most: float) -> bool:
@@ -218,7 +218,7 @@ class Pair:
 
         Returns whether it has. Slower than `run`: every cycle is looked at.
         """
-        return bool(self._library.pair_run_to_flash_clock(self._pair, chip, clocks, self._cycles(at_most)))
+        return bool(self._library.bus_run_to_flash_clock(self._bus, chip, clocks, self._cycles(at_most)))
 
     def attach_flash(
         self,
@@ -228,13 +228,13 @@ class Pair:
         page_program: float = PAGE_PROGRAM,
         sector_erase: float = SECTOR_ERASE,
     ) -> None:
-        """Solder a flash to `chip`; it stays open until the pair is closed. Times in seconds."""
+        """Solder a flash to `chip`; it stays open until the bus is closed. Times in seconds."""
         page, erase = self._cycles(page_program), self._cycles(sector_erase)
-        self._library.pair_flash(self._pair, chip, flash.array, len(flash.array), page, erase)
+        self._library.bus_flash(self._bus, chip, flash.array, len(flash.array), page, erase)
 
     def power(self, chip: int, on: bool) -> None:
         """Power one chip on or off: all of its registers start anew."""
-        self._library.pair_power(self._pair, chip, on)
+        self._library.bus_power(self._bus, chip, on)
 
     def change_baud(self, baud: int) -> None:
         """Let all host ends, and the tap, follow to another rate; nobody may be sending.
@@ -243,11 +243,11 @@ class Pair:
         """
         _check_rate(self.clock_hz, baud)
         self.baud = baud
-        self._library.pair_change_baud(self._pair, baud)
+        self._library.bus_change_baud(self._bus, baud)
 
     def position(self, chip: int, closed: bool) -> None:
         """Push the seal head in, or pull it, in one clean movement."""
-        self._library.pair_position(self._pair, chip, closed)
+        self._library.bus_position(self._bus, chip, closed)
 
     def bounce(self, chip: int, *, seconds: float, edges: int, closed: bool) -> int:
         """Let the contact touch and leave at least `edges` times within `seconds`, ending `closed` or open.
@@ -259,77 +259,77 @@ class Pair:
         inner = sorted(self._random.uniform(0, seconds) for _ in range(edges - 2))
         times = [0.0, *inner, seconds][:edges]
         after = (c_uint64 * edges)(*(self._cycles(time) + 1 for time in times))
-        self._library.pair_edges(self._pair, chip, after, edges)
+        self._library.bus_edges(self._bus, chip, after, edges)
         return edges
 
     def loop(self, chip: int, loop: Loop) -> None:
         """Change what is done to the loop; the voltage follows through resistor and capacitor."""
         foreign = -1 if loop.foreign_mv is None else loop.foreign_mv
         setting = _LoopSetting(loop.contact_mv, foreign, loop.jumper, loop.offset_mv, loop.noise_mv)
-        self._library.pair_loop(self._pair, chip, setting)
+        self._library.bus_loop(self._bus, chip, setting)
 
     def noise(self, probability: float, seconds: float) -> None:
         """Turn over each bit time of the coming `seconds` with `probability`."""
-        self._library.pair_noise(self._pair, probability, self._cycles(seconds))
+        self._library.bus_noise(self._bus, probability, self._cycles(seconds))
 
     def open(self, end: int) -> None:
         """Begin to listen at a host end; what it heard before is forgotten."""
-        self._library.pair_open(self._pair, end, True)
+        self._library.bus_open(self._bus, end, True)
 
     def close_end(self, end: int) -> None:
         """Stop listening; what is queued is still sent."""
-        self._library.pair_open(self._pair, end, False)
+        self._library.bus_open(self._bus, end, False)
 
     def write(self, end: int, data: bytes) -> int:
         """Queue bytes at a host end; returns how many found room."""
-        taken: int = self._library.pair_write(self._pair, end, data, len(data))
+        taken: int = self._library.bus_write(self._bus, end, data, len(data))
         return taken
 
     def read(self, end: int) -> bytes:
         """What a host end has heard since the last call."""
         heard = bytearray()
-        while count := self._library.pair_read(self._pair, end, self._read_buffer, _READ_BYTES):
+        while count := self._library.bus_read(self._bus, end, self._read_buffer, _READ_BYTES):
             heard += memoryview(self._read_buffer)[:count]
         return bytes(heard)
 
     def open_gsm(self, chip: int) -> None:
         """Begin to listen at the GSM port of `chip` (8N1, 9600 baud); what it said before is forgotten."""
-        self._library.pair_gsm_open(self._pair, chip, True)
+        self._library.bus_gsm_open(self._bus, chip, True)
 
     def write_gsm(self, chip: int, data: bytes) -> int:
         """Queue bytes for the GSM port of `chip`; returns how many found room."""
-        taken: int = self._library.pair_gsm_write(self._pair, chip, data, len(data))
+        taken: int = self._library.bus_gsm_write(self._bus, chip, data, len(data))
         return taken
 
     def read_gsm(self, chip: int) -> bytes:
         """What `chip` has said to its modem since the last call."""
-        count = self._library.pair_gsm_read(self._pair, chip, self._read_buffer, _READ_BYTES)
+        count = self._library.bus_gsm_read(self._bus, chip, self._read_buffer, _READ_BYTES)
         return bytes(self._read_buffer[:count])
 
     def tap(self) -> list[ByteSeen | LampsSeen]:
         """What the drivers and the lamps did since the last call, in order."""
         seen: list[ByteSeen | LampsSeen] = []
-        while count := self._library.pair_tap(self._pair, self._tap_buffer, _TAP_RECORDS):
+        while count := self._library.bus_tap(self._bus, self._tap_buffer, _TAP_RECORDS):
             seen.extend(self._seen(record) for record in self._tap_buffer[:count])
         return seen
 
     @property
-    def state(self) -> PairState:
-        """Time and counters of the pair."""
-        state = PairState()
-        self._library.pair_state(self._pair, state)
+    def state(self) -> BusState:
+        """Time and counters of the bus."""
+        state = BusState()
+        self._library.bus_state(self._bus, state)
         return state
 
     def chip(self, chip: int) -> ChipState:
         """State of one chip and of what is around it."""
         state = ChipState()
-        self._library.pair_chip_state(self._pair, chip, state)
+        self._library.bus_chip_state(self._bus, chip, state)
         return state
 
     def end(self, end: int) -> EndState:
         """Counters of one host end."""
         state = EndState()
-        self._library.pair_end_state(self._pair, end, state)
+        self._library.bus_end_state(self._bus, end, state)
         return state
 
     def _cycles(self, seconds: float) -> int:
@@ -345,8 +345,8 @@ class Pair:
 
 
 def run_bare(library: Path, cycles: int) -> None:
-    """The chip alone, without pair, flash and loop: what a benchmark compares with."""
-    _load(library).pair_bare_run(cycles)
+    """The chip alone, without bus, flash and loop: what a benchmark compares with."""
+    _load(library).bus_bare_run(cycles)
 
 
 def _check_rate(clock_hz: int, baud: int) -> None:
@@ -357,33 +357,33 @@ def _check_rate(clock_hz: int, baud: int) -> None:
 def _load(path: Path) -> ctypes.CDLL:
     """The library with the signatures of `bus.h`."""
     library = ctypes.CDLL(str(path))
-    pair, index, array = c_void_p, c_uint32, POINTER(c_uint8)
+    bus, index, array = c_void_p, c_uint32, POINTER(c_uint8)
     for name, result, arguments in (
         ("create", c_void_p, (c_uint32, c_uint32, c_uint32, c_uint32, c_uint64)),
-        ("destroy", None, (pair,)),
-        ("flash", None, (pair, index, array, c_size_t, c_uint64, c_uint64)),
-        ("power", None, (pair, index, c_int)),
-        ("change_baud", None, (pair, c_uint32)),
-        ("position", None, (pair, index, c_int)),
-        ("edges", None, (pair, index, POINTER(c_uint64), c_size_t)),
-        ("loop", None, (pair, index, POINTER(_LoopSetting))),
-        ("noise", None, (pair, c_double, c_uint64)),
-        ("run", None, (pair, c_uint64)),
-        ("run_until_seen", None, (pair, c_uint64)),
-        ("skip_idle", c_int, (pair,)),
-        ("run_to_flash_clock", c_int, (pair, index, c_uint64, c_uint64)),
-        ("open", None, (pair, index, c_int)),
-        ("write", c_size_t, (pair, index, ctypes.c_char_p, c_size_t)),
-        ("read", c_size_t, (pair, index, array, c_size_t)),
-        ("gsm_open", None, (pair, index, c_int)),
-        ("gsm_write", c_size_t, (pair, index, ctypes.c_char_p, c_size_t)),
-        ("gsm_read", c_size_t, (pair, index, array, c_size_t)),
-        ("tap", c_size_t, (pair, POINTER(_Tap), c_size_t)),
-        ("state", None, (pair, POINTER(PairState))),
-        ("chip_state", None, (pair, index, POINTER(ChipState))),
-        ("end_state", None, (pair, index, POINTER(EndState))),
+        ("destroy", None, (bus,)),
+        ("flash", None, (bus, index, array, c_size_t, c_uint64, c_uint64)),
+        ("power", None, (bus, index, c_int)),
+        ("change_baud", None, (bus, c_uint32)),
+        ("position", None, (bus, index, c_int)),
+        ("edges", None, (bus, index, POINTER(c_uint64), c_size_t)),
+        ("loop", None, (bus, index, POINTER(_LoopSetting))),
+        ("noise", None, (bus, c_double, c_uint64)),
+        ("run", None, (bus, c_uint64)),
+        ("run_until_seen", None, (bus, c_uint64)),
+        ("skip_idle", c_int, (bus,)),
+        ("run_to_flash_clock", c_int, (bus, index, c_uint64, c_uint64)),
+        ("open", None, (bus, index, c_int)),
+        ("write", c_size_t, (bus, index, ctypes.c_char_p, c_size_t)),
+        ("read", c_size_t, (bus, index, array, c_size_t)),
+        ("gsm_open", None, (bus, index, c_int)),
+        ("gsm_write", c_size_t, (bus, index, ctypes.c_char_p, c_size_t)),
+        ("gsm_read", c_size_t, (bus, index, array, c_size_t)),
+        ("tap", c_size_t, (bus, POINTER(_Tap), c_size_t)),
+        ("state", None, (bus, POINTER(BusState))),
+        ("chip_state", None, (bus, index, POINTER(ChipState))),
+        ("end_state", None, (bus, index, POINTER(EndState))),
         ("bare_run", None, (c_uint64,)),
     ):
-        function = getattr(library, f"pair_{name}")
+        function = getattr(library, f"bus_{name}")
         function.restype, function.argtypes = result, arguments
     return library

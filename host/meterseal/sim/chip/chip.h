@@ -42,8 +42,8 @@ class Chip {
   public:
     static constexpr Cycle reset_cycles = 16;
 
-    Chip(const BitTimes& pair_times, const BitTimes& gsm_times, uint32_t clock_hz, uint64_t seed)
-        : loop(clock_hz, seed), gsm(gsm_times), monitor(pair_times), idle(clock_hz) {}
+    Chip(const BitTimes& bus_times, const BitTimes& gsm_times, uint32_t clock_hz, uint64_t seed)
+        : loop(clock_hz, seed), gsm(gsm_times), monitor(bus_times), idle(clock_hz) {}
     ~Chip() {
         if (model_) model_->final();
     }
@@ -53,7 +53,7 @@ class Chip {
     GsmPort gsm;
     Receiver monitor;           // hears what this chip alone drives
     Idle<Vseal_chip___024root> idle;
-    bool corrupted = false;     // the pair differed from what this chip drove
+    bool corrupted = false;     // the bus differed from what this chip drove
     uint8_t lamps_told = 0;
     Cycle next = never;         // the next of reset's end, the flash, the head's edges and the GSM port
 

@@ -51,7 +51,7 @@ def verilog(
 @app.command()
 def run(
     seals: Annotated[int | None, typer.Option(min=1, max=64, help="Number of chips; 1.")] = None,
-    pty: Annotated[Path | None, typer.Option(help="Link to make to the pair's serial port.")] = None,
+    pty: Annotated[Path | None, typer.Option(help="Link to make to the bus's serial port.")] = None,
     tcp: Annotated[
         str | None, typer.Option(metavar="HOST:PORT", help="Each connection is a host end of its own.")
     ] = None,
@@ -62,7 +62,7 @@ def run(
         list[Path] | None,
         typer.Option(help="Flash image of a seal; once for each. Without: temporary ones."),
     ] = None,
-    baud: Annotated[int | None, typer.Option(help="Rate of the pair; else what the images say.")] = None,
+    baud: Annotated[int | None, typer.Option(help="Rate of the bus; else what the images say.")] = None,
     pace: Annotated[Pace, typer.Option(help="In step with the clock, or as fast as it goes.")] = Pace.REAL,
     clock_hz: Annotated[int, typer.Option(min=1, help="Frequency of the chips' clock.")] = CLOCK_HZ,
     front_end: Annotated[FrontEnd, typer.Option(help="How the loop is sensed.")] = FrontEnd.SIGMA_DELTA,
@@ -82,7 +82,7 @@ def run(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Trace as JSON lines.")] = False,
 ) -> None:
-    """Simulate chips on one RS485 pair, until interrupted."""
+    """Simulate chips on one RS485 bus, until interrupted."""
     import asyncio
 
     from meterseal.io.running import until_signal

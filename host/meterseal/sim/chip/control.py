@@ -1,6 +1,6 @@
 """The control port's language: one JSON object a line there, one back. No I/O here.
 
-    {"do": "open", "seal": 0}                     seal: number on the pair, or address; 0 if there is one
+    {"do": "open", "seal": 0}                     seal: number on the bus, or address; 0 if there is one
     {"do": "close", "seal": "000000000101"}
     {"do": "bounce", "seal": 0, "ms": 10, "edges": 7, "end": "closed"}       end: as it is, if not given
     {"do": "jumper", "seal": 0, "on": true}       a wire across the plates, past the resistor in the head
@@ -8,7 +8,7 @@
     {"do": "corrode", "seal": 0, "mv": 2800}      all that the contact lets through; null: a good one
     {"do": "loop_noise", "seal": 0, "mv": 40}     at the comparator, rms
     {"do": "power", "seal": 0, "on": false}
-    {"do": "noise", "probability": 0.01, "seconds": 2}             on the pair, in each bit time
+    {"do": "noise", "probability": 0.01, "seconds": 2}             on the bus, in each bit time
     {"do": "state"}                               all seals, or the one given
 
 `state` tells of each seal, among others, `loop_mv` (while driven) and `lamps`: green, red, dark, or `red 3`
@@ -107,7 +107,7 @@ def _carry_out(rig: Rig, request: dict[str, Any]) -> dict[str, Any]:
             rig.noise(request["probability"], request["seconds"])
             return {}
         case "state" if "seal" not in request:
-            return {"seals": [rig.state(seal) for seal in rig.seals], "pair": rig.pair_state()}
+            return {"seals": [rig.state(seal) for seal in rig.seals], "pair": rig.bus_state()}
     seal = _seal(rig, request)
     match request["do"]:
         case "open":
@@ -133,5 +133,5 @@ def _carry_out(rig: Rig, request: dict[str, Any]) -> dict[str, Any]:
 
 def _seal(rig: Rig, request: dict[str, Any]) -> Seal:
     if "seal" not in request and len(rig.seals) > 1:
-        raise Failure(f"there are {len(rig.seals)} seals on this pair: name one with `seal`")
+        raise Failure(f"there are {len(rig.seals)} seals on this bus: name one with `seal`")
     return rig.find(request.get("seal", 0))

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 
 from meterseal.io.ports import Line
-from meterseal.sim.chip.bus import Pair
+from meterseal.sim.chip.bus import BusSim
 from meterseal.sim.chip.rig import Tell
 
 __all__ = ["Modems"]
@@ -23,16 +23,16 @@ class Modems:
     Tests: `verif/host/sim/chip/test_bus_gsm.py`.
     """
 
-    def __init__(self, pair: Pair, endpoints: Sequence[str], tell: Tell) -> None:
-        self._pair = pair
+    def __init__(self, bus: BusSim, endpoints: Sequence[str], tell: Tell) -> None:
+        self._bus = bus
         self._lines = [Line(_url(endpoint), trace=tell, baud=9600) for endpoint in endpoints]
         for chip in range(len(self._lines)):
-            pair.open_gsm(chip)
+            bus.open_gsm(chip)
 
     async def deliver(self) -> None:
         """Hand out what the chips have said."""
         for chip, line in enumerate(self._lines):
-            if said := self._pair.read_gsm(chip):
+            if said := self._bus.read_gsm(chip):
                 await line.write(said)
 
     async def serve(self) -> None:
@@ -48,7 +48,7 @@ class Modems:
     async def _hear(self, chip: int, line: Line) -> None:
         while True:
             data = await line.read()
-            while data := data[self._pair.write_gsm(chip, data) :]:
+            while data := data[self._bus.write_gsm(chip, data) :]:
                 await asyncio.sleep(_RETRY)
 
 

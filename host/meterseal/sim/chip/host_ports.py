@@ -1,4 +1,4 @@
-"""Host ends of the pair: bytes between the simulation and the programs that are connected to it."""
+"""Host ends of the bus: bytes between the simulation and the programs that are connected to it."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from meterseal.io.pty import PtyEnd
-from meterseal.sim.chip.bus import Pair
+from meterseal.sim.chip.bus import BusSim
 from meterseal.sim.chip.rig import Tell
 
-__all__ = ["CONNECTIONS_MAX", "NAMES", "Ends"]
+__all__ = ["CONNECTIONS_MAX", "NAMES", "HostPorts"]
 
 #: TCP connections at a time.
 CONNECTIONS_MAX = 16
-#: Of the ends, in the pair's order.
+#: Of the ends, in the bus's order.
 NAMES = ("pty", *(f"tcp{number}" for number in range(1, CONNECTIONS_MAX + 1)))
 #: Bytes that a TCP client may leave unread.
 UNREAD_MAX = 65536
@@ -24,22 +24,22 @@ _RETRY = 0.010
 _Sink = Callable[[bytes], Awaitable[None]]
 
 
-class Ends:
+class HostPorts:
     """End 0 is the PTY, each TCP connection gets one of the others.
 
     What programs write waits with them, not here, until the end has room. What they hear comes with
     `deliver`, to be called after each step of the simulation.
     """
 
-    def __init__(self, pair: Pair, tell: Tell) -> None:
-        self._pair = pair
+    def __init__(self, bus: BusSim, tell: Tell) -> None:
+        self._bus = bus
         self._tell = tell
         self._sinks: dict[int, _Sink] = {}
 
     async def deliver(self) -> None:
         """Hand out what the ends have heard."""
         for end, sink in list(self._sinks.items()):
-            if heard := self._pair.read(end):
+            if heard := self._bus.read(end):
                 await sink(heard)
 
     async def serve_pty(self, pty: PtyEnd) -> None:
@@ -76,20 +76,20 @@ class Ends:
             self._tell("lost", connection=NAMES[end], reason=str(error))
         finally:
             del self._sinks[end]
-            self._pair.close_end(end)
+            self._bus.close_end(end)
             writer.close()
 
     def _open(self, end: int, sink: _Sink) -> None:
-        self._pair.open(end)
+        self._bus.open(end)
         self._sinks[end] = sink
 
     def _free(self) -> int | None:
         """An end that nobody uses and that has sent everything its last user gave it."""
-        for end in range(1, self._pair.ends):
-            if end not in self._sinks and not self._pair.end(end).driving and not self._pair.end(end).queued:
+        for end in range(1, self._bus.ends):
+            if end not in self._sinks and not self._bus.end(end).driving and not self._bus.end(end).queued:
                 return end
         return None
 
     async def _send(self, end: int, data: bytes) -> None:
-        while data := data[self._pair.write(end, data) :]:
+        while data := data[self._bus.write(end, data) :]:
             await asyncio.sleep(_RETRY)

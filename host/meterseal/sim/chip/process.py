@@ -1,4 +1,4 @@
-"""The process `meterseal chip run`: simulated chips on a pair, its host ends on a PTY and on TCP."""
+"""The process `meterseal chip run`: simulated chips on a bus, its host ends on a PTY and on TCP."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from meterseal.domain.image import Identity, image
 from meterseal.errors import Failure
 from meterseal.io.pty import PtyEnd
 from meterseal.sim.chip.build import SIGMA_DELTA, chip_library
-from meterseal.sim.chip.bus import CLOCK_HZ, Pair
+from meterseal.sim.chip.bus import CLOCK_HZ, BusSim
 from meterseal.sim.chip.control import LINE_MAX, answer
 from meterseal.sim.chip.gsm import Modems
-from meterseal.sim.chip.host_ports import NAMES, Ends
+from meterseal.sim.chip.host_ports import NAMES, HostPorts
 from meterseal.sim.chip.rig import Rig, Seal, Tell, open_seals
 from meterseal.sim.chip.tcp_server import listen
 from meterseal.sim.chip.watch import Watch
@@ -64,8 +64,8 @@ async def run(options: Options, *, as_json: bool) -> None:
         tell = _teller(options.log, as_json, stack)
         rig = stack.enter_context(_rig(options, tell))
         pty = stack.enter_context(PtyEnd(options.pty))
-        ends = Ends(rig.pair, tell)
-        modems = Modems(rig.pair, options.gsm, tell)
+        ends = HostPorts(rig.bus, tell)
+        modems = Modems(rig.bus, options.gsm, tell)
         async with AsyncExitStack() as servers:
             places = {"pty": pty.path}
             if options.tcp:
@@ -73,7 +73,7 @@ async def run(options: Options, *, as_json: bool) -> None:
             if options.control:
                 control = _Control(rig)
                 places["control"] = await listen(options.control, control.serve, servers, line_max=LINE_MAX)
-            tell("ready", **places, baud=rig.pair.baud, seals=[_introduction(seal) for seal in rig.seals])
+            tell("ready", **places, baud=rig.bus.baud, seals=[_introduction(seal) for seal in rig.seals])
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(ends.serve_pty(pty))
                 tasks.create_task(modems.serve())
@@ -84,15 +84,15 @@ async def run(options: Options, *, as_json: bool) -> None:
 async def _simulate(
     rig: Rig, deliveries: Iterable[Callable[[], Awaitable[None]]], tell: Tell, clock: Clock | None
 ) -> None:
-    """Run the pair, in step with `clock` or as fast as it goes; `deliveries` carry away what was said."""
+    """Run the bus, in step with `clock` or as fast as it goes; `deliveries` carry away what was said."""
     watch = Watch([seal.name for seal in rig.seals], NAMES)
     due = clock.monotonic() if clock else 0.0
     while True:
-        rig.pair.run(SLICE)
+        rig.bus.run(SLICE)
         # Told first: who hears the bytes cannot be earlier than the chip that said them.
-        seen = rig.pair.tap()
+        seen = rig.bus.tap()
         rig.see(seen)
-        for what, fields in watch.feed(seen, rig.pair.now):
+        for what, fields in watch.feed(seen, rig.bus.now):
             tell(what, **fields)
         for deliver in deliveries:
             await deliver()
@@ -167,10 +167,10 @@ def _rig(options: Options, tell: Tell) -> Iterator[Rig]:
             gsm=bool(options.gsm),
             netlist=options.netlist,
         )
-        pair = stack.enter_context(
-            Pair(library, chips=len(seals), ends=len(NAMES), clock_hz=options.clock_hz, baud=baud)
+        bus = stack.enter_context(
+            BusSim(library, chips=len(seals), ends=len(NAMES), clock_hz=options.clock_hz, baud=baud)
         )
-        yield Rig(pair, seals, tell)
+        yield Rig(bus, seals, tell)
 
 
 def _flash_files(options: Options, stack: ExitStack) -> list[Path]:
@@ -190,14 +190,14 @@ def _flash_files(options: Options, stack: ExitStack) -> list[Path]:
 
 
 def _baud(wanted: int | None, seals: list[Seal]) -> int:
-    """The pair's rate: the one asked for, else the seals' own."""
+    """The bus's rate: the one asked for, else the seals' own."""
     for seal in seals:
         if seal.identity is not None:
             wanted = seal.identity.baud if wanted is None else wanted
             if seal.identity.baud != wanted:
                 raise Failure(
-                    f"seal {seal.name} is set to {seal.identity.baud} baud and the pair runs at {wanted}: "
-                    "all on one pair need the same rate (--baud, or another image)"
+                    f"seal {seal.name} is set to {seal.identity.baud} baud and the bus runs at {wanted}: "
+                    "all on one bus need the same rate (--baud, or another image)"
                 )
     return DEFAULT_BAUD if wanted is None else wanted
 

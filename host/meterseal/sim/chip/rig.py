@@ -9,8 +9,8 @@ from typing import Any
 
 from meterseal.domain.image import Identity, read_identity
 from meterseal.errors import Failure
-from meterseal.sim.chip.blink import Eye
-from meterseal.sim.chip.bus import END_COUNTERS, ByteSeen, LampsSeen, Pair
+from meterseal.sim.chip.blink import BlinkDecoder
+from meterseal.sim.chip.bus import END_COUNTERS, BusSim, ByteSeen, LampsSeen
 from meterseal.sim.chip.flash_file import FlashFile
 from meterseal.sim.chip.head import CONTACT_MV, Head
 
@@ -21,13 +21,13 @@ Tell = Callable[..., None]
 
 
 class Seal:
-    """One chip on the pair. `identity` is None where its flash holds none: such a chip shows red."""
+    """One chip on the bus. `identity` is None where its flash holds none: such a chip shows red."""
 
     def __init__(self, index: int, flash: FlashFile) -> None:
         self.index = index
         self.flash = flash
         self.head = Head.load(flash.path)
-        self.eye = Eye()
+        self.blink = BlinkDecoder()
         self.identity: Identity | None
         try:
             self.identity = read_identity(flash.read())
@@ -36,26 +36,26 @@ class Seal:
 
     @property
     def name(self) -> str:
-        """The seal's address, or its number on this pair where it has none."""
+        """The seal's address, or its number on this bus where it has none."""
         return self.identity.seal if self.identity else f"#{self.index}"
 
 
 class Rig:
-    """Seals on a pair, powered on at once.
+    """Seals on a bus, powered on at once.
 
     A movement of the seal head is in its file before the simulated chip can see it: a killed process finds
     the head where the last acknowledged command left it.
     """
 
-    def __init__(self, pair: Pair, seals: list[Seal], tell: Tell) -> None:
-        self.pair = pair
+    def __init__(self, bus: BusSim, seals: list[Seal], tell: Tell) -> None:
+        self.bus = bus
         self.seals = seals
         self._tell = tell
         for seal in seals:
-            pair.attach_flash(seal.index, seal.flash)
-            pair.loop(seal.index, seal.head.loop)
-            pair.position(seal.index, seal.head.closed)
-            pair.power(seal.index, True)
+            bus.attach_flash(seal.index, seal.flash)
+            bus.loop(seal.index, seal.head.loop)
+            bus.position(seal.index, seal.head.closed)
+            bus.power(seal.index, True)
 
     def find(self, which: object) -> Seal:
         """The seal with this number or address."""
@@ -63,17 +63,17 @@ class Rig:
             if which in (seal.index, seal.name):
                 return seal
         known = ", ".join(seal.name for seal in self.seals)
-        raise Failure(f"no seal {which!r} on this pair: there are 0 to {len(self.seals) - 1} ({known})")
+        raise Failure(f"no seal {which!r} on this bus: there are 0 to {len(self.seals) - 1} ({known})")
 
     def move(self, seal: Seal, *, closed: bool) -> None:
         """Push the seal head in or pull it, cleanly."""
         self._move(seal, closed=closed)
-        self.pair.position(seal.index, closed)
+        self.bus.position(seal.index, closed)
 
     def bounce(self, seal: Seal, *, ms: float, edges: int, closed: bool) -> None:
         """Let the contact bounce for `ms`, at least `edges` times, and end closed or open."""
         self._move(seal, closed=closed)
-        self.pair.bounce(seal.index, seconds=ms / 1000, edges=edges, closed=closed)
+        self.bus.bounce(seal.index, seconds=ms / 1000, edges=edges, closed=closed)
 
     def jumper(self, seal: Seal, *, on: bool) -> None:
         """Put a wire across the plates, or take it away."""
@@ -93,23 +93,23 @@ class Rig:
 
     def power(self, seal: Seal, *, on: bool) -> None:
         """Give or take one chip's supply."""
-        self.pair.power(seal.index, on)
+        self.bus.power(seal.index, on)
         self._tell("power", seal=seal.name, on=on)
 
     def noise(self, probability: float, seconds: float) -> None:
-        """Disturb the pair for some time."""
-        self.pair.noise(probability, seconds)
+        """Disturb the bus for some time."""
+        self.bus.noise(probability, seconds)
         self._tell("noise", probability=probability, seconds=seconds)
 
     def see(self, seen: Sequence[ByteSeen | LampsSeen]) -> None:
         """Look at the lamps."""
         for item in seen:
             if isinstance(item, LampsSeen):
-                self.seals[item.source].eye.see(item.at, green=item.green, red=item.red)
+                self.seals[item.source].blink.update(item.at, green=item.green, red=item.red)
 
     def state(self, seal: Seal) -> dict[str, Any]:
         """What can be seen of one chip from outside."""
-        chip = self.pair.chip(seal.index)
+        chip = self.bus.chip(seal.index)
         return {
             "index": seal.index,
             "seal": seal.name,
@@ -122,7 +122,7 @@ class Rig:
             "noise_mv": seal.head.loop.noise_mv,
             "green": bool(chip.lamps & 1),
             "red": bool(chip.lamps & 2),
-            "lamps": seal.eye.says(self.pair.now),
+            "lamps": seal.blink.shown(self.bus.now),
             "flash": {
                 "busy": bool(chip.flash_busy),
                 "programs": chip.flash_programs,
@@ -131,17 +131,17 @@ class Rig:
             },
         }
 
-    def pair_state(self) -> dict[str, Any]:
-        """Simulated time, the troubles of the pair, and the counters of each host end in use."""
-        state = self.pair.state
+    def bus_state(self) -> dict[str, Any]:
+        """Simulated time, the troubles of the bus, and the counters of each host end in use."""
+        state = self.bus.state
         ends = []
-        for number in range(self.pair.ends):
-            end = self.pair.end(number)
+        for number in range(self.bus.ends):
+            end = self.bus.end(number)
             counters = {name: int(getattr(end, name)) for name in END_COUNTERS}
             if any(counters.values()):
                 ends.append({"end": number, **counters})
         return {
-            "seconds": round(self.pair.now, 6),
+            "seconds": round(self.bus.now, 6),
             "collided_bits": state.collided_bits,
             "noisy_bits": state.noisy_bits,
             "ends": ends,
@@ -150,7 +150,7 @@ class Rig:
     def _change_loop(self, seal: Seal, **changes: Any) -> None:
         loop = replace(seal.head.loop, **changes)
         self._put(seal, replace(seal.head, loop=loop))
-        self.pair.loop(seal.index, loop)
+        self.bus.loop(seal.index, loop)
         self._tell("loop", seal=seal.name, **changes)
 
     def _move(self, seal: Seal, *, closed: bool) -> None:

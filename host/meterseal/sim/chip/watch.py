@@ -1,4 +1,4 @@
-"""What went over the pair, told as trace lines: frames where there are frames, and each event once."""
+"""What went over the bus, told as trace lines: frames where there are frames, and each event once."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ Line = tuple[str, dict[str, Any]]
 
 
 class _Driver:
-    """What one driver has put on the pair since its last whole frame."""
+    """What one driver has put on the bus since its last whole frame."""
 
     def __init__(self, name: str, *, chip: bool) -> None:
         self.name = name
         self.chip = chip
         self.decoder = Decoder()
-        #: Of each byte that the decoder has not given back yet: whether the pair carried it as it was driven.
+        #: Of each byte that the decoder has not given back yet: whether the bus carried it as it was driven.
         self.damaged: deque[bool] = deque()
 
 
 class Watch:
-    """Follows the tap of a pair. `chips` and `ends` are the drivers' names in the tap's order.
+    """Follows the tap of a bus. `chips` and `ends` are the drivers' names in the tap's order.
 
     An event is told when the chip has sent its report whole for the first time in this process's life. A
     chip listens to itself and drops a frame that collides, so a whole one is one that it heard as it was;

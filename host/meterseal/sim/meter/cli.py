@@ -43,7 +43,7 @@ def run(
     wait: Annotated[float, typer.Option("--wait", help="Seconds to wait for the port at the start.")] = 5.0,
     as_json: Annotated[bool, typer.Option("--json", help="JSON lines.")] = False,
 ) -> None:
-    """Be the meters at one end of an RS485 pair, until interrupted."""
+    """Be the meters at one end of an RS485 bus, until interrupted."""
     import asyncio
 
     from meterseal.io.running import until_signal

@@ -1,6 +1,6 @@
-"""How soon a seal speaks, and how well many seals share one pair: the compiled chip and a model meter.
+"""How soon a seal speaks, and how well many seals share one bus: the compiled chip and a model meter.
 
-*Reaction:* a settled seal on an idle pair is opened; from the movement to the falling edge of the first
+*Reaction:* a settled seal on an idle bus is opened; from the movement to the falling edge of the first
 start bit, less the debounce time, at the slowest clock and at that of common boards.
 
 *Power-up:* seals get power together, within 2 ms, each closed and with a meter of its own at 2400 baud, and
@@ -24,7 +24,7 @@ from meterseal.errors import Failure
 from meterseal.protocols.dlt645.decoder import Decoder, Received
 from meterseal.protocols.dlt645.frame import Frame
 from meterseal.sim.chip.build import chip_library
-from meterseal.sim.chip.bus import CLOCK_HZ, ByteSeen, Pair
+from meterseal.sim.chip.bus import CLOCK_HZ, BusSim, ByteSeen
 from meterseal.sim.chip.flash_file import FlashFile
 
 __all__ = ["power_up", "reaction", "run"]
@@ -64,7 +64,7 @@ def run(seconds: float = 4.0) -> dict[str, float | str]:
 
 
 def reaction(clock_hz: int, times: int) -> list[float]:
-    """Milliseconds from an opening on an idle pair to the first start bit, less the debounce time."""
+    """Milliseconds from an opening on an idle bus to the first start bit, less the debounce time."""
     with ExitStack() as stack:
         street = _Street(stack, 1, clock_hz, seed=1)
         street.power()
@@ -73,15 +73,15 @@ def reaction(clock_hz: int, times: int) -> list[float]:
 
 
 def _opening(street: _Street, pause: float) -> float:
-    """One opening, `pause` seconds after the pair fell silent; the seal is closed again behind it."""
+    """One opening, `pause` seconds after the bus fell silent; the seal is closed again behind it."""
     street.run(pause)
-    pair, seen = street.pair, len(street.bytes)
-    moved = pair.now
-    pair.position(0, closed=False)
+    bus, seen = street.bus, len(street.bytes)
+    moved = bus.now
+    bus.position(0, closed=False)
     street.run(1.0, until=lambda: len(street.bytes) > seen)
     first = street.bytes[seen].at - _TOLD
     street.settle()
-    pair.position(0, closed=True)
+    bus.position(0, closed=True)
     street.run(0.1)
     street.settle()
     return (first - moved - DEBOUNCE) * 1000
@@ -100,14 +100,14 @@ def power_up(seals: int, seed: int) -> float:
 
 
 class _Street:
-    """Seals on one pair, closed and without power, and a host end that is the meters of all of them."""
+    """Seals on one bus, closed and without power, and a host end that is the meters of all of them."""
 
     def __init__(self, stack: ExitStack, seals: int, clock_hz: int, seed: int) -> None:
         self._chance = random.Random(seed)
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="meterseal-bench-")))
         library = chip_library(clock_hz=clock_hz, front_end="comparator")
-        self.pair = stack.enter_context(
-            Pair(library, chips=seals, ends=1, clock_hz=clock_hz, baud=_BAUD, seed=seed)
+        self.bus = stack.enter_context(
+            BusSim(library, chips=seals, ends=1, clock_hz=clock_hz, baud=_BAUD, seed=seed)
         )
         for seal in range(seals):
             path = folder / f"{seal}.bin"
@@ -119,10 +119,10 @@ class _Street:
             )
             flash = FlashFile(path)
             stack.callback(flash.close)
-            self.pair.attach_flash(seal, flash)
-            self.pair.position(seal, closed=True)
-        self.pair.open(0)
-        #: What the seals have put on the pair.
+            self.bus.attach_flash(seal, flash)
+            self.bus.position(seal, closed=True)
+        self.bus.open(0)
+        #: What the seals have put on the bus.
         self.bytes: list[ByteSeen] = []
         #: Characters on the wire, report and answer, by what was acknowledged.
         self.acknowledged: dict[bytes, int] = {}
@@ -132,9 +132,9 @@ class _Street:
 
     def power(self) -> None:
         """Power for all, within 2 ms in an order of chance."""
-        for seal in self._chance.sample(range(self.pair.chips), self.pair.chips):
-            self.pair.power(seal, True)
-            self.pair.run(self._chance.uniform(0, 0.002 / self.pair.chips))
+        for seal in self._chance.sample(range(self.bus.chips), self.bus.chips):
+            self.bus.power(seal, True)
+            self.bus.run(self._chance.uniform(0, 0.002 / self.bus.chips))
 
     def settle(self) -> None:
         """Until nobody has said anything for longer than anybody waits."""
@@ -146,15 +146,15 @@ class _Street:
 
     def run(self, seconds: float, until: Callable[[], bool] | None = None) -> None:
         """Let time pass; stop early when `until` holds."""
-        end = self.pair.now + seconds
-        while self.pair.now < end and not (until and until()):
-            self.pair.run(_STEP)
-            self._answer(self.pair.now)
-            tapped = (seen for seen in self.pair.tap() if isinstance(seen, ByteSeen))
-            self.bytes.extend(seen for seen in tapped if seen.source < self.pair.chips)
+        end = self.bus.now + seconds
+        while self.bus.now < end and not (until and until()):
+            self.bus.run(_STEP)
+            self._answer(self.bus.now)
+            tapped = (seen for seen in self.bus.tap() if isinstance(seen, ByteSeen))
+            self.bytes.extend(seen for seen in tapped if seen.source < self.bus.chips)
 
     def _answer(self, now: float) -> None:
-        for event in self._decoder.feed(self.pair.read(0), now):
+        for event in self._decoder.feed(self.bus.read(0), now):
             if isinstance(event, Received):
                 frame, answer = event.frame, Frame(event.frame.address, 0x94)
                 self._answers.append((now + self._chance.uniform(*_TD), answer))
@@ -162,5 +162,5 @@ class _Street:
                 self.acknowledged[what] = len(frame.encode()) + len(answer.encode())
         while self._answers and self._answers[0][0] <= now:
             raw = self._answers.pop(0)[1].encode()
-            self.pair.write(0, raw)
+            self.bus.write(0, raw)
             self.last_answer = now + len(raw) * _CHARACTER

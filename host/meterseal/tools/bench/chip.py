@@ -1,4 +1,4 @@
-"""How fast the simulated chip is on its pair, beside the same chip in two simulators without anything.
+"""How fast the simulated chip is on its bus, beside the same chip in two simulators without anything.
 
 The workload is the chip's own life, as `meterseal chip run --pace max` has it: power-up, identity and event
 log from flash, reports that nobody acknowledges and that are therefore repeated, a host that asks for the
@@ -22,7 +22,7 @@ from meterseal.domain.image import Identity, image
 from meterseal.errors import Failure
 from meterseal.protocols.dlt645.requests import read
 from meterseal.sim.chip.build import chip_library
-from meterseal.sim.chip.bus import CLOCK_HZ, Pair, run_bare
+from meterseal.sim.chip.bus import CLOCK_HZ, BusSim, run_bare
 from meterseal.sim.chip.flash_file import FlashFile
 from sealchip.interface import Di
 
@@ -48,15 +48,15 @@ def run(seconds: float = 4.0) -> dict[str, float | str]:
     """
     library = chip_library(clock_hz=CLOCK_HZ)
     with ExitStack() as stack:
-        pair = _new_pair(library, stack)
-        contenders = (_life(pair), _bare(library), _amaranth())
+        bus = _new_bus(library, stack)
+        contenders = (_life(bus), _bare(library), _amaranth())
         shares = (0.5, 0.2, 0.3)
         rounds = [
             [_rate(each, seconds * share / _ROUNDS) for each, share in zip(contenders, shares, strict=True)]
             for _ in range(_ROUNDS)
         ]
-        state = pair.chip(0)
-        if not (pair.end(0).heard and state.flash_programs):
+        state = bus.chip(0)
+        if not (bus.end(0).heard and state.flash_programs):
             raise Failure("the simulated chip neither answered nor wrote: the figures would mean nothing")
     chip, bare, amaranth = (statistics.median(rates) for rates in zip(*rounds, strict=True))
     return {
@@ -70,37 +70,37 @@ def run(seconds: float = 4.0) -> dict[str, float | str]:
     }
 
 
-def _new_pair(library: Path, stack: ExitStack) -> Pair:
+def _new_bus(library: Path, stack: ExitStack) -> BusSim:
     """One powered chip with a flash of its own, and a host end."""
     path = Path(stack.enter_context(TemporaryDirectory(prefix="meterseal-bench-"))) / "seal.bin"
     path.write_bytes(image(_IDENTITY))
     flash = FlashFile(path)
     stack.callback(flash.close)
-    pair = stack.enter_context(Pair(library, chips=1, ends=1, clock_hz=CLOCK_HZ, baud=_BAUD))
-    pair.attach_flash(0, flash)
-    pair.power(0, True)
-    pair.open(0)
-    return pair
+    bus = stack.enter_context(BusSim(library, chips=1, ends=1, clock_hz=CLOCK_HZ, baud=_BAUD))
+    bus.attach_flash(0, flash)
+    bus.power(0, True)
+    bus.open(0)
+    return bus
 
 
-def _life(pair: Pair) -> _Contender:
+def _life(bus: BusSim) -> _Contender:
     step = 0
 
     def contender() -> int:
         nonlocal step
-        begin = pair.state.cycle
+        begin = bus.state.cycle
         step += 1
         if step % 4 == 0:
-            pair.position(0, step % 8 == 0)
+            bus.position(0, step % 8 == 0)
         if step % 20 == 0:
-            pair.power(0, False)
-            pair.power(0, True)
-        pair.write(0, _REQUEST)
+            bus.power(0, False)
+            bus.power(0, True)
+        bus.write(0, _REQUEST)
         for _ in range(round(_STEP / _SLICE)):
-            pair.run(_SLICE)
-            pair.read(0)
-            pair.tap()
-        return pair.state.cycle - begin
+            bus.run(_SLICE)
+            bus.read(0)
+            bus.tap()
+        return bus.state.cycle - begin
 
     return contender
 

@@ -13,8 +13,8 @@ __all__ = ["demo"]
 
 
 def demo(
-    seals: Annotated[int, typer.Option("--seals", min=1, max=32, help="Seals on the one RS485 pair.")] = 1,
-    baud: Annotated[int, typer.Option("--baud", help="Speed of the pair.")] = 2400,
+    seals: Annotated[int, typer.Option("--seals", min=1, max=32, help="Seals on the one RS485 bus.")] = 1,
+    baud: Annotated[int, typer.Option("--baud", help="Speed of the bus.")] = 2400,
     linger: Annotated[
         float, typer.Option("--for", min=0, metavar="SECONDS", help="Go on so long behind the scenario.")
     ] = 0.0,

@@ -1,4 +1,4 @@
-"""Somebody else on the pair: he overhears reports, plays them again, and makes up some of his own."""
+"""Somebody else on the bus: he overhears reports, plays them again, and makes up some of his own."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _QUIET, _ANSWER, _TRIES = 0.2, 1.0, 20
 
 
 class Forger:
-    """One more host end on the pair at `endpoint`. Use as an async context manager."""
+    """One more host end on the bus at `endpoint`. Use as an async context manager."""
 
     def __init__(self, endpoint: tuple[str, int], baud: int, clock: Clock) -> None:
         self._endpoint = endpoint
@@ -55,7 +55,7 @@ class Forger:
         try:
             record = self._overheard[seal][kind]
         except KeyError:
-            raise Failure(f"no {kind.name.lower()} of seal {seal} was overheard on the pair") from None
+            raise Failure(f"no {kind.name.lower()} of seal {seal} was overheard on the bus") from None
         await self._report(meter, record)
 
     async def forge_closing(self, seal: str, meter: str) -> None:

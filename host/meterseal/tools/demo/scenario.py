@@ -24,7 +24,7 @@ __all__ = ["SCENARIOS", "Stage"]
 #: Events that the customer is told of.
 TOLD = frozenset({"opened", "closed"})
 _LOOK_EVERY = 0.2
-#: Bits on the pair for one event of one seal, generously: report, answer, the terminal's reads, retries.
+#: Bits on the bus for one event of one seal, generously: report, answer, the terminal's reads, retries.
 _BITS_PER_EVENT = 12_000
 #: Time for everything else: a poll of the terminal, retries of the uplink, a message by the modem.
 _GRACE = 40.0
@@ -41,7 +41,7 @@ _Alarm = tuple[str, object, object, object]
 
 @dataclass(slots=True)
 class Stage:
-    """The running chain, somebody else on its pair, and what a scenario does with them: act and expect.
+    """The running chain, somebody else on its bus, and what a scenario does with them: act and expect.
 
     Both are about the seals at `sites`.
     """
@@ -89,7 +89,7 @@ class Stage:
         self._moved.append(await self._simulated())
 
     async def _simulated(self) -> float:
-        """Seconds that the simulated pair has lived."""
+        """Seconds that the simulated bus has lived."""
         state = await command(self.chain.plan.control, do="state")
         return float(state["pair"]["seconds"])
 
@@ -282,7 +282,7 @@ async def _on_the_loop(stage: Stage, attack: Callable[[Stage], Awaitable[None]])
     await attack(stage)
 
 
-async def _on_the_pair(stage: Stage, attack: Callable[[Stage], Awaitable[None]]) -> None:
+async def _on_the_bus(stage: Stage, attack: Callable[[Stage], Awaitable[None]]) -> None:
     """An attack that wants to hide an opening."""
     await _sealed(stage)
     await _open(stage)
@@ -308,8 +308,8 @@ SCENARIOS: dict[str, Callable[[Stage], Awaitable[None]]] = {
     "bounce": _bounce,
     "jumper": lambda stage: _on_the_loop(stage, _jumper),
     "foreign": lambda stage: _on_the_loop(stage, _foreign),
-    "replayed": lambda stage: _on_the_pair(stage, _replayed),
-    "forged": lambda stage: _on_the_pair(stage, _forged),
+    "replayed": lambda stage: _on_the_bus(stage, _replayed),
+    "forged": lambda stage: _on_the_bus(stage, _forged),
     "power-cut": lambda stage: _on_the_loop(stage, _power_cut),
     "attacks": _all,
 }

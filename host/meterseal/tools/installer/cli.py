@@ -30,7 +30,7 @@ def image(
     address: Annotated[str, typer.Option(help="The seal's own address: up to 12 digits.")],
     asset_number: Annotated[str, typer.Option(help="Up to 32 ASCII characters.")],
     meter: Annotated[
-        str | None, typer.Option(help="Address of its meter; without, any meter alone on the pair.")
+        str | None, typer.Option(help="Address of its meter; without, any meter alone on the bus.")
     ] = None,
     key_file: Annotated[
         Path | None, typer.Option(help="SM4 key: 16 bytes, or 32 hexadecimal digits.")
@@ -158,7 +158,7 @@ def provision(
     record: _Record = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> None:
-    """Write a seal's identity over the pair, item by item, and read back what can be read."""
+    """Write a seal's identity over the bus, item by item, and read back what can be read."""
     import asyncio
     import json
 

@@ -20,7 +20,7 @@ from meterseal.protocols.dlt645.frame import Frame
 from meterseal.protocols.dlt645.master import Answered, Master, Refused, Send, TimedOut
 from meterseal.protocols.dlt645.requests import read_address
 
-__all__ = ["Asker", "SealRefusesError", "asking"]
+__all__ = ["SealClient", "SealRefusesError", "connect"]
 
 
 class SealRefusesError(Failure):
@@ -32,7 +32,7 @@ class SealRefusesError(Failure):
 
 
 @asynccontextmanager
-async def asking(url: str, baud: int, *, record: Path | None = None) -> AsyncIterator[Asker]:
+async def connect(url: str, baud: int, *, record: Path | None = None) -> AsyncIterator[SealClient]:
     """A seal's port for as long as it is asked.
 
     `Failure` when the port is not there or busy, or goes away, and when an answer is not a seal's.
@@ -44,7 +44,7 @@ async def asking(url: str, baud: int, *, record: Path | None = None) -> AsyncIte
     except PortLost as lost:
         raise Failure(f"the port {url} is not there: {lost}") from None
     try:
-        yield Asker(port, baud, SystemClock())
+        yield SealClient(port, baud, SystemClock())
     except PortLost as lost:
         raise Failure(f"the port {url} went away: {lost}") from None
     except LayoutError as error:
@@ -53,7 +53,7 @@ async def asking(url: str, baud: int, *, record: Path | None = None) -> AsyncIte
         port.close()
 
 
-class Asker:
+class SealClient:
     """One exchange after the other, each when the line is free."""
 
     def __init__(self, port: Port, baud: int, clock: Clock) -> None:

@@ -1,4 +1,4 @@
-"""Giving a seal its identity over the pair, item by item, and sealing it.
+"""Giving a seal its identity over the bus, item by item, and sealing it.
 
 Each item is a write of its own that the seal has stored when it acknowledges. The password comes last, so
 that after an interruption the same call can be made again: what is right already is written once more.
@@ -17,7 +17,7 @@ from meterseal.errors import Failure
 from meterseal.hexadecimal import hex_digits
 from meterseal.protocols.dlt645.control import Err
 from meterseal.protocols.dlt645.requests import read, write
-from meterseal.tools.installer.client import Asker, SealRefusesError, asking
+from meterseal.tools.installer.client import SealClient, SealRefusesError, connect
 from sealchip.interface import IDENTITY, PROVISIONING, Di
 
 __all__ = ["Item", "Wanted", "provision"]
@@ -76,13 +76,13 @@ async def provision(
     passwords = [password_bytes(password)]
     if wanted.new_password is not None:
         passwords.append(password_bytes(wanted.new_password))
-    async with asking(url, baud, record=record) as asker:
-        seal = await asker.address(address)
+    async with connect(url, baud, record=record) as client:
+        seal = await client.address(address)
         if seal == NOBODY:
             if wanted.seal is None:
                 raise Failure("the seal has no address yet: give it one with --seal")
             seal = ANYBODY
-        writer = _Writer(asker, seal, passwords)
+        writer = _Writer(client, seal, passwords)
         try:
             for name, content in fields:
                 await writer.item(name, content)
@@ -99,8 +99,8 @@ async def provision(
 class _Writer:
     """Writes with the first password that is right; a call that was interrupted may have changed it."""
 
-    def __init__(self, asker: Asker, address: str, passwords: list[bytes]) -> None:
-        self._asker = asker
+    def __init__(self, client: SealClient, address: str, passwords: list[bytes]) -> None:
+        self._client = client
         self._passwords = passwords
         self.address = address
         self.taken: list[Item] = []
@@ -111,7 +111,7 @@ class _Writer:
         if name == "seal":
             self.address = bcd.address(content)
         if name in _READABLE:
-            answer = await self._asker.ask(read(self.address, _READABLE[name]))
+            answer = await self._client.ask(read(self.address, _READABLE[name]))
             if answer.content != content:
                 raise Failure(f"{name}: the seal now says {hex_digits(answer.content)}")
             self.taken[-1] = Item(name, read_back=True)
@@ -120,7 +120,7 @@ class _Writer:
         while True:
             password = _LEVEL + self._passwords[0]
             try:
-                await self._asker.ask(write(self.address, di, content, password=password))
+                await self._client.ask(write(self.address, di, content, password=password))
             except SealRefusesError as refusal:
                 if refusal.err & Err.UNAUTHORISED and len(self._passwords) > 1 and not self.taken:
                     del self._passwords[0]

@@ -15,7 +15,7 @@ from meterseal.protocols.dlt645.control import Function
 from meterseal.protocols.dlt645.decoder import Decoder, Received
 from meterseal.protocols.dlt645.frame import Frame, FrameError
 from meterseal.protocols.dlt645.requests import Write, read
-from meterseal.tools.installer.client import asking
+from meterseal.tools.installer.client import connect
 from meterseal.trace import Trace
 from sealchip.interface import IDENTITY_REPORT, RECORD, Di
 
@@ -59,10 +59,10 @@ async def read_seal(url: str, address: str | None, *, baud: int, record: Path | 
 
     `Failure` when the port is not there or busy, and when the seal does not answer or refuses.
     """
-    async with asking(url, baud, record=record) as asker:
-        address = await asker.address(address)
-        asset = asset_number((await asker.ask(read(address, Di.ASSET_NUMBER))).content)
-        newest = await asker.ask(read(address, Di.RECORD_NEWEST))
+    async with connect(url, baud, record=record) as client:
+        address = await client.address(address)
+        asset = asset_number((await client.ask(read(address, Di.ASSET_NUMBER))).content)
+        newest = await client.ask(read(address, Di.RECORD_NEWEST))
         return Reading(newest.frame.address, asset, SealRecord.decode(newest.content))
 
 
@@ -73,8 +73,8 @@ async def read_log(
 
     An event that happens meanwhile moves the others on, so one may come twice: it is listed once.
     """
-    async with asking(url, baud, record=record) as asker:
-        content = (await asker.ask(read(await asker.address(address), Di.EVENT_LOG))).content
+    async with connect(url, baud, record=record) as client:
+        content = (await client.ask(read(await client.address(address), Di.EVENT_LOG))).content
     starts = range(0, len(content), RECORD.size)
     records = [SealRecord.decode(content[start : start + RECORD.size]) for start in starts]
     return list({record.counter: record for record in records}.values())

@@ -1,4 +1,4 @@
-// A chip that does what the pair tells it, byte pair by byte pair, so that a test reaches every pin of the
+// A chip that does what the bus tells it, byte pair by byte pair, so that a test reaches every pin of the
 // simulated chip's surroundings over the wire. Same pins as the real chip; 16 cycles a bit, 8E1.
 //
 //   S n  flash_cs_n = n           X n  exchange n on SPI, answer what came back

@@ -11,12 +11,12 @@ import pytest
 
 from meterseal.domain.image import Identity, image
 from meterseal.sim.chip.build import library
-from meterseal.sim.chip.bus import Pair
+from meterseal.sim.chip.bus import BusSim
 from meterseal.sim.chip.control import answer
 from meterseal.sim.chip.head import Head, Loop
 from meterseal.sim.chip.rig import Rig, open_seals
 
-PUPPET = Path(__file__).with_name("stub_chip.v")
+STUB_CHIP = Path(__file__).with_name("stub_chip.v")
 SEAL = "000000000131"
 
 
@@ -25,8 +25,8 @@ def rig(tmp_path: Path) -> Iterator[Rig]:
     path = tmp_path / "seal.bin"
     path.write_bytes(image(Identity(SEAL, "GD-131")))
     seals = open_seals([path])
-    with Pair(library(PUPPET.read_text()), chips=1, ends=1, clock_hz=38_400) as pair:
-        yield Rig(pair, seals, lambda what, **fields: None)
+    with BusSim(library(STUB_CHIP.read_text()), chips=1, ends=1, clock_hz=38_400) as bus:
+        yield Rig(bus, seals, lambda what, **fields: None)
     seals[0].flash.close()
 
 
@@ -54,7 +54,7 @@ def test_what_is_done_to_the_loop(rig: Rig, requests: list[dict[str, Any]], mv: 
     for request in requests:
         assert command(rig, **request)["ok"]
     state = command(rig, do="state", seal=SEAL)
-    assert (state["loop_mv"], rig.pair.chip(0).loop_mv) == (mv, mv)
+    assert (state["loop_mv"], rig.bus.chip(0).loop_mv) == (mv, mv)
 
 
 def test_the_head_is_saved_with_its_loop(rig: Rig) -> None:
@@ -80,7 +80,7 @@ def test_the_head_is_saved_with_its_loop(rig: Rig) -> None:
         ({"do": "loop_mv", "mv": -1}, "`mv` is -1; give a whole number from 0 to 30000, or null"),
         ({"do": "corrode", "mv": 9000}, "give a whole number from 0 to 5000, or null"),
         ({"do": "loop_noise", "mv": None}, "give a whole number from 0 to 1000"),
-        ({"do": "open", "seal": 1}, "no seal 1 on this pair"),
+        ({"do": "open", "seal": 1}, "no seal 1 on this bus"),
         ({"do": "open", "on": True}, "open knows no on"),
     ],
 )

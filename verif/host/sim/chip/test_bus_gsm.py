@@ -1,6 +1,4 @@
-"""The GSM ports of simulated chips on their way to modems: of puppets, which say back what they hear, and of
-the chip.
-"""
+"""The GSM ports of simulated chips, carried to modems: of stub chips, which echo, and of the real chip."""
 
 from __future__ import annotations
 
@@ -18,14 +16,14 @@ from meterseal.domain.image import image
 from meterseal.io.pty import PtyEnd
 from meterseal.protocols.dlt645.requests import broadcast_time
 from meterseal.sim.chip.build import chip_library, library
-from meterseal.sim.chip.bus import CLOCK_HZ, Pair
+from meterseal.sim.chip.bus import CLOCK_HZ, BusSim
 from meterseal.sim.chip.flash_file import FlashFile
 from meterseal.sim.chip.gsm import Modems
 from meterseal.tools.demo.plan import FRONT_END
 from verif.benches.chip import BAUD, identity, seal_address
 from verif.models.gsm_module import Manner, Module, Received
 
-PUPPET = Path(__file__).with_name("stub_chip.v")
+STUB_CHIP = Path(__file__).with_name("stub_chip.v")
 WITHIN = 10.0
 DATA = bytes(range(256)) * 20  # more than a port's queue holds
 
@@ -34,14 +32,14 @@ DATA = bytes(range(256)) * 20  # more than a port's queue holds
 async def simulated(endpoints: list[str]) -> AsyncIterator[list[str]]:
     """Puppets with these modems, simulated meanwhile; what is told is in the list."""
     told: list[str] = []
-    with Pair(library(PUPPET.read_text()), chips=len(endpoints), ends=1, clock_hz=38_400) as pair:
-        modems = Modems(pair, endpoints, lambda what, **fields: told.append(what))
-        for chip in range(pair.chips):
-            pair.power(chip, True)
+    with BusSim(library(STUB_CHIP.read_text()), chips=len(endpoints), ends=1, clock_hz=38_400) as bus:
+        modems = Modems(bus, endpoints, lambda what, **fields: told.append(what))
+        for chip in range(bus.chips):
+            bus.power(chip, True)
 
         async def simulate() -> None:
             while True:
-                pair.run(0.01)
+                bus.run(0.01)
                 await modems.deliver()
                 await asyncio.sleep(0)
 
@@ -103,12 +101,12 @@ def test_each_chip_has_its_own_modem_and_looks_for_it_again() -> None:
 
 @pytest.mark.parametrize("cut", [False, True])
 def test_a_chip_without_power_hears_nothing(cut: bool) -> None:
-    with Pair(library(PUPPET.read_text()), chips=1, ends=1, clock_hz=38_400) as pair:
-        pair.open_gsm(0)
-        pair.power(0, not cut)
-        pair.write_gsm(0, b"AT")
-        pair.run(0.01)
-        assert pair.read_gsm(0) == (b"" if cut else b"AT")
+    with BusSim(library(STUB_CHIP.read_text()), chips=1, ends=1, clock_hz=38_400) as bus:
+        bus.open_gsm(0)
+        bus.power(0, not cut)
+        bus.write_gsm(0, b"AT")
+        bus.run(0.01)
+        assert bus.read_gsm(0) == (b"" if cut else b"AT")
 
 
 #: A module that refuses, then restarts in the middle of the dialogue, chatters, and only then behaves.
@@ -124,30 +122,30 @@ def test_the_chip_tells_the_time_of_its_events(tmp_path: Path) -> None:
     path = tmp_path / "seal.bin"
     path.write_bytes(image(replace(identity(1), phone=PHONE)))
     module, flash = Module(list(MANNERS)), FlashFile(path)
-    with Pair(chip, chips=1, ends=1, clock_hz=CLOCK_HZ, baud=BAUD) as pair:
-        pair.attach_flash(0, flash)
-        pair.open(0)
-        pair.open_gsm(0)
+    with BusSim(chip, chips=1, ends=1, clock_hz=CLOCK_HZ, baud=BAUD) as bus:
+        bus.attach_flash(0, flash)
+        bus.open(0)
+        bus.open_gsm(0)
 
         def run(seconds: float, messages: int) -> None:
             """Until the phone has so many, `seconds` at most."""
-            end = pair.now + seconds
-            while pair.now < end and len(module.messages) < messages:
-                pair.run(0.005)
-                for byte in pair.read_gsm(0):
+            end = bus.now + seconds
+            while bus.now < end and len(module.messages) < messages:
+                bus.run(0.005)
+                for byte in bus.read_gsm(0):
                     module.receive(byte)
-                del module.output[: pair.write_gsm(0, bytes(module.output))]
+                del module.output[: bus.write_gsm(0, bytes(module.output))]
 
-        pair.position(0, closed=True)
-        pair.power(0, True)
+        bus.position(0, closed=True)
+        bus.power(0, True)
         run(2.0, 1)
-        began = pair.now
-        pair.write(0, broadcast_time(datetime(2026, 11, 22, 13, 5, 40, tzinfo=CST)).encode())
+        began = bus.now
+        bus.write(0, broadcast_time(datetime(2026, 11, 22, 13, 5, 40, tzinfo=CST)).encode())
         run(1.0, 1)
-        pair.position(0, closed=False)
+        bus.position(0, closed=False)
         run(60.0, 1)
-        assert pair.now - began > 21, "the minute is over"
-        pair.position(0, closed=True)
+        assert bus.now - began > 21, "the minute is over"
+        bus.position(0, closed=True)
         run(10.0, 2)
     flash.close()
     assert module.messages == [

@@ -13,11 +13,11 @@ from meterseal.domain.layout import unpack
 from meterseal.errors import Failure
 from meterseal.protocols.dlt645 import requests
 from meterseal.sim.chip.build import library
-from meterseal.sim.chip.bus import ByteSeen, LampsSeen, Pair
+from meterseal.sim.chip.bus import BusSim, ByteSeen, LampsSeen
 from sealchip.interface import DIAGNOSTICS, Di
 from verif.benches.chip import CLOCK_HZ, Bench, lamps, seal_address
 
-PUPPET = Path(__file__).with_name("stub_chip.v")
+STUB_CHIP = Path(__file__).with_name("stub_chip.v")
 CHIPS = 3
 DOINGS = ("move", "twitch", "cut", "power", "noise", "ask", "deaf", "hear")
 
@@ -32,37 +32,37 @@ class Watched(Bench):
         super().__init__(folder, chips, seed=7, front_end=front_end)
         self.seen: list[ByteSeen | LampsSeen] = []
         if skips:
-            self.pair.skip_idle()
+            self.bus.skip_idle()
 
     def run(self, seconds: float, until: Callable[[], bool] | None = None) -> None:
-        end = self.pair.now + seconds
-        while self.pair.now < end and not (until and until()):
+        end = self.bus.now + seconds
+        while self.bus.now < end and not (until and until()):
             due = min([end, *(at for at, _ in self._answers)])
-            self.pair.run_until_seen(max(due - self.pair.now, 1 / CLOCK_HZ))
+            self.bus.run_until_seen(max(due - self.bus.now, 1 / CLOCK_HZ))
             self._listen()
-            self.seen += self.pair.tap()
+            self.seen += self.bus.tap()
 
     def begin(self) -> None:
         """All are powered up, one after the other, and sealed."""
-        for chip in range(self.pair.chips):
-            self.pair.position(chip, closed=True)
+        for chip in range(self.bus.chips):
+            self.bus.position(chip, closed=True)
             self.power(chip=chip)
             self.run(0.0712)
         self.run(4.0)
 
     def do(self, what: str, chip: int) -> None:
-        closed = bool(self.pair.chip(chip).closed)
+        closed = bool(self.bus.chip(chip).closed)
         match what:
             case "move":
-                self.pair.position(chip, closed=not closed)
+                self.bus.position(chip, closed=not closed)
             case "twitch":
-                self.pair.bounce(chip, seconds=0.01, edges=4, closed=closed)
+                self.bus.bounce(chip, seconds=0.01, edges=4, closed=closed)
             case "cut" | "power":
                 self.power(on=what == "power", chip=chip)
             case "noise":
-                self.pair.noise(0.01, 0.3)
+                self.bus.noise(0.01, 0.3)
             case "ask":
-                self.pair.write(0, requests.read(seal_address(chip + 1), Di.DIAGNOSTICS).encode())
+                self.bus.write(0, requests.read(seal_address(chip + 1), Di.DIAGNOSTICS).encode())
             case "deaf" | "hear":
                 self.answering = what == "hear"
 
@@ -78,7 +78,7 @@ def live(folder: Path, seed: int, *, skips: bool) -> tuple[object, ...]:
         bench.power()
         bench.answering = True
         bench.run(8.0)
-        state = bench.pair.state
+        state = bench.bus.state
         assert bool(state.skipped) == skips
         flashes = [bytes(flash.array) for flash in bench.flashes]
         return bench.seen, state.cycle, state.collided_bits, state.noisy_bits, flashes
@@ -95,14 +95,14 @@ def test_hours_pass(tmp_path: Path) -> None:
     with closing(Watched(tmp_path)) as bench:
         bench.begin()
         bench.run(7200.0)
-        assert bench.pair.state.skipped > 0.99 * 7200 * CLOCK_HZ
+        assert bench.bus.state.skipped > 0.99 * 7200 * CLOCK_HZ
         assert lamps(bench) == (True, False)
         (answer,) = bench.ask(requests.read(seal_address(1), Di.DIAGNOSTICS))
         uptime = int.from_bytes(unpack(DIAGNOSTICS, answer.frame.content)["uptime"], "little")
         # A millisecond is 307 cycles of 307.2; the answer takes its time.
         assert 0 <= answer.at * 307.2 / 307 - uptime < 1.5
-        before = bench.pair.now
-        bench.pair.position(0, closed=False)
+        before = bench.bus.now
+        bench.bus.position(0, closed=False)
         bench.run(1.0)
         assert bench.heard[-1].at - before < 0.4
 
@@ -110,10 +110,13 @@ def test_hours_pass(tmp_path: Path) -> None:
 def test_a_chip_that_measures_is_never_idle(tmp_path: Path) -> None:
     with closing(Watched(tmp_path, front_end="sigma-delta")) as bench:
         bench.begin()
-        assert bench.pair.state.skipped == 0
+        assert bench.bus.state.skipped == 0
 
 
 def test_what_is_no_chip_of_ours_is_refused() -> None:
-    """Nobody knows what the puppet counts, nor what gates do."""
-    with Pair(library(PUPPET.read_text()), chips=1, ends=1) as pair, pytest.raises(Failure, match="gates"):
-        pair.skip_idle()
+    """Nobody knows what the stub chip counts, nor what gates do."""
+    with (
+        BusSim(library(STUB_CHIP.read_text()), chips=1, ends=1) as bus,
+        pytest.raises(Failure, match="gates"),
+    ):
+        bus.skip_idle()

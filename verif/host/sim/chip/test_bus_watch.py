@@ -1,4 +1,4 @@
-"""From the tap of the pair to trace lines: an event once, and only when its report was whole."""
+"""From the tap of the bus to trace lines: an event once, and only when its report was whole."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from meterseal.domain.record import Kind, SealRecord, StateClass
 from meterseal.protocols.dlt645.requests import read, write
-from meterseal.sim.chip.blink import Eye
+from meterseal.sim.chip.blink import BlinkDecoder
 from meterseal.sim.chip.bus import ByteSeen, LampsSeen
 from meterseal.sim.chip.watch import Watch
 from sealchip.interface import Di
@@ -110,24 +110,24 @@ def test_lamps() -> None:
 
 
 def test_lamps_are_read() -> None:
-    eye = Eye()
-    assert eye.says(0.0) == "dark"
-    eye.see(1.0, green=True, red=False)
-    assert eye.says(100.0) == "green"
-    eye.see(200.0, green=False, red=True)
-    assert [eye.says(at) for at in (200.3, 200.5, 300.0)] == ["red ?", "red", "red"]
-    eye.see(300.0, green=False, red=False)
-    assert eye.says(302.5) == "dark"
+    blink = BlinkDecoder()
+    assert blink.shown(0.0) == "dark"
+    blink.update(1.0, green=True, red=False)
+    assert blink.shown(100.0) == "green"
+    blink.update(200.0, green=False, red=True)
+    assert [blink.shown(at) for at in (200.3, 200.5, 300.0)] == ["red ?", "red", "red"]
+    blink.update(300.0, green=False, red=False)
+    assert blink.shown(302.5) == "dark"
     # Groups of three, 1 s between them.
     at, said = 303.0, []
     for _ in range(3):
         for _ in range(3):
-            eye.see(at, green=False, red=True)
-            said.append(eye.says(at + 0.2))
-            eye.see(at + 0.256, green=False, red=False)
-            said.append(eye.says(at + 0.4))
+            blink.update(at, green=False, red=True)
+            said.append(blink.shown(at + 0.2))
+            blink.update(at + 0.256, green=False, red=False)
+            said.append(blink.shown(at + 0.4))
             at += 0.512
         at += 0.768
     assert said[:6] == ["red ?"] * 6
     assert said[6:] == ["red 3"] * 12
-    assert eye.says(at + 3.0) == "dark"
+    assert blink.shown(at + 3.0) == "dark"

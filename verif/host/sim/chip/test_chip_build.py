@@ -15,7 +15,7 @@ from meterseal.errors import Failure
 from meterseal.sim.chip import build
 from meterseal.sim.chip.bus import CLOCK_HZ
 
-PUPPET = Path(__file__).with_name("stub_chip.v")
+STUB_CHIP = Path(__file__).with_name("stub_chip.v")
 PINS = (
     *("clk", "rst", "loop_cmp", "loop_fb", "loop_drive", "rs485_ro", "rs485_di", "rs485_de"),
     *("flash_sck", "flash_cs_n", "flash_copi", "flash_cipo", "gsm_txd", "gsm_rxd", "led_green", "led_red"),
@@ -33,9 +33,9 @@ def chip_verilog(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 def test_built_once_and_found_again() -> None:
     said: list[str] = []
-    first = build.library(PUPPET.read_text(), said.append)
+    first = build.library(STUB_CHIP.read_text(), said.append)
     said.clear()
-    assert build.library(PUPPET.read_text(), said.append) == first
+    assert build.library(STUB_CHIP.read_text(), said.append) == first
     exported = build.chip_verilog(clock_hz=CLOCK_HZ)
     said.clear()
     assert build.chip_verilog(clock_hz=CLOCK_HZ, say=said.append) == exported
@@ -65,7 +65,7 @@ def test_a_changed_source_is_exported_again(
 def test_no_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CXX", "no-such-compiler")
     with pytest.raises(Failure, match=r"no C\+\+ compiler found \(no-such-compiler\)"):
-        build.library(PUPPET.read_text())
+        build.library(STUB_CHIP.read_text())
 
 
 def test_verilog_that_does_not_compile(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

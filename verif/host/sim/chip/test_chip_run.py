@@ -150,7 +150,7 @@ def test_the_chip_answers_on_tcp_and_on_the_pty(flash: Path, tmp_path: Path) -> 
 
         pty = os.open(tmp_path / "pty", os.O_RDWR | os.O_NOCTTY)
         try:
-            # What was said on the pair before is still in the PTY; the DI tells the answers apart.
+            # What was said on the bus before is still in the PTY; the DI tells the answers apart.
             answer = exchange(pty, read(SEAL, Di.RECORD_NEWEST).encode())
             assert SealRecord.decode(answer.content).kind is Kind.BOOT
         finally:
@@ -274,7 +274,7 @@ def test_a_seal_without_identity_runs_and_shows_red(flash: Path) -> None:
         assert chip.until("lamps", seal="#0")["red"]
 
 
-def test_seals_share_the_pair() -> None:
+def test_seals_share_the_bus() -> None:
     with running("--seals", 3) as chip:
         assert [seal["address"][-3:] for seal in chip.ready["seals"]] == ["101", "102", "103"]
         seen = {chip.until("event", kind="boot")["seal"] for _ in range(3)}
@@ -296,7 +296,7 @@ def test_stopping_is_success(flash: Path) -> None:
         (["--flash", "absent.bin"], "absent.bin: No such file"),
         (["--flash", "short.bin"], "short.bin: 5 bytes, a seal's flash has 16384"),
         (["--seals", "2", "--flash", "seal.bin"], "2 seals need 2 --flash files; 1 given"),
-        (["--flash", "seal.bin", "--baud", "9600"], "is set to 2400 baud and the pair runs at 9600"),
+        (["--flash", "seal.bin", "--baud", "9600"], "is set to 2400 baud and the bus runs at 9600"),
         (["--flash", "seal.bin", "--flash", "seal.bin"], "another simulated chip is running on it"),
         (["--tcp", "nonsense"], "is not HOST:PORT"),
         (["--control", "BUSY"], "cannot listen on"),

@@ -1,4 +1,4 @@
-"""The terminal as a process, between real meters on a pair and a master station over TCP."""
+"""The terminal as a process, between real meters on a bus and a master station over TCP."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ COVER = 0x03300E00
 Start = Callable[..., Any]
 
 
-class Pair:
-    """A shared pair: what one end sends every other end hears. `log` is (time, end, bytes)."""
+class Bus:
+    """A shared bus: what one end sends every other end hears. `log` is (time, end, bytes)."""
 
     def __init__(self) -> None:
         self._server = socket.create_server(("127.0.0.1", 0))
@@ -83,7 +83,7 @@ class Pair:
 
 
 class Seal:
-    """A seal on the pair."""
+    """A seal on the bus."""
 
     def __init__(self, url: str) -> None:
         host, port = url.removeprefix("socket://").split(":")
@@ -184,10 +184,10 @@ class Station:
 
 
 @pytest.fixture
-def pair() -> Iterator[Pair]:
-    pair = Pair()
-    yield pair
-    pair.close()
+def bus() -> Iterator[Bus]:
+    bus = Bus()
+    yield bus
+    bus.close()
 
 
 @pytest.fixture
@@ -198,17 +198,17 @@ def station() -> Iterator[Station]:
 
 
 @pytest.fixture
-def seal(pair: Pair) -> Iterator[Seal]:
-    seal = Seal(pair.url)
+def seal(bus: Bus) -> Iterator[Seal]:
+    seal = Seal(bus.url)
     yield seal
     seal.close()
 
 
 @pytest.fixture
-def start_meter(start_link: Start, pair: Pair, tmp_path: Path) -> Start:
+def start_meter(start_link: Start, bus: Bus, tmp_path: Path) -> Start:
     def start() -> Any:
         meter = start_link(
-            "meter", "run", "--port", pair.url, "--meter", METER, "--store", tmp_path / "meter.db"
+            "meter", "run", "--port", bus.url, "--meter", METER, "--store", tmp_path / "meter.db"
         )
         meter.wait_for("ready")
         return meter
@@ -217,9 +217,9 @@ def start_meter(start_link: Start, pair: Pair, tmp_path: Path) -> Start:
 
 
 @pytest.fixture
-def start_terminal(start_link: Start, pair: Pair, station: Station, tmp_path: Path) -> Start:
+def start_terminal(start_link: Start, bus: Bus, station: Station, tmp_path: Path) -> Start:
     def start(*more: object) -> Any:
-        where = ["--bus", pair.url, "--station", station.where, "--store", tmp_path / "terminal.db"]
+        where = ["--bus", bus.url, "--station", station.where, "--store", tmp_path / "terminal.db"]
         who = ["--region", "440106", "--address", 1, "--point", f"1={METER}"]
         quick = ["--poll", 0.2, "--timeout", 0.2, "--baud", 19200, "--confirm-timeout", 0.5]
         terminal = start_link("terminal", "run", *where, *who, *quick, *more)
@@ -242,7 +242,7 @@ def unsent(store: Path) -> int:
 def test_an_opening_goes_from_the_seal_to_the_master_station(
     start_meter: Start,
     start_terminal: Start,
-    pair: Pair,
+    bus: Bus,
     seal: Seal,
     station: Station,
     eventually: Start,
@@ -261,15 +261,15 @@ def test_an_opening_goes_from_the_seal_to_the_master_station(
     assert (len(station.reports), station.logins) == (3, 1)
     assert terminal.stop() == 0
     assert terminal.errors == ""
-    minds_its_manners(pair)
+    minds_its_manners(bus)
 
 
-def minds_its_manners(pair: Pair) -> None:
+def minds_its_manners(bus: Bus) -> None:
     """Whoever polls (11H) begins 60 ms after anything heard, 150 ms after its last exchange."""
-    polls = [(at, end) for at, end, data in pair.log if Frame.decode(data).control == 0x11]
+    polls = [(at, end) for at, end, data in bus.log if Frame.decode(data).control == 0x11]
     assert len({end for _, end in polls}) == 1
     for at, end in polls:
-        before = [(then, whose) for then, whose, _ in pair.log if then < at]
+        before = [(then, whose) for then, whose, _ in bus.log if then < at]
         assert all(at - then > 0.055 for then, whose in before if whose != end)
         assert all(at - then > 0.150 for then, whose in before if whose == end)
 
@@ -396,15 +396,15 @@ def test_what_it_cannot_do_it_denies(start_meter: Start, start_terminal: Start, 
 
 
 def test_a_dead_meter_is_alarmed_and_does_not_slow_its_neighbour(
-    start_meter: Start, start_terminal: Start, pair: Pair, seal: Seal, station: Station, eventually: Start
+    start_meter: Start, start_terminal: Start, bus: Bus, seal: Seal, station: Station, eventually: Start
 ) -> None:
     start_meter()
     terminal = start_terminal("--point", f"2={OTHER}")
     lost = terminal.wait_for("alarm", code="SEAL_COMMS_LOST", raised=True)
     assert lost["seal"] == OTHER
-    pair.log.clear()
+    bus.log.clear()
     time.sleep(1.5)
-    polled = [Frame.decode(data).address for _, _, data in pair.log]
+    polled = [Frame.decode(data).address for _, _, data in bus.log]
     assert polled.count(OTHER) <= 2
     assert polled.count(METER) >= 5
     seal.report(1)
@@ -418,7 +418,7 @@ def test_a_meter_that_comes_back_clears_its_alarm(start_meter: Start, start_term
     terminal.wait_for("alarm", code="SEAL_COMMS_LOST", raised=False, seal=METER)
 
 
-def test_noise_on_the_pair_is_counted_and_survived(
+def test_noise_on_the_bus_is_counted_and_survived(
     start_meter: Start, start_terminal: Start, seal: Seal, station: Station, eventually: Start, tmp_path: Path
 ) -> None:
     start_meter()
