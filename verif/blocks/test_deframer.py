@@ -315,7 +315,7 @@ def test_addresses(address, meter):
     assert head.to_seal == (0xAA not in shown and bcd.address_bytes(SEAL).startswith(shown))
     assert head.meter == matches(bcd.address_bytes(meter), wire)
     assert head.broadcast == (address == "9" * 12)
-    assert head.anybody == (address == "A" * 12)
+    assert head.wildcard == (address == "A" * 12)
 
 
 @pytest.mark.parametrize("address", [SEAL, METER, "AAAAAA" + SEAL[6:], "A" * 12, "9" * 12])
@@ -323,4 +323,4 @@ def test_an_identity_that_changes_fits_nobody(address):
     """While it cannot be read only addresses that fit any seal are right."""
     [(_, head)] = listen(Frame(address, 0x11).encode(), readable=False)
     assert (head.to_seal, head.meter) == (address == "A" * 12, 0)
-    assert (head.broadcast, head.anybody) == (address == "9" * 12, address == "A" * 12)
+    assert (head.broadcast, head.wildcard) == (address == "9" * 12, address == "A" * 12)

@@ -12,9 +12,9 @@ import pytest
 from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import data, wiring
 
-from sealchip.dlt645.deframer import FrameHead
 from sealchip.dlt645.messages import Message
 from sealchip.dlt645.reporter import Reporter
+from sealchip.signatures import FrameHead
 from verif.benches.block import Bench
 
 ANSWER_MS, SHORTEST_MS, LONGEST_MS = 1024, 512, 32768
@@ -182,9 +182,9 @@ class Reference:
     def back_off(self) -> State:
         while True:
             pause = SHORTEST_MS << self.failures
-            rested = self.ms >= pause
+            pause_over = self.ms >= pause
             met = yield from self.cycle()
-            if met.arrived or rested:
+            if met.arrived or pause_over:
                 self.failures += pause < LONGEST_MS
                 return self.idle
 
@@ -240,7 +240,7 @@ def story(random: Random, cycles: int) -> list[SimpleNamespace]:
 
 def _inputs(random: Random, chances: dict[str, float], heads: list[dict[str, int]]) -> SimpleNamespace:
     strobes = {name: random.random() < chances[name] for name in STROBES}
-    others = {name: random.getrandbits(1) for name in ("to_seal", "broadcast", "anybody")}
+    others = {name: random.getrandbits(1) for name in ("to_seal", "broadcast", "wildcard")}
     return SimpleNamespace(**strobes, head=random.choice(heads) | others)
 
 

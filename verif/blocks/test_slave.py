@@ -26,8 +26,8 @@ NEXT, NEXT_MORE = Message.ANSWER_NEXT, Message.ANSWER_NEXT_MORE
 DONE, OTHER, NO_DATA = Message.ANSWER_DONE, Message.REFUSE_OTHER, Message.REFUSE_NO_DATA
 UNAUTHORISED = Message.REFUSE_UNAUTHORISED
 PASSWORD_ITEM = 6
-#: Asked of FETCH beside a number: only whether there is one behind it.
-BEHIND = 64
+#: Asked of FETCH beside a number: only whether there is an older one.
+HAS_OLDER = 64
 
 
 #: What the slave asks others to do; what it tells them besides; how it stands.
@@ -68,7 +68,7 @@ class Situation:
     control: int
     data: bytes = b""
     to_seal: bool = True
-    anybody: bool = False
+    wildcard: bool = False
     broadcast: bool = False
     valid: bool = True
     enable: bool = True
@@ -115,7 +115,7 @@ class Guard:
 def expected(now: Situation, guard: Guard) -> Doing:
     """Reference, written out from the slave's description."""
     doing, locked = Doing(), guard.locked
-    to_us = now.to_seal and (now.valid or now.anybody)
+    to_us = now.to_seal and (now.valid or now.wildcard)
     function, data, size = now.control & 0x1F, now.data, len(now.data)
     if not now.enable or now.control >> 5 or not (to_us or (now.broadcast and function == 0x08)):
         return doing
@@ -125,7 +125,7 @@ def expected(now: Situation, guard: Guard) -> Doing:
         return nth < now.records
 
     def follows(nth: int) -> bool:
-        doing.asked.append((Command.FETCH, BEHIND | nth))
+        doing.asked.append((Command.FETCH, HAS_OLDER | nth))
         return nth + 1 < now.records
 
     def authorised() -> bool:
@@ -163,7 +163,7 @@ def expected(now: Situation, guard: Guard) -> Doing:
                 return Message.ANSWER_ADDRESS
             case 0x14, _ if size >= 12:
                 return write(di)
-            case 0x15, 6 if now.anybody and not now.valid:
+            case 0x15, 6 if now.wildcard and not now.valid:
                 return DONE if update(0, 0) is DONE else None
             case 0x17, 1:
                 if data[0] not in BAUD_FEATURE:
@@ -213,7 +213,7 @@ async def ask(ctx: Any, now: Situation) -> Doing:
     desk, slave, doing = BENCH.dut, BENCH.dut.slave, Doing()
     for place, byte in enumerate(now.data.ljust(16, b"\xa5")):
         ctx.set(desk.data.data[place], byte)
-    flags = {name: getattr(now, name) for name in ("to_seal", "anybody", "broadcast")}
+    flags = {name: getattr(now, name) for name in ("to_seal", "wildcard", "broadcast")}
     ctx.set(slave.head, {"control": now.control, "length": len(now.data), "meter": 0, **flags})
     for name in ("valid", "enable"):
         ctx.set(getattr(slave, name), getattr(now, name))
@@ -272,7 +272,7 @@ async def _serve(ctx: Any, desk: Desk, now: Situation, doing: Doing) -> None:
             await holds(BITS["start"])
             assert (ctx.get(slave.command), ctx.get(slave.of)) == (command, of)
             if command == Command.FETCH:
-                right = of % BEHIND + of // BEHIND < now.records
+                right = of % HAS_OLDER + of // HAS_OLDER < now.records
             else:
                 assert ctx.get(slave.position) == 0, "DATA is the core's"
                 right = now.right if command == Command.CHECK else now.takes
@@ -353,13 +353,13 @@ def test_every_function() -> None:
     for control in range(256):
         situation = Situation(control, bytes(6))
         broadcast = replace(situation, to_seal=False, broadcast=True)
-        nameless = replace(situation, valid=False, anybody=True)
-        check(situation, broadcast, nameless, replace(situation, valid=False))
+        unaddressed = replace(situation, valid=False, wildcard=True)
+        check(situation, broadcast, unaddressed, replace(situation, valid=False))
     for control in (0x08, 0x13, 0x15, 0x17, 0x18):
-        check(*(Situation(control, bytes(size), valid=False, anybody=True) for size in range(14)))
+        check(*(Situation(control, bytes(size), valid=False, wildcard=True) for size in range(14)))
     check(
-        Situation(0x15, bytes(6), valid=False, anybody=True, takes=False),
-        Situation(0x15, bytes(6), anybody=True),
+        Situation(0x15, bytes(6), valid=False, wildcard=True, takes=False),
+        Situation(0x15, bytes(6), wildcard=True),
     )
     check(Situation(0x13, enable=False), Situation(0x13, to_seal=False), Situation(0x13))
 
@@ -407,7 +407,7 @@ def test_locked_out() -> None:
         for now in forgiven:
             for story in (wrong, wrong, spoiled, spoiled, now):
                 await refused(story)
-        for now in (wrong, wrong, Situation(0x15, bytes(6), valid=False, anybody=True), spoiled):
+        for now in (wrong, wrong, Situation(0x15, bytes(6), valid=False, wildcard=True), spoiled):
             await refused(now)
         ctx.set(slave.tick, 0)
         await refused(wrong)

@@ -4,10 +4,10 @@ from amaranth.asserts import AnyConst, AnySeq
 from amaranth.hdl import Assert, Assume, Cat, Cover, Module, Mux, Signal, Value
 
 from sealchip.bus.bus_access import CRASH_MS, GAP_MS, SILENCE_MS, SLOT_BITS, SLOT_MS, STUCK_MS, BusAccess
-from sealchip.dlt645.deframer import FrameHead
 from sealchip.dlt645.messages import Message
 from sealchip.dlt645.reporter import ACKNOWLEDGED, Reporter
 from sealchip.dlt645.slave import Slave
+from sealchip.signatures import FrameHead
 from verif.formal.slave import at_its_step, sends
 from verif.formal.theorem import Subject, past, theorem, unchanged
 

@@ -61,10 +61,10 @@ def accepts_exactly_the_frames(m: Module) -> list[Value]:
         m.d.comb += [Assert(head.control == control), Assert(head.length == length)]
         m.d.comb += Assert((length <= place) | (kept == byte))
 
-    # Invariants: the state machine's place follows from the byte that is due.
-    state, passed = dut.signal("place"), dut.signal("passed")
+    # Invariants: the state follows from the byte that is due.
+    state, passed = dut.signal("state"), dut.signal("passed")
     in_address = (due >= 1) & (due <= 6)
-    places = [
+    states = [
         due == 0,
         in_address,
         due == 7,
@@ -73,9 +73,9 @@ def accepts_exactly_the_frames(m: Module) -> list[Value]:
         behind_length & (in_data | sum_due),
         behind_length & end_due,
     ]
-    m.d.comb += [Assert((state == number) == here) for number, here in enumerate(places)]
+    m.d.comb += [Assert((state == number) == here) for number, here in enumerate(states)]
     m.d.comb += [
-        Assert(Cat(places).any()),
+        Assert(Cat(states).any()),
         Assert((due == 0) | (dut.signal("checksum") == total)),
         Assert(~in_address | (passed == due - 1)),
         Assert(~(behind_length & (in_data | sum_due)) | (passed == due - DATA)),

@@ -10,12 +10,12 @@ from verif.formal.theorem import Subject, theorem
 
 
 def at_its_step(dut: Subject, slave: Slave) -> Iterator[Assert]:
-    """Invariants: the step is that of its place, begun only where something begins, and idle is idle."""
-    step, rested, begun = dut.signal("step"), dut.signal("rested"), dut.signal("begun")
-    row = Step(dut.row(dut.signal("place"), "program"))
-    yield Assert(~rested[0] | (step == row.as_value()))
-    yield Assert(rested[0] | ~rested[1])
-    yield Assert(~begun | (rested[1] & ((row.op == Op.SEAL) | (row.op == Op.ANSWER))))
+    """Invariants: the step is that of its address, begun only where something begins, and idle is idle."""
+    step, settled, begun = dut.signal("step"), dut.signal("settled"), dut.signal("begun")
+    row = Step(dut.row(dut.signal("address"), "program"))
+    yield Assert(~settled[0] | (step == row.as_value()))
+    yield Assert(settled[0] | ~settled[1])
+    yield Assert(~begun | (settled[1] & ((row.op == Op.SEAL) | (row.op == Op.ANSWER))))
     yield Assert(slave.busy | (row.op == Op.IDLE))
 
 
@@ -24,11 +24,11 @@ def sends(dut: Subject) -> Value:
     return dut.signal("begun") & (Step(dut.signal("step")).op == Op.ANSWER)
 
 
-def behind(*places: int, passing: bool = True) -> set[int]:
-    """What is reached from `places`; without `passing`, through no password that is right and no seal
+def reachable(*addresses: int, passing: bool = True) -> set[int]:
+    """What is reached from `addresses`; without `passing`, through no password that is right and no seal
     without an address.
     """
-    found, waiting = set(), {*places}
+    found, waiting = set(), {*addresses}
     while waiting:
         found |= waiting
         rows = [PROGRAM[it] for it in waiting if PROGRAM[it]]
@@ -36,37 +36,39 @@ def behind(*places: int, passing: bool = True) -> set[int]:
             row["next"] | result
             for row in rows
             for result in (0, 1)
-            if passing or not result or row["op"] not in (Op.CHECK, Op.NAMELESS)
+            if passing or not result or row["op"] not in (Op.CHECK, Op.UNADDRESSED)
         } - found
     return found
 
 
-def behind_right(op: Op) -> set[int]:
+def only_after(op: Op) -> set[int]:
     """What is reached only where the result of `op` was 1, but for the ends."""
-    others = {Op.CHECK: Op.NAMELESS, Op.NAMELESS: Op.CHECK}
-    anyhow = behind(*range(32), passing=False)
-    right = {each: behind(*(PROGRAM[it]["next"] | 1 for it in places(each))) - anyhow for each in others}
+    others = {Op.CHECK: Op.UNADDRESSED, Op.UNADDRESSED: Op.CHECK}
+    anyhow = reachable(*range(32), passing=False)
+    right = {
+        each: reachable(*(PROGRAM[it]["next"] | 1 for it in addresses(each))) - anyhow for each in others
+    }
     return {it for it in right[op] - right[others[op]] if PROGRAM[it]}
 
 
-def places(op: Op) -> list[int]:
+def addresses(op: Op) -> list[int]:
     """Where the program has `op`."""
-    return [place for place, row in enumerate(PROGRAM) if row and row["op"] == op]
+    return [address for address, row in enumerate(PROGRAM) if row and row["op"] == op]
 
 
 @theorem(k=1, reach=30, parameters="any requests, log, identity and loop")
 def answers_only_what_is_meant(m: Module) -> list[Value]:
-    """The framer is started only behind a request, no answer, to the seal's address, or to anybody's; never
-    behind a broadcast, a foreign frame or 08H; and only when it has been quiet for 25 ms or more, and for
-    less than 500.
+    """The framer is started only behind a request, no answer, to the seal's address, or to
+    AAAAAAAAAAAA; never behind a broadcast, a foreign frame or 08H; and only when it has been quiet for 25 ms
+    or more, and for less than 500.
     """
     slave = Slave()
     dut = Subject(m, slave)
-    head, place = slave.head, dut.signal("place")
+    head, address = slave.head, dut.signal("address")
     to_us, is_time = Signal(), Signal()
     with m.If(~slave.busy & slave.frame):
         m.d.sync += [
-            to_us.eq(head.to_seal & (slave.valid | head.anybody) & (head.control[5:] == 0)),
+            to_us.eq(head.to_seal & (slave.valid | head.wildcard) & (head.control[5:] == 0)),
             is_time.eq(head.control[:5] == SET_CLOCK),
         ]
     m.d.comb += [
@@ -76,7 +78,7 @@ def answers_only_what_is_meant(m: Module) -> list[Value]:
         # Invariants: what sets the clock comes nowhere else.
         *at_its_step(dut, slave),
         Assert(~slave.busy | to_us | is_time),
-        Assert(~slave.busy | ~is_time | Value.cast(place).matches(*behind(SET_CLOCK))),
+        Assert(~slave.busy | ~is_time | Value.cast(address).matches(*reachable(SET_CLOCK))),
     ]
     return [head.control == 0x13, head.length == 0, ~slave.begun, slave.quiet_ms == 100]
 
@@ -84,32 +86,32 @@ def answers_only_what_is_meant(m: Module) -> list[Value]:
 @theorem(k=1, reach=50, parameters="any requests, core and loop")
 def written_only_with_the_password(m: Module) -> None:
     """The core is told to write the identity, and the loop to be sealed, only in a request in which it has
-    found the password right; or to write the address, for 15H to anybody while there is none. The password is
-    looked at only while not locked out.
+    found the password right; or to write the address, for 15H to AAAAAAAAAAAA while there is none.
+    The password is looked at only while not locked out.
     """
     slave = Slave()
     dut = Subject(m, slave)
-    head, place, step = slave.head, dut.signal("place"), Step(dut.signal("step"))
-    right, nameless, of_address = Signal(), Signal(), Signal()
+    head, address, step = slave.head, dut.signal("address"), Step(dut.signal("step"))
+    right, unaddressed, of_address = Signal(), Signal(), Signal()
     checks, updates = (slave.start & (step.op == op) for op in (Op.CHECK, Op.UPDATE))
     with m.If(~slave.busy):
-        m.d.sync += [right.eq(0), nameless.eq(0), of_address.eq(head.control[:5] == WRITE_ADDRESS)]
+        m.d.sync += [right.eq(0), unaddressed.eq(0), of_address.eq(head.control[:5] == WRITE_ADDRESS)]
     with m.Elif(checks & slave.done & slave.right):
         m.d.sync += right.eq(1)
-    with m.Elif(dut.signal("rested")[1] & (step.op == Op.NAMELESS) & head.anybody & ~slave.valid):
-        m.d.sync += nameless.eq(1)
-    at = Value.cast(place).matches
+    with m.Elif(dut.signal("settled")[1] & (step.op == Op.UNADDRESSED) & head.wildcard & ~slave.valid):
+        m.d.sync += unaddressed.eq(1)
+    at = Value.cast(address).matches
     m.d.comb += [
-        Assert(~updates | right | (nameless & of_address)),
+        Assert(~updates | right | (unaddressed & of_address)),
         Assert(~slave.seal | right),
         Assert(~checks | ~slave.locked),
         Cover(updates & right),
-        Cover(updates & nameless),
+        Cover(updates & unaddressed),
         Cover(slave.seal),
         # Invariants
         *at_its_step(dut, slave),
-        Assert(~at(*behind_right(Op.CHECK)) | right),
-        Assert(~at(*behind_right(Op.NAMELESS)) | nameless),
-        Assert(~at(*behind_right(Op.NAMELESS), *places(Op.NAMELESS), WRITE_ADDRESS) | of_address),
-        Assert(~at(*places(Op.CHECK)) | ~slave.locked),
+        Assert(~at(*only_after(Op.CHECK)) | right),
+        Assert(~at(*only_after(Op.UNADDRESSED)) | unaddressed),
+        Assert(~at(*only_after(Op.UNADDRESSED), *addresses(Op.UNADDRESSED), WRITE_ADDRESS) | of_address),
+        Assert(~at(*addresses(Op.CHECK)) | ~slave.locked),
     ]

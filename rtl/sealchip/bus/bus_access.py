@@ -11,7 +11,7 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from ..dlt645.deframer import FrameHead
+from ..signatures import FrameHead
 
 __all__ = ["BusAccess"]
 

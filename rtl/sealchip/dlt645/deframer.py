@@ -1,14 +1,15 @@
 """DL/T 645-2007 deframer: finds the frames on the pair and says whom they concern."""
 
 from amaranth.hdl import Cat, Module, Mux, Signal, Value
-from amaranth.lib import data, enum, wiring
+from amaranth.lib import enum, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from ..core.firmware.layout import Public
 from ..interface import IDENTITY
+from ..signatures import FrameHead
 
-__all__ = ["Deframer", "FrameHead"]
+__all__ = ["Deframer"]
 
 START, END = 0x68, 0x16
 #: Added to every byte of DATA on the wire.
@@ -17,21 +18,7 @@ ADDRESS_BYTES = 6
 _WILDCARD, _BROADCAST = 0xAA, 0x99
 
 
-class FrameHead(data.Struct):
-    """What is known of a frame besides its DATA."""
-
-    control: 8
-    length: 8
-    #: The address is the seal's, digit for digit or by shortened addressing.
-    to_seal: 1
-    #: The address is the meter's; a meter address of AA bytes in the identity stands for any meter.
-    meter: 1
-    broadcast: 1
-    #: The address is AAAAAAAAAAAA.
-    anybody: 1
-
-
-class _Place(enum.Enum, shape=3):
+class _State(enum.Enum, shape=3):
     """What the next byte is."""
 
     START = 0
@@ -89,7 +76,7 @@ class Deframer(wiring.Component):
         head = self.head
         passed = Signal(8)  # bytes of the address, or of DATA
         checksum = Signal(8)
-        place = Signal(_Place)
+        state = Signal(_State)
         m.submodules.content = content = Memory(shape=8, depth=256, init=[])
         read, write = content.read_port(), content.write_port()
         m.submodules.compare = compare = _AddressCompare()
@@ -104,7 +91,7 @@ class Deframer(wiring.Component):
             head.to_seal.eq(compare.to_seal),
             head.meter.eq(compare.meter),
             head.broadcast.eq(compare.broadcast),
-            head.anybody.eq(compare.anybody),
+            head.wildcard.eq(compare.wildcard),
             write.addr.eq(passed),
             write.data.eq(self.data - SCRAMBLE),
             read.addr.eq(self.position),
@@ -112,41 +99,41 @@ class Deframer(wiring.Component):
             self.content.eq(read.data),
         ]
 
-        # The places follow one another, so stepping to the next one is counting.
+        # The states follow one another, so stepping to the next one is counting.
         is_start, fits, last = Signal(), Signal(), Signal()
         counts, whole = Signal(), Signal()
         m.d.comb += [is_start.eq(self.data == START), whole.eq(passed == head.length), fits.eq(1), last.eq(1)]
-        with m.Switch(place):
-            with m.Case(_Place.START, _Place.SECOND_START):
+        with m.Switch(state):
+            with m.Case(_State.START, _State.SECOND_START):
                 m.d.comb += fits.eq(is_start)
-            with m.Case(_Place.ADDRESS):
+            with m.Case(_State.ADDRESS):
                 m.d.comb += [counts.eq(1), last.eq(passed == ADDRESS_BYTES - 1)]
-            with m.Case(_Place.DATA):
+            with m.Case(_State.DATA):
                 m.d.comb += [counts.eq(1), last.eq(whole), fits.eq(~whole | (self.data == checksum))]
-            with m.Case(_Place.END):
+            with m.Case(_State.END):
                 m.d.comb += fits.eq(self.data == END)
 
         good = self.valid & ~self.error & ~self.silence
         m.d.comb += [
-            self.active.eq(place != _Place.START),
+            self.active.eq(state != _State.START),
             # A byte out of place: the next frame may begin with it.
-            self.begun.eq(good & is_start & ((place == _Place.START) | ~fits)),
-            self.frame.eq(good & (place == _Place.END) & fits),
-            compare.strobe.eq(good & (place == _Place.ADDRESS)),
-            write.en.eq(self.valid & (place == _Place.DATA) & ~whole),
+            self.begun.eq(good & is_start & ((state == _State.START) | ~fits)),
+            self.frame.eq(good & (state == _State.END) & fits),
+            compare.strobe.eq(good & (state == _State.ADDRESS)),
+            write.en.eq(self.valid & (state == _State.DATA) & ~whole),
         ]
         with m.If(self.valid):
             m.d.sync += [checksum.eq(checksum + self.data), passed.eq(Mux(counts, passed + 1, 0))]
-            with m.If(place == _Place.CONTROL):
+            with m.If(state == _State.CONTROL):
                 m.d.sync += head.control.eq(self.data)
-            with m.If(place == _Place.LENGTH):
+            with m.If(state == _State.LENGTH):
                 m.d.sync += head.length.eq(self.data)
         with m.If(self.begun):
-            m.d.sync += [checksum.eq(START), passed.eq(0), place.eq(_Place.ADDRESS)]
-        with m.Elif(self.silence | (self.valid & (self.error | ~fits | (place == _Place.END)))):
-            m.d.sync += place.eq(_Place.START)
+            m.d.sync += [checksum.eq(START), passed.eq(0), state.eq(_State.ADDRESS)]
+        with m.Elif(self.silence | (self.valid & (self.error | ~fits | (state == _State.END)))):
+            m.d.sync += state.eq(_State.START)
         with m.Elif(self.valid & last):
-            m.d.sync += place.eq(Value.cast(place) + 1)
+            m.d.sync += state.eq(Value.cast(state) + 1)
         return m
 
 
@@ -167,11 +154,11 @@ class _AddressCompare(wiring.Component):
     to_seal: Out(1)
     meter: Out(1)
     broadcast: Out(1)
-    anybody: Out(1)
+    wildcard: Out(1)
 
     def elaborate(self, platform):
         m = Module()
-        wildcard = Signal()
+        shortened = Signal()
         differs = Signal()
         seals, meters, judged = Signal(), Signal(), Signal()  # whose byte is asked for
         # By then `count` is one more than the byte's place.
@@ -183,18 +170,18 @@ class _AddressCompare(wiring.Component):
             differs.eq((self.byte != self.data) | ~self.readable),
         ]
         with m.If(self.start):
-            flags = self.to_seal, self.meter, self.broadcast, self.anybody
-            m.d.sync += [*(flag.eq(1) for flag in flags), wildcard.eq(0)]
+            flags = self.to_seal, self.meter, self.broadcast, self.wildcard
+            m.d.sync += [*(flag.eq(1) for flag in flags), shortened.eq(0)]
         with m.If(self.strobe):
             with m.If(self.data != _BROADCAST):
                 m.d.sync += self.broadcast.eq(0)
             with m.If(self.data == _WILDCARD):
-                m.d.sync += wildcard.eq(1)
+                m.d.sync += shortened.eq(1)
             with m.Else():
-                m.d.sync += self.anybody.eq(0)
-                with m.If(wildcard):
+                m.d.sync += self.wildcard.eq(0)
+                with m.If(shortened):
                     m.d.sync += self.to_seal.eq(0)
-        with m.If(meters & ~wildcard & differs):
+        with m.If(meters & ~shortened & differs):
             m.d.sync += self.to_seal.eq(0)
         with m.If(judged & differs & ~(self.readable & (self.byte == _WILDCARD))):
             m.d.sync += self.meter.eq(0)

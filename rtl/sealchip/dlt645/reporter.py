@@ -4,7 +4,7 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from .deframer import FrameHead
+from ..signatures import FrameHead
 from .messages import Message
 
 __all__ = ["Reporter", "has_record_in_time"]
@@ -99,7 +99,7 @@ class Reporter(wiring.Component):
         # longer than a record is good for.
         passed_ms = Signal(range((BACKOFF_MS << BACKOFF_STEPS) + 1))
         answer_due = passed_ms[ANSWER_MS.bit_length() - 1 :].any()
-        rested = passed_ms[BACKOFF_MS.bit_length() - 1 :].bit_select(attempts, 1)
+        pause_over = passed_ms[BACKOFF_MS.bit_length() - 1 :].bit_select(attempts, 1)
         held = Signal()  # the record of the oldest entry is ready to send
         tried = Signal()  # a frame has begun ahead of the event that is offered
         introducing = self.message == Message.REPORT_IDENTITY
@@ -191,7 +191,7 @@ class Reporter(wiring.Component):
                 with m.If(self.done):
                     m.next = "idle"
             with m.State("back-off"):
-                with m.If(self.arrived | rested):
+                with m.If(self.arrived | pause_over):
                     m.next = "idle"
                     with m.If(attempts != BACKOFF_STEPS):
                         m.d.sync += attempts.eq(attempts + 1)

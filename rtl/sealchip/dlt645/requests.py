@@ -1,7 +1,7 @@
 """What the seal does with each request, as a tree of steps, and the program for the slave that is made of it.
 
 The tree says what is looked at and done, step by step; a step goes on to one of two others. The program is a
-list of steps in which those two are neighbours, so that what was found is the low bit of the next place.
+list of steps in which those two are neighbours, so that what was found is the low bit of the next address.
 """
 
 from dataclasses import dataclass
@@ -25,14 +25,14 @@ SEQUENCE, LAST_RECORD = 4, 63
 class Op(enum.Enum, shape=4):
     """What is done in a step, and what its result is; without one it is 0."""
 
-    #: Wait for a request; its function is the next place.
+    #: Wait for a request; its function is the next address.
     IDLE = 0
     #: Whether a byte of DATA, or the length, is `Step.value`.
     COMPARE = 1
     #: Whether writes with password are locked out.
     LOCKED = 2
-    #: Whether the seal has no address and anybody was asked.
-    NAMELESS = 3
+    #: Whether the seal has no address and it was asked at AAAAAAAAAAAA.
+    UNADDRESSED = 3
     #: Take the loop as it is for sealed; whether it could be.
     SEAL = 4
     #: Send message `Step.value` & 31; with ANSWER_RATE the rate of number `Step.value` >> 5 is then in force.
@@ -53,7 +53,7 @@ class Op(enum.Enum, shape=4):
 class Step(data.Struct):
     """One step of the program; all zero: idle."""
 
-    #: Next place; the result is joined to its low bit.
+    #: Next address; the result is joined to its low bit.
     next: 8
     op: Op
     value: 8
@@ -63,8 +63,8 @@ class Step(data.Struct):
     of_length: 1
     #: Compare the high digit only.
     coarse: 1
-    #: Only whether there is a record behind the one named.
-    behind: 1
+    #: Only whether there is an older record than the one named.
+    has_older: 1
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class _Node:
     position: int = 0
     of_length: int = 0
     coarse: int = 0
-    behind: int = 0
+    has_older: int = 0
 
 
 def _answer(message, value=0):
@@ -125,7 +125,7 @@ def _read():
     ours = _select(
         [
             (_low(Di.RECORD_NEWEST), _fetch(_low(Di.RECORD_NEWEST), _answer(Message.ANSWER_RECORD))),
-            (_low(Di.EVENT_LOG), _Node(Op.FETCH, last, more, value=_low(Di.EVENT_LOG), behind=1)),
+            (_low(Di.EVENT_LOG), _Node(Op.FETCH, last, more, value=_low(Di.EVENT_LOG), has_older=1)),
             (_low(Di.DIAGNOSTICS), _answer(Message.ANSWER_DIAGNOSTICS)),
         ],
         _select(
@@ -151,7 +151,7 @@ def _read_next():
         _fetch(0, _answer(message), position=SEQUENCE)
         for message in (Message.ANSWER_NEXT, Message.ANSWER_NEXT_MORE)
     )
-    there = _Node(Op.FETCH, last, more, position=SEQUENCE, behind=1)
+    there = _Node(Op.FETCH, last, more, position=SEQUENCE, has_older=1)
     numbered = _select(
         [(high, there) for high in range(0, LAST_RECORD, 16)], _NO_DATA, position=SEQUENCE, coarse=1
     )
@@ -206,7 +206,7 @@ _REQUESTS = {
     READ_NEXT: _read_next(),
     READ_ADDRESS: _length(0, _answer(Message.ANSWER_ADDRESS)),
     WRITE: _write(),
-    WRITE_ADDRESS: _length(6, _Node(Op.NAMELESS, None, _update("seal", WRITTEN_ADDRESS, None))),
+    WRITE_ADDRESS: _length(6, _Node(Op.UNADDRESSED, None, _update("seal", WRITTEN_ADDRESS, None))),
     CHANGE_RATE: _change_rate(),
     CHANGE_PASSWORD: _length(
         NEW_PASSWORD + 3,
@@ -216,26 +216,26 @@ _REQUESTS = {
 
 
 def _program():
-    """The steps by their place; the first 32 are the functions."""
-    places = dict(_REQUESTS)
+    """The steps by their address; the first 32 are the functions."""
+    addresses = dict(_REQUESTS)
     pairs = {}
-    waiting = list(places)
+    waiting = list(addresses)
     rows = {}
     while waiting:
-        place = waiting.pop()
-        node = places[place]
+        address = waiting.pop()
+        node = addresses[address]
         if node is None:
             continue
         pair = node.no, node.yes
         if pair not in pairs:
             pairs[pair] = 32 + 2 * len(pairs)
-            places |= {pairs[pair]: node.no, pairs[pair] + 1: node.yes}
+            addresses |= {pairs[pair]: node.no, pairs[pair] + 1: node.yes}
             waiting += [pairs[pair], pairs[pair] + 1]
         fields = {
-            name: getattr(node, name) for name in ("value", "position", "of_length", "coarse", "behind")
+            name: getattr(node, name) for name in ("value", "position", "of_length", "coarse", "has_older")
         }
-        rows[place] = {"op": node.op, "next": pairs[pair], **fields}
-    return [rows.get(place, {}) for place in range(max(places) + 1)]
+        rows[address] = {"op": node.op, "next": pairs[pair], **fields}
+    return [rows.get(address, {}) for address in range(max(addresses) + 1)]
 
 
 PROGRAM = _program()

@@ -5,7 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from .deframer import FrameHead
+from ..signatures import FrameHead
 from .messages import Message
 from .password import PasswordGuard
 from .requests import PROGRAM, SET_CLOCK, Op, Step
@@ -99,22 +99,23 @@ class Slave(wiring.Component):
         m.submodules.guard = guard = PasswordGuard()
         steps = program.read_port()
         step = Signal(Step)
-        place = Signal(8)
-        rested = Signal(2)  # cycles behind a change of place: then the step is there, then its byte of DATA
-        acts = rested[1]
-        goes_on, result = Signal(), Signal()
+        address = Signal(8)
+        # Cycles since the address has changed: after one the step is there, after two its byte of DATA.
+        settled = Signal(2)
+        ready = settled[1]
+        advance, result = Signal(), Signal()
         begun = Signal()  # what the step asks for once is under way
         request, begins = Signal(), Signal()
-        number = Cat((content ^ step.value)[:6], step.behind)
+        number = Cat((content ^ step.value)[:6], step.has_older)
 
-        to_us = head.to_seal & (self.valid | head.anybody)
+        to_us = head.to_seal & (self.valid | head.wildcard)
         is_time = head.broadcast & (head.control[:5] == SET_CLOCK)
         operand = Mux(step.of_length, head.length, content)
         differs = operand ^ step.value
         idle = step.op == Op.IDLE
         m.d.comb += [
             request.eq(self.frame & self.enable & ~self.busy & (head.control[5:] == 0) & (to_us | is_time)),
-            steps.addr.eq(place),
+            steps.addr.eq(address),
             step.eq(steps.data),
             self.position.eq(step.position),
             self.command.eq(step.op.as_value()),
@@ -126,23 +127,23 @@ class Slave(wiring.Component):
             self.locked.eq(guard.locked),
         ]
 
-        with m.If(acts):
-            m.d.comb += goes_on.eq(1)
+        with m.If(ready):
+            m.d.comb += advance.eq(1)
             with m.Switch(step.op):
                 with m.Case(Op.IDLE):
-                    m.d.comb += goes_on.eq(request)
+                    m.d.comb += advance.eq(request)
                     m.d.sync += self.busy.eq(request)
                 with m.Case(Op.COMPARE):
                     m.d.comb += result.eq((differs[4:] == 0) & (step.coarse | (differs[:4] == 0)))
                 with m.Case(Op.LOCKED):
                     m.d.comb += result.eq(guard.locked)
-                with m.Case(Op.NAMELESS):
-                    m.d.comb += result.eq(head.anybody & ~self.valid)
+                with m.Case(Op.UNADDRESSED):
+                    m.d.comb += result.eq(head.wildcard & ~self.valid)
                 with m.Case(Op.SEAL):
                     m.d.comb += [
                         begins.eq(~begun),
                         self.seal.eq(begins),
-                        goes_on.eq(self.seal_done | self.seal_refused),
+                        advance.eq(self.seal_done | self.seal_refused),
                         result.eq(self.seal_done),
                     ]
                 with m.Case(Op.ANSWER):
@@ -151,20 +152,20 @@ class Slave(wiring.Component):
                     m.d.comb += [
                         begins.eq(~begun & ~gone & (self.quiet_ms >= TD_MS)),
                         self.send.eq(begins),
-                        goes_on.eq(Mux(begun, self.sent, gone)),
+                        advance.eq(Mux(begun, self.sent, gone)),
                         self.changes_rate.eq(begun & (self.message == Message.ANSWER_RATE)),
                     ]
                 with m.Default():
-                    m.d.comb += [self.start.eq(1), goes_on.eq(self.done), result.eq(self.right)]
+                    m.d.comb += [self.start.eq(1), advance.eq(self.done), result.eq(self.right)]
         checked = self.start & self.done & (step.op == Op.CHECK)
         m.d.comb += [
             guard.right.eq(checked & self.right),
             guard.wrong.eq(checked & ~self.right & ~self.spoiled),
             self.provisioned.eq(self.start & self.done & self.right & (step.op == Op.UPDATE)),
         ]
-        m.d.sync += [begun.eq((begun | begins) & ~goes_on), rested.eq(Mux(goes_on, 0, Cat(1, rested)))]
-        with m.If(goes_on):
-            m.d.sync += place.eq(step.next | result | Mux(idle, head.control[:5], 0))
+        m.d.sync += [begun.eq((begun | begins) & ~advance), settled.eq(Mux(advance, 0, Cat(1, settled)))]
+        with m.If(advance):
+            m.d.sync += address.eq(step.next | result | Mux(idle, head.control[:5], 0))
         with m.If(~self.busy):
             m.d.sync += self.spoiled.eq(0)
         with m.Elif(self.begun):
