@@ -1,8 +1,8 @@
-"""`make verify`: everything that takes longer than a test may, in some 45 minutes on two cores.
+"""Run every check that is too long for a test, in about 45 minutes on two cores.
 
-Each step is one or more jobs, a job for each block or proof. One job at a time runs on each core, those that
-take long first. What was found goes to `verif/data/results/` and from there into `docs/verification.md`. A
-job that fails stops no other; then the exit code is 1.
+Each step consists of jobs, one for each block or proof. Every core runs one job at a time, the longest jobs
+first. Results go to verif/data/results and from there into docs/verification.md. A job that fails does not
+stop the others; the exit code is then 1. The step `icarus` needs the system package iverilog.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from threading import Timer
 from typing import IO
 
 from verif.formal.theorems import THEOREMS
-from verif.plans.blocks import blocks, parts
+from verif.plans.blocks import blocks, parser_of, parts
 from verif.plans.plan import VERIF
 from verif.plans.results import keep, kept
 
@@ -28,17 +28,17 @@ __all__ = ["main"]
 
 PYTHON = [sys.executable, "-W", "ignore"]
 PYTEST = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
-#: Steps with a job, and a result, for each block.
+#: Commands of the steps that have a job, and a result, for each block.
 BY_BLOCK = {
     "mutation": [*PYTHON, "-m", "verif.campaigns.mutation", "--jobs", "1"],
     "gates": [*PYTHON, "-m", "verif.campaigns.gates"],
     "coverage": [*PYTHON, "-m", "verif.campaigns.coverage"],
 }
-#: Seconds after which a job has failed.
+#: Seconds after which a job counts as failed.
 TOO_LONG = 1800
-#: CPU seconds of a job that has never run.
+#: Assumed CPU seconds of a job that has never run.
 UNKNOWN = 60
-#: CPU seconds by front end, and how. A chip that measures is never idle, so everything happens at once there.
+#: CPU seconds and options of the soak, by front end. A chip that measures is never idle, so it has no calm.
 SOAKS = {"sigma-delta": (150, ["--calm", "1"]), "comparator": (900, ["--calm", "1000"])}
 
 
@@ -49,13 +49,14 @@ class Job:
     step: str
     name: str
     command: list[str]
-    #: CPU seconds that it took, or will take.
+    #: CPU seconds that it took or is expected to take.
     seconds: float = UNKNOWN
     passed: bool = False
 
 
 def main() -> int:
-    """Run all; the exit code."""
+    """Run the command line and return the exit code."""
+    parser_of("verify", __doc__).parse_args()
     jobs = sorted(_jobs(), key=lambda job: -job.seconds)
     with ThreadPoolExecutor(os.cpu_count()) as cores:
         done = list(cores.map(_run, jobs))
@@ -92,37 +93,29 @@ def _jobs() -> Iterator[Job]:
     for simulator in ("verilator", "icarus"):
         yield job("agents", simulator, [*PYTEST, "verif/cosim", "-k", simulator])
     for front_end, (seconds, how) in SOAKS.items():
-        soak = [
-            *PYTHON,
-            "-m",
-            "verif.campaigns.soak",
-            "--seconds",
-            str(seconds),
-            "--front-end",
-            front_end,
-            *how,
-        ]
+        options = ["--seconds", str(seconds), "--front-end", front_end, *how]
+        soak = [*PYTHON, "-m", "verif.campaigns.soak", *options]
         yield Job("soak", front_end, soak, seconds)
 
 
 def _run(job: Job) -> Job:
-    """The job done."""
-    with TemporaryFile("w+") as said:
-        seconds, passed = _call(job.command, said)
-        said.seek(0)
-        verdict = f"{'passed' if passed else 'FAILED'}, {seconds:.0f} CPU s"
-        print(f"verify: {job.step} {job.name}: {verdict}\n{said.read()}", flush=True)
+    """Run the job and return it with its result."""
+    with TemporaryFile("w+") as output:
+        seconds, passed = _call(job.command, output)
+        output.seek(0)
+        result = f"{'passed' if passed else 'FAILED'}, {seconds:.0f} CPU s"
+        print(f"verify: {job.step} {job.name}: {result}\n{output.read()}", flush=True)
     return replace(job, seconds=seconds, passed=passed)
 
 
-def _call(command: list[str], said: IO[str] | None = None, **environment: str) -> tuple[float, bool]:
-    """CPU seconds of `command`, and whether it passed."""
+def _call(command: list[str], output: IO[str] | None = None, **environment: str) -> tuple[float, bool]:
+    """Run `command`; return its CPU seconds and whether it passed."""
     path = os.pathsep.join([str(VERIF.parent), *filter(None, [os.environ.get("PYTHONPATH")])])
     tools = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     own = {"PATH": tools, "PYTHONPATH": path, "METERSEAL_KEEP_RESULTS": "1"}
     environment = {**os.environ, **own, **environment}
     process = subprocess.Popen(
-        command, cwd=VERIF.parent, env=environment, stdout=said, stderr=said, start_new_session=True
+        command, cwd=VERIF.parent, env=environment, stdout=output, stderr=output, start_new_session=True
     )
     late = Timer(TOO_LONG, os.killpg, (process.pid, signal.SIGKILL))
     late.start()

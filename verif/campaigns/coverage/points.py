@@ -1,7 +1,7 @@
-"""What Verilator counted, by the places in our own source.
+"""Map Verilator's coverage counters to places in our own source.
 
-The design comes as Verilog that yosys wrote of its processes. Each `if` stands for the line of our source
-that made its condition, each named signal that the block drives for the line that declares it.
+Yosys writes the processes of the design as Verilog. Each `if` there stands for the line of our source that
+made its condition; each named signal that the block drives stands for the line that declares it.
 """
 
 from __future__ import annotations
@@ -10,41 +10,41 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["VERILOG", "covered"]
+__all__ = ["VERILOG", "points_of"]
 
-#: Processes as they are, not as multiplexers.
+#: Processes stay processes: multiplexers would have no branches to count.
 VERILOG = "read_rtlil top.il\nproc -nomux -norom\nmemory_collect\nwrite_verilog -sv -norename out.v\n"
 _POINT = re.compile(r"C '(.*)' (\d+)$")
 _SOURCE = re.compile(r'\(\* src = "([^"]*)" \*\)')
 _NAME = r"(\\\S+|[A-Za-z_][\w$]*)"
 
 
-def covered(data: Path, verilog: str) -> Iterator[tuple[str, bool]]:
-    """Each point of `rtl/`, by kind, place and name, and whether it was reached."""
+def points_of(data: Path, verilog: str) -> Iterator[tuple[str, bool]]:
+    """Yield each point of `rtl/`, named by kind, place and name, and whether it was reached."""
     places = _places(verilog)
     lines = verilog.splitlines()
     for line in data.read_text(encoding="latin-1").splitlines():
         found = _POINT.match(line)
         if not found:
             continue
-        told = dict(part.split("\x02", 1) for part in found[1].split("\x01") if part)
-        # Behind the block, or in another file: what is around it.
-        if told["f"] != "stand.sv" and int(told["l"]) <= len(lines):
-            name = _name(told, lines[int(told["l"]) - 1], places)
+        point = dict(part.split("\x02", 1) for part in found[1].split("\x01") if part)
+        # What surrounds the block is in another file, or follows the block in this one.
+        if point["f"] != "wrapper.sv" and int(point["l"]) <= len(lines):
+            name = _name(point, lines[int(point["l"]) - 1], places)
             if name:
                 yield name, int(found[2]) > 0
 
 
-def _name(told: dict[str, str], line: str, places: dict[str, str]) -> str | None:
-    """The point for a human; None for one that is not in our source, or says nothing."""
-    what = told["o"]
-    if told["page"].startswith("v_toggle"):
+def _name(point: dict[str, str], line: str, places: dict[str, str]) -> str | None:
+    """Return the readable name of a point; None if it is not in our source or has no meaning there."""
+    what = point["o"]
+    if point["page"].startswith("v_toggle"):
         signal = what.partition("[")[0].partition(":")[0]
-        # What yosys has named itself is part of an expression; a signal of no width has a bit -1.
+        # A name made by yosys is part of an expression; a signal of zero width has a bit -1.
         named = signal in places and "$" not in signal and "[-1]" not in what
         return f"toggle {places[signal]} {what}" if named else None
     condition = re.search(rf"if \(!?{_NAME} ?\)", line)
-    # The reset is tested on the whole chip: the benches of the blocks power up instead.
+    # The reset is tested on the whole chip: the benches of the blocks start from power-up instead.
     if condition is None or condition[1] == "rst":
         return None
     place = places.get(condition[1].lstrip("\\"))
@@ -52,13 +52,13 @@ def _name(told: dict[str, str], line: str, places: dict[str, str]) -> str | None
 
 
 def _places(verilog: str) -> dict[str, str]:
-    """Where in `rtl/` each signal comes from."""
+    """Return the place in `rtl/` of each signal."""
     found: dict[str, str] = {}
     attribute = ""
     for line in verilog.splitlines():
         source = _SOURCE.search(line)
         if re.match(r"\s*input ", line):
-            # What the bench drives is no part of the block.
+            # An input is driven by the bench, so it does not belong to the block.
             found[re.sub(r"^.*?(\S+) ?;$", r"\1", line).lstrip("\\")] = ""
         declared = re.match(rf"\s*(?:input|output|wire|reg|logic) (?:\[[^]]*\] )?{_NAME} *(?:=.*)?;", line)
         assigned = re.match(rf"\s*assign {_NAME} ", line)

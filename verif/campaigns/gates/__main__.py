@@ -1,7 +1,7 @@
-"""`python -m verif.campaigns.gates [BLOCK…]`: the tests of the blocks on their netlists for the iCE40.
+"""Run the test bench of each block on its netlist for the iCE40.
 
-BLOCK is the name of a test plan; without one, all plans of a component. Ends with failure where a test does
-not pass, unless its plan says that it looks inside. `verif/data/results/gates.json` keeps what was found.
+BLOCK is the name of a test plan of a component. The campaign fails if a test does not pass on gates, except
+the tests that look inside the block, which the plan names. Results go to verif/data/results/gates.json.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import sys
 
 from verif.campaigns.gates.bench import Trial
 from verif.campaigns.gates.netlist import gates
-from verif.plans.blocks import each_block
+from verif.plans.blocks import each_block, parser_of
 from verif.plans.plan import Plan
 from verif.plans.results import cpu_seconds, keep
 
@@ -19,19 +19,19 @@ __all__ = ["main"]
 
 
 class GateLevel(Trial):
-    """The tests of a block on its gates."""
+    """The tests of a block run on its gates."""
 
     def verilog(self, text: str) -> str:
-        """The netlist."""
+        """Return the netlist."""
         return gates(text)
 
 
 def main() -> int:
-    """Command line; the exit code."""
-    return each_block(argparse.ArgumentParser(prog="gates", description=__doc__), _check)
+    """Run the command line and return the exit code."""
+    return each_block(parser_of("gates", __doc__), _check)
 
 
-def _check(plan: Plan, asked: argparse.Namespace) -> bool:
+def _check(plan: Plan, arguments: argparse.Namespace) -> bool:
     trial = GateLevel(plan)
     if plan.on_gates:
         trial.plain(plan.on_gates)
@@ -41,8 +41,8 @@ def _check(plan: Plan, asked: argparse.Namespace) -> bool:
     failed = [test for test in trial.failed if test not in inside]
     found = {"passed": len(trial.passed), "inside": inside, "failed": failed, "seconds": cpu_seconds()}
     keep("gates", plan.name, found)
-    told = "".join(f"\n  FAILED {test}" for test in failed)
-    print(f"{plan.name}: {len(trial.passed)} tests pass on gates{told}", flush=True)
+    failures = "".join(f"\n  FAILED {test}" for test in failed)
+    print(f"{plan.name}: {len(trial.passed)} tests pass on gates{failures}", flush=True)
     return bool(trial.passed) and not failed
 
 

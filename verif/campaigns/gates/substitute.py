@@ -1,8 +1,8 @@
-"""The test-benches of a block, unchanged, on its compiled design.
+"""Let test benches run, unchanged, on a compiled design in the place of a component.
 
-Every component of the kind that Amaranth's simulator meets becomes an empty shell, and processes of the
-simulator play its part from the library: outputs follow inputs within the same delta cycle, and registers
-change with the clock. Tests that look inside the component see nothing there.
+In Amaranth's simulator, every component of that class becomes an empty shell, whose ports are driven from the
+compiled library: outputs follow inputs within the same delta cycle, and registers change with the clock.
+Tests that look inside the component find nothing there.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ from amaranth.sim import Simulator
 from verif.benches import block
 from verif.campaigns.gates.compiled import Compiled, Port, compiled, ports, rtlil_of
 
-__all__ = ["Stage", "stand_in_for"]
+__all__ = ["Substitute", "in_simulator"]
 
 
 @dataclass
-class Stage:
-    """What is replaced, and what has been met so far."""
+class Substitute:
+    """What replaces the component, and the designs that have been compiled so far."""
 
-    #: From the RTLIL of the component, module `top`, to the Verilog that plays it.
+    #: Makes Verilog, which replaces the component, from its RTLIL; module `top` in both.
     verilog: Callable[[str], str]
     coverage: bool = False
-    #: The mutant that is played; 0 is none.
+    #: Number of the selected mutant; 0 selects none.
     mutant: int = 0
-    #: Designs that have been started.
-    plays: int = 0
-    #: By RTLIL, one for each set of parameters: library, ports and Verilog.
+    #: Number of designs that have been simulated.
+    uses: int = 0
+    #: Library, ports and Verilog, by RTLIL: one entry for each set of parameters.
     made: dict[str, tuple[Path, list[Port], str]] = field(default_factory=dict)
 
     def library(self, text: str, interface: list[Port]) -> Path:
-        """What plays the component of RTLIL `text`."""
+        """Return the library that replaces the component whose RTLIL is `text`."""
         if text not in self.made:
             verilog = self.verilog(text)
             library = compiled(verilog, interface, coverage=self.coverage)
@@ -46,7 +46,7 @@ class Stage:
         return self.made[text][0]
 
     def covered(self) -> Iterator[tuple[Path, str]]:
-        """Files of counters, each with the Verilog that was counted."""
+        """Yield each file of counters with the Verilog that it is about."""
         with TemporaryDirectory(prefix="meterseal-") as folder:
             for library, interface, verilog in self.made.values():
                 Compiled(library, interface).coverage(Path(folder) / "counters")
@@ -54,58 +54,61 @@ class Stage:
 
 
 @contextmanager
-def stand_in_for(
+def in_simulator(
     component: type[Component], verilog: Callable[[str], str], *, coverage: bool = False
-) -> Iterator[Stage]:
-    """Let every `component` of a simulation be played by what `verilog` makes of it."""
-    stage, met, elaborate = Stage(verilog, coverage), [], component.elaborate
+) -> Iterator[Substitute]:
+    """Replace every `component` of a simulation by what `verilog` makes of it."""
+    substitute, shells, elaborate = Substitute(verilog, coverage), [], component.elaborate
 
     def shell(self, platform):
         interface = ports(self)
-        library = stage.library(rtlil_of(self, elaborate), interface)
+        library = substitute.library(rtlil_of(self, elaborate), interface)
         m, alive = Module(), Signal()
-        # Low behind a reset, also one that `ResetInserter` has put in; and the shell has a clock.
+        # Low after a reset, including one that `ResetInserter` has put in; it also gives the shell a clock.
         m.d.sync += alive.eq(1)
-        met.append((library, interface, alive))
+        shells.append((library, interface, alive))
         return m
 
-    class PlayingSimulator(Simulator):
+    class SubstitutingSimulator(Simulator):
         def __init__(self, dut):
-            met.clear()
+            shells.clear()
             super().__init__(dut)
-            for library, interface, alive in met:
-                _play(self, Compiled(library, interface), interface, alive, stage)
+            for library, interface, alive in shells:
+                _drive(self, Compiled(library, interface), interface, alive, substitute)
 
-    component.elaborate, block.Simulator = shell, PlayingSimulator
+    component.elaborate, block.Simulator = shell, SubstitutingSimulator
     try:
-        yield stage
+        yield substitute
     finally:
         component.elaborate, block.Simulator = elaborate, Simulator
 
 
-def _play(sim: Simulator, design: Compiled, interface: list[Port], alive: Signal, stage: Stage) -> None:
+def _drive(
+    sim: Simulator, design: Compiled, interface: list[Port], alive: Signal, substitute: Substitute
+) -> None:
+    """Add the processes that drive the ports of a shell."""
     inputs = [port.value for port in interface if port.is_input]
     outputs = [port.value for port in interface if not port.is_input]
-    #: Changes behind an edge that may have been one of a reset.
+    #: Changes after a clock edge that may have been one of a reset.
     doubtful = Signal()
-    #: Outputs as the simulator knows them: telling it takes longer than all else.
+    #: Outputs as the simulator has them: setting one is the slowest step, so only changes are set.
     shown: list[int | None] = []
-    #: Inputs, and whether the design was alive, as they have been since their last change.
-    met: tuple[list[int], int] = [], 0
+    #: Inputs, and whether the design was alive, since their last change.
+    latest: tuple[list[int], int] = [], 0
 
     def show(ctx, values, *, tick):
-        found = design.evaluate(values, tick=tick, mutant=stage.mutant)
+        found = design.evaluate(values, tick=tick, mutant=substitute.mutant)
         for output, value, before in zip(outputs, found, shown, strict=True):
             if value != before:
                 ctx.set(output, value)
         shown[:] = found
 
     async def follow(ctx):
-        nonlocal met
-        stage.plays += 1
+        nonlocal latest
+        substitute.uses += 1
         shown[:] = [None] * len(outputs)
         async for *values, living, _ in ctx.changed(*inputs, alive, doubtful):
-            met = values, living
+            latest = values, living
             if not living:
                 design.reset()
             show(ctx, values, tick=False)
@@ -114,7 +117,7 @@ def _play(sim: Simulator, design: Compiled, interface: list[Port], alive: Signal
         doubt = 0
         async for _ in ctx.tick():
             # Sampling the inputs once more would take longer than all the rest.
-            values, lived = met
+            values, lived = latest
             show(ctx, values, tick=True)
             if not lived:
                 ctx.set(doubtful, doubt := 1 - doubt)

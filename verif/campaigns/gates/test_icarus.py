@@ -1,4 +1,4 @@
-"""The exported chip and each of its blocks on Icarus Verilog: no output is X behind the reset."""
+"""No output of the exported chip, or of any of its blocks, is X after reset on Icarus Verilog."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""Proves of a mutant of the firmware that it changes nothing: what it makes different, nobody looks at.
+"""Prove that a mutant of the firmware is equivalent: nothing depends on the bits that it changes.
 
-Which values A and C can have together before each instruction is followed from the reset on, then from the
-ends of all paths back which of their bits matter. Memory and inputs may hold anything.
+A forward analysis from reset finds the pairs of values that A and C can have before each instruction; a
+backward analysis from the ends of all paths finds which of their bits matter. Memory and inputs may hold any
+value.
 """
 
 from __future__ import annotations
@@ -15,14 +16,14 @@ from verif.models.processor import Machine
 
 __all__ = ["Effects"]
 
-#: An instruction where it is run: its address, and where the routine that it is in returns to.
+#: An instruction in its context: its address, and the return address of the routine that contains it.
 Node = tuple[int, int | None]
-#: One of these bits for each pair of values: A, and C above it.
+#: Number of pairs of values (A in the low byte, C above it); a set of pairs has one bit for each.
 _PAIRS = 0x200
 _ANYTHING = (1 << _PAIRS) - 1
-#: What matters: the bits of A; C, as in a pair; whether A is zero.
+#: Masks of what matters: the bits of A, C as in a pair, and whether A is zero.
 _ALL, _CARRY, _ZERO = 0xFF, 0x100, 0x200
-#: The bits that an output takes; others take all.
+#: The bits that an output uses; outputs not listed use all of them.
 _TAKEN = {
     Out.RETURN: 0,
     Out.FLASH: 0x0F,
@@ -45,7 +46,7 @@ _COMPUTES = Op.LOAD, Op.XOR, Op.AND, Op.ADD, Op.SUBTRACT, *_CARRIES
 
 
 class _Nowhere:
-    """What a machine is connected to that only computes."""
+    """The surroundings of a machine that only computes."""
 
     def read(self, number: int, x: int) -> int:
         raise NotImplementedError
@@ -55,14 +56,14 @@ class _Nowhere:
 
 
 class Effects:
-    """What the instructions of a program may do, and what of it matters."""
+    """The values that the instructions of a program may find, and which of their bits matter."""
 
     def __init__(self, words: list[int]) -> None:
         self._words = words
         self._alone = Machine([], bytearray(), _Nowhere())
 
     def unchanged(self, place: int, word: int) -> bool:
-        """Whether the program does the same with `word` at that address."""
+        """Return whether the program behaves the same with `word` at that address."""
         return all(self._same(node, self._words[place], word) for node in self._reached if node[0] == place)
 
     @cached_property
@@ -80,7 +81,7 @@ class Effects:
 
     @cached_property
     def _matters(self) -> dict[Node, int]:
-        """What matters before each instruction."""
+        """The mask of what matters before each instruction."""
         found = dict.fromkeys(self._reached, 0)
         changed = True
         while changed:
@@ -98,7 +99,7 @@ class Effects:
         return found
 
     def _ways(self, node: Node, word: int, pairs: int) -> Iterator[tuple[Node, int]]:
-        """Where it goes on, with which pairs."""
+        """Yield the instructions that may follow, and the pairs that they may find."""
         place, back = node
         op, operand = _split(word)[::2]
         if op in _TESTS:
@@ -124,14 +125,14 @@ class Effects:
         return _ANYTHING
 
     def _compute(self, op: Op, pair: int, b: int) -> int:
-        """Its result."""
+        """Return the pair that an operation leaves."""
         self._alone.program = [op.value << 12 | Source.IMMEDIATE.value << 10 | b]
         self._alone.place, self._alone.a, self._alone.carry = 0, pair & _ALL, pair >> 8
         self._alone.step()
         return self._alone.a | self._alone.carry << 8
 
     def _before(self, word: int, after: int) -> int:
-        """What matters before `word`, when that matters behind it."""
+        """Return what matters before `word`, given what matters after it."""
         op, source, operand = _split(word)
         if op in _TESTS:
             tested = {Op.JUMP: 0, Op.CALL: 0, Op.JUMP_CARRY: _CARRY, Op.JUMP_NO_CARRY: _CARRY}
@@ -156,7 +157,7 @@ class Effects:
         operands = [_split(one)[1:] for one in (word, other)]
         same = operands[0] == operands[1]
         if not same and Source.INPUT in (source for source, _ in operands):
-            return False  # who asks for an input may have to wait for it
+            return False  # reading an input may have to wait, so it has an effect
         matters = self._after(self._matters, node)
         if not matters:
             return True
@@ -169,7 +170,7 @@ class Effects:
 
 
 def _operands(one: tuple[Source, int], other: tuple[Source, int]) -> Iterator[tuple[int, int]]:
-    """What two operands may be together."""
+    """Yield the values that two operands may have at the same time."""
     values = [[number] if source == Source.IMMEDIATE else range(256) for source, number in (one, other)]
     if one == other:
         return zip(*values, strict=True)
@@ -177,7 +178,7 @@ def _operands(one: tuple[Source, int], other: tuple[Source, int]) -> Iterator[tu
 
 
 def _alike(one: int, other: int, matters: int) -> bool:
-    """Whether two pairs are the same in what matters."""
+    """Return whether two pairs are equal in everything that matters."""
     zero = one & _ALL == 0, other & _ALL == 0
     return not (one ^ other) & matters & (_ALL | _CARRY) and (zero[0] == zero[1] or not matters & _ZERO)
 

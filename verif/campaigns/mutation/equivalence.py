@@ -1,4 +1,4 @@
-"""What decides about a mutant that all tests let pass: a proof that it is no change, or a theorem."""
+"""Decide about mutants that pass all tests: prove them equivalent, or find a theorem that refuses them."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from verif.campaigns.mutation.words import Change, words_of_firmware
 from verif.formal.sby import NotProvedError, check
 from verif.formal.theorem import Theorem
 
-__all__ = ["Court", "FirmwareCourt", "equivalent"]
+__all__ = ["Equivalence", "FirmwareEquivalence", "equivalent"]
 
-#: Registers of the same name are taken for equal in one cycle, and all of them and the outputs proved equal
-#: in the next; so outputs are the same for ever, whatever the inputs. What is named in between may differ.
-EQUIVALENCE = """\
+#: Assume that registers of the same name are equal in one cycle, and prove that they and the outputs are
+#: equal in the next: then the outputs stay equal for ever, whatever the inputs. Other signals may differ.
+SCRIPT = """\
 read_rtlil gold.il
 hierarchy -top top
 flatten
-select -set told c:*$buffer* %co1:+[Y] x:* %u
-rename -hide w:* @told %d
+select -set kept c:*$buffer* %co1:+[Y] x:* %u
+rename -hide w:* @kept %d
 memory
 opt_clean
 setattr -unset init w:*
@@ -32,8 +32,8 @@ design -stash gold
 read_rtlil gate.il
 hierarchy -top top
 flatten
-select -set told c:*$buffer* %co1:+[Y] x:* %u
-rename -hide w:* @told %d
+select -set kept c:*$buffer* %co1:+[Y] x:* %u
+rename -hide w:* @kept %d
 memory
 opt_clean
 setattr -unset init w:*
@@ -50,22 +50,22 @@ tee -q -o out.txt equiv_status
 """
 
 
-#: Time for one such proof.
+#: Seconds that one such proof may take.
 SECONDS = 40
 
 
 def equivalent(design: Design, mutant: Mutant) -> bool:
-    """Whether `mutant` is proved to change nothing that an output shows."""
+    """Return whether `mutant` is proved to have no effect on any output."""
     files = {"gold_il": design.text, "gate_il": design.mutant(mutant)}
     try:
-        return "Equivalence successfully proven!" in yosys(EQUIVALENCE, seconds=SECONDS, **files)["out.txt"]
+        return "Equivalence successfully proven!" in yosys(SCRIPT, seconds=SECONDS, **files)["out.txt"]
     except YosysError:
-        # Too long, or a cell that its solver has no model of: nothing is proved.
+        # It took too long, or the solver has no model of a cell: nothing is proved.
         return False
 
 
 class _Changed(Theorem):
-    """A theorem about a changed design: the same statement, `text` in place of its RTLIL."""
+    """The same theorem about a changed design, whose RTLIL is `text`."""
 
     def __init__(self, theorem: Theorem, text: str) -> None:
         same = {field.name: getattr(theorem, field.name) for field in fields(Theorem)}
@@ -73,12 +73,12 @@ class _Changed(Theorem):
         object.__setattr__(self, "_text", text)
 
     def rtlil(self, *, example: bool) -> str:
-        """The changed design, and the theorem's own one for its covers."""
+        """Return the changed design, but the theorem's own design for its covers."""
         return super().rtlil(example=True) if example else self._text
 
 
-class Court:
-    """The theorems about a block whose source is `file`; its mutants are in `design`."""
+class Equivalence:
+    """Decides about the mutants in `design`, a block whose source is `file`, with the `theorems` about it."""
 
     def __init__(self, design: Design, file: str, theorems: list[Theorem]) -> None:
         self._design = design
@@ -92,19 +92,19 @@ class Court:
                 self._cases.append((theorem, Design(text, found[1])))
 
     def equivalent(self, mutant: Mutant, *, patient: bool) -> bool:
-        """Whether it is proved to change nothing; if not `patient`, only where that is seen at once."""
+        """Return whether `mutant` is proved to have no effect; a long proof is tried only if `patient`."""
         return self._design.keeps(mutant) or (patient and equivalent(self._design, mutant))
 
     def refuses(self, mutant: Mutant) -> str | None:
-        """The theorem that is not proved of the mutant within its time, though it is of the block."""
+        """Return the theorem that holds for the block and fails for the mutant, if there is one."""
         for theorem, design in self._cases:
             if design.fits(mutant) and _refuted(theorem, design.mutant(mutant)):
                 return f"{theorem.file.removeprefix('verif/')}::{theorem.name}"
         return None
 
 
-class FirmwareCourt:
-    """The same for the firmware, of which no theorem is asked."""
+class FirmwareEquivalence:
+    """Decides about the mutants of the firmware, without theorems."""
 
     def __init__(self) -> None:
         self._words, _ = words_of_firmware()
@@ -112,12 +112,12 @@ class FirmwareCourt:
         self._effects = Effects(self._words)
 
     def equivalent(self, mutant: Change, *, patient: bool) -> bool:
-        """Whether it is proved to change nothing; that is always seen at once."""
+        """Return whether `mutant` is proved to have no effect; this proof is always quick."""
         place = self._places[mutant.origin]
         return self._effects.unchanged(place, mutant.apply(self._words[place]))
 
     def refuses(self, mutant: Change) -> None:
-        """None does."""
+        """Return None: no theorem is tried."""
 
 
 def _refuted(theorem: Theorem, text: str) -> bool:

@@ -1,8 +1,8 @@
-"""Mutants of a design: which there are, and one design in which an input chooses among them.
+"""Choose mutants of a design, and build one design in which an input selects among them.
 
-`mutate` of yosys turns over, ties or crosses a bit at a port of a cell. A mutant is known by the kind of its
-cell, the line of our source that made the cell, and how many such cells come before it: so the same mutant
-is found again in the design with other parameters and beneath a theorem.
+`mutate` of yosys inverts, ties or crosses a bit at a port of a cell. A mutant is identified by the type of
+its cell, the line of our source that made the cell, and the number of such cells before it. The same mutant
+is therefore found again in a design with other parameters, and in the design of a theorem.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from verif.campaigns.gates.compiled import SELECT, yosys
 
 __all__ = ["Design", "Mutant"]
 
-#: Processes become cells; nothing that no output can see is left.
+#: Processes become cells, and logic that no output depends on is removed.
 PREPARE = "read_rtlil top.il\nproc\nopt_expr\nopt_clean\n"
 
-#: What each part makes of its inputs, whatever these are.
+#: Simplifies each part by itself, for any inputs.
 PARTS = """\
 read_rtlil top.il
 select -set parts top.* top.*.* %d
@@ -33,7 +33,7 @@ opt
 write_json out.json
 """
 
-#: Ports at which a mutant is the same as at the port A of a register's buffer.
+#: Ports at which a mutant equals the one at port A of the register's buffer.
 _SAME = ("$dff", "Q"), ("register", "Y")
 
 
@@ -41,18 +41,18 @@ _SAME = ("$dff", "Q"), ("register", "Y")
 class Mutant:
     """One change of one bit."""
 
-    #: `inv`, `const0`, `const1`, `cnot0` or `cnot1`: turned over always, or when another bit is 0 or 1.
+    #: `inv`: inverted; `const0`, `const1`: tied; `cnot0`, `cnot1`: inverted if another bit is 0 or 1.
     mode: str
-    #: Type of the cell, place in our source, number among those alike.
+    #: Type of the cell, its place in our source, and its number among equal ones.
     cell: tuple[str, str, int]
     port: str
     bit: int
-    #: The other bit of `cnot`, else None.
+    #: The other bit of a `cnot`, else None.
     other: int | None
 
     @property
     def place(self) -> str:
-        """`file:line` of our source."""
+        """Place in our source, `file:line`."""
         return self.cell[1]
 
     def __str__(self) -> str:
@@ -62,7 +62,7 @@ class Mutant:
 
 
 class Design:
-    """A module of RTLIL text, prepared for mutation."""
+    """A module of the RTLIL `text`, prepared for mutation."""
 
     def __init__(self, text: str, module: str = "top") -> None:
         self._module = module
@@ -85,17 +85,19 @@ class Design:
             seen[alike] += 1
 
     def sample(self, number: int, seed: int) -> list[Mutant]:
-        """At most `number` mutants in our own source, evenly spread; the same ones for the same seed."""
-        # More than wanted, for some are in the source of a library.
+        """Return at most `number` mutants in our own source, spread evenly; the seed determines which."""
+        # List more than needed: some are in the source of a library.
         listing = f"mutate -list {4 * number} -seed {seed} -o out.txt {self._module}\n"
         lines = yosys(f"read_rtlil top.il\n{listing}", top_il=self.text)["out.txt"].splitlines()
         keys = dict(self._keys())
         found = []
         for line in lines:
-            told = dict(re.findall(r"-(mode|cell|port|portbit|ctrlbit) (\S+)", line))
-            cell = keys[told["cell"].removeprefix("\\")]
-            other = int(told["ctrlbit"]) if "ctrlbit" in told else None
-            mutant = Mutant(told["mode"], cell, told["port"].removeprefix("\\"), int(told["portbit"]), other)
+            fields = dict(re.findall(r"-(mode|cell|port|portbit|ctrlbit) (\S+)", line))
+            cell = keys[fields["cell"].removeprefix("\\")]
+            other = int(fields["ctrlbit"]) if "ctrlbit" in fields else None
+            mutant = Mutant(
+                fields["mode"], cell, fields["port"].removeprefix("\\"), int(fields["portbit"]), other
+            )
             fit = mutant.port != "CLK" and not mutant.cell[0].startswith("$meminit")
             once = fit and (mutant.cell[0].split()[0], mutant.port) not in _SAME
             if mutant.place and once and mutant not in found:
@@ -103,20 +105,20 @@ class Design:
         return found[:number]
 
     def fits(self, mutant: Mutant) -> bool:
-        """Whether the design has the cell and the bits."""
+        """Return whether the design has the cell and the bits."""
         name = self._names.get(mutant.cell)
         bits = self._cells[name]["connections"].get(mutant.port, ()) if name else ()
         return max(mutant.bit, mutant.other or 0) < len(bits)
 
     @cached_property
     def _parts(self) -> dict[str, dict]:
-        """The parts that the module is made of, by their types."""
+        """The parts of the module, by their types."""
         modules = json.loads(yosys(PARTS, top_il=self.text)["out.json"])["modules"]
         return {name: modules[name] for name in modules if name != self._module}
 
     @cached_property
     def _constants(self) -> dict[int, str]:
-        """Bits of the module that a part of it never changes: what they are."""
+        """The bits of the module that a part of it holds constant, and their values."""
         return {
             net: given
             for cell in self._cells.values()
@@ -126,8 +128,8 @@ class Design:
             if given in ("0", "1")
         }
 
-    def _heard(self, mutant: Mutant) -> bool:
-        """Whether the bit makes a difference to anything in its cell."""
+    def _is_used(self, mutant: Mutant) -> bool:
+        """Return whether anything in the cell depends on the bit."""
         part = self._parts.get(self._cells[self._names[mutant.cell]]["type"])
         if part is None or part["ports"][mutant.port]["direction"] == "output":
             return True
@@ -137,18 +139,19 @@ class Design:
         return any(net in bits for bits in wired + given)
 
     def keeps(self, mutant: Mutant) -> bool:
-        """Whether the bit is always what `mutant` makes of it, or never turned over by it, or counts nowhere.
+        """Return whether `mutant` clearly has no effect.
 
-        Test: `verif/campaigns/mutation/test_mutants.py::test_what_a_part_never_says_or_hears`.
+        The bit already has the value that the mutant gives it, or is never inverted by it, or is not used.
+        Test: `verif/campaigns/mutation/test_mutants.py::test_constant_and_unused_bits_of_a_part`.
         """
         bits = self._cells[self._names[mutant.cell]]["connections"][mutant.port]
         bit = bits[mutant.bit if mutant.other is None else mutant.other]
         always = self._constants.get(bit, bit)
         kept = {"const0": "0", "const1": "1", "cnot0": "1", "cnot1": "0"}.get(mutant.mode) == always
-        return kept or not self._heard(mutant)
+        return kept or not self._is_used(mutant)
 
     def mutated(self, mutants: list[Mutant], write: str = "write_verilog -sv -noattr out.v") -> str:
-        """The design in which the input `SELECT`, if it is n, makes the n-th of `mutants`, from 1 on."""
+        """Return the design in which the input `SELECT` chooses the n-th of `mutants`, counted from 1."""
         commands = [
             self._command(mutant, f"-ctrl {SELECT} 16 {number}")
             for number, mutant in enumerate(mutants, 1)
@@ -158,7 +161,7 @@ class Design:
         return yosys(script, top_il=self.text)[write.split()[-1]]
 
     def mutant(self, mutant: Mutant) -> str:
-        """RTLIL with `mutant` for good."""
+        """Return the RTLIL with `mutant` built in."""
         return yosys(
             f"read_rtlil top.il\n{self._command(mutant, '')}\nwrite_rtlil out.il\n", top_il=self.text
         )["out.il"]
@@ -172,10 +175,10 @@ class Design:
 
 
 def _buffered(text: str) -> str:
-    """RTLIL in which every register has a buffer behind it.
+    """Return RTLIL in which every register is followed by a buffer.
 
     The initial value of a register belongs to the wire at its Q: without the buffer, a mutant there would
-    leave the register without it.
+    take it from the register.
     """
     modules = re.split(r"(?=^module )", text, flags=re.MULTILINE)
     return "".join([modules[0], *map(_buffered_module, modules[1:])])
@@ -213,6 +216,6 @@ def _buffered_module(text: str) -> str:
 
 
 def _own_place(sources: str) -> str:
-    """The last place in our own source of a cell's `src`, without the columns; empty where there is none."""
+    """Return the last place in our own source among a cell's `sources`, or an empty string."""
     own = [source for source in sources.split("|") if source.startswith("rtl/")]
     return own[-1] if own else ""

@@ -1,8 +1,8 @@
-"""Runs the tests of a block, or of a part of the firmware, on each of its mutants.
+"""Run the tests of a block, or of a part of the firmware, on each of its mutants.
 
-The tests are collected, and the designs of a block compiled, once with all mutants in them. First the tests
-run on what it is: those that pass are the ones that count. Then each mutant gets a process of its own, forked
-from there, in which they run until one fails; those that kill most in their time first.
+The tests are collected once, and the designs of a block are compiled once with all mutants in them. First the
+tests run on the original: those that pass are used. Then each mutant gets a process of its own, forked from
+there, in which the tests run until one fails; the tests with the most kills per second run first.
 """
 
 from __future__ import annotations
@@ -20,39 +20,39 @@ import pytest
 
 from verif.campaigns.gates.bench import Timed, Trial
 from verif.campaigns.mutation.mutants import Design, Mutant
-from verif.campaigns.mutation.words import Change, Origin, part_of, play, sample
+from verif.campaigns.mutation.words import Change, Origin, mutated, part_of, sample
 
-__all__ = ["FirmwareHunt", "Hunt"]
+__all__ = ["FirmwareRunner", "MutantRunner"]
 
-#: Computing time that one mutant may cost; tests that would exceed it are not run on mutants.
+#: CPU seconds that one mutant may take; tests that would exceed them are not run on mutants.
 SECONDS = 25
-#: How a process ends whose mutant has survived; any other number is that of the test that failed.
+#: Exit code of the process of a surviving mutant; any other exit code is the number of the test that failed.
 SURVIVED = 255
 
 
 @dataclass
-class Hunt(Trial):
-    """A pytest plugin; afterwards, what was found."""
+class MutantRunner(Trial):
+    """A pytest plugin that runs the tests on the mutants and then holds the results."""
 
     number: int = 60
     seed: int = 1
     jobs: int = 2
     mutants: Sequence[Mutant | Change] = ()
-    #: What killed the n-th mutant: a test's name; None where it survived.
+    #: Name of the test that killed the n-th mutant; None if the mutant survived.
     killers: list[str | None] = field(default_factory=list)
-    #: The design of the first set of parameters that was met; mutants are chosen in it.
+    #: The first design that the tests have built; the mutants are chosen in it.
     design: Design | None = None
 
     def verilog(self, text: str) -> str:
-        """The design with all mutants."""
+        """Return the design with all mutants in it."""
         design = Design(text)
         if self.design is None:
             self.design, self.mutants = design, design.sample(self.number, self.seed)
         return design.mutated(self.mutants)
 
-    def judge(self, timed: list[Timed]) -> None:
-        """Each mutant in its own process."""
-        # The number of a test is how a process ends.
+    def evaluate(self, timed: list[Timed]) -> None:
+        """Test each mutant in its own process."""
+        # The number of the test that fails is the exit code of the process.
         timed = sorted(timed, key=lambda one: one[0])[:SURVIVED]
         self.killers = [None] * len(self.mutants)
         self._kills = [0] * len(timed)
@@ -67,10 +67,10 @@ class Hunt(Trial):
     def _fork(self, number: int, timed: list[Timed]) -> int:
         process = os.fork()
         if process == 0:
-            self.state.mutant = number + 1
+            self.substitute.mutant = number + 1
             for place in self._order(number, timed):
                 seconds, item = timed[place]
-                # The signal ends the process: a mutant that stands still is as dead as one that fails.
+                # The signal ends the process: a mutant that hangs counts as killed.
                 signal.setitimer(signal.ITIMER_VIRTUAL, 1 + 3 * seconds)
                 if not self.passes(item):
                     os._exit(place)
@@ -78,14 +78,14 @@ class Hunt(Trial):
         return process
 
     def _order(self, number: int, timed: list[Timed]) -> list[int]:
-        """The tests for a mutant: what has killed most for its time comes first."""
-        fit = [place for place, (_, item) in enumerate(timed) if self.meets(item, number)]
+        """Return the tests for a mutant, those with the most kills per second first."""
+        fit = [place for place, (_, item) in enumerate(timed) if self.reaches(item, number)]
         spent = accumulate(timed[place][0] for place in fit)
         quick = [place for place, sum_ in zip(fit, spent, strict=True) if sum_ < SECONDS] or fit[:1]
         return sorted(quick, key=lambda place: timed[place][0] / (1 + self._kills[place]))
 
-    def meets(self, item: pytest.Item, number: int) -> bool:
-        """Whether a test can notice the n-th mutant."""
+    def reaches(self, item: pytest.Item, number: int) -> bool:
+        """Return whether a test runs what the n-th mutant has changed."""
         return True
 
     def _wait(self, running: dict[int, int], timed: list[Timed]) -> None:
@@ -98,44 +98,44 @@ class Hunt(Trial):
 
 
 @dataclass
-class FirmwareHunt(Hunt):
-    """The same for a part of the firmware.
+class FirmwareRunner(MutantRunner):
+    """The runner for a part of the firmware.
 
-    A mutant is in what is assembled in its process, so no test may assemble anything while it is collected.
+    The program is mutated when it is assembled, so no test may assemble anything while it is collected.
     """
 
     #: The words that each test runs.
-    _met: dict[pytest.Item, set[Origin]] = field(default_factory=dict)
+    _words: dict[pytest.Item, set[Origin]] = field(default_factory=dict)
 
-    def _stand_in(self) -> AbstractContextManager:
+    def _substituted(self) -> AbstractContextManager:
         assert self.plan.firmware is not None
         self.mutants = sample(self.plan.firmware, self.number, self.seed)
-        return play(self.mutants)
+        return mutated(self.mutants)
 
     def _timed(self, items: list[pytest.Item]) -> Iterator[Timed]:
-        """In a process of its own: what tests keep of the firmware, no mutant's process inherits."""
+        """Run the tests in another process, so that no mutant inherits a program that a test keeps."""
         here, there = Pipe(duplex=False)
         process = os.fork()
         if process == 0:
-            there.send([self._told(item) for item in items])
+            there.send([self._measured(item) for item in items])
             os._exit(0)
         there.close()
-        for item, (seconds, passes, met) in zip(items, here.recv(), strict=True):
-            if met:
+        for item, (seconds, passes, words) in zip(items, here.recv(), strict=True):
+            if words:
                 (self.passed if passes else self.failed).append(item.nodeid.removeprefix("verif/"))
-            if met and passes:
-                self._met[item] = met
+            if words and passes:
+                self._words[item] = words
                 yield seconds, item
         os.waitpid(process, 0)
 
-    def _told(self, item: pytest.Item) -> tuple[float, bool, set[Origin]]:
-        """Of one test: seconds, whether it passes, and which words of the part it runs."""
-        self.state.met.clear()
+    def _measured(self, item: pytest.Item) -> tuple[float, bool, set[Origin]]:
+        """Run one test; return its CPU seconds, whether it passes, and which words of the part it runs."""
+        self.substitute.ran.clear()
         begin = time.process_time()
         passes = self.passes(item)
         seconds = time.process_time() - begin
-        return seconds, passes, {one for one in self.state.met if part_of(one) == self.plan.firmware}
+        return seconds, passes, {one for one in self.substitute.ran if part_of(one) == self.plan.firmware}
 
-    def meets(self, item: pytest.Item, number: int) -> bool:
-        """Whether it runs the word."""
-        return self.mutants[number].origin in self._met[item]
+    def reaches(self, item: pytest.Item, number: int) -> bool:
+        """Return whether the test runs the mutated word."""
+        return self.mutants[number].origin in self._words[item]

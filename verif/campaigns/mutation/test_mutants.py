@@ -1,4 +1,4 @@
-"""The machinery of gates and mutants, on a component small enough to know all about it."""
+"""The machinery of gates and mutants works on a component small enough to check by hand."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from sealchip.core.processor import MEMORY_BYTES
 from verif.benches.block import simulate
 from verif.campaigns.gates.compiled import ROOT
 from verif.campaigns.gates.netlist import gates
-from verif.campaigns.gates.substitute import stand_in_for
-from verif.campaigns.mutation.equivalence import FirmwareCourt, equivalent
+from verif.campaigns.gates.substitute import in_simulator
+from verif.campaigns.mutation.equivalence import FirmwareEquivalence, equivalent
 from verif.campaigns.mutation.mutants import Design, Mutant
-from verif.campaigns.mutation.words import part_of, play, sample
+from verif.campaigns.mutation.words import mutated, part_of, sample
 from verif.models.processor import Machine
 
 ADDED = [3, 0, 9, 15, 1, 8, 8, 6, 2, 7, 4, 5]
 
-#: Instructions of the firmware's loop, how often it asks what is wanted, and what it begins.
+#: Instructions run in the firmware's loop, how often it polls for work, and the jobs that it starts.
 STEPS, ASKS = 60, 6
 BEGUN = (
     *("calendar.second", "calendar.set", "challenge", "identity.check", "identity.update"),
@@ -36,7 +36,7 @@ BEGUN = (
 
 
 class Odd(wiring.Component):
-    """1 where one of the lower two bits is set, else 0."""
+    """Outputs 1 if exactly one of the lower two bits is set, else 0."""
 
     def __init__(self):
         super().__init__({"i": In(3), "o": Out(2)})
@@ -50,10 +50,10 @@ class Odd(wiring.Component):
 
 
 class Total(wiring.Component):
-    """A running total from 5 on; `odd` follows the input at once."""
+    """Adds up its inputs, starting from 5; `odd` depends on the input combinationally."""
 
     def __init__(self):
-        # With so many ports the one that selects the mutant is the 21st, behind which yosys breaks the line.
+        # With these ports the one that selects the mutant is the 21st, after which yosys breaks the line.
         unused = {f"unused{number}": In(1) for number in range(15)}
         super().__init__({"i": In(4), "o": Out(6, init=5), "odd": Out(1)} | unused)
 
@@ -65,8 +65,8 @@ class Total(wiring.Component):
         return m
 
 
-def told(dut: Total) -> list[tuple[int, int]]:
-    """What a bench sees of `dut`."""
+def outputs(dut: Total) -> list[tuple[int, int]]:
+    """Return what a bench sees of `dut`."""
     seen = []
 
     async def testbench(ctx):
@@ -84,25 +84,25 @@ def expected() -> list[tuple[int, int]]:
     return [(total, (total ^ value) & 1) for total, value in zip(totals, ADDED, strict=True)]
 
 
-def played(verilog: Callable[[str], str], mutant: int = 0) -> list[tuple[int, int]]:
-    with stand_in_for(Total, verilog) as stage:
-        stage.mutant = mutant
-        seen = told(Total())
-        assert stage.plays == 1
+def outputs_of(verilog: Callable[[str], str], mutant: int = 0) -> list[tuple[int, int]]:
+    with in_simulator(Total, verilog) as substitute:
+        substitute.mutant = mutant
+        seen = outputs(Total())
+        assert substitute.uses == 1
     return seen
 
 
 def ours(text: str) -> str:
-    """This file for once counts as our own source."""
+    """Make this file count as our own source."""
     return text.replace(f"{ROOT}/", "").replace("verif/campaigns/mutation/test_mutants.py", "rtl/total.py")
 
 
 def test_gates_do_what_the_source_does() -> None:
-    assert told(Total()) == expected()
-    assert played(gates) == expected()
+    assert outputs(Total()) == expected()
+    assert outputs_of(gates) == expected()
 
 
-def test_every_mutant_is_seen_or_no_change() -> None:
+def test_every_mutant_is_killed_or_equivalent() -> None:
     made: list[Design] = []
     mutants: list[Mutant] = []
 
@@ -112,31 +112,30 @@ def test_every_mutant_is_seen_or_no_change() -> None:
             mutants.extend(made[0].sample(24, 1))
         return made[0].mutated(mutants)
 
-    assert played(verilog) == expected()
+    assert outputs_of(verilog) == expected()
     assert len(mutants) == 24
-    alive = [mutant for n, mutant in enumerate(mutants, 1) if played(verilog, n) == expected()]
+    alive = [mutant for n, mutant in enumerate(mutants, 1) if outputs_of(verilog, n) == expected()]
     assert len(alive) < 8
     assert [str(mutant) for mutant in alive if not equivalent(made[0], mutant)] == []
 
 
-def test_what_a_part_never_says_or_hears() -> None:
-    """What clears a bit that is never set changes nothing, nor what is done to a bit that counts nowhere; all
-    else may.
-    """
+def test_constant_and_unused_bits_of_a_part() -> None:
+    """Clearing a bit that is never set has no effect, nor has any change of a bit that is not used."""
     design = Design(ours(rtlil.convert(Total(), name="top")))
     mutants = {str(it): it for it in design.sample(200, 1)}
     never_set = "const0 part#0.o[1]", "const0 $not#0.A[0]"
-    unheard = [it for name, it in mutants.items() if design.keeps(it) and name not in never_set]
+    unused = [it for name, it in mutants.items() if design.keeps(it) and name not in never_set]
     assert all(design.keeps(mutants[name]) for name in never_set)
-    assert {it.mode for it in unheard} == {"inv", "const0", "const1"}
-    assert len({(it.cell, it.port, it.bit) for it in unheard}) == 1
+    assert {it.mode for it in unused} == {"inv", "const0", "const1"}
+    assert len({(it.cell, it.port, it.bit) for it in unused}) == 1
     crossed = [replace(mutants[never_set[0]], mode=f"cnot{value}", bit=0, other=1) for value in (0, 1)]
     assert [design.keeps(it) for it in crossed] == [False, True]
 
 
 class Asked:
-    """What the firmware's loop is connected to; what it asks for and says is kept. Nothing is wanted until it
-    has asked so often.
+    """The surroundings of the firmware's loop, which record all that it reads and writes.
+
+    There is no work until it has polled `asks` times.
     """
 
     def __init__(self, wants: int, command: int, asks: int):
@@ -152,7 +151,7 @@ class Asked:
 
 
 def loop() -> list[int]:
-    """The loop of the firmware alone; what it begins is published, then accepted or refused."""
+    """Return the firmware's loop alone; each job that it starts is published, then accepted or refused."""
     a = Assembler()
     main.boot(a)
     main.emit(a)
@@ -165,34 +164,34 @@ def loop() -> list[int]:
 
 
 def done() -> list[object]:
-    """All that the loop does, whatever is wanted and whenever."""
+    """Return all that the loop does, for every combination of work and at every time."""
     program, seen = loop(), []
     wants = range(sum(layout.Requests) + 1)
     for situation in (*product(wants, layout.Command, [0]), *product(wants, [0], range(1, ASKS))):
         asked = Asked(*situation)
         machine = Machine(program, bytearray(b"\xff" * MEMORY_BYTES), asked)
-        with suppress(IndexError):  # behind the end of the program
+        with suppress(IndexError):  # beyond the end of the program
             for _ in range(STEPS):
                 machine.step()
         seen += [asked.seen, machine.public, machine.memory]
     return seen
 
 
-def test_flaws_of_the_firmware_are_seen() -> None:
+def test_every_mutant_of_the_firmware_is_killed_or_equivalent() -> None:
     untouched, plain = done(), loop()
-    court, mutants = FirmwareCourt(), sample("main", 60, 1)
+    equivalence, mutants = FirmwareEquivalence(), sample("main", 60, 1)
     assert len(set(mutants)) == 60
     assert mutants == sample("main", 60, 1)
-    with play(mutants) as played:
+    with mutated(mutants) as program:
         assert loop() == plain
         assert done() == untouched
-        assert {part_of(origin) for origin in played.met} == {"main", ""}
+        assert {part_of(origin) for origin in program.ran} == {"main", ""}
         alive = []
-        for played.mutant, mutant in enumerate(mutants, 1):
+        for program.mutant, mutant in enumerate(mutants, 1):
             assert sum(one != other for one, other in zip(loop(), plain, strict=True)) == 1
             same = done() == untouched
-            assert same or not court.equivalent(mutant, patient=True), str(mutant)
-            if same and not court.equivalent(mutant, patient=True):
+            assert same or not equivalence.equivalent(mutant, patient=True), str(mutant)
+            if same and not equivalence.equivalent(mutant, patient=True):
                 alive.append(str(mutant))
     assert alive == []
     assert done() == untouched

@@ -1,7 +1,7 @@
-"""Mutants of the firmware: its words with one thing changed.
+"""Mutants of the firmware: programs with one word changed.
 
-A word is known by the lines of our source that made it, and by how many that they made come before it: so the
-same word is found again in a program that a test puts together from some of the parts.
+A word is identified by the lines of our source that made it, and by the number of words that they made before
+it. The same word is therefore found again in a program that a test assembles from some of the parts.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from sealchip.core.processor import Instruction, Op, Source
 from verif.models.processor import Machine
 from verif.plans.plan import VERIF
 
-__all__ = ["Change", "Origin", "Played", "Word", "part_of", "play", "sample", "words_of_firmware"]
+__all__ = ["Change", "MutatedProgram", "Origin", "Word", "mutated", "part_of", "sample", "words_of_firmware"]
 
-#: Where parts of the firmware are; `__init__.py` only puts them together.
+#: Folder of the parts of the firmware; `__init__.py` only puts them together.
 FOLDER = Path(firmware.__file__).parent
-#: Lines of our source, `file:line`, the outermost first; number among the words that they made.
+#: Lines of our source, `file:line`, the outermost first; the word's number among those that they made.
 Origin = tuple[tuple[str, ...], int]
 
 _COMPUTES = Op.LOAD, Op.XOR, Op.AND, Op.ADD, Op.ADD_CARRY, Op.SUBTRACT, Op.SUBTRACT_CARRY
-#: What an operation is mistaken for.
+#: Operations that replace an operation.
 _OTHERS = {
     **{op: [other for other in _COMPUTES if other != op] for op in _COMPUTES},
     Op.JUMP_ZERO: [Op.JUMP_NOT_ZERO],
@@ -49,25 +49,25 @@ def _word(op: Op, source: Source, operand: int) -> int:
     return Instruction.const({"op": op, "source": source, "operand": operand}).as_value().value
 
 
-#: An instruction that does nothing: A and FF.
+#: An instruction without effect: A and FF.
 NOTHING = _word(Op.AND, Source.IMMEDIATE, 0xFF)
 
 
 class Word(int):
-    """A word that knows where it is from."""
+    """A word that carries its origin."""
 
     origin: Origin
 
 
 @dataclass(frozen=True)
 class Change:
-    """One word changed: bits turned over, or nothing done in its place."""
+    """A change of one word: bits inverted, or the word replaced by an instruction without effect."""
 
     origin: Origin
-    #: What is turned over; none where the word is left out.
+    #: Mask of the inverted bits; None if the word is left out.
     flips: int | None
-    #: For those who read of it: what is changed, and where in the whole program.
-    says: str
+    #: Description for a reader: what is changed, and where in the whole program.
+    description: str
 
     @property
     def place(self) -> str:
@@ -75,28 +75,28 @@ class Change:
         return self.origin[0][-1]
 
     def __str__(self) -> str:
-        return self.says
+        return self.description
 
     def apply(self, word: int) -> int:
-        """The word, changed."""
+        """Return `word` with the change applied."""
         return NOTHING if self.flips is None else word ^ self.flips
 
 
 @dataclass
-class Played:
-    """What is assembled, and what of it runs."""
+class MutatedProgram:
+    """The mutant that is assembled, and the words that have run."""
 
     mutants: Sequence[Change]
-    #: Which one is in what is assembled from now on, from 1 on.
+    #: Number, from 1 on, of the mutant in every program assembled from now on; 0 selects none.
     mutant: int = 0
     #: The words that have run.
-    met: set[Origin] = field(default_factory=set)
+    ran: set[Origin] = field(default_factory=set)
 
 
 @contextmanager
-def play(mutants: Sequence[Change] = ()) -> Iterator[Played]:
-    """Within, an `Assembler` gives every `Word`, and a `Machine` tells which ones it runs."""
-    played = Played(mutants)
+def mutated(mutants: Sequence[Change] = ()) -> Iterator[MutatedProgram]:
+    """Let every `Assembler` return the `Word`s of a mutant, and every `Machine` record which ones it runs."""
+    program = MutatedProgram(mutants)
     add, words, step = Assembler._add, Assembler.words, Machine.step
 
     def traced_add(self: Assembler, *row: Any, **others: Any) -> None:
@@ -104,13 +104,13 @@ def play(mutants: Sequence[Change] = ()) -> Iterator[Played]:
         add(self, *row, **others)
 
     def traced_words(self: Assembler) -> list[int]:
-        change = played.mutants[played.mutant - 1] if played.mutant else None
+        change = program.mutants[program.mutant - 1] if program.mutant else None
         return list(_traced(words(self), self.__dict__.get("lines", []), change))
 
     def traced_step(self: Machine) -> None:
         word = self.program[self.place]
         if isinstance(word, Word):
-            played.met.add(word.origin)
+            program.ran.add(word.origin)
         step(self)
 
     with ExitStack() as stack:
@@ -120,7 +120,7 @@ def play(mutants: Sequence[Change] = ()) -> Iterator[Played]:
             (Machine, "step", traced_step),
         ):
             stack.enter_context(patch.object(owner, name, other))
-        yield played
+        yield program
 
 
 def _traced(words: list[int], lines: list[tuple[str, ...]], change: Change | None) -> Iterator[Word]:
@@ -134,7 +134,7 @@ def _traced(words: list[int], lines: list[tuple[str, ...]], change: Change | Non
 
 
 def _lines() -> tuple[str, ...]:
-    """The lines of our parts that are being run."""
+    """Return the lines of the parts of the firmware on the call stack."""
     found = []
     frame = sys._getframe(2)
     while frame:
@@ -146,20 +146,21 @@ def _lines() -> tuple[str, ...]:
 
 
 def part_of(origin: Origin) -> str:
-    """The part of the firmware that has a word; empty where there is none."""
+    """Return the part of the firmware that made a word, or an empty string."""
     return Path(origin[0][0].partition(":")[0]).stem if origin[0] else ""
 
 
 def words_of_firmware() -> tuple[list[Word], dict[str, int]]:
-    """The whole program, and where each name is."""
-    with play():
+    """Return the whole program and the place of each name."""
+    with mutated():
         program = firmware.assemble(0, 2400)
         return program.words(), program.places()
 
 
 def sample(part: str, number: int, seed: int) -> list[Change]:
-    """`number` mutants of the words that a part of the firmware adds to the program, evenly spread; the same
-    ones for the same seed.
+    """Return `number` mutants of the words that a part of the firmware adds to the program.
+
+    They are spread evenly; the seed determines which.
     """
     words, places = words_of_firmware()
     names = {place: name for name, place in places.items() if not name.startswith("#")}
@@ -167,11 +168,11 @@ def sample(part: str, number: int, seed: int) -> list[Change]:
     chance = random.Random(seed)
     found: dict[Change, None] = {}
     while len(found) < number:
-        # Each word once, before any is changed in another way.
+        # Every word is changed once before any of them is changed in another way.
         for n in chance.sample(own, min(len(own), number - len(found))):
             kinds = [list(kind) for kind in _changes(words[n], len(words))]
-            flips, says = chance.choice(chance.choice([kind for kind in kinds if kind]))
-            found[Change(words[n].origin, flips, f"{says} at {n:#05x}, {_name(names, n)}")] = None
+            flips, description = chance.choice(chance.choice([kind for kind in kinds if kind]))
+            found[Change(words[n].origin, flips, f"{description} at {n:#05x}, {_name(names, n)}")] = None
     return list(found)
 
 
@@ -181,12 +182,13 @@ def _name(names: dict[int, str], place: int) -> str:
 
 
 def _changes(word: int, length: int) -> Iterator[Iterator[tuple[int | None, str]]]:
-    """What may be changed of a word in a program so long, by kind, less what cannot matter: what is turned
-    over, and how that is told.
+    """Yield, by kind, the changes of a word that can matter in a program of this length.
+
+    Each change is a mask of bits to invert and its description.
     """
     instruction = Instruction.from_bits(word)
     op, source, operand = instruction.op, instruction.source, instruction.operand
-    told = (
+    text = (
         f"{op.name} {operand:#x}" if op in _JUMPS or op == Op.OUT else f"{op.name} {source.name} {operand:#x}"
     )
     target = word & 0xFFF
@@ -200,7 +202,7 @@ def _changes(word: int, length: int) -> Iterator[Iterator[tuple[int | None, str]
         bits = (bit for bit in range(3) if operand ^ 1 << bit in list(In))
     else:
         bits = iter(range(10))
-    yield ((1 << bit, f"{told}, bit {bit}") for bit in bits)
+    yield ((1 << bit, f"{text}, bit {bit}") for bit in bits)
     others = ((op.value ^ other.value) << 12 for other in _OTHERS.get(op, ()))
-    yield ((flips, f"{told}, {Instruction.from_bits(word ^ flips).op.name}") for flips in others)
-    yield iter([(None, f"{told} left out")])
+    yield ((flips, f"{text}, {Instruction.from_bits(word ^ flips).op.name}") for flips in others)
+    yield iter([(None, f"{text} left out")])
