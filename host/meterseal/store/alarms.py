@@ -1,4 +1,4 @@
-"""Alarms as a system knows them: raised, cleared, acknowledged; one row for each (code, seal, counter)."""
+"""Alarms as a system knows them: raised, cleared, acknowledged; one row for each (code, subject, counter)."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _alarms = Table(
     Column("id", Integer, primary_key=True),
     Column("code", String(32), nullable=False),
     Column("severity", String(8), nullable=False),
-    Column("seal", String(16), nullable=False),
+    Column("subject", String(16), nullable=False),
     Column("counter", BigInteger, nullable=False),
     Column("raised_at", Moment, nullable=False),
     Column("cleared_at", Moment),
@@ -54,7 +54,7 @@ _alarms = Table(
     Column("acknowledged_at", Moment),
     Column("acknowledged_by", String(64)),
     Column("detail", String(200), nullable=False),
-    UniqueConstraint("code", "seal", "counter"),
+    UniqueConstraint("code", "subject", "counter"),
     sqlite_autoincrement=True,
 )
 
@@ -63,14 +63,14 @@ _alarms = Table(
 class Alarm:
     """One alarm; active until it has a `cleared_at`.
 
-    `seal` is the seal's address, or the terminal's (`440106:1`) for alarms about a terminal or a meter
-    behind it. `counter` is the event's; `cleared_by` that of the event that ended the alarm.
+    `subject` is what it is about: a seal or a meter by its address, a terminal by its name (`440106:1`).
+    `counter` is the event's; `cleared_by` that of the event that ended the alarm.
     """
 
     id: int
     code: Code
     severity: Severity
-    seal: str
+    subject: str
     counter: int
     raised_at: datetime
     cleared_at: datetime | None
@@ -81,7 +81,7 @@ class Alarm:
 
 
 def raise_alarm(
-    conn: Connection, code: Code, seal: str, counter: int, at: datetime, detail: str = ""
+    conn: Connection, code: Code, subject: str, counter: int, at: datetime, detail: str = ""
 ) -> Alarm | None:
     """Raise once; a repetition only renews the detail of an alarm that is still active.
 
@@ -89,9 +89,14 @@ def raise_alarm(
     The alarm when it is new or active again, else None.
     """
     row = insert(conn, _alarms).values(
-        code=code, severity=SEVERITY[code], seal=seal, counter=counter, raised_at=at, detail=detail[:200]
+        code=code,
+        severity=SEVERITY[code],
+        subject=subject,
+        counter=counter,
+        raised_at=at,
+        detail=detail[:200],
     )
-    this = _is(code, seal, counter)
+    this = _is(code, subject, counter)
     if conn.execute(row.on_conflict_do_nothing()).rowcount:
         return _one(conn, this)
     again = update(_alarms).where(this & (_alarms.c.cleared_by < counter))
@@ -103,13 +108,15 @@ def raise_alarm(
     return None
 
 
-def clear(conn: Connection, codes: Iterable[Code], seal: str, at: datetime, by_counter: int) -> list[Alarm]:
+def clear(
+    conn: Connection, codes: Iterable[Code], subject: str, at: datetime, by_counter: int
+) -> list[Alarm]:
     """Clear the alarms of `codes` that events before `by_counter` raised; those newly cleared.
 
     An alarm that a later event has cleared already is from now on cleared by this earlier one.
     """
     raised_before = (
-        _alarms.c.code.in_(list(codes)) & (_alarms.c.seal == seal) & (_alarms.c.counter < by_counter)
+        _alarms.c.code.in_(list(codes)) & (_alarms.c.subject == subject) & (_alarms.c.counter < by_counter)
     )
     newly = _many(conn, raised_before & _alarms.c.cleared_at.is_(None))
     later = or_(_alarms.c.cleared_at.is_(None), _alarms.c.cleared_by > by_counter)
@@ -122,17 +129,17 @@ def clear(conn: Connection, codes: Iterable[Code], seal: str, at: datetime, by_c
 
 
 def clear_one(
-    conn: Connection, code: Code, seal: str, counter: int, at: datetime, by_counter: int | None = None
+    conn: Connection, code: Code, subject: str, counter: int, at: datetime, by_counter: int | None = None
 ) -> Alarm | None:
     """Clear exactly this alarm; None when it is not active."""
-    still = _is(code, seal, counter) & _alarms.c.cleared_at.is_(None)
+    still = _is(code, subject, counter) & _alarms.c.cleared_at.is_(None)
     change = update(_alarms).where(still).values(cleared_at=at, cleared_by=by_counter)
-    return _one(conn, _is(code, seal, counter)) if conn.execute(change).rowcount else None
+    return _one(conn, _is(code, subject, counter)) if conn.execute(change).rowcount else None
 
 
-def ended_by(conn: Connection, seal: str, counter: int) -> list[Alarm]:
-    """Alarms of the seal that its event `counter` ended."""
-    return _many(conn, (_alarms.c.seal == seal) & (_alarms.c.cleared_by == counter))
+def ended_by(conn: Connection, subject: str, counter: int) -> list[Alarm]:
+    """Alarms about a seal that its event `counter` ended."""
+    return _many(conn, (_alarms.c.subject == subject) & (_alarms.c.cleared_by == counter))
 
 
 def reactivate(conn: Connection, alarm: Alarm, at: datetime) -> Alarm:
@@ -149,23 +156,23 @@ def acknowledge(conn: Connection, id: int, at: datetime, who: str) -> bool:
     return conn.execute(change).rowcount == 1
 
 
-def active(conn: Connection, seal: str | None = None, code: Code | None = None) -> list[Alarm]:
+def active(conn: Connection, subject: str | None = None, code: Code | None = None) -> list[Alarm]:
     """Alarms not cleared, oldest first."""
     condition: ColumnElement[bool] = _alarms.c.cleared_at.is_(None)
-    if seal is not None:
-        condition &= _alarms.c.seal == seal
+    if subject is not None:
+        condition &= _alarms.c.subject == subject
     if code is not None:
         condition &= _alarms.c.code == code
     return _many(conn, condition)
 
 
 def every(
-    conn: Connection, seal: str | None = None, counter: int | None = None, limit: int | None = None
+    conn: Connection, subject: str | None = None, counter: int | None = None, limit: int | None = None
 ) -> list[Alarm]:
     """All alarms, cleared ones too, oldest first; the newest `limit` of them."""
     query = select(_alarms).order_by(_alarms.c.id.desc()).limit(limit)
-    if seal is not None:
-        query = query.where(_alarms.c.seal == seal)
+    if subject is not None:
+        query = query.where(_alarms.c.subject == subject)
     if counter is not None:
         query = query.where(_alarms.c.counter == counter)
     return [_alarm(row._mapping) for row in reversed(conn.execute(query).all())]
@@ -177,7 +184,7 @@ def document(alarm: Alarm) -> dict[str, object]:
         "id": alarm.id,
         "code": alarm.code.value,
         "severity": alarm.severity.value,
-        "seal": alarm.seal,
+        "seal": alarm.subject,
         "counter": alarm.counter,
         "active": alarm.cleared_at is None,
         "raised_at": isoformat(alarm.raised_at),
@@ -189,8 +196,8 @@ def document(alarm: Alarm) -> dict[str, object]:
     }
 
 
-def _is(code: Code, seal: str, counter: int) -> ColumnElement[bool]:
-    return (_alarms.c.code == code) & (_alarms.c.seal == seal) & (_alarms.c.counter == counter)
+def _is(code: Code, subject: str, counter: int) -> ColumnElement[bool]:
+    return (_alarms.c.code == code) & (_alarms.c.subject == subject) & (_alarms.c.counter == counter)
 
 
 def _one(conn: Connection, condition: ColumnElement[bool]) -> Alarm:

@@ -76,7 +76,7 @@ class Part:
     tables: MetaData
 
 
-_STORE = Part("store", 1, metadata)
+_STORE = Part("store", 2, metadata)
 
 
 def insert(conn: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:
@@ -94,7 +94,7 @@ class Database:
     synchronous=FULL): `test_what_was_committed_survives_sigkill`.
     *One writer*: a single connection writes; a second transaction waits for the first.
     *Errors*: `Failure` for a missing directory or file, a file that is no store, and a store written by
-    a newer version.
+    an older or a newer version (`test_store_versions.py`).
     """
 
     def __init__(self, where: Path | str, *parts: Part, read_only: bool = False) -> None:
@@ -135,24 +135,29 @@ class Database:
     def _create(self, parts: Sequence[Part]) -> None:
         with self.transaction() as conn:
             _VERSIONS.create_all(conn)
-            known = _known(conn)
+            self._refuse_others(parts, _known(conn))
             for part in parts:
-                self._refuse_newer(part, known.get(part.name, 0))
                 part.tables.create_all(conn)
                 row = insert(conn, _versions).values(part=part.name, version=part.version)
                 conn.execute(row.on_conflict_do_nothing())
 
     def _check(self, parts: Sequence[Part]) -> None:
         with self.reading() as conn:
-            known = _known(conn)
-        for part in parts:
-            self._refuse_newer(part, known.get(part.name, 0))
+            self._refuse_others(parts, _known(conn))
 
-    def _refuse_newer(self, part: Part, found: int) -> None:
-        if found > part.version:
+    def _refuse_others(self, parts: Sequence[Part], known: dict[str, int]) -> None:
+        """`Failure` for the first of `parts` that the file has in another version."""
+        for part in parts:
+            found = known.get(part.name, part.version)
+            if found == part.version:
+                continue
+            if found > part.version:
+                cure = "install the newer meterseal that wrote it"
+            else:
+                cure = "keep it for the older meterseal that wrote it, and give a new file"
             raise Failure(
                 f"store {self._where} has {part.name} tables of version {found}, this program knows version "
-                f"{part.version}: install the newer meterseal that wrote it"
+                f"{part.version}: {cure}"
             )
 
 

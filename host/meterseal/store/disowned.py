@@ -1,18 +1,28 @@
-"""Records that a master station found not to be the seal's: no events, however often they come."""
+"""Disowned records: a master station found that they are not the seal's, and no copy becomes an event."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, Column, Connection, LargeBinary, String, Table, delete, select
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ColumnElement,
+    Connection,
+    LargeBinary,
+    String,
+    Table,
+    delete,
+    select,
+)
 
 from meterseal.domain.verdict import RecordVerdict, digest
 from meterseal.store.database import Moment, insert, metadata
 
-__all__ = ["add", "forget", "is_refuted"]
+__all__ = ["add", "forget", "is_disowned"]
 
-_refuted = Table(
-    "refuted",
+_disowned = Table(
+    "disowned",
     metadata,
     Column("seal", String(12), primary_key=True),
     Column("counter", BigInteger, primary_key=True),
@@ -23,21 +33,25 @@ _refuted = Table(
 
 def add(conn: Connection, verdict: RecordVerdict, at: datetime) -> bool:
     """The record is not the seal's; False when that was known."""
-    row = insert(conn, _refuted).values(
+    row = insert(conn, _disowned).values(
         seal=verdict.seal, counter=verdict.counter, digest=verdict.digest, found_at=at
     )
     return conn.execute(row.on_conflict_do_nothing()).rowcount == 1
 
 
-def is_refuted(conn: Connection, seal: str, counter: int, record: bytes) -> bool:
+def is_disowned(conn: Connection, seal: str, counter: int, record: bytes) -> bool:
     """Whether this very record was found not to be the seal's."""
-    found = select(_refuted.c.digest).where((_refuted.c.seal == seal) & (_refuted.c.counter == counter))
+    found = select(_disowned.c.digest).where(_under(seal, counter))
     # Nearly always there is none, and no digest is made.
     digests = list(conn.execute(found).scalars())
     return bool(digests) and digest(record) in digests
 
 
 def forget(conn: Connection, seal: str, counter: int, record: bytes) -> bool:
-    """The record is the seal's after all; False when nobody had doubted it."""
-    this = (_refuted.c.seal == seal) & (_refuted.c.counter == counter) & (_refuted.c.digest == digest(record))
-    return conn.execute(delete(_refuted).where(this)).rowcount == 1
+    """The record is the seal's after all; False when it was not disowned."""
+    this = _under(seal, counter) & (_disowned.c.digest == digest(record))
+    return conn.execute(delete(_disowned).where(this)).rowcount == 1
+
+
+def _under(seal: str, counter: int) -> ColumnElement[bool]:
+    return (_disowned.c.seal == seal) & (_disowned.c.counter == counter)

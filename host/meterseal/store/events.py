@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import Enum, auto
+from typing import Any
 
 from sqlalchemy import (
     BigInteger,
     Column,
     Connection,
+    Index,
     Integer,
     LargeBinary,
     Row,
@@ -39,31 +41,60 @@ __all__ = [
     "conflicts",
     "find",
     "following",
+    "from_row",
     "history",
     "newest",
     "previous",
+    "record_columns",
+    "record_row",
     "seals",
     "take_candidate",
     "withdraw",
 ]
 
+
+def record_columns() -> list[Column[Any]]:
+    """New columns for a table of received records: the record, its meter and terminal, and the times.
+
+    The record's bytes are what counts; `seal` and `counter` repeat what queries look for.
+    """
+    return [
+        Column("id", Integer, primary_key=True),
+        Column("seal", String(12), nullable=False),
+        Column("counter", BigInteger, nullable=False),
+        Column("record", LargeBinary, nullable=False),
+        Column("meter", String(12)),
+        Column("terminal", String(16)),
+        Column("occurred_at", Moment, nullable=False),
+        Column("received_at", Moment),
+        Column("stored_at", Moment, nullable=False),
+    ]
+
+
+def record_row(event: SealEvent, stored_at: datetime) -> dict[str, object]:
+    """The values of `record_columns` for `event`, without the id."""
+    return {
+        "seal": event.seal,
+        "counter": event.counter,
+        "record": event.record,
+        "meter": event.meter,
+        "terminal": event.terminal,
+        "occurred_at": event.occurred_at,
+        "received_at": event.received_at,
+        "stored_at": stored_at,
+    }
+
+
 _events = Table(
     "events",
     metadata,
-    Column("id", Integer, primary_key=True),
-    Column("seal", String(12), nullable=False),
+    *record_columns(),
     Column("boot", BigInteger, nullable=False),
-    Column("counter", BigInteger, nullable=False),
     Column("kind", SmallInteger, nullable=False),
     Column("state", SmallInteger, nullable=False),
     Column("loop_mv", Integer),
     Column("flags", Integer, nullable=False),
-    Column("record", LargeBinary, nullable=False),
-    Column("meter", String(12)),
-    Column("terminal", String(16)),
-    Column("occurred_at", Moment, nullable=False, index=True),
-    Column("received_at", Moment),
-    Column("stored_at", Moment, nullable=False),
+    Index("events_by_time", "occurred_at"),
     # Metering and marketing, where ids mean something, never remove a row: their ids never come back and
     # `after` can trust them as positions. Without AUTOINCREMENT a repeated event uses none up: record
     # numbers, made of ids, have no gaps.
@@ -73,35 +104,13 @@ _events = Table(
 _conflicts = Table(
     "conflicts",
     metadata,
-    Column("id", Integer, primary_key=True),
-    Column("seal", String(12), nullable=False),
-    Column("counter", BigInteger, nullable=False),
+    *record_columns(),
     Column("fact", LargeBinary, nullable=False),
-    Column("record", LargeBinary, nullable=False),
-    Column("meter", String(12)),
-    Column("terminal", String(16)),
-    Column("occurred_at", Moment, nullable=False),
-    Column("received_at", Moment),
-    Column("stored_at", Moment, nullable=False),
     UniqueConstraint("seal", "counter", "fact"),
 )
 
-
 #: Other bytes that say what a stored event says: of use when that is found not to be the seal's.
-_copies = Table(
-    "copies",
-    metadata,
-    Column("id", Integer, primary_key=True),
-    Column("seal", String(12), nullable=False),
-    Column("counter", BigInteger, nullable=False),
-    Column("record", LargeBinary, nullable=False),
-    Column("meter", String(12)),
-    Column("terminal", String(16)),
-    Column("occurred_at", Moment, nullable=False),
-    Column("received_at", Moment),
-    Column("stored_at", Moment, nullable=False),
-    UniqueConstraint("seal", "counter", "record"),
-)
+_copies = Table("copies", metadata, *record_columns(), UniqueConstraint("seal", "counter", "record"))
 
 
 class Outcome(Enum):
@@ -117,18 +126,9 @@ class Outcome(Enum):
 def append(conn: Connection, event: SealEvent, stored_at: datetime) -> Outcome:
     """Store `event` once. Which of the three it was is decided by the database's uniqueness.
 
-    A record that was refuted is kept among the conflicts and counts as known.
+    A disowned record is kept among the conflicts and counts as known.
     """
-    row = {
-        "seal": event.seal,
-        "counter": event.counter,
-        "record": event.record,
-        "meter": event.meter,
-        "terminal": event.terminal,
-        "occurred_at": event.occurred_at,
-        "received_at": event.received_at,
-        "stored_at": stored_at,
-    }
+    row = record_row(event, stored_at)
     said = {
         "boot": event.boot,
         "kind": event.kind,
@@ -136,7 +136,7 @@ def append(conn: Connection, event: SealEvent, stored_at: datetime) -> Outcome:
         "loop_mv": event.loop_mv,
         "flags": event.flags,
     }
-    if disowned.is_refuted(conn, event.seal, event.counter, event.record):
+    if disowned.is_disowned(conn, event.seal, event.counter, event.record):
         conn.execute(insert(conn, _conflicts).values(**row, fact=event.fact).on_conflict_do_nothing())
         return Outcome.KNOWN
     if conn.execute(insert(conn, _events).values(**row, **said).on_conflict_do_nothing()).rowcount:
@@ -160,11 +160,11 @@ def withdraw(conn: Connection, event: SealEvent) -> None:
 
 
 def take_candidate(conn: Connection, seal: str, counter: int) -> SealEvent | None:
-    """Take out the oldest record kept under this number that was not refuted; None when there is none."""
+    """Take out the oldest record kept under this number that was not disowned; None when there is none."""
     for table in (_conflicts, _copies):
         here = (table.c.seal == seal) & (table.c.counter == counter)
         for kept in _many(conn, select(table).where(here).order_by(table.c.id)):
-            if not disowned.is_refuted(conn, seal, counter, kept.record):
+            if not disowned.is_disowned(conn, seal, counter, kept.record):
                 conn.execute(delete(table).where(table.c.id == kept.id))
                 return kept
     return None
@@ -232,14 +232,15 @@ def _of(seal: str) -> Select[*tuple[object, ...]]:
 
 def _one(conn: Connection, query: Select[*tuple[object, ...]]) -> SealEvent | None:
     row = conn.execute(query).one_or_none()
-    return None if row is None else _event(row)
+    return None if row is None else from_row(row)
 
 
 def _many(conn: Connection, query: Select[*tuple[object, ...]]) -> list[SealEvent]:
-    return [_event(row) for row in conn.execute(query)]
+    return [from_row(row) for row in conn.execute(query)]
 
 
-def _event(row: Row[*tuple[object, ...]]) -> SealEvent:
+def from_row(row: Row[*tuple[object, ...]]) -> SealEvent:
+    """The event in a row with `record_columns`."""
     return SealEvent.from_record(
         row.record,
         meter=row.meter,

@@ -21,7 +21,7 @@ __all__ = ["Recorded", "record", "take_verdict"]
 class Recorded:
     """What one event or verdict did. An alarm that a later event had ended already is in both lists.
 
-    `own` is the seal's own record that took the place of a refuted one.
+    `own` is the seal's own record that took the place of a disowned one.
     """
 
     outcome: Outcome
@@ -117,9 +117,9 @@ def _raise_again(conn: Connection, done: Recorded, alarm: Alarm, at: datetime) -
 
 def _end_if_ended(conn: Connection, done: Recorded, alarm: Alarm, at: datetime) -> None:
     """The event that ends this alarm may have come before it."""
-    end = events.following(conn, alarm.seal, alarm.counter, proves_sealed=True)
+    end = events.following(conn, alarm.subject, alarm.counter, proves_sealed=True)
     if end is not None and alarm.code in cleared_by(end):
-        ended = alarms.clear_one(conn, alarm.code, alarm.seal, alarm.counter, at, end.counter)
+        ended = alarms.clear_one(conn, alarm.code, alarm.subject, alarm.counter, at, end.counter)
         done.cleared += [ended] if ended else []
 
 

@@ -28,5 +28,5 @@ def tell_alarms(trace: Trace, raised: Iterable[Alarm], cleared: Iterable[Alarm])
     """Alarms were raised and cleared, once that is durable."""
     for alarms, is_raised in ((raised, True), (cleared, False)):
         for alarm in alarms:
-            said = {"code": alarm.code.value, "seal": alarm.seal, "counter": alarm.counter}
+            said = {"code": alarm.code.value, "seal": alarm.subject, "counter": alarm.counter}
             trace("alarm", **said, raised=is_raised, detail=alarm.detail)

@@ -146,6 +146,21 @@ def test_a_newer_store_is_refused(path):
         Database(path, Part("extra", 1, tables), read_only=True)
 
 
+def test_an_older_store_is_refused_and_left_as_it_is(path):
+    tables = MetaData()
+    Table("extra", tables, Column("id", Integer, primary_key=True))
+    Database(path, Part("extra", 1, tables)).close()
+    before = path.read_bytes()
+    newer = MetaData()
+    Table("other", newer, Column("id", Integer, primary_key=True))
+    with pytest.raises(Failure, match="extra tables of version 1, this program knows version 2"):
+        Database(path, Part("extra", 2, newer))
+    with pytest.raises(Failure, match="keep it for the older meterseal that wrote it"):
+        Database(path, Part("extra", 2, newer), read_only=True)
+    assert path.read_bytes() == before
+    Database(path, Part("extra", 1, tables)).close()
+
+
 @pytest.mark.parametrize("read_only", [True, False])
 def test_what_is_no_store_is_one_clear_sentence(tmp_path, read_only):
     (tmp_path / "text").write_text("this is no database at all, only some text" * 99)

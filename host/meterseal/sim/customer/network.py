@@ -26,29 +26,29 @@ _held = Table(
     "submissions",
     _tables,
     Column("sender", Text, primary_key=True),
-    Column("number", String(21), primary_key=True),
+    Column("phone", String(21), primary_key=True),
     Column("reference", Integer, primary_key=True),
     Column("accepted_at", Moment, nullable=False),
 )
 _parts = Table(
-    "parts",
+    "message_parts",
     _tables,
-    Column("number", String(21), primary_key=True),
+    Column("phone", String(21), primary_key=True),
     Column("reference", Integer, primary_key=True),
     Column("total", Integer, primary_key=True),
-    Column("place", Integer, primary_key=True),
+    Column("part", Integer, primary_key=True),
     Column("text", Text, nullable=False),
 )
 _inbox = Table(
     "inbox",
     _tables,
     Column("id", Integer, primary_key=True),
-    Column("number", String(21), nullable=False, index=True),
+    Column("phone", String(21), nullable=False, index=True),
     Column("text", Text, nullable=False),
     Column("received_at", Moment, nullable=False),
     sqlite_autoincrement=True,
 )
-STORE_PART = StorePart("customer", 1, _tables)
+STORE_PART = StorePart("customer", 2, _tables)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ def submit(store: Database, message: Submit, now: datetime, *, sender: str) -> t
         if text is None:
             return True, None
         received = Received(message.number, text, now)
-        conn.execute(_inbox.insert().values(number=message.number, text=text, received_at=now))
+        conn.execute(_inbox.insert().values(phone=message.number, text=text, received_at=now))
     return True, received
 
 
@@ -79,16 +79,16 @@ def inbox(store: Database, number: str | None = None) -> list[Received]:
     """What the phones received, oldest first; of one phone, or of all."""
     query = select(_inbox).order_by(_inbox.c.id)
     if number is not None:
-        query = query.where(_inbox.c.number == number)
+        query = query.where(_inbox.c.phone == number)
     with store.reading() as conn:
-        return [Received(row.number, row.text, row.received_at) for row in conn.execute(query)]
+        return [Received(row.phone, row.text, row.received_at) for row in conn.execute(query)]
 
 
 def _hold(conn: Connection, message: Submit, now: datetime, sender: str) -> bool:
     """Note the reference; False for a duplicate that is not wanted."""
     conn.execute(delete(_held).where(_held.c.accepted_at < now - HELD_FOR))
     row = insert(conn, _held).values(
-        sender=sender, number=message.number, reference=message.reference, accepted_at=now
+        sender=sender, phone=message.number, reference=message.reference, accepted_at=now
     )
     is_new = conn.execute(row.on_conflict_do_nothing()).rowcount == 1
     return is_new or not message.reject_duplicates
@@ -97,18 +97,18 @@ def _hold(conn: Connection, message: Submit, now: datetime, sender: str) -> bool
 def _join(conn: Connection, message: Submit, part: Part) -> str | None:
     """Keep one part; the whole text once every part is there."""
     row = insert(conn, _parts).values(
-        number=message.number,
+        phone=message.number,
         reference=part.reference,
         total=part.total,
-        place=part.index,
+        part=part.index,
         text=message.text,
     )
     # References come round after 256 messages: a part that never found its others gives way.
-    keys = ["number", "reference", "total", "place"]
+    keys = ["phone", "reference", "total", "part"]
     conn.execute(row.on_conflict_do_update(index_elements=keys, set_={"text": row.excluded.text}))
-    same = (_parts.c.number == message.number) & (_parts.c.reference == part.reference)
+    same = (_parts.c.phone == message.number) & (_parts.c.reference == part.reference)
     same &= _parts.c.total == part.total
-    texts = conn.execute(select(_parts.c.text).where(same).order_by(_parts.c.place)).scalars().all()
+    texts = conn.execute(select(_parts.c.text).where(same).order_by(_parts.c.part)).scalars().all()
     if len(texts) < part.total:
         return None
     conn.execute(delete(_parts).where(same))

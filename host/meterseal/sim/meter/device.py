@@ -289,6 +289,6 @@ class Meter(Handler):
 def _again(event: SealEvent, recorded: ingest.Recorded) -> bytes:
     """Why the journal should have the event even if it has one of the same fact."""
     if recorded.outcome is Outcome.NEW:
-        # That one was refuted, and this record says the same.
+        # That one was disowned, and this record says the same.
         return event.record
     return b"replayed" if any(alarm.code is Code.SEAL_REPLAY for alarm in recorded.raised) else b""

@@ -52,22 +52,22 @@ __all__ = [
 ]
 
 _tables = MetaData()
-PART = Part("meter", 1, _tables)
+PART = Part("meter", 2, _tables)
 
 _meters = Table(
     "meters",
     _tables,
     Column("address", String(12), primary_key=True),
     # Milliseconds that the meter's clock is ahead of the system's.
-    Column("offset_ms", BigInteger, nullable=False),
+    Column("clock_offset_ms", BigInteger, nullable=False),
     # Openings that the active-report word no longer counts.
-    Column("cleared", Integer, nullable=False),
+    Column("openings_cleared", Integer, nullable=False),
 )
 
 _seals = Table(
     "meter_seals",
     _tables,
-    Column("address", String(12), primary_key=True),
+    Column("meter", String(12), primary_key=True),
     Column("seal", String(12), primary_key=True),
     Column("bound", Integer, nullable=False),
     # The identity report as received: seal address and asset number.
@@ -77,7 +77,7 @@ _seals = Table(
 _journal = Table(
     "journal",
     _tables,
-    Column("address", String(12), primary_key=True),
+    Column("meter", String(12), primary_key=True),
     Column("number", BigInteger, primary_key=True),
     Column("seal", String(12), nullable=False),
     Column("counter", BigInteger, nullable=False),
@@ -86,19 +86,19 @@ _journal = Table(
     Column("occurred_at", Moment, nullable=False),
     Column("received_at", Moment, nullable=False),
     # One entry for each event, and one more for each copy that contradicts it; see `add_entry`.
-    UniqueConstraint("address", "seal", "counter", "fact"),
+    UniqueConstraint("meter", "seal", "counter", "fact"),
 )
 
 _covers = Table(
-    "covers",
+    "cover_openings",
     _tables,
-    Column("address", String(12), primary_key=True),
+    Column("meter", String(12), primary_key=True),
     Column("number", Integer, primary_key=True),
     Column("seal", String(12), nullable=False),
     Column("counter", BigInteger, nullable=False),
     Column("started_at", Moment, nullable=False),
     Column("ended_at", Moment),
-    UniqueConstraint("address", "seal", "counter"),
+    UniqueConstraint("meter", "seal", "counter"),
 )
 
 
@@ -112,7 +112,7 @@ class Opening:
 
 def register(conn: Connection, address: str, seals: list[str]) -> None:
     """Make a meter known, with the seals that are meant to be on it."""
-    new = insert(conn, _meters).values(address=address, offset_ms=0, cleared=0)
+    new = insert(conn, _meters).values(address=address, clock_offset_ms=0, openings_cleared=0)
     conn.execute(new.on_conflict_do_nothing())
     for seal in seals:
         bind(conn, address, seal)
@@ -120,39 +120,39 @@ def register(conn: Connection, address: str, seals: list[str]) -> None:
 
 def load_offset(conn: Connection, address: str) -> timedelta:
     """What the meter's clock is off by."""
-    query = select(_meters.c.offset_ms).where(_meters.c.address == address)
+    query = select(_meters.c.clock_offset_ms).where(_meters.c.address == address)
     return timedelta(milliseconds=conn.execute(query).scalar_one())
 
 
 def store_offset(conn: Connection, address: str, offset: timedelta) -> None:
     """Keep what the meter's clock is off by."""
-    values = {"offset_ms": offset // timedelta(milliseconds=1)}
+    values = {"clock_offset_ms": offset // timedelta(milliseconds=1)}
     conn.execute(update(_meters).where(_meters.c.address == address).values(values))
 
 
 def bind(conn: Connection, address: str, seal: str) -> None:
     """Take `seal` for one of this meter's own."""
-    row = insert(conn, _seals).values(address=address, seal=seal, bound=1)
-    own = row.on_conflict_do_update(index_elements=["address", "seal"], set_={"bound": 1})
+    row = insert(conn, _seals).values(meter=address, seal=seal, bound=1)
+    own = row.on_conflict_do_update(index_elements=["meter", "seal"], set_={"bound": 1})
     conn.execute(own)
 
 
 def bound(conn: Connection, address: str) -> list[str]:
     """The meter's own seals."""
-    own = (_seals.c.address == address) & (_seals.c.bound == 1)
+    own = (_seals.c.meter == address) & (_seals.c.bound == 1)
     return list(conn.execute(select(_seals.c.seal).where(own)).scalars())
 
 
 def keep_identity(conn: Connection, address: str, seal: str, identity: bytes) -> None:
     """Keep what a seal said of itself; it does not make the seal this meter's own."""
-    row = insert(conn, _seals).values(address=address, seal=seal, bound=0, identity=identity)
-    said = row.on_conflict_do_update(index_elements=["address", "seal"], set_={"identity": identity})
+    row = insert(conn, _seals).values(meter=address, seal=seal, bound=0, identity=identity)
+    said = row.on_conflict_do_update(index_elements=["meter", "seal"], set_={"identity": identity})
     conn.execute(said)
 
 
 def identity(conn: Connection, address: str, seal: str | None) -> bytes | None:
     """The identity report of `seal`, or of the own seal that comes first."""
-    query = select(_seals.c.identity).where((_seals.c.address == address) & _seals.c.identity.is_not(None))
+    query = select(_seals.c.identity).where((_seals.c.meter == address) & _seals.c.identity.is_not(None))
     query = query.where(_seals.c.seal == seal) if seal else query.where(_seals.c.bound == 1)
     found: bytes | None = conn.execute(query.order_by(_seals.c.seal).limit(1)).scalar_one_or_none()
     return found
@@ -160,7 +160,7 @@ def identity(conn: Connection, address: str, seal: str | None) -> bytes | None:
 
 def has(conn: Connection, address: str, record: bytes) -> bool:
     """Whether these very bytes were written down."""
-    this = (_journal.c.address == address) & (_journal.c.record == record)
+    this = (_journal.c.meter == address) & (_journal.c.record == record)
     return conn.execute(select(_journal.c.number).where(this).limit(1)).first() is not None
 
 
@@ -176,9 +176,9 @@ def add_entry(conn: Connection, address: str, event: SealEvent, again: bytes = b
 
 def _add_entry(conn: Connection, address: str, event: SealEvent, fact: bytes) -> int | None:
     highest = func.coalesce(func.max(_journal.c.number), 0)
-    number = select(highest + 1).where(_journal.c.address == address).scalar_subquery()
+    number = select(highest + 1).where(_journal.c.meter == address).scalar_subquery()
     row = insert(conn, _journal).values(
-        address=address,
+        meter=address,
         number=number,
         seal=event.seal,
         counter=event.counter,
@@ -187,20 +187,20 @@ def _add_entry(conn: Connection, address: str, event: SealEvent, fact: bytes) ->
         occurred_at=event.occurred_at,
         received_at=event.received_at,
     )
-    once = row.on_conflict_do_nothing(index_elements=["address", "seal", "counter", "fact"])
+    once = row.on_conflict_do_nothing(index_elements=["meter", "seal", "counter", "fact"])
     return conn.execute(once.returning(_journal.c.number)).scalar_one_or_none()
 
 
 def bounds(conn: Connection, address: str) -> tuple[int, int]:
     """First and last journal number, 0 and 0 while the journal is empty."""
     query = select(func.min(_journal.c.number), func.max(_journal.c.number))
-    first, last = conn.execute(query.where(_journal.c.address == address)).one()
+    first, last = conn.execute(query.where(_journal.c.meter == address)).one()
     return first or 0, last or 0
 
 
 def entry(conn: Connection, address: str, number: int) -> JournalEntry | None:
     """Journal entry `number`."""
-    this = (_journal.c.address == address) & (_journal.c.number == number)
+    this = (_journal.c.meter == address) & (_journal.c.number == number)
     row = conn.execute(select(_journal).where(this)).one_or_none()
     if row is None:
         return None
@@ -209,10 +209,8 @@ def entry(conn: Connection, address: str, number: int) -> JournalEntry | None:
 
 def newest_record(conn: Connection, address: str, n: int) -> bytes | None:
     """The n-th newest record of the meter's own seals, 0 = newest, as first received."""
-    own = (
-        (_seals.c.address == _journal.c.address) & (_seals.c.seal == _journal.c.seal) & (_seals.c.bound == 1)
-    )
-    query = select(_journal.c.record).join(_seals, own).where(_journal.c.address == address)
+    own = (_seals.c.meter == _journal.c.meter) & (_seals.c.seal == _journal.c.seal) & (_seals.c.bound == 1)
+    query = select(_journal.c.record).join(_seals, own).where(_journal.c.meter == address)
     found: bytes | None = conn.execute(
         query.order_by(_journal.c.number.desc()).offset(n).limit(1)
     ).scalar_one_or_none()
@@ -225,44 +223,44 @@ def open_cover(
     """Mirror an opening, once; `ended_at` when the closing came before it, None when it is (again) open."""
     highest = func.coalesce(func.max(_covers.c.number), 0)
     row = insert(conn, _covers).values(
-        address=address,
-        number=select(highest + 1).where(_covers.c.address == address).scalar_subquery(),
+        meter=address,
+        number=select(highest + 1).where(_covers.c.meter == address).scalar_subquery(),
         seal=seal,
         counter=counter,
         started_at=started_at,
         ended_at=ended_at,
     )
-    key = ["address", "seal", "counter"]
+    key = ["meter", "seal", "counter"]
     conn.execute(row.on_conflict_do_update(index_elements=key, set_={"ended_at": ended_at}))
 
 
 def close_openings(conn: Connection, address: str, seal: str, counter: int, ended_at: datetime) -> None:
     """End the openings of `seal` that lie before its event `counter`."""
-    before = (_covers.c.address == address) & (_covers.c.seal == seal) & (_covers.c.counter < counter)
+    before = (_covers.c.meter == address) & (_covers.c.seal == seal) & (_covers.c.counter < counter)
     conn.execute(update(_covers).where(before & _covers.c.ended_at.is_(None)).values(ended_at=ended_at))
 
 
 def openings(conn: Connection, address: str) -> int:
     """How many openings were mirrored so far."""
-    query = select(func.count()).select_from(_covers).where(_covers.c.address == address)
+    query = select(func.count()).select_from(_covers).where(_covers.c.meter == address)
     return conn.execute(query).scalar_one()
 
 
 def opening(conn: Connection, address: str, n: int) -> Opening | None:
     """The n-th opening back, 1 = newest."""
-    query = select(_covers).where(_covers.c.address == address)
+    query = select(_covers).where(_covers.c.meter == address)
     row = conn.execute(query.order_by(_covers.c.number.desc()).offset(n - 1).limit(1)).one_or_none()
     return None if row is None else Opening(row.started_at, row.ended_at)
 
 
 def openings_since_clear(conn: Connection, address: str) -> int:
     """Openings that the active-report word shows."""
-    query = select(_meters.c.cleared).where(_meters.c.address == address)
+    query = select(_meters.c.openings_cleared).where(_meters.c.address == address)
     cleared: int = conn.execute(query).scalar_one()
     return openings(conn, address) - cleared
 
 
 def clear_report(conn: Connection, address: str) -> None:
     """The master has seen the openings so far; the records stay."""
-    values = {"cleared": openings(conn, address)}
+    values = {"openings_cleared": openings(conn, address)}
     conn.execute(update(_meters).where(_meters.c.address == address).values(values))

@@ -53,9 +53,9 @@ _phones = Table(
     "phones",
     _tables,
     Column("number", String(21), primary_key=True),
-    Column("messages", Integer, nullable=False),
+    Column("message_count", Integer, nullable=False),
 )
-STORE_PART = Part("marketing", 1, _tables)
+STORE_PART = Part("marketing", 2, _tables)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,9 +113,10 @@ def of_seal(conn: Connection, seal: str) -> Customer | None:
 
 def next_message(conn: Connection, number: str) -> int:
     """Count one more message to `number`; from 1. It makes the references of the SMS."""
-    row = insert(conn, _phones).values(number=number, messages=1)
-    counted = row.on_conflict_do_update(index_elements=["number"], set_={"messages": _phones.c.messages + 1})
-    count: int = conn.execute(counted.returning(_phones.c.messages)).scalar_one()
+    row = insert(conn, _phones).values(number=number, message_count=1)
+    one_more = {"message_count": _phones.c.message_count + 1}
+    counted = row.on_conflict_do_update(index_elements=["number"], set_=one_more)
+    count: int = conn.execute(counted.returning(_phones.c.message_count)).scalar_one()
     return count
 
 

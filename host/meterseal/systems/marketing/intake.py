@@ -35,7 +35,7 @@ def take(conn: Connection, event: SealEvent, staff: Iterable[str], at: datetime)
     """Store `event` and queue its messages; a repetition changes nothing.
 
     An event of a seal in no customer's file is stored and alarmed like any other. One that metering had
-    refuted and now hands on is the seal's after all: its key had been wrong.
+    disowned and now hands on is the seal's after all: its key had been wrong.
     """
     believed = None
     if disowned.forget(conn, event.seal, event.counter, event.record):
@@ -72,8 +72,8 @@ def load_customers(conn: Connection, file: Iterable[customers.Customer], at: dat
     customers.load(conn, known)
     seals = {customer.seal for customer in known}
     for alarm in alarms.active(conn, code=Code.UNKNOWN_DEVICE):
-        if alarm.seal in seals:
-            alarms.clear_one(conn, alarm.code, alarm.seal, alarm.counter, at)
+        if alarm.subject in seals:
+            alarms.clear_one(conn, alarm.code, alarm.subject, alarm.counter, at)
 
 
 def _raise_unknown(conn: Connection, event: SealEvent, at: datetime) -> list[Alarm]:

@@ -124,7 +124,7 @@ def _event(event: SealEvent) -> Document:
 
 
 def _alarm(conn: Connection, alarm: Alarm) -> Document:
-    event = events.find(conn, alarm.seal, alarm.counter)
+    event = events.find(conn, alarm.subject, alarm.counter)
     return {**alarms.document(alarm), "number": event and record_number(event)}
 
 

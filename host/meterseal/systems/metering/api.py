@@ -108,7 +108,7 @@ def _seals(conn: Connection, registry: Registry) -> list[dict[str, Any]]:
     heard = bindings.every(conn)
     active: dict[str, list[str]] = {}
     for alarm in alarms.active(conn):
-        active.setdefault(alarm.seal, []).append(alarm.code.value)
+        active.setdefault(alarm.subject, []).append(alarm.code.value)
     return [
         event_document(event)
         | {
@@ -127,5 +127,5 @@ def _terminal(terminal: terminals.Terminal, station: Station, registry: Registry
         "registered": terminal.name in registry.terminals,
         "online": peer is not None,
         "peer": peer,
-        "last_seen": terminal.last_seen and isoformat(terminal.last_seen),
+        "last_seen": terminal.last_seen_at and isoformat(terminal.last_seen_at),
     }

@@ -19,7 +19,7 @@ _bindings = Table(
     Column("meter", String(12), nullable=False),
     Column("terminal", String(16), nullable=False),
     Column("point", Integer, nullable=False),
-    Column("heard_at", Moment, nullable=False),
+    Column("last_seen_at", Moment, nullable=False),
 )
 
 
@@ -31,12 +31,12 @@ class Binding:
     meter: str
     terminal: str
     point: int
-    heard_at: datetime
+    last_seen_at: datetime
 
 
 def bind(conn: Connection, seal: str, meter: str, terminal: str, point: int, at: datetime) -> None:
     """The seal was heard here just now."""
-    here = {"meter": meter, "terminal": terminal, "point": point, "heard_at": at}
+    here = {"meter": meter, "terminal": terminal, "point": point, "last_seen_at": at}
     row = insert(conn, _bindings).values(seal=seal, **here)
     conn.execute(row.on_conflict_do_update(index_elements=["seal"], set_=here))
 

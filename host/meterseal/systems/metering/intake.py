@@ -7,7 +7,7 @@ record is not proved to be the seal's. Everything may be repeated; a repetition 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
@@ -85,30 +85,31 @@ class Intake:
         return taken
 
     def retake(self, conn: Connection, now: datetime) -> list[Taken]:
-        """Take the withheld reports that are proved under the keys of today."""
+        """Apply the quarantined reports that are proved under the keys of today."""
         done = []
         for report in quarantine.waiting(conn):
-            if not self._verifier.trusts(self._verifier.judge(report.record)):
+            event = replace(report.event, stored_at=now)
+            if not self._verifier.trusts(self._verifier.judge(event.record)):
                 continue
             changes = Changes(conn, now)
             taken = Taken(raised=changes.raised, cleared=changes.cleared)
-            self._seal_report(changes, taken, report.report, report.terminal, report.point, None)
-            changes.clear(Code.SEAL_AUTH_FAIL, report.seal, report.counter)
-            quarantine.taken(conn, report.id, now)
+            self._take(changes, taken, event, report.report, report.point, None)
+            changes.clear(Code.SEAL_AUTH_FAIL, event.seal, event.counter)
+            quarantine.release(conn, report.id, now)
             done.append(taken)
         return done
 
     def proved(
         self, conn: Connection, record: bytes, meter: str, terminal: str, now: datetime
     ) -> list[Taken]:
-        """A seal has just signed `record` over a challenge: withheld reports of that very event count now.
+        """A seal has just signed `record` over a challenge: quarantined reports of that very event count now.
 
         Times and way are those of the answer, for in the reports they may be forged too.
         """
         said = SealRecord.decode(record)
         done = []
         for report in quarantine.waiting(conn):
-            if SealRecord.decode(report.record).fact != said.fact:
+            if report.event.fact != said.fact.encode():
                 continue
             changes = Changes(conn, now)
             taken = Taken(raised=changes.raised, cleared=changes.cleared)
@@ -120,7 +121,7 @@ class Intake:
                 stored_at=now,
             )
             self._take(changes, taken, event, report.report, None, None)
-            quarantine.taken(conn, report.id, now)
+            quarantine.release(conn, report.id, now)
             done.append(taken)
         return done
 
@@ -155,7 +156,7 @@ class Intake:
     ) -> None:
         verdict = self._verifier.judge(event.record)
         if not self._verifier.trusts(verdict):
-            self._withhold(changes, event, verdict, content, point)
+            self._quarantine(changes, event, verdict, content, point)
             return
         recorded = ingest.record(changes.conn, event, changes.at)
         changes.note(recorded)
@@ -178,20 +179,11 @@ class Intake:
             self._monitor.stored(changes, event, online_since)
             self._hand_on(changes, event, handover.key(event))
 
-    def _withhold(
+    def _quarantine(
         self, changes: Changes, event: SealEvent, verdict: Verdict, report: bytes, point: int | None
     ) -> None:
         diagnostics.count(changes.conn, "withheld", event.seal, at=changes.at, raw=event.record)
-        quarantine.keep(
-            changes.conn,
-            seal=event.seal,
-            counter=event.counter,
-            record=event.record,
-            report=report,
-            terminal=str(event.terminal),
-            point=point,
-            at=changes.at,
-        )
+        quarantine.keep(changes.conn, event, report, point, changes.at)
         said = f"{event.kind.name.lower()}, {event.state.name.lower()}"
         detail = f"report by terminal {event.terminal}: {verdict.reason}; it says {said}; kept, no event"
         way = Way(str(event.meter), str(event.terminal), point)
@@ -209,7 +201,7 @@ class Intake:
             da=frame.da,
             point=frame.point,
             di=frame.di,
-            at=head.at,
+            occurred_at=head.at,
             state=head.state,
             content=frame.content,
             received_at=changes.at,

@@ -26,7 +26,7 @@ from meterseal.systems.metering.tables import PART, metadata
 __all__ = ["Imported", "MasterKey", "Stored", "every", "forget", "load", "put", "read_keys", "writing"]
 
 _keys = Table(
-    "keys",
+    "seal_keys",
     metadata,
     Column("seal", String(12), primary_key=True),
     Column("encrypted", LargeBinary, nullable=False),

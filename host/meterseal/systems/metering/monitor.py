@@ -44,12 +44,12 @@ class Monitor:
         for name in sorted(self._registry.terminals):
             terminals.expect(changes.conn, name, changes.at)
         for alarm in alarms.active(changes.conn, code=Code.UNKNOWN_TERMINAL):
-            if self._registry.knows_terminal(alarm.seal):
-                changes.clear(Code.UNKNOWN_TERMINAL, alarm.seal)
+            if self._registry.knows_terminal(alarm.subject):
+                changes.clear(Code.UNKNOWN_TERMINAL, alarm.subject)
         for alarm in alarms.active(changes.conn, code=Code.UNKNOWN_DEVICE):
-            binding = bindings.find(changes.conn, alarm.seal)
-            if self._registry.knows_seal(alarm.seal, binding.meter if binding else None):
-                changes.clear(Code.UNKNOWN_DEVICE, alarm.seal)
+            binding = bindings.find(changes.conn, alarm.subject)
+            if self._registry.knows_seal(alarm.subject, binding.meter if binding else None):
+                changes.clear(Code.UNKNOWN_DEVICE, alarm.subject)
 
     def heard(self, changes: Changes, terminal: str) -> None:
         """The terminal said something."""
@@ -88,7 +88,7 @@ class Monitor:
                 self._raise_cover(changes, alarm)
 
     def _lost(self, changes: Changes, terminal: terminals.Terminal) -> None:
-        since = terminal.last_seen
+        since = terminal.last_seen_at
         detail = "never heard" if since is None else f"silent since {isoformat(since)}"
         key = _seconds(since or terminal.added_at)
         changes.raise_while_none(Code.TERMINAL_LOST, terminal.name, key, detail)
@@ -126,7 +126,7 @@ class Monitor:
         if alarm.point is None:
             return False
         here = bindings.seals_at(changes.conn, alarm.terminal, alarm.point)
-        about = (alarm.at - self._tolerance, alarm.at + self._tolerance)
+        about = (alarm.occurred_at - self._tolerance, alarm.occurred_at + self._tolerance)
         for event in events.between(changes.conn, *about):
             if event.seal in here and _is_open(event):
                 standard_alarms.explain(changes.conn, alarm.id, event.seal, event.counter, changes.at)
@@ -141,7 +141,7 @@ class Monitor:
 
     def _raise_cover(self, changes: Changes, alarm: StandardAlarm) -> None:
         where = f"DA {alarm.da}" if alarm.point is None else f"point {alarm.point}"
-        detail = f"{where}: {alarm.di:08X} at {isoformat(alarm.at)}, no seal record"
+        detail = f"{where}: {alarm.di:08X} at {isoformat(alarm.occurred_at)}, no seal record"
         changes.raise_alarm(Code.COVER_OPEN, alarm.terminal, alarm.id, detail)
         standard_alarms.settle(changes.conn, alarm.id, changes.at)
 
@@ -149,7 +149,7 @@ class Monitor:
         for alarm in alarms.active(changes.conn, recovery.terminal, Code.COVER_OPEN):
             opened = standard_alarms.get(changes.conn, alarm.counter)
             if (opened.da, opened.di) == (recovery.da, recovery.di):
-                changes.clear(Code.COVER_OPEN, alarm.seal, alarm.counter)
+                changes.clear(Code.COVER_OPEN, alarm.subject, alarm.counter)
 
 
 def _is_open(event: SealEvent) -> bool:

@@ -38,14 +38,14 @@ _alarms = Table(
     Column("da", String(4), nullable=False),
     Column("point", Integer),
     Column("di", BigInteger, nullable=False),
-    Column("at", Moment, nullable=False),
+    Column("occurred_at", Moment, nullable=False),
     Column("state", SmallInteger, nullable=False),
     Column("content", LargeBinary, nullable=False),
     Column("received_at", Moment, nullable=False),
     Column("settled_at", Moment),
     Column("seal", String(12)),
     Column("counter", BigInteger),
-    UniqueConstraint("terminal", "da", "di", "at", "content"),
+    UniqueConstraint("terminal", "da", "di", "occurred_at", "content"),
     sqlite_autoincrement=True,
 )
 
@@ -54,7 +54,7 @@ _alarms = Table(
 class StandardAlarm:
     """One alarm of a measured point; `seal` and `counter` name the event that explains it, once known.
 
-    `point` is None where `da` names several points, `at` is the meter's time of the alarm.
+    `point` is None where `da` names several points, `occurred_at` is the meter's time of the alarm.
     """
 
     id: int
@@ -62,7 +62,7 @@ class StandardAlarm:
     da: str
     point: int | None
     di: int
-    at: datetime
+    occurred_at: datetime
     state: int
     content: bytes
     received_at: datetime
@@ -78,7 +78,7 @@ def append(
     da: bytes,
     point: int | None,
     di: int,
-    at: datetime,
+    occurred_at: datetime,
     state: int,
     content: bytes,
     received_at: datetime,
@@ -90,7 +90,7 @@ def append(
         da=da.hex(),
         point=point,
         di=di,
-        at=at,
+        occurred_at=occurred_at,
         state=state,
         content=content,
         received_at=received_at,
@@ -104,7 +104,7 @@ def near(
     conn: Connection, terminal: str, point: int, at: datetime, tolerance: timedelta
 ) -> list[StandardAlarm]:
     """Alarms of a measured point at about this time that no seal record explains yet."""
-    about = _alarms.c.at.between(at - tolerance, at + tolerance)
+    about = _alarms.c.occurred_at.between(at - tolerance, at + tolerance)
     return _many(conn, _here(terminal, point) & about & _alarms.c.seal.is_(None))
 
 

@@ -12,4 +12,4 @@ __all__ = ["FIELD", "MARKETING", "PART", "metadata"]
 MARKETING, FIELD = "marketing", "field"
 
 metadata = MetaData()
-PART = Part("metering", 1, metadata)
+PART = Part("metering", 2, metadata)

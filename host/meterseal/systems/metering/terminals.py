@@ -17,17 +17,17 @@ _terminals = Table(
     metadata,
     Column("name", String(16), primary_key=True),
     Column("added_at", Moment, nullable=False),
-    Column("last_seen", Moment),
+    Column("last_seen_at", Moment),
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Terminal:
-    """One terminal, `440106:1`; `last_seen` is None while it was never heard."""
+    """One terminal, `440106:1`; `last_seen_at` is None while it was never heard."""
 
     name: str
     added_at: datetime
-    last_seen: datetime | None
+    last_seen_at: datetime | None
 
 
 def expect(conn: Connection, name: str, at: datetime) -> None:
@@ -37,13 +37,13 @@ def expect(conn: Connection, name: str, at: datetime) -> None:
 
 def seen(conn: Connection, name: str, at: datetime) -> None:
     """The terminal was heard just now."""
-    row = insert(conn, _terminals).values(name=name, added_at=at, last_seen=at)
-    conn.execute(row.on_conflict_do_update(index_elements=["name"], set_={"last_seen": at}))
+    row = insert(conn, _terminals).values(name=name, added_at=at, last_seen_at=at)
+    conn.execute(row.on_conflict_do_update(index_elements=["name"], set_={"last_seen_at": at}))
 
 
 def silent(conn: Connection, since: datetime) -> list[Terminal]:
     """Terminals not heard after `since`."""
-    last = func.coalesce(_terminals.c.last_seen, _terminals.c.added_at)
+    last = func.coalesce(_terminals.c.last_seen_at, _terminals.c.added_at)
     rows = conn.execute(select(_terminals).where(last <= since).order_by(_terminals.c.name))
     return [Terminal(**row._mapping) for row in rows]
 

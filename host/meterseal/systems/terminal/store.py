@@ -37,7 +37,7 @@ TOPIC = "uplink"
 REFUSED_PAUSE = timedelta(hours=1)
 
 _tables = MetaData()
-PART = Part("terminal", 1, _tables)
+PART = Part("terminal", 2, _tables)
 
 _positions = Table(
     "positions",
@@ -47,7 +47,7 @@ _positions = Table(
     Column("journal", BigInteger, nullable=False, default=0),
     Column("covers", Integer, nullable=False, default=0),
     # 1: an event came that may be an opening, and the meter's count was not looked at since.
-    Column("opened", Integer, nullable=False, default=0),
+    Column("openings_due", Integer, nullable=False, default=0),
 )
 
 
@@ -99,7 +99,7 @@ class Book:
 
     def openings_due(self, meter: str) -> bool:
         """Whether an event came that may be an opening, and its record was not fetched yet."""
-        return self._position(meter, _positions.c.opened) == 1
+        return self._position(meter, _positions.c.openings_due) == 1
 
     def store_entry(self, meter: str, entry: JournalEntry) -> News:
         """Take a journal entry; its record goes up as it is, readable or not."""
@@ -114,7 +114,7 @@ class Book:
             self._post(conn, f"{meter}/{hashlib.sha256(key).hexdigest()[:32]}", message, at)
             _move(conn, meter, journal=entry.number)
             if entry.record[RECORD.offsets["state"]] != StateClass.SEALED:
-                _move(conn, meter, opened=1)
+                _move(conn, meter, openings_due=1)
         return news
 
     def take_verdict(self, verdict: RecordVerdict) -> News:
@@ -139,7 +139,7 @@ class Book:
                 self._post(conn, f"{meter}/opened/{number}/{record.start:%Y%m%d%H%M%S}", message, at)
                 if not explained:
                     news.raised += _raise(conn, Code.COVER_OPEN, meter, number, f"opening {number}", at)
-            _move(conn, meter, covers=count, opened=0)
+            _move(conn, meter, covers=count, openings_due=0)
         return news
 
     def skip_entry(self, meter: str, number: int, raw: bytes, reason: str) -> News:

@@ -86,7 +86,7 @@ class Bench:
 
     def alarms(self) -> set[tuple[str, str, bool]]:
         with self.database.reading() as conn:
-            return {(alarm.code, alarm.seal, alarm.cleared_at is None) for alarm in alarms.every(conn)}
+            return {(alarm.code, alarm.subject, alarm.cleared_at is None) for alarm in alarms.every(conn)}
 
     def oddities(self) -> dict[str, int]:
         with self.database.reading() as conn:

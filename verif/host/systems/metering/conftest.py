@@ -161,7 +161,7 @@ class Metering:
 
     @property
     def active(self):
-        return {(one.code.value, one.seal) for one in self.read(alarms.active)}
+        return {(one.code.value, one.subject) for one in self.read(alarms.active)}
 
     @contextlib.contextmanager
     def locked_store(self):

@@ -136,7 +136,7 @@ def test_a_stock_meters_cover_alarm_is_raised_at_once_and_only_once(system, make
     system.alarm(make.cover(START))
     assert system.active == {"COVER_OPEN"}
     (alarm,) = system.all(alarms.active)
-    assert (alarm.seal, alarm.detail) == (
+    assert (alarm.subject, alarm.detail) == (
         TERMINAL,
         "point 1: E200004D at 2026-11-22T13:05:00.000+08:00, no seal record",
     )
@@ -230,7 +230,7 @@ def test_a_registered_terminal_that_is_never_heard_is_lost(start, make):
     system.tick(2)
     system.tick(9999)
     (alarm,) = system.all(alarms.active)
-    assert (alarm.code, alarm.seal, alarm.detail) == ("TERMINAL_LOST", TERMINAL, "never heard")
+    assert (alarm.code, alarm.subject, alarm.detail) == ("TERMINAL_LOST", TERMINAL, "never heard")
 
 
 def test_each_silence_is_an_alarm_of_its_own(system, make):

@@ -136,7 +136,7 @@ def test_a_corrected_key_brings_back_what_was_withheld(start_metering, files, co
     metering.link.wait_for("alarm", code="SEAL_AUTH_FAIL", seal=make.seal, counter=1, raised=False)
     assert metering.counters == [(make.seal, 1)]
     assert metering.active == {("SEAL_OPEN_UNMATCHED", make.seal), ("SEAL_AUTH_FAIL", make.seal)}
-    assert [one.counter for one in metering.read(quarantine.waiting)] == [2]
+    assert [one.event.counter for one in metering.read(quarantine.waiting)] == [2]
 
 
 # Told to everybody
@@ -368,7 +368,7 @@ def run_fails(start_link, files, *options):
 
 def test_a_key_moved_to_another_seal_is_noticed(start_link, files):
     with contextlib.closing(sqlite3.connect(files / "metering.db")) as conn:
-        conn.execute("UPDATE keys SET seal = '000000000999'")
+        conn.execute("UPDATE seal_keys SET seal = '000000000999'")
         conn.commit()
     said = run_fails(start_link, files, "--master-key", files / "master")
     assert "does not fit the stored key of seal 000000000999" in said

@@ -106,7 +106,7 @@ class World:
     def alarms(self) -> list[tuple[str, str, int, bool]]:
         with self.database.reading() as conn:
             return [
-                (alarm.code, alarm.seal, alarm.counter, alarm.cleared_at is None)
+                (alarm.code, alarm.subject, alarm.counter, alarm.cleared_at is None)
                 for alarm in alarms.every(conn)
             ]
 
