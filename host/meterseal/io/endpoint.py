@@ -1,18 +1,19 @@
-"""`HOST:PORT` as users type it, and the socket that listens there."""
+"""`HOST:PORT` as users type it, and the listening socket of every TCP server in the chain."""
 
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from meterseal.errors import Failure
 
-__all__ = ["bound_to", "format_endpoint", "listening", "parse_endpoint"]
+__all__ = ["bound_to", "format_endpoint", "open_listener", "parse_endpoint"]
+
+#: Connections that may wait to be accepted, enough for all terminals to come back at once.
+_BACKLOG = 1024
 
 
 def parse_endpoint(text: str) -> tuple[str, int]:
-    """Host and TCP port of `HOST:PORT` or `[IPV6]:PORT`; port 0 stands for any free one.
+    """Return host and TCP port of `HOST:PORT` or `[IPV6]:PORT`; port 0 stands for any free one.
 
     Raises `Failure` when the text is anything else.
     """
@@ -23,23 +24,22 @@ def parse_endpoint(text: str) -> tuple[str, int]:
 
 
 def format_endpoint(host: str, port: int) -> str:
-    """What `parse_endpoint` reads."""
+    """Write an endpoint as `parse_endpoint` reads it."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-@contextmanager
-def listening(endpoint: str) -> Iterator[socket.socket]:
-    """A socket that listens at `endpoint`; a `Failure` when the address is taken or not this machine's."""
+def open_listener(endpoint: str) -> socket.socket:
+    """Open a socket that listens at `endpoint`; `Failure` when the address is taken or not this machine's."""
     host, port = parse_endpoint(endpoint)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        listener = socket.create_server((host, port), family=family, backlog=1024)
+        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
     except OSError as error:
-        raise Failure(f"cannot listen on {endpoint}: {error.strerror}; choose another HOST:PORT") from error
-    with listener:
-        yield listener
+        raise Failure(
+            f"cannot listen on {endpoint}: {error.strerror or error}; choose another HOST:PORT"
+        ) from None
 
 
 def bound_to(listener: socket.socket) -> str:
-    """Where it listens, with its true port."""
+    """Return the endpoint where `listener` listens, with its true port."""
     return format_endpoint(*listener.getsockname()[:2])

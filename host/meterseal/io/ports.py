@@ -19,7 +19,7 @@ from pathlib import Path
 import serial
 
 from meterseal.errors import Failure
-from meterseal.io.endpoint import format_endpoint, parse_endpoint
+from meterseal.io.endpoint import bound_to, open_listener, parse_endpoint
 from meterseal.io.port import Port, PortLost
 from meterseal.io.recording import SCHEME, RecordedPort, ReplayPort
 
@@ -206,12 +206,9 @@ class Listener:
 
     async def start(self, endpoint: str) -> str:
         """Bind; returns the endpoint with its true port."""
-        host, port = parse_endpoint(endpoint)
-        try:
-            self._server = await asyncio.start_server(self._accepted, host, port)
-        except OSError as error:
-            raise Failure(f"cannot listen on {endpoint}: {error.strerror or error}") from None
-        return format_endpoint(host, self._server.sockets[0].getsockname()[1])
+        listener = open_listener(endpoint)
+        self._server = await asyncio.start_server(self._accepted, sock=listener)
+        return bound_to(listener)
 
     async def accept(self) -> Port:
         return await self._waiting.get()

@@ -7,8 +7,7 @@ from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from typing import Any
 
-from meterseal.errors import Failure
-from meterseal.io.endpoint import format_endpoint, parse_endpoint
+from meterseal.io.endpoint import bound_to, open_listener
 
 __all__ = ["Handler", "listen"]
 
@@ -33,10 +32,7 @@ async def listen(endpoint: str, handler: Handler, until: AsyncExitStack, *, line
             task.cancel()
         await asyncio.gather(*connections, return_exceptions=True)
 
-    host, port = parse_endpoint(endpoint)
-    try:
-        server = await asyncio.start_server(connected, host, port, limit=line_max)
-    except OSError as error:
-        raise Failure(f"cannot listen on {endpoint}: {error.strerror or error}") from None
+    listener = open_listener(endpoint)
+    server = await asyncio.start_server(connected, sock=listener, limit=line_max)
     until.push_async_callback(close)
-    return format_endpoint(host, server.sockets[0].getsockname()[1])
+    return bound_to(listener)

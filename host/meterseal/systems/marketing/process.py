@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from fastapi import FastAPI
 
 from meterseal.clock import SystemClock
-from meterseal.io.endpoint import bound_to, listening
+from meterseal.io.endpoint import bound_to, open_listener
 from meterseal.io.http import serve_http
 from meterseal.store.database import Database
 from meterseal.store.writer import Writer
@@ -49,7 +49,7 @@ async def run(
     app.include_router(json_out(database, sms or None))
     app.include_router(pages(database))
 
-    with listening(http) as listener:
+    with open_listener(http) as listener:
         port = await sms.open(wait) if sms else None
         async with asyncio.TaskGroup() as group:
             tasks = [

@@ -16,7 +16,7 @@ from sqlalchemy.exc import DatabaseError
 
 from meterseal.clock import Clock, SystemClock
 from meterseal.errors import Failure
-from meterseal.io.endpoint import bound_to, listening
+from meterseal.io.endpoint import bound_to, open_listener
 from meterseal.io.http import serve_http
 from meterseal.store.database import Database
 from meterseal.store.ownership import sole_owner
@@ -66,8 +66,8 @@ async def run(options: Options, trace: Trace, clock: Clock | None = None) -> Non
     """Serve until cancelled; a `Failure` when an address is taken, or store or master key are of no use."""
     master = None if options.master_key is None else MasterKey.read(options.master_key)
     with (
-        listening(options.listen) as uplink,
-        listening(options.http) as http,
+        open_listener(options.listen) as uplink,
+        open_listener(options.http) as http,
         sole_owner(options.store),
         closing(Database(options.store, PART)) as database,
     ):
