@@ -46,9 +46,12 @@ def on_files(files: Files, config: Any) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
-    """Rewrite the links of a document in `docs/`."""
+    """Rewrite the links of a document in `docs/`; show the examples, which GitHub shows one by one."""
     if page.file.generated_by:
         return markdown
+    if page.file.src_uri == "examples/README.md":
+        sources = sorted((ROOT / "docs/examples").glob("*.py"))
+        markdown += "".join(f"\n## {it.name}\n\n```python\n{it.read_text()}```\n" for it in sources)
     return with_site_links(markdown, f"docs/{page.file.src_uri}", page.file.src_uri)
 
 
