@@ -15,6 +15,7 @@ from enum import IntEnum, IntFlag
 __all__ = [
     "BAUD_FEATURE",
     "DIAGNOSTICS",
+    "DIVIDER_OHM",
     "ENTRY",
     "FLASH_IDENTITY_SLOTS",
     "FLASH_LOG_BASE",
@@ -22,13 +23,16 @@ __all__ = [
     "FLASH_SECTOR_BYTES",
     "FLASH_SIZE",
     "FLASH_SLOT_BYTES",
+    "HEAD_OHM",
     "IDENTITY",
     "IDENTITY_REPORT",
     "JOURNAL_ENTRY",
     "LOOP_NOT_MEASURED",
+    "LOOP_RAIL_MV",
     "PROVISIONING",
     "RECORD",
     "RECORD_VERSION",
+    "SEALED_MV",
     "VERDICT",
     "Algorithm",
     "Di",
@@ -267,3 +271,11 @@ FLASH_SLOT_BYTES = 64
 
 #: Baud feature word of DL/T 645-2007 (also in the identity) to bits per second.
 BAUD_FEATURE = {0x02: 600, 0x04: 1200, 0x08: 2400, 0x10: 4800, 0x20: 9600, 0x40: 19200}
+
+#: The loop's circuit: the rail that `loop_drive` switches, the end-of-line resistor inside the seal head, and
+#: the divider from the second plate, above and below the tap that the comparator sees.
+LOOP_RAIL_MV = 5000
+HEAD_OHM = 3000
+DIVIDER_OHM = (14_800, 10_000)
+#: Voltage of the closed loop with a good contact, in mV, from these resistors.
+SEALED_MV = LOOP_RAIL_MV * sum(DIVIDER_OHM) // (HEAD_OHM + sum(DIVIDER_OHM))

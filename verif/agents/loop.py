@@ -13,6 +13,7 @@ import cocotb
 from cocotb.triggers import Event, FallingEdge, First, Timer, ValueChange
 from cocotb.utils import get_sim_time
 
+from sealchip.interface import SEALED_MV
 from verif.models.analogue import Capacitor, Loop, Parts
 
 __all__ = ["CORRODED", "FOREIGN", "JUMPER", "PULLED", "SEALED", "AnalogueLoop"]
@@ -23,7 +24,7 @@ JUMPER = replace(SEALED, head_ohm=0.0)
 #: Contacts of some kiloohms.
 CORRODED = replace(SEALED, head_ohm=10_000.0)
 #: The head is pulled, and a battery with its own resistor stands in for it.
-FOREIGN = replace(PULLED, foreign_mv=4450.0, foreign_ohm=100.0)
+FOREIGN = replace(PULLED, foreign_mv=SEALED_MV, foreign_ohm=100.0)
 
 #: The capacitor at the comparator: 1 nF behind the divider's parallel resistance and the loop's.
 TAU_NS = 20_000.0

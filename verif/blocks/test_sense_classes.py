@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sealchip.interface import LOOP_NOT_MEASURED, StateClass
+from sealchip.interface import DIVIDER_OHM, HEAD_OHM, LOOP_NOT_MEASURED, StateClass
 from sealchip.sense.classifier import Classifier
 from verif.benches.block import Bench, examples
 from verif.models.analogue import Loop
@@ -145,9 +145,9 @@ def test_parts_within_their_tolerances():
         parts = {
             "rail_mv": draw.uniform(4750, 5250),
             "driver_ohm": draw.uniform(20, 100),
-            "divider_ohm": 24_800 * draw.uniform(0.99, 1.01),
+            "divider_ohm": sum(DIVIDER_OHM) * draw.uniform(0.99, 1.01),
         }
-        head = 3000 * draw.uniform(0.99, 1.01)
+        head = HEAD_OHM * draw.uniform(0.99, 1.01)
         scale = draw.uniform(0.98, 1.02)  # of the converter's supply, the same at all times
 
         def measured(scale=scale, **loop):

@@ -20,13 +20,13 @@ from meterseal.domain.signing import verify
 from meterseal.protocols.dlt645 import requests
 from meterseal.protocols.dlt645.frame import Frame
 from meterseal.sim.chip.bus import SECTOR_ERASE, ByteSeen, LampsSeen
-from meterseal.sim.chip.head import CONTACT_MV, Loop
+from meterseal.sim.chip.head import Loop
 from sealchip.bus.bus_access import CRASH_MS
 from sealchip.core.firmware.log import SECTOR_SLOTS
 from sealchip.dlt645.reporter import AHEAD_BITS, has_record_in_time
 from sealchip.dlt645.slave import TD_MS
 from sealchip.gsm.text import message
-from sealchip.interface import BAUD_FEATURE, DIAGNOSTICS, ENTRY, FLASH_SIZE, Di
+from sealchip.interface import BAUD_FEATURE, DIAGNOSTICS, ENTRY, FLASH_SIZE, SEALED_MV, Di
 from verif.benches.chip import (
     BAUD,
     CLOCK_HZ,
@@ -90,7 +90,7 @@ def behind(number: int, whose: Identity) -> bytes:
     """A flash whose log has so many entries, all acknowledged."""
     flash = bytearray(image(whose))
     for n in range(number):
-        old = Entry(boot=7, counter=n + 1, baseline_mv=CONTACT_MV, acked=True)
+        old = Entry(boot=7, counter=n + 1, baseline_mv=SEALED_MV, acked=True)
         flash[slot_address(n) : slot_address(n) + ENTRY.size] = old.encode()
     return bytes(flash)
 
@@ -150,8 +150,8 @@ def near(mv: int) -> object:
 @pytest.mark.parametrize(
     ("baseline_mv", "contact_mv", "state"),
     [
-        (0x0FA5, CONTACT_MV, StateClass.SEALED),
-        (0x705A, CONTACT_MV, StateClass.LOW),
+        (0x1165, SEALED_MV, StateClass.SEALED),
+        (0x6E9A, SEALED_MV, StateClass.LOW),
         (0x1194, 0x11A8, StateClass.SEALED),
     ],
 )
@@ -219,10 +219,10 @@ def test_from_blank_to_locked_out(tmp_path: Path, begin: Begin) -> None:
     bench.run(0.5)
     bench.bus.position(0, closed=True)
     (closed,) = told(bench, 1)
-    assert (closed.kind, closed.state, closed.loop_mv) == (Kind.CLOSED, StateClass.SEALED, near(CONTACT_MV))
+    assert (closed.kind, closed.state, closed.loop_mv) == (Kind.CLOSED, StateClass.SEALED, near(SEALED_MV))
     bench.run(0.1)
     assert lamps(bench) == (True, False)
-    assert entries(tmp_path)[-1].baseline_mv == near(CONTACT_MV)
+    assert entries(tmp_path)[-1].baseline_mv == near(SEALED_MV)
     assert write(bench, Di.SEAL) == Frame(SEAL, 0x94)
     (learned,) = told(bench, 1)
     assert (learned.kind, learned.counter) == (Kind.PROVISIONED, closed.counter + 1)
@@ -238,9 +238,9 @@ def test_from_blank_to_locked_out(tmp_path: Path, begin: Begin) -> None:
     assert numbers.pop("uptime") == int(bench.bus.now - 0.2)
     assert 0 <= (bcd.moment(found["clock"]) - at).total_seconds() <= 1
     assert [numbers[f"loop{which}_mv"] for which in ("", "_min", "_max")] == [
-        near(CONTACT_MV),
+        near(SEALED_MV),
         0,
-        near(CONTACT_MV),
+        near(SEALED_MV),
     ]
     assert (numbers["state"], numbers["excursions"]) == (StateClass.SEALED, 0)
 
@@ -340,7 +340,7 @@ def test_attacks_and_a_deaf_meter(begin: Begin) -> None:
     for loop, state, mv, events in (
         (Loop(jumper=True), StateClass.HIGH, 5000, 1),
         (Loop(contact_mv=3600), StateClass.LOW, 3600, 1),
-        (Loop(foreign_mv=CONTACT_MV), StateClass.MISMATCH, CONTACT_MV, 2),
+        (Loop(foreign_mv=SEALED_MV), StateClass.MISMATCH, SEALED_MV, 2),
     ):
         bench.bus.loop(0, loop)
         record = told(bench, events)[-1]

@@ -9,10 +9,8 @@ import pytest
 
 from meterseal.domain.record import Kind, StateClass
 from meterseal.sim.chip.head import Loop
+from sealchip.interface import SEALED_MV
 from verif.benches.chip import Bench, flashes_red, lamps
-
-#: What the simulated loop gives while the head is in.
-SEALED_MV = 4000
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ import math
 import random
 from dataclasses import dataclass
 
+from sealchip.interface import DIVIDER_OHM, HEAD_OHM, LOOP_RAIL_MV
 from sealchip.sense.sigma_delta import FULL_SCALE_MV, OVERSAMPLING, STEP
 
 __all__ = ["Capacitor", "Loop", "Parts", "convert", "measurements"]
@@ -74,12 +75,12 @@ def measurements(bits):
 class Loop:
     """Rail, seal head with its end-of-line resistor, divider; and what somebody may have added."""
 
-    rail_mv: float = 5000.0
+    rail_mv: float = LOOP_RAIL_MV
     #: Buffer of `loop_drive`.
     driver_ohm: float = 50.0
     #: End-of-line resistor in the head; `math.inf`: the head is pulled; 0: a jumper across the plates.
-    head_ohm: float = 3000.0
-    divider_ohm: float = 24_800.0
+    head_ohm: float = HEAD_OHM
+    divider_ohm: float = sum(DIVIDER_OHM)
     #: A voltage from outside on the second plate.
     foreign_mv: float = 0.0
     foreign_ohm: float = math.inf

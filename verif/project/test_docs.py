@@ -485,3 +485,10 @@ def test_every_pin_is_in_the_architecture() -> None:
     Fragment.get(chip, None)  # Amaranth warns of a component that is made and never elaborated.
     pins = ["clk", "rst", *chip.signature.members]
     assert [pin for pin in pins if f"`{pin}`" not in text] == []
+
+
+@pytest.mark.parametrize("page", ["docs/architecture.md", "docs/bring-up.md"])
+def test_the_voltage_of_the_sealed_loop_is_that_of_its_resistors(page: str) -> None:
+    volts = {float(found) for found in re.findall(r"\b(4\.\d\d) V\b", (ROOT / page).read_text("utf-8"))}
+    assert volts & {round(interface.SEALED_MV / 1000, 2)}
+    assert volts <= {round(interface.SEALED_MV / 1000, 2), 4.99}, "and a jumper's, no other"

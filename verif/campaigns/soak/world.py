@@ -16,7 +16,8 @@ from meterseal.domain.record import Flags, SealRecord, StateClass
 from meterseal.domain.signing import verify
 from meterseal.sim.chip.bus import CLOCK_HZ, BusSim
 from meterseal.sim.chip.flash_file import FlashFile
-from meterseal.sim.chip.head import CONTACT_MV, Loop
+from meterseal.sim.chip.head import Loop
+from sealchip.interface import SEALED_MV
 from verif.campaigns.soak.meters import Meters, Stranger
 from verif.campaigns.soak.model import PowerUp, Promise, Report, explain
 
@@ -67,7 +68,7 @@ class _Seal:
             return StateClass.MISMATCH
         if self.measures and self.loop.jumper:
             return StateClass.HIGH
-        if self.measures and self.closed and self.loop.contact_mv < CONTACT_MV:
+        if self.measures and self.closed and self.loop.contact_mv < SEALED_MV:
             return StateClass.LOW
         return StateClass.SEALED if self.closed or self.loop.jumper else StateClass.OPEN
 
@@ -294,11 +295,11 @@ class World:
         seal = self._one()
         bad: dict[str, Any] = self._random.choice([{"jumper": True}, {"contact_mv": 3000}, {}])
         if not bad and seal.measures and seal.position is StateClass.SEALED:
-            bad = {"foreign_mv": CONTACT_MV}
+            bad = {"foreign_mv": SEALED_MV}
         self._move(seal, **bad)
         self._at(
             self.bus.now + self._random.uniform(0.05, 5.0),
-            lambda: self._move(seal, jumper=False, contact_mv=CONTACT_MV, foreign_mv=None),
+            lambda: self._move(seal, jumper=False, contact_mv=SEALED_MV, foreign_mv=None),
         )
 
     def _change_meters(self) -> None:

@@ -22,6 +22,7 @@ from pathlib import Path
 
 import sealchip
 from meterseal.errors import Failure
+from sealchip.interface import SEALED_MV
 
 __all__ = ["COMPARATOR", "SIGMA_DELTA", "chip_library", "chip_verilog", "export", "library"]
 
@@ -112,7 +113,8 @@ def library(
     for name in _OWN_SOURCES:
         key.update((_HERE / name).read_bytes())
     verilator_flags = (*_VERILATOR_FLAGS, *(["--coverage-line", "--coverage-toggle"] if coverage else []))
-    compiler_flags = (*_COMPILER_FLAGS, f"-DSEAL_LOOP_FEEDBACK={feedback:d}", f"-DVM_COVERAGE={coverage:d}")
+    defines = {"SEAL_LOOP_FEEDBACK": int(feedback), "SEAL_SEALED_MV": SEALED_MV, "VM_COVERAGE": int(coverage)}
+    compiler_flags = (*_COMPILER_FLAGS, *(f"-D{name}={value}" for name, value in defines.items()))
     made_by = [
         version("verilator"),
         subprocess.run([compiler, "--version"], capture_output=True, text=True, check=True).stdout,

@@ -5,14 +5,11 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Final
 
 from meterseal.errors import Failure
+from sealchip.interface import SEALED_MV
 
-__all__ = ["CONTACT_MV", "Head", "Loop"]
-
-#: Voltage of the closed loop with a good contact, in mV.
-CONTACT_MV: Final = 4000
+__all__ = ["Head", "Loop"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +21,7 @@ class Loop:
     the chip drives. `offset_mv` and `noise_mv` (rms) are the comparator's.
     """
 
-    contact_mv: int = CONTACT_MV
+    contact_mv: int = SEALED_MV
     jumper: bool = False
     foreign_mv: int | None = None
     offset_mv: int = 0

@@ -9,7 +9,8 @@
 
 #include "cycle.h"
 
-// Set by who builds the library: whether the comparator's reference is the RC of `loop_fb`.
+// Set by the build: whether the comparator's reference is the RC of `loop_fb`. SEAL_SEALED_MV, voltage of
+// the closed loop, comes from `sealchip.interface` and has no default here.
 #ifndef SEAL_LOOP_FEEDBACK
 #define SEAL_LOOP_FEEDBACK 0
 #endif
@@ -28,7 +29,7 @@ class Loop {
 
     // The surroundings; `moved` takes them over.
     bool closed = false, jumper = false;
-    int contact_mv = 4000;  // while the head is in: less than 4000 with a corroded contact
+    int contact_mv = SEAL_SEALED_MV;  // while the head is in: less with a corroded contact
     int foreign_mv = -1;    // a source of its own on the loop, whatever is driven; negative: none
     int offset_mv = 0, noise_mv = 0;  // of the comparator; noise is rms
 

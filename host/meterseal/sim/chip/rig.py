@@ -12,7 +12,8 @@ from meterseal.errors import Failure
 from meterseal.sim.chip.blink import BlinkDecoder
 from meterseal.sim.chip.bus import END_COUNTERS, BusSim, ByteSeen, LampsSeen
 from meterseal.sim.chip.flash_file import FlashFile
-from meterseal.sim.chip.head import CONTACT_MV, Head
+from meterseal.sim.chip.head import Head
+from sealchip.interface import SEALED_MV
 
 __all__ = ["Rig", "Seal", "Tell", "open_seals"]
 
@@ -85,7 +86,7 @@ class Rig:
 
     def corrode(self, seal: Seal, millivolts: int | None) -> None:
         """Let the contact carry only this voltage while the head is in; None makes it good again."""
-        self._change_loop(seal, contact_mv=CONTACT_MV if millivolts is None else millivolts)
+        self._change_loop(seal, contact_mv=SEALED_MV if millivolts is None else millivolts)
 
     def loop_noise(self, seal: Seal, millivolts: int) -> None:
         """Noise at the comparator, rms."""

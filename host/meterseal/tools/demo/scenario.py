@@ -18,6 +18,7 @@ from meterseal.tools.demo.forger import Forger
 from meterseal.tools.demo.observe import SYSTEMS, Attack, Observation, Seen, observe
 from meterseal.tools.demo.plan import LINKS, Site
 from sealchip.gsm.text import PHRASES
+from sealchip.interface import SEALED_MV
 
 __all__ = ["SCENARIOS", "Stage"]
 
@@ -32,8 +33,6 @@ _GRACE = 40.0
 #: and may take six in less than fifteen for it (`sealchip.sense.flapping`).
 _MOVES = frozenset({"open", "close", "bounce", "jumper", "loop_mv"})
 _MOVES_MAX, _MOVES_WITHIN = 4, 16.0
-#: A voltage from outside that a sealed loop might have.
-_FOREIGN_MV = 4000
 
 #: One alarm as a store has it: system, code, seal, when raised.
 _Alarm = tuple[str, object, object, object]
@@ -247,7 +246,7 @@ async def _jumper(stage: Stage) -> None:
 async def _foreign(stage: Stage) -> None:
     """A voltage from outside that looks like a sealed loop, while the seal is opened."""
     async with stage.attack("foreign voltage", Code.SEAL_MISMATCH):
-        await stage.act("loop_mv", mv=_FOREIGN_MV)
+        await stage.act("loop_mv", mv=SEALED_MV)  # what a sealed loop has
     await stage.expect("opened")
     await stage.act("loop_mv", mv=None)
     await stage.expect("closed")

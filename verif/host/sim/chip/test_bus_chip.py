@@ -15,7 +15,7 @@ from meterseal.sim.chip.build import library
 from meterseal.sim.chip.bus import BusSim, LampsSeen
 from meterseal.sim.chip.flash_file import FlashFile
 from meterseal.sim.chip.head import Head, Loop
-from sealchip.interface import FLASH_SIZE
+from sealchip.interface import FLASH_SIZE, SEALED_MV
 
 STUB_CHIP = Path(__file__).with_name("stub_chip.v")
 BAUD = 2400
@@ -206,7 +206,7 @@ def test_loop_reaches_the_comparator_through_the_head(stub_chips: StubChips) -> 
     stub_chips.bus.loop(0, Loop(foreign_mv=2600))
     assert loop() == 0b01
     stub_chips.tell(("P", 4))
-    stub_chips.bus.loop(0, Loop(offset_mv=-1501))
+    stub_chips.bus.loop(0, Loop(offset_mv=2499 - SEALED_MV))
     assert loop() == 0b10
     stub_chips.bus.loop(0, Loop())
     stub_chips.bus.position(0, False)
@@ -218,7 +218,7 @@ def test_loop_reaches_the_comparator_through_the_head(stub_chips: StubChips) -> 
 @pytest.mark.parametrize(
     ("done", "mv"),
     [
-        (Loop(), 4000),
+        (Loop(), SEALED_MV),
         (Loop(contact_mv=2800), 2800),
         (Loop(jumper=True, contact_mv=2800), 5000),
         (Loop(jumper=True, foreign_mv=1234), 1234),
@@ -286,7 +286,7 @@ def test_a_flash_file_is_used_once(stub_chips: StubChips, tmp_path: Path) -> Non
 
 def test_the_head_stays_where_it_was_put(tmp_path: Path) -> None:
     flash = tmp_path / "seal.bin"
-    assert Head.load(flash) == Head(closed=False, loop=Loop(contact_mv=4000))
+    assert Head.load(flash) == Head(closed=False, loop=Loop(contact_mv=SEALED_MV))
     attacked = Head(closed=True, loop=Loop(jumper=True, foreign_mv=3300))
     attacked.save(flash)
     assert Head.load(flash) == attacked

@@ -15,6 +15,7 @@ from meterseal.sim.chip.bus import BusSim
 from meterseal.sim.chip.control import answer
 from meterseal.sim.chip.head import Head, Loop
 from meterseal.sim.chip.rig import Rig, open_seals
+from sealchip.interface import SEALED_MV
 
 STUB_CHIP = Path(__file__).with_name("stub_chip.v")
 SEAL = "000000000131"
@@ -39,9 +40,9 @@ def command(rig: Rig, **request: object) -> dict[str, Any]:
     ("requests", "mv"),
     [
         ([], 0),
-        ([{"do": "close"}], 4000),
+        ([{"do": "close"}], SEALED_MV),
         ([{"do": "close"}, {"do": "corrode", "mv": 2800}], 2800),
-        ([{"do": "close"}, {"do": "corrode", "mv": 2800}, {"do": "corrode", "mv": None}], 4000),
+        ([{"do": "close"}, {"do": "corrode", "mv": 2800}, {"do": "corrode", "mv": None}], SEALED_MV),
         ([{"do": "jumper", "on": True}], 5000),
         ([{"do": "jumper", "on": True}, {"do": "jumper", "on": False}], 0),
         ([{"do": "loop_mv", "mv": 3300}], 3300),
