@@ -6,8 +6,8 @@ Time advances only when `run` is called. The first start compiles the chip, whic
 Run it with `python docs/examples/simulate_chip.py`. It prints:
 
     0.98 s  event 1, boot: loop open, 0 mV
-    1.83 s  event 2, closed: loop sealed, 4000 mV
-    2.83 s  event 3, opened: loop open, 0 mV
+    1.83 s  event 2, closed: loop sealed, 4460 mV
+    2.85 s  event 3, opened: loop open, 0 mV
 """
 
 from pathlib import Path
