@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from meterseal.tools.demo.chain import Chain
-from meterseal.tools.demo.observe import SYSTEMS, Observation, observe
+from meterseal.tools.demo.observe import SYSTEMS, Observation
 from meterseal.tools.demo.plan import LINKS, make_plan
 from meterseal.tools.demo.scenario import TOLD, Stage
 
-BAUD = 9600
+BAUD, POLL = 19200, 0.2
 #: Seconds from a movement of the seal to the SIGKILL: in the report, on the way, at the customer's.
 MOMENTS = (0.06, 0.35, 1.0)
 MORE_MOMENTS = tuple(0.04 + 0.11 * n for n in range(15))
@@ -22,7 +22,7 @@ MORE_MOMENTS = tuple(0.04 + 0.11 * n for n in range(15))
 
 async def _run(folder: Path, link: str, moments: tuple[float, ...]) -> Observation:
     """Close, open, close … the seal, and kill `link` so long after each movement."""
-    plan = make_plan(folder, baud=BAUD)
+    plan = make_plan(folder, baud=BAUD, poll=POLL)
     async with Chain(plan, _ignore) as chain:
         await chain.start()
         stage = Stage.of(chain, lambda _: None)
@@ -39,7 +39,7 @@ async def _run(folder: Path, link: str, moments: tuple[float, ...]) -> Observati
         # Time for a second copy of anything to show itself.
         await asyncio.sleep(1.0)
         chain.check()
-        return observe(plan)
+        return chain.observe()
 
 
 def _ignore(link: str, line: dict[str, Any]) -> None:

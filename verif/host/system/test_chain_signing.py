@@ -15,7 +15,7 @@ from meterseal.tools.demo.scenario import Stage
 
 def test_a_forged_closing_on_the_bus(tmp_path: Path) -> None:
     """The meter believes it, metering does not; the seal proves what is; its own closing still counts."""
-    asyncio.run(_forge(make_plan(tmp_path, baud=9600)))
+    asyncio.run(_forge(make_plan(tmp_path, baud=19200, poll=0.2)))
 
 
 async def _forge(plan: Plan) -> None:

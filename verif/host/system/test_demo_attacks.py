@@ -34,16 +34,17 @@ class Stores:
         said = {"code": code.value, "seal": self.seal, "counter": 4, "detail": f"by {system}"}
         self.seen.alarms[system].append(said | {"raised_at": f"{at}", "active": active})
 
-    def observe(self, plan: Plan) -> Observation:
+    def observe(self) -> Observation:
         self.clock.advance(10)
         return self.seen
 
 
 class StandingChain:
-    """A chain that only stands there."""
+    """A chain without processes, whose stores hold what the test puts there."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, stores: Stores) -> None:
         self.plan = plan
+        self.observe = stores.observe
 
     def check(self) -> None:
         """Nothing ends."""
@@ -52,7 +53,6 @@ class StandingChain:
 @pytest.fixture
 def stores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stores:
     stores = Stores(make_plan(tmp_path))
-    monkeypatch.setattr(scenario, "observe", stores.observe)
     monkeypatch.setattr(scenario, "_LOOK_EVERY", 0)
     return stores
 
@@ -60,7 +60,7 @@ def stores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stores:
 def attack(stores: Stores, tmp_path: Path, *late: tuple[Any, ...], still: Code | None = None) -> Stage:
     """An attack during which these alarms are raised."""
     plan = make_plan(tmp_path)
-    chain = cast("Chain", StandingChain(plan))
+    chain = cast("Chain", StandingChain(plan, stores))
     forger = Forger(("127.0.0.1", 9), 2400, stores.clock)
     stage = Stage(chain, plan.sites, forger, lambda _: None, stores.clock)
 

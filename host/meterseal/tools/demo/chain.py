@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from meterseal.errors import Failure
+from meterseal.tools.demo.observe import Observation, Observer
 from meterseal.tools.demo.plan import LINKS, Plan
 
 __all__ = ["Chain", "Watcher"]
@@ -43,12 +44,15 @@ class Chain:
     def __init__(self, plan: Plan, watch: Watcher) -> None:
         self.plan = plan
         self._watch = watch
+        self._observer = Observer(plan)
         self._links: dict[str, _Link] = {}
 
     async def __aenter__(self) -> Chain:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        # First the readers, so that each owner is the last to close its store and tidies it up.
+        self._observer.close()
         await self.stop()
 
     async def start(self) -> None:
@@ -82,6 +86,10 @@ class Chain:
         if not is_ready:
             self.check()
             raise Failure(f"{name} was not ready within {_READY_WITHIN:.0f} s: {self.plan.shown(name)}")
+
+    def observe(self) -> Observation:
+        """Return what the stores of all links contain now."""
+        return self._observer.look()
 
     def check(self) -> None:
         """`Failure` when a link has ended that nobody told to."""

@@ -5,23 +5,20 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection
-
 from meterseal.clock import isoformat
 from meterseal.domain.event import SealEvent
 from meterseal.sim.customer import network
 from meterseal.store import alarms, events
-from meterseal.store.database import Database
+from meterseal.store.database import Database, Part
 from meterseal.tools.demo.plan import LINKS, Plan
 from sealchip.gsm.text import SIGN
 
-__all__ = ["SYSTEMS", "Attack", "Observation", "Seen", "observe"]
+__all__ = ["SYSTEMS", "Attack", "Observation", "Observer", "Seen"]
 
 #: The systems that alarm.
 SYSTEMS = ("meter", "terminal", "metering", "marketing")
@@ -71,58 +68,87 @@ class Attack:
     named: dict[str, list[dict[str, object]]]
 
 
-def observe(plan: Plan) -> Observation:
-    """What is known now. A store that does not exist yet has nothing in it."""
-    seen = Observation()
-    for line in _chip_log(plan.store("chip")):
-        _hop(seen, "chip", line["seal"], line["boot"], line["counter"], line["kind"], _time(line["time"]))
-    numbers: dict[int, SealEvent] = {}
-    for system in SYSTEMS:
-        seen.alarms[system] = []
-        with _reading(plan.store(system)) as conn:
-            if conn is None:
-                continue
-            seen.alarms[system] = [alarms.document(alarm) for alarm in alarms.every(conn)]
-            for event in events.history(conn, limit=None):
-                assert event.stored_at is not None
-                _hop(
-                    seen,
-                    system,
-                    event.seal,
-                    event.boot,
-                    event.counter,
-                    event.kind.name.lower(),
-                    event.stored_at,
-                )
+class Observer:
+    """Looks into the stores of `plan` while their owners write.
+
+    Each store is opened at the first look that finds it and stays open until `close`: a demo looks several
+    times a second, and opening costs more than reading.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._opened: dict[str, Database] = {}
+
+    def look(self) -> Observation:
+        """What is known now. A store that does not exist yet has nothing in it."""
+        seen = Observation()
+        for line in _chip_log(self._plan.store("chip")):
+            at = datetime.fromisoformat(line["time"])
+            _hop(seen, "chip", line["seal"], line["boot"], line["counter"], line["kind"], at)
+        numbers: dict[int, SealEvent] = {}
+        for system in SYSTEMS:
+            for event in self._look_into(system, seen):
                 if system == "marketing" and event.id is not None:
                     numbers[event.id] = event
-    for message in _inbox(plan.store("customer")):
-        number = _RECORD_NUMBER.search(message.text)
-        told = numbers.get(int(number[1])) if number else None
-        if told is not None:
-            seen.events[told.seal, told.counter].hops.setdefault("customer", message.received_at)
-        of_chip = _OF_CHIP.match(message.text)
-        seen.messages.append(
-            {
-                "number": message.number,
-                "text": message.text,
-                "received_at": isoformat(message.received_at),
-                "seal": told.seal if told else of_chip and of_chip[1],
-                "counter": told.counter if told else None,
-                "by": "chip" if of_chip else "marketing",
-            }
-        )
-    return seen
+        for message in self._inbox():
+            _message(seen, message, numbers)
+        return seen
+
+    def close(self) -> None:
+        """Close every store."""
+        for database in self._opened.values():
+            database.close()
+        self._opened.clear()
+
+    def _look_into(self, system: str, seen: Observation) -> list[SealEvent]:
+        """Add the alarms and events of one system to `seen`; returns the events."""
+        seen.alarms[system] = []
+        database = self._database(system)
+        if database is None:
+            return []
+        with database.reading() as conn:
+            seen.alarms[system] = [alarms.document(alarm) for alarm in alarms.every(conn)]
+            stored = events.history(conn, limit=None)
+        for event in stored:
+            assert event.stored_at is not None
+            kind = event.kind.name.lower()
+            _hop(seen, system, event.seal, event.boot, event.counter, kind, event.stored_at)
+        return stored
+
+    def _inbox(self) -> list[network.Received]:
+        database = self._database("customer", network.STORE_PART)
+        return [] if database is None else network.inbox(database)
+
+    def _database(self, link: str, *parts: Part) -> Database | None:
+        path = self._plan.store(link)
+        if link not in self._opened and path.exists():
+            self._opened[link] = Database(path, *parts, read_only=True)
+        return self._opened.get(link)
+
+
+def _message(seen: Observation, message: network.Received, numbers: dict[int, SealEvent]) -> None:
+    """Add one message on a phone; the marketing system's messages carry the id of their event."""
+    number = _RECORD_NUMBER.search(message.text)
+    event = numbers.get(int(number[1])) if number else None
+    if event is not None:
+        seen.events[event.seal, event.counter].hops.setdefault("customer", message.received_at)
+    of_chip = _OF_CHIP.match(message.text)
+    seen.messages.append(
+        {
+            "number": message.number,
+            "text": message.text,
+            "received_at": isoformat(message.received_at),
+            "seal": event.seal if event else of_chip and of_chip[1],
+            "counter": event.counter if event else None,
+            "by": "chip" if of_chip else "marketing",
+        }
+    )
 
 
 def _hop(seen: Observation, link: str, seal: str, boot: int, counter: int, kind: str, at: datetime) -> None:
     event = seen.events.setdefault((seal, counter), Seen(seal, boot, counter, kind, {}))
     # The chip's log may tell an event twice, once for each life of its process; the first is the event.
     event.hops.setdefault(link, at)
-
-
-def _time(text: str) -> datetime:
-    return datetime.fromisoformat(text)
 
 
 def _chip_log(path: Path) -> Iterator[dict[str, Any]]:
@@ -132,26 +158,3 @@ def _chip_log(path: Path) -> Iterator[dict[str, Any]]:
         # A line without its end is still being written, or its process was killed in the middle.
         if line.endswith("\n") and (entry := json.loads(line))["what"] == "event":
             yield entry
-
-
-def _inbox(path: Path) -> list[network.Received]:
-    if not path.exists():
-        return []
-    database = Database(path, network.STORE_PART, read_only=True)
-    try:
-        return network.inbox(database)
-    finally:
-        database.close()
-
-
-@contextmanager
-def _reading(path: Path) -> Iterator[Connection | None]:
-    if not path.exists():
-        yield None
-        return
-    database = Database(path, read_only=True)
-    try:
-        with database.reading() as conn:
-            yield conn
-    finally:
-        database.close()

@@ -90,11 +90,13 @@ def make_plan(
     front_end: str = FRONT_END,
     netlist: Path | None = None,
     gsm: bool = False,
+    poll: float | None = None,
 ) -> Plan:
     """Write what the links read at their start into `folder`, and choose free ports.
 
     `netlist` holds the chip's gates, where they and not its source are to be simulated. With `gsm` the first
-    seal has a modem of its own, by which it tells its customer beside the chain.
+    seal has a modem of its own, by which it notifies its customer beside the chain. The terminal polls each
+    meter every `poll` seconds, by default as often as the bus allows with all the other traffic.
     """
     if not 1 <= seals <= SEALS_MAX:
         raise LayoutError(f"{seals} seals: one pair carries 1 to {SEALS_MAX}")
@@ -143,7 +145,7 @@ def make_plan(
         terminal=[
             *("terminal", "run", "--bus", f"socket://{_HOST}:{bus}", "--station", f"{_HOST}:{uplink}", *rate),
             *("--region", _REGION, "--address", str(_TERMINAL), "--store", str(plan.store("terminal"))),
-            *("--poll", f"{max(1.0, _POLL_BITS * seals / baud):.1f}"),
+            *("--poll", f"{poll or max(1.0, _POLL_BITS * seals / baud):.1f}"),
             *(part for n, site in enumerate(sites, 1) for part in ("--point", f"{n}={site.meter}")),
         ],
         metering=[

@@ -13,7 +13,6 @@ from meterseal.sim.chip.bus import CLOCK_HZ
 from meterseal.tools.demo.chain import Chain
 from meterseal.tools.demo.control import command
 from meterseal.tools.demo.display import Display
-from meterseal.tools.demo.observe import observe
 from meterseal.tools.demo.plan import FRONT_END, LINKS, Plan, make_plan
 from meterseal.tools.demo.report import document
 from meterseal.tools.demo.scenario import SCENARIOS, Stage
@@ -52,7 +51,7 @@ async def play(
         async with Chain(plan, display.line) as chain:
             await chain.start()
             display.say(f"all six links are up; scenario {scenario}")
-            looking = asyncio.create_task(_look(plan, display))
+            looking = asyncio.create_task(_look(chain, display))
             try:
                 stage = Stage.of(chain, display.say)
                 async with stage.forger:
@@ -63,7 +62,7 @@ async def play(
                         f"pages {plan.marketing_url}, API {plan.metering_url}/api/events"
                     )
                     await asyncio.sleep(linger)
-                seen = observe(plan)
+                seen = chain.observe()
                 display.update(seen)
                 return document(seen, await lamps(plan), stage.attacks)
             finally:
@@ -76,7 +75,7 @@ async def lamps(plan: Plan) -> dict[str, dict[str, bool]]:
     return {seal["seal"]: {"green": seal["green"], "red": seal["red"]} for seal in state["seals"]}
 
 
-async def _look(plan: Plan, display: Display) -> None:
+async def _look(chain: Chain, display: Display) -> None:
     while True:
-        display.update(observe(plan))
+        display.update(chain.observe())
         await asyncio.sleep(_LOOK_EVERY)

@@ -15,7 +15,7 @@ from meterseal.errors import Failure
 from meterseal.tools.demo.chain import Chain
 from meterseal.tools.demo.control import command
 from meterseal.tools.demo.forger import Forger
-from meterseal.tools.demo.observe import SYSTEMS, Attack, Observation, Seen, observe
+from meterseal.tools.demo.observe import SYSTEMS, Attack, Observation, Seen
 from meterseal.tools.demo.plan import LINKS, Site
 from sealchip.gsm.text import PHRASES
 from sealchip.interface import SEALED_MV
@@ -29,10 +29,10 @@ _LOOK_EVERY = 0.2
 _BITS_PER_EVENT = 12_000
 #: Time for everything else: a poll of the terminal, retries of the uplink, a message by the modem.
 _GRACE = 40.0
-#: What moves a loop, and how often in so many seconds. The chip takes six changes within ten for flapping,
-#: and may take six in less than fifteen for it (`sealchip.sense.flapping`).
+#: Commands that move a loop, and how many of them may follow each other within so many seconds: six changes
+#: that take fifteen seconds or longer are never flapping (`sealchip.sense.flapping`).
 _MOVES = frozenset({"open", "close", "bounce", "jumper", "loop_mv"})
-_MOVES_MAX, _MOVES_WITHIN = 4, 16.0
+_MOVES_MAX, _MOVES_WITHIN = 5, 16.0
 
 #: One alarm as a store has it: system, code, seal, when raised.
 _Alarm = tuple[str, object, object, object]
@@ -75,17 +75,24 @@ class Stage:
             told = " ".join(f"{name}={value}" for name, value in values.items())
             self.tell(f"{do} seal {site.seal} {told}".rstrip())
             await command(self.chain.plan.control, do=do, seal=site.seal, **values)
+        if do in _MOVES:
+            self._moved.append(await self._simulated())
+        elif do == "power":
+            # A chip counts the changes since its power-up.
+            self._moved.clear()
 
     async def _not_too_often(self) -> None:
-        """A loop that is moved too often is flapping, and that is another story than the one shown.
+        """Wait until one more movement is not taken for flapping, which is another story than the one shown.
 
-        What counts is the chip's time: on a busy machine it goes slower than that of the room.
+        The time that counts is the chip's: on a busy machine it passes more slowly than real time.
         """
+        if self._moved and await self._simulated() < self._moved[-1]:
+            # The simulation has been started again, and its chips with it.
+            self._moved.clear()
         if len(self._moved) == _MOVES_MAX:
             earliest = self._moved.popleft() + _MOVES_WITHIN
             while (left := earliest - await self._simulated()) > 0:
                 await asyncio.sleep(left)
-        self._moved.append(await self._simulated())
 
     async def _simulated(self) -> float:
         """Seconds that the simulated bus has lived."""
@@ -115,7 +122,7 @@ class Stage:
 
         `still` must be active at all of them afterwards. `Failure` names the first system that lacks one.
         """
-        before = {_key(system, alarm) for system, alarm in _alarms(observe(self.chain.plan))}
+        before = {_key(system, alarm) for system, alarm in _alarms(self.chain.observe())}
         self.tell(f"attack: {name}")
         yield
         seen = await self._until(lambda seen: self._unnamed(name, seen, before, codes, still))
@@ -151,7 +158,7 @@ class Stage:
         plan = self.chain.plan
         deadline = self.clock.monotonic() + _GRACE + _BITS_PER_EVENT * len(self.sites) / plan.baud
         while True:
-            seen = observe(plan)
+            seen = self.chain.observe()
             missing = lack(seen)
             if missing is None:
                 return seen
