@@ -6,6 +6,7 @@ not to be the seal's.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from enum import Enum, auto
 from typing import Any
@@ -123,31 +124,34 @@ class Outcome(Enum):
     CONFLICT = auto()
 
 
-def append(conn: Connection, event: SealEvent, stored_at: datetime) -> Outcome:
-    """Store `event` once. Which of the three it was is decided by the database's uniqueness.
+def append(conn: Connection, event: SealEvent, stored_at: datetime) -> tuple[Outcome, SealEvent | None]:
+    """Store `event` once; what that found, and the event that is stored under its number now.
 
-    A disowned record is kept among the conflicts and counts as known.
+    Which of the three it was is decided by the database's uniqueness. A disowned record is kept among the
+    conflicts and counts as known.
     """
     row = record_row(event, stored_at)
-    said = {
+    if disowned.is_disowned(conn, event.seal, event.counter, event.record):
+        conn.execute(insert(conn, _conflicts).values(**row, fact=event.fact).on_conflict_do_nothing())
+        return Outcome.KNOWN, find(conn, event.seal, event.counter)
+    content = {
         "boot": event.boot,
         "kind": event.kind,
         "state": event.state,
         "loop_mv": event.loop_mv,
         "flags": event.flags,
     }
-    if disowned.is_disowned(conn, event.seal, event.counter, event.record):
-        conn.execute(insert(conn, _conflicts).values(**row, fact=event.fact).on_conflict_do_nothing())
-        return Outcome.KNOWN
-    if conn.execute(insert(conn, _events).values(**row, **said).on_conflict_do_nothing()).rowcount:
-        return Outcome.NEW
+    once = insert(conn, _events).values(**row, **content).on_conflict_do_nothing().returning(_events.c.id)
+    id = conn.execute(once).scalar_one_or_none()
+    if id is not None:
+        return Outcome.NEW, replace(event, stored_at=stored_at, id=id)
     stored = find(conn, event.seal, event.counter)
     if stored is not None and stored.fact == event.fact:
         if stored.record != event.record:
             conn.execute(insert(conn, _copies).values(**row).on_conflict_do_nothing())
-        return Outcome.KNOWN
+        return Outcome.KNOWN, stored
     conn.execute(insert(conn, _conflicts).values(**row, fact=event.fact).on_conflict_do_nothing())
-    return Outcome.CONFLICT
+    return Outcome.CONFLICT, stored
 
 
 def withdraw(conn: Connection, event: SealEvent) -> None:

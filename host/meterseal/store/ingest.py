@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from datetime import datetime
 
 from sqlalchemy import Connection
@@ -12,25 +11,13 @@ from meterseal.domain.event import SealEvent
 from meterseal.domain.verdict import RecordVerdict, VerdictCode, digest
 from meterseal.store import alarms, disowned, events
 from meterseal.store.alarms import Alarm
+from meterseal.store.applied import Applied
 from meterseal.store.events import Outcome
 
-__all__ = ["Recorded", "record", "take_verdict"]
+__all__ = ["apply", "apply_verdict"]
 
 
-@dataclass(slots=True)
-class Recorded:
-    """What one event or verdict did. An alarm that a later event had ended already is in both lists.
-
-    `own` is the seal's own record that took the place of a disowned one.
-    """
-
-    outcome: Outcome
-    raised: list[Alarm] = field(default_factory=list)
-    cleared: list[Alarm] = field(default_factory=list)
-    own: SealEvent | None = None
-
-
-def record(conn: Connection, event: SealEvent, stored_at: datetime) -> Recorded:
+def apply(conn: Connection, event: SealEvent, stored_at: datetime) -> Applied:
     """Store `event` and bring the alarms up to date; repeating it changes nothing.
 
     Events may come in any order: one that comes late is judged as if it had come in time, and so is the
@@ -40,7 +27,8 @@ def record(conn: Connection, event: SealEvent, stored_at: datetime) -> Recorded:
     was received once more after a newer event is therefore a replay
     (`test_a_report_repeated_behind_a_newer_one_is_a_replay`).
     """
-    done = Recorded(events.append(conn, event, stored_at))
+    outcome, stored = events.append(conn, event, stored_at)
+    done = Applied(stored, outcome)
     if done.outcome is Outcome.NEW:
         _judge(conn, done, event, stored_at)
     elif done.outcome is Outcome.CONFLICT:
@@ -51,7 +39,7 @@ def record(conn: Connection, event: SealEvent, stored_at: datetime) -> Recorded:
     return done
 
 
-def take_verdict(conn: Connection, verdict: RecordVerdict, detail: str, at: datetime) -> Recorded:
+def apply_verdict(conn: Connection, verdict: RecordVerdict, detail: str, at: datetime) -> Applied:
     """Raise what a master station found. A record that is not the seal's is an event no longer.
 
     It is kept beside the events, and the seal's own record of that number takes its place, whether it has
@@ -59,10 +47,9 @@ def take_verdict(conn: Connection, verdict: RecordVerdict, detail: str, at: date
     ends by a verdict: whoever forges one can add alarms and hide none
     (`test_a_refuted_closing_brings_the_opening_back`, `test_a_verdict_ends_no_opening`).
     """
-    done = Recorded(Outcome.KNOWN)
+    done = Applied()
     key = (FOUND[verdict.code], verdict.seal, verdict.counter)
-    new = alarms.raise_alarm(conn, *key, at, detail)
-    done.raised += [new] if new else []
+    done.note(raised=alarms.raise_alarm(conn, *key, at, detail))
     if verdict.code is VerdictCode.AUTH_FAIL and disowned.add(conn, verdict, at):
         forged = events.find(conn, verdict.seal, verdict.counter)
         if forged is not None and digest(forged.record) == verdict.digest:
@@ -70,19 +57,17 @@ def take_verdict(conn: Connection, verdict: RecordVerdict, detail: str, at: date
     return done
 
 
-def _withdraw(conn: Connection, done: Recorded, forged: SealEvent, at: datetime) -> None:
+def _withdraw(conn: Connection, done: Applied, forged: SealEvent, at: datetime) -> None:
     """Undo what the `forged` event did, and let the seal's own of that number in if it has come."""
     events.withdraw(conn, forged)
     gap = alarms.clear_one(conn, Code.SEAL_COUNTER_GAP, forged.seal, forged.counter, at, forged.counter)
-    done.cleared += [gap] if gap else []
+    done.note(cleared=gap)
     for alarm in alarms.ended_by(conn, forged.seal, forged.counter):
         if alarm.counter < forged.counter:
             _raise_again(conn, done, alarm, at)
     done.own = events.take_candidate(conn, forged.seal, forged.counter)
     if done.own is not None:
-        entered = record(conn, done.own, at)
-        done.raised += entered.raised
-        done.cleared += entered.cleared
+        done.include(apply(conn, done.own, at))
         return
     following = events.following(conn, forged.seal, forged.counter)
     if following is not None:
@@ -91,7 +76,7 @@ def _withdraw(conn: Connection, done: Recorded, forged: SealEvent, at: datetime)
                 _raise(conn, done, verdict, following, at)
 
 
-def _judge(conn: Connection, done: Recorded, event: SealEvent, at: datetime) -> None:
+def _judge(conn: Connection, done: Applied, event: SealEvent, at: datetime) -> None:
     for verdict in derive_alarms(event, events.previous(conn, event.seal, event.counter)):
         if isinstance(verdict, Clear):
             done.cleared += alarms.clear(conn, verdict.codes, event.seal, at, event.counter)
@@ -102,29 +87,29 @@ def _judge(conn: Connection, done: Recorded, event: SealEvent, at: datetime) -> 
         _judge_again(conn, done, following, event, at)
 
 
-def _raise(conn: Connection, done: Recorded, verdict: Raise, event: SealEvent, at: datetime) -> None:
+def _raise(conn: Connection, done: Applied, verdict: Raise, event: SealEvent, at: datetime) -> None:
     new = alarms.raise_alarm(conn, verdict.code, event.seal, event.counter, at, verdict.detail)
     if new is not None:
         done.raised.append(new)
         _end_if_ended(conn, done, new, at)
 
 
-def _raise_again(conn: Connection, done: Recorded, alarm: Alarm, at: datetime) -> None:
+def _raise_again(conn: Connection, done: Applied, alarm: Alarm, at: datetime) -> None:
     again = alarms.reactivate(conn, alarm, at)
     done.raised.append(again)
     _end_if_ended(conn, done, again, at)
 
 
-def _end_if_ended(conn: Connection, done: Recorded, alarm: Alarm, at: datetime) -> None:
+def _end_if_ended(conn: Connection, done: Applied, alarm: Alarm, at: datetime) -> None:
     """The event that ends this alarm may have come before it."""
     end = events.following(conn, alarm.subject, alarm.counter, proves_sealed=True)
     if end is not None and alarm.code in cleared_by(end):
         ended = alarms.clear_one(conn, alarm.code, alarm.subject, alarm.counter, at, end.counter)
-        done.cleared += [ended] if ended else []
+        done.note(cleared=ended)
 
 
 def _judge_again(
-    conn: Connection, done: Recorded, event: SealEvent, previous: SealEvent, at: datetime
+    conn: Connection, done: Applied, event: SealEvent, previous: SealEvent, at: datetime
 ) -> None:
     """`previous` came late: what it explains is withdrawn, what it shows is raised."""
     verdicts = [verdict for verdict in derive_alarms(event, previous) if isinstance(verdict, Raise)]
@@ -133,7 +118,7 @@ def _judge_again(
     justified = {verdict.code for verdict in verdicts}
     for code in _DEPEND_ON_PREVIOUS - justified:
         withdrawn = alarms.clear_one(conn, code, event.seal, event.counter, at, previous.counter)
-        done.cleared += [withdrawn] if withdrawn else []
+        done.note(cleared=withdrawn)
 
 
 #: Alarms of an event that another previous event can take away.

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from meterseal.domain.event import SealEvent
-from meterseal.store.alarms import Alarm
+from meterseal.store.applied import Applied
 from meterseal.trace import Trace
 
-__all__ = ["tell_alarms", "tell_event"]
+__all__ = ["trace_alarms", "trace_applied", "trace_event"]
 
 
-def tell_event(trace: Trace, event: SealEvent, **more: object) -> None:
-    """An event is stored now; `more` is what this system alone knows of it."""
+def trace_applied(trace: Trace, applied: Applied, **more: object) -> None:
+    """Report what a durable transaction did; `more` is what this system alone knows of a new event."""
+    if applied.new_event is not None:
+        trace_event(trace, applied.new_event, **more)
+    trace_alarms(trace, applied)
+
+
+def trace_event(trace: Trace, event: SealEvent, **more: object) -> None:
+    """Report a stored event."""
     trace(
         "event",
         seal=event.seal,
@@ -24,9 +29,9 @@ def tell_event(trace: Trace, event: SealEvent, **more: object) -> None:
     )
 
 
-def tell_alarms(trace: Trace, raised: Iterable[Alarm], cleared: Iterable[Alarm]) -> None:
-    """Alarms were raised and cleared, once that is durable."""
-    for alarms, is_raised in ((raised, True), (cleared, False)):
+def trace_alarms(trace: Trace, applied: Applied) -> None:
+    """Report the alarms that were raised and cleared."""
+    for alarms, is_raised in ((applied.raised, True), (applied.cleared, False)):
         for alarm in alarms:
-            said = {"code": alarm.code.value, "seal": alarm.subject, "counter": alarm.counter}
-            trace("alarm", **said, raised=is_raised, detail=alarm.detail)
+            about = {"code": alarm.code.value, "seal": alarm.subject, "counter": alarm.counter}
+            trace("alarm", **about, raised=is_raised, detail=alarm.detail)

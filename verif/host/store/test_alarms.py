@@ -43,7 +43,7 @@ def database(tmp_path):
 
 def enter(database, *entered, at=NOW):
     with database.transaction() as conn:
-        return [ingest.record(conn, one, at) for one in entered]
+        return [ingest.apply(conn, one, at) for one in entered]
 
 
 def active(database):
@@ -227,7 +227,7 @@ def test_an_acknowledgement_belongs_to_the_first(database):
 
 def verdict(database, refuted, code=VerdictCode.AUTH_FAIL):
     with database.transaction() as conn:
-        return ingest.take_verdict(conn, RecordVerdict.on(refuted.record, code), "found", NOW)
+        return ingest.apply_verdict(conn, RecordVerdict.on(refuted.record, code), "found", NOW)
 
 
 def codes_of(database):

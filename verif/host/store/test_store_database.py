@@ -47,7 +47,7 @@ def database(path):
 
 def test_what_is_written_is_read_back(database):
     with database.transaction() as conn:
-        ingest.record(conn, event(1), NOW)
+        ingest.apply(conn, event(1), NOW)
     with database.reading() as conn:
         stored = events.newest(conn, SEAL)
     assert stored == SealEvent.from_record(
@@ -58,7 +58,7 @@ def test_what_is_written_is_read_back(database):
 def test_a_transaction_that_raises_leaves_nothing(database):
     def half():
         with database.transaction() as conn:
-            ingest.record(conn, event(1), NOW)
+            ingest.apply(conn, event(1), NOW)
             raise RuntimeError
 
     with pytest.raises(RuntimeError):
@@ -70,7 +70,7 @@ def test_a_transaction_that_raises_leaves_nothing(database):
 def test_queries_of_events(database):
     with database.transaction() as conn:
         for one in (event(1), event(3), event(2), event(7, seal="000000000102")):
-            ingest.record(conn, one, NOW)
+            ingest.apply(conn, one, NOW)
         counters = [one.counter for one in events.history(conn, SEAL)]
         assert counters == [3, 2, 1]
         assert [one.counter for one in events.history(conn, limit=2)] == [7, 2]
@@ -96,7 +96,7 @@ from meterseal.domain.event import SealEvent
 database, now = Database(sys.argv[1]), datetime.now(UTC)
 def store(conn, counter):
     record = SealRecord("000000000101", 1, counter, Kind.BOOT, StateClass.SEALED).encode()
-    ingest.record(conn, SealEvent.from_record(record, occurred_at=now), now)
+    ingest.apply(conn, SealEvent.from_record(record, occurred_at=now), now)
 with database.transaction() as conn:
     store(conn, 1)
 with database.transaction() as conn:
@@ -117,7 +117,7 @@ def test_what_was_committed_survives_sigkill(path):
 def test_readers_neither_wait_for_the_writer_nor_see_half_of_it(path, database):
     reader = Database(path, read_only=True)
     with database.transaction() as conn:
-        ingest.record(conn, event(1), NOW)
+        ingest.apply(conn, event(1), NOW)
         with reader.reading() as other:
             assert events.history(other) == []
     with reader.reading() as other:
@@ -128,7 +128,7 @@ def test_readers_neither_wait_for_the_writer_nor_see_half_of_it(path, database):
 def test_threads_write_one_after_the_other(database):
     def store(counter):
         with database.transaction() as conn:
-            ingest.record(conn, event(counter), NOW)
+            ingest.apply(conn, event(counter), NOW)
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(store, range(1, 41)))
@@ -216,8 +216,8 @@ def test_oddities_are_counted_and_bytes_kept_once(database):
 
 def test_the_queries_of_a_running_system(path, database):
     with database.transaction() as conn:
-        ingest.record(conn, event(1), NOW)
-        ingest.record(conn, event(2, Kind.OPENED, StateClass.OPEN), NOW)
+        ingest.apply(conn, event(1), NOW)
+        ingest.apply(conn, event(2, Kind.OPENED, StateClass.OPEN), NOW)
         diagnostics.count(conn, "bad_frame", at=NOW, raw=b"\x68")
     app = typer.Typer()
     add_queries(app)
@@ -248,7 +248,7 @@ def test_a_record_with_an_address_that_is_no_address_is_unreadable():
 
 def test_events_by_time(database):
     with database.transaction() as conn:
-        ingest.record(conn, event(1), NOW)
+        ingest.apply(conn, event(1), NOW)
         second = timedelta(seconds=1)
         assert [one.counter for one in events.between(conn, NOW, NOW)] == [1]
         assert events.between(conn, NOW - 2 * second, NOW - second) == []

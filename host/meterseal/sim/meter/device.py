@@ -36,9 +36,10 @@ from meterseal.sim.meter import journal
 from meterseal.sim.meter.clock import BIG_STEP, MeterClock
 from meterseal.sim.meter.energy import energies, energy
 from meterseal.store import alarms, diagnostics, events, ingest
+from meterseal.store.applied import Applied
 from meterseal.store.database import Database
 from meterseal.store.events import Outcome
-from meterseal.store.trace_events import tell_alarms, tell_event
+from meterseal.store.trace_events import trace_alarms, trace_event
 from meterseal.trace import Trace
 from sealchip.interface import IDENTITY_REPORT, RECORD, Di
 
@@ -118,7 +119,7 @@ class Meter(Handler):
         elif write.di == ACTIVE_REPORT_RESET:
             self._reset_report(write.data)
         elif write.di == Di.VERDICT:
-            self._take_verdict(write.data)
+            self._apply_verdict(write.data)
         else:
             self._set_clock(self._asked_time(write), "write", write.operator)
 
@@ -181,40 +182,40 @@ class Meter(Handler):
             known = journal.bound(conn, self.address)
             if not known:
                 journal.bind(conn, self.address, event.seal)
-            recorded = ingest.record(conn, event, system)
-            number = journal.add_entry(conn, self.address, event, _again(event, recorded))
-            self._mirror(conn, event, recorded)
+            applied = ingest.apply(conn, event, system)
+            number = journal.add_entry(conn, self.address, event, _again(event, applied))
+            self._mirror(conn, event, applied)
             if known and event.seal not in known:
-                self._stranger(conn, event, recorded, system)
-        self._tell(event, recorded, number)
+                self._stranger(conn, event, applied, system)
+        self._tell(event, applied, number)
 
-    def _take_verdict(self, raw: bytes) -> None:
+    def _apply_verdict(self, raw: bytes) -> None:
         try:
             verdict = RecordVerdict.decode(raw)
         except LayoutError:
             raise Refusal(Err.OTHER) from None
         with self._database.transaction() as conn:
-            recorded = ingest.take_verdict(conn, verdict, "found by the master station", self._system.now())
-            self._mirror_openings(conn, verdict.seal, recorded)
-            own = recorded.own
+            applied = ingest.apply_verdict(conn, verdict, "found by the master station", self._system.now())
+            self._mirror_openings(conn, verdict.seal, applied)
+            own = applied.own
             # It was taken for a repetition of the forged one, and nobody else has heard of it.
             if own is not None and not journal.has(conn, self.address, own.record):
                 journal.add_entry(conn, self.address, own, own.record)
                 self._close(conn, own)
-        tell_alarms(self._trace, recorded.raised, recorded.cleared)
+        trace_alarms(self._trace, applied)
 
-    def _mirror(self, conn: Connection, event: SealEvent, recorded: ingest.Recorded) -> None:
+    def _mirror(self, conn: Connection, event: SealEvent, applied: Applied) -> None:
         """Openings and closings into the standard records of the terminal cover."""
-        self._mirror_openings(conn, event.seal, recorded)
-        if recorded.outcome is Outcome.NEW:
+        self._mirror_openings(conn, event.seal, applied)
+        if applied.outcome is Outcome.NEW:
             self._close(conn, event)
 
     def _close(self, conn: Connection, event: SealEvent) -> None:
         if event.proves_sealed:
             journal.close_openings(conn, self.address, event.seal, event.counter, event.occurred_at)
 
-    def _mirror_openings(self, conn: Connection, seal: str, recorded: ingest.Recorded) -> None:
-        for alarm in recorded.raised:
+    def _mirror_openings(self, conn: Connection, seal: str, applied: Applied) -> None:
+        for alarm in applied.raised:
             if alarm.code is not Code.SEAL_OPEN_UNMATCHED:
                 continue
             # Not always what was just reported: that can show that the event after it was an opening.
@@ -224,26 +225,27 @@ class Meter(Handler):
                 ended_at = None if closed is None else closed.occurred_at
                 journal.open_cover(conn, self.address, seal, opened.counter, opened.occurred_at, ended_at)
 
-    def _stranger(self, conn: Connection, event: SealEvent, recorded: ingest.Recorded, at: datetime) -> None:
+    def _stranger(self, conn: Connection, event: SealEvent, applied: Applied, at: datetime) -> None:
         if alarms.active(conn, event.seal, Code.UNKNOWN_DEVICE):
             return
         detail = f"not one of the seals of meter {self.address}"
         new = alarms.raise_alarm(conn, Code.UNKNOWN_DEVICE, event.seal, event.counter, at, detail)
-        recorded.raised += [new] if new else []
+        applied.note(raised=new)
         diagnostics.count(conn, "unknown_seal", self.address, at=at, raw=event.record)
 
-    def _tell(self, event: SealEvent, recorded: ingest.Recorded, number: int | None) -> None:
+    def _tell(self, event: SealEvent, applied: Applied, number: int | None) -> None:
         if number is not None:
-            tell_event(self._trace, event, meter=self.address, number=number)
-        tell_alarms(self._trace, recorded.raised, recorded.cleared)
+            trace_event(self._trace, event, meter=self.address, number=number)
+        trace_alarms(self._trace, applied)
 
     def _unreadable(self, record: bytes, reason: str) -> None:
         """A record of a layout this meter does not know; refused, so that the seal's red lamp shows it."""
         at = self._system.now()
         with self._database.transaction() as conn:
             diagnostics.count(conn, "unreadable_record", self.address, at=at, raw=record)
-            new = alarms.raise_alarm(conn, Code.RECORD_UNREADABLE, self.address, 0, at, reason)
-        tell_alarms(self._trace, [new] if new else [], [])
+            applied = Applied()
+            applied.note(raised=alarms.raise_alarm(conn, Code.RECORD_UNREADABLE, self.address, 0, at, reason))
+        trace_alarms(self._trace, applied)
 
     def _identify(self, report: bytes) -> None:
         try:
@@ -286,9 +288,9 @@ class Meter(Handler):
         self._trace("clock", meter=self.address, step_s=step / timedelta(seconds=1), by=by)
 
 
-def _again(event: SealEvent, recorded: ingest.Recorded) -> bytes:
+def _again(event: SealEvent, applied: Applied) -> bytes:
     """Why the journal should have the event even if it has one of the same fact."""
-    if recorded.outcome is Outcome.NEW:
+    if applied.outcome is Outcome.NEW:
         # That one was disowned, and this record says the same.
         return event.record
-    return b"replayed" if any(alarm.code is Code.SEAL_REPLAY for alarm in recorded.raised) else b""
+    return b"replayed" if any(alarm.code is Code.SEAL_REPLAY for alarm in applied.raised) else b""

@@ -46,11 +46,11 @@ def events_in(receiver: Receiver) -> APIRouter:
             if len(body) > BODY_MAX:
                 raise HTTPException(413, f"an event has at most {BODY_MAX} bytes")
         try:
-            taken = await receiver.take(body)
+            applied = await receiver.take(body)
         except HandoverError as error:
             raise HTTPException(422, str(error)) from None
-        number = None if taken.event is None else record_number(taken.event)
-        return {"outcome": taken.outcome.name.lower(), "number": number}
+        number = None if applied.event is None else record_number(applied.event)
+        return {"outcome": applied.outcome.name.lower(), "number": number}
 
     return router
 

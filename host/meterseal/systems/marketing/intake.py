@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection
@@ -12,26 +11,17 @@ from meterseal.domain.alarm_rules import Code
 from meterseal.domain.event import SealEvent
 from meterseal.protocols import handover
 from meterseal.protocols.handover import Finding, HandoverError
-from meterseal.store import alarms, diagnostics, disowned, events, ingest
+from meterseal.store import alarms, diagnostics, disowned, ingest
 from meterseal.store.alarms import Alarm
+from meterseal.store.applied import Applied
 from meterseal.store.events import Outcome
 from meterseal.systems.marketing import customers
 from meterseal.systems.marketing.messages import announce, announce_finding
 
-__all__ = ["Taken", "load_customers", "refuse", "take", "take_finding"]
+__all__ = ["load_customers", "refuse", "take", "take_finding"]
 
 
-@dataclass(frozen=True, slots=True)
-class Taken:
-    """One event as it is stored now, and what it did; a finding is no event."""
-
-    event: SealEvent | None
-    outcome: Outcome
-    raised: list[Alarm]
-    cleared: list[Alarm]
-
-
-def take(conn: Connection, event: SealEvent, staff: Iterable[str], at: datetime) -> Taken:
+def take(conn: Connection, event: SealEvent, staff: Iterable[str], at: datetime) -> Applied:
     """Store `event` and queue its messages; a repetition changes nothing.
 
     An event of a seal in no customer's file is stored and alarmed like any other. One that metering had
@@ -40,24 +30,22 @@ def take(conn: Connection, event: SealEvent, staff: Iterable[str], at: datetime)
     believed = None
     if disowned.forget(conn, event.seal, event.counter, event.record):
         believed = alarms.clear_one(conn, Code.SEAL_AUTH_FAIL, event.seal, event.counter, at)
-    recorded = ingest.record(conn, event, at)
-    recorded.cleared += [believed] if believed else []
+    applied = ingest.apply(conn, event, at)
+    applied.note(cleared=believed)
     customer = customers.of_seal(conn, event.seal)
-    raised = list(recorded.raised)
     if customer is None:
         diagnostics.count(conn, "unknown_seal", event.seal, at=at, raw=event.record)
-        raised += _raise_unknown(conn, event, at)
-    announce(conn, event, raised, customer, staff, at, new=recorded.outcome is Outcome.NEW)
-    stored = events.find(conn, event.seal, event.counter)
-    return Taken(stored or event, recorded.outcome, raised, recorded.cleared)
+        applied.note(raised=_raise_unknown(conn, event, at))
+    announce(conn, applied, customer, staff, at)
+    return applied
 
 
-def take_finding(conn: Connection, finding: Finding, staff: Iterable[str], at: datetime) -> Taken:
+def take_finding(conn: Connection, finding: Finding, staff: Iterable[str], at: datetime) -> Applied:
     """Raise what metering found, and tell the duty staff; a repetition changes nothing."""
-    recorded = ingest.take_verdict(conn, finding.verdict, finding.detail, at)
-    announce_finding(conn, finding.verdict, recorded.raised, staff, at)
-    outcome = Outcome.NEW if recorded.raised else Outcome.KNOWN
-    return Taken(None, outcome, recorded.raised, recorded.cleared)
+    applied = ingest.apply_verdict(conn, finding.verdict, finding.detail, at)
+    announce_finding(conn, finding.verdict, applied.raised, staff, at)
+    applied.outcome = Outcome.NEW if applied.raised else Outcome.KNOWN
+    return applied
 
 
 def refuse(conn: Connection, body: bytes, error: HandoverError, at: datetime) -> None:
@@ -76,10 +64,9 @@ def load_customers(conn: Connection, file: Iterable[customers.Customer], at: dat
             alarms.clear_one(conn, alarm.code, alarm.subject, alarm.counter, at)
 
 
-def _raise_unknown(conn: Connection, event: SealEvent, at: datetime) -> list[Alarm]:
+def _raise_unknown(conn: Connection, event: SealEvent, at: datetime) -> Alarm | None:
     """One active alarm a seal is enough: it is about the file, not about the event."""
     if alarms.active(conn, event.seal, Code.UNKNOWN_DEVICE):
-        return []
+        return None
     key = (Code.UNKNOWN_DEVICE, event.seal, event.counter)
-    new = alarms.raise_alarm(conn, *key, at, "in no customer's file")
-    return [new] if new else []
+    return alarms.raise_alarm(conn, *key, at, "in no customer's file")

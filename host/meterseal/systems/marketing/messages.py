@@ -23,6 +23,7 @@ from meterseal.domain.verdict import RecordVerdict
 from meterseal.i18n import catalogue
 from meterseal.store import events, outbox
 from meterseal.store.alarms import Alarm
+from meterseal.store.applied import Applied
 from meterseal.systems.marketing import customers
 from meterseal.systems.marketing.customers import Customer
 
@@ -80,30 +81,26 @@ def wording(event: SealEvent, customer: Customer) -> str:
 
 
 def announce(
-    conn: Connection,
-    event: SealEvent,
-    raised: Iterable[Alarm],
-    customer: Customer | None,
-    staff: Iterable[str],
-    at: datetime,
-    *,
-    new: bool,
+    conn: Connection, applied: Applied, customer: Customer | None, staff: Iterable[str], at: datetime
 ) -> None:
-    """Queue what `event`, if it is `new`, and the alarms `raised` with it give to say.
+    """Queue what a new event, and the alarms raised with it, give to say.
 
     The customer hears of openings, closings and flapping; of a power-up only when it finds the seal opened.
     An event that comes late may show that a later one was an opening: that one is announced then.
     """
+    event = applied.event
+    if event is None:
+        return
     alarms: dict[int, list[Alarm]] = {}
-    for alarm in raised:
+    for alarm in applied.raised:
         alarms.setdefault(alarm.counter, []).append(alarm)
     for counter in sorted({event.counter, *alarms}):
-        subject = events.find(conn, event.seal, counter)
+        subject = event if counter == event.counter else events.find(conn, event.seal, counter)
         if subject is None:
             continue
         here = alarms.get(counter, [])
         is_alarming = any(alarm.code in _TOLD_CUSTOMERS for alarm in here)
-        is_closing = new and counter == event.counter and event.kind is Kind.CLOSED
+        is_closing = subject is applied.new_event and subject.kind is Kind.CLOSED
         if customer is not None and (is_alarming or is_closing):
             text = wording(subject, customer)
             _queue_sms(conn, subject, customer, text, at)

@@ -12,11 +12,11 @@ from meterseal.domain.event import SealEvent
 from meterseal.hexadecimal import hex_digits
 from meterseal.protocols import handover
 from meterseal.protocols.handover import Finding, HandoverError
-from meterseal.store.events import Outcome
-from meterseal.store.trace_events import tell_alarms, tell_event
+from meterseal.store.applied import Applied
+from meterseal.store.trace_events import trace_applied
 from meterseal.store.writer import Writer
 from meterseal.systems.marketing.delivery import Queue
-from meterseal.systems.marketing.intake import Taken, refuse, take, take_finding
+from meterseal.systems.marketing.intake import refuse, take, take_finding
 from meterseal.trace import Trace
 
 __all__ = ["Receiver"]
@@ -34,7 +34,7 @@ class Receiver:
         self._clock = clock
         self._trace = trace
 
-    async def take(self, body: bytes) -> Taken:
+    async def take(self, body: bytes) -> Applied:
         """Store the event or the finding in `body`; returns once it is durable.
 
         `HandoverError` when the body is neither; it is kept all the same.
@@ -46,13 +46,13 @@ class Receiver:
         except HandoverError as error:
             await self._keep(body, error, now)
             raise
-        taken = await self._writer.do(lambda conn: self._enter(conn, told, now))
+        applied = await self._writer.do(lambda conn: self._enter(conn, told, now))
         for queue in self._queues:
             queue.wake()
-        self._tell(taken)
-        return taken
+        trace_applied(self._trace, applied)
+        return applied
 
-    def _enter(self, conn: Connection, told: SealEvent | Finding, now: datetime) -> Taken:
+    def _enter(self, conn: Connection, told: SealEvent | Finding, now: datetime) -> Applied:
         if isinstance(told, Finding):
             return take_finding(conn, told, self._staff, now)
         return take(conn, told, self._staff, now)
@@ -60,9 +60,3 @@ class Receiver:
     async def _keep(self, body: bytes, error: HandoverError, now: datetime) -> None:
         await self._writer.do(lambda conn: refuse(conn, body, error, now))
         self._trace("discarded", bytes=hex_digits(body), reason=str(error))
-
-    def _tell(self, taken: Taken) -> None:
-        event = taken.event
-        if event is not None and taken.outcome is Outcome.NEW:
-            tell_event(self._trace, event)
-        tell_alarms(self._trace, taken.raised, taken.cleared)

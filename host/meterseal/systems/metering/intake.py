@@ -7,7 +7,7 @@ record is not proved to be the seal's. Everything may be repeated; a repetition 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
@@ -23,7 +23,7 @@ from meterseal.protocols.csg1209022.codes import Afn, UplinkDi
 from meterseal.protocols.csg1209022.frame import Frame
 from meterseal.protocols.csg1209022.user_data import SealReport, UserDataError
 from meterseal.store import diagnostics, ingest, outbox
-from meterseal.store.alarms import Alarm
+from meterseal.store.applied import Applied
 from meterseal.store.events import Outcome
 from meterseal.systems.metering import bindings, findings, quarantine, standard_alarms
 from meterseal.systems.metering.changes import Changes
@@ -33,18 +33,7 @@ from meterseal.systems.metering.registry import terminal_name
 from meterseal.systems.metering.tables import MARKETING
 from meterseal.systems.metering.verification import Verdict, Verifier
 
-__all__ = ["Intake", "Taken"]
-
-
-@dataclass(slots=True)
-class Taken:
-    """What one report did. `understood` False: it is kept, but sending it again will not help."""
-
-    understood: bool = True
-    event: SealEvent | None = None
-    outcome: Outcome | None = None
-    raised: list[Alarm] = field(default_factory=list)
-    cleared: list[Alarm] = field(default_factory=list)
+__all__ = ["Intake"]
 
 
 class Intake:
@@ -58,33 +47,32 @@ class Intake:
         self._monitor = monitor
         self._verifier = verifier
 
-    def heard(self, conn: Connection, terminal: str, now: datetime) -> Taken:
+    def heard(self, conn: Connection, terminal: str, now: datetime) -> Applied:
         """A login or a heartbeat."""
         changes = Changes(conn, now)
         self._monitor.heard(changes, terminal)
-        return Taken(raised=changes.raised, cleared=changes.cleared)
+        return changes.applied
 
-    def report(self, conn: Connection, frame: Frame, now: datetime, online_since: datetime | None) -> Taken:
+    def report(self, conn: Connection, frame: Frame, now: datetime, online_since: datetime | None) -> Applied:
         """A report of any kind; `online_since` is the login on the connection that brought it."""
         changes = Changes(conn, now)
         terminal = terminal_name(frame.address)
         self._monitor.heard(changes, terminal)
-        taken = Taken(raised=changes.raised, cleared=changes.cleared)
         try:
             if (frame.afn, frame.di) == (Afn.USER_DEFINED, UplinkDi.USER_DEFINED):
-                self._seal_report(changes, taken, frame.content, terminal, frame.point, online_since)
+                self._seal_report(changes, frame.content, terminal, frame.point, online_since)
             elif frame.afn == Afn.ALARM:
                 self._standard_alarm(changes, frame, terminal)
             else:
                 why = f"AFN {frame.afn:02X} DI {frame.di:08X} is not expected from a terminal"
                 diagnostics.count(conn, "unsupported_report", terminal, at=now, raw=frame.encode())
                 diagnostics.keep(conn, "report", terminal, frame.body, why, now)
-                taken.understood = False
+                changes.applied.understood = False
         except (UserDataError, LayoutError, AlarmError) as error:
             self._unreadable(changes, frame, terminal, error)
-        return taken
+        return changes.applied
 
-    def retake(self, conn: Connection, now: datetime) -> list[Taken]:
+    def retake(self, conn: Connection, now: datetime) -> list[Applied]:
         """Apply the quarantined reports that are proved under the keys of today."""
         done = []
         for report in quarantine.waiting(conn):
@@ -92,16 +80,15 @@ class Intake:
             if not self._verifier.trusts(self._verifier.judge(event.record)):
                 continue
             changes = Changes(conn, now)
-            taken = Taken(raised=changes.raised, cleared=changes.cleared)
-            self._take(changes, taken, event, report.report, report.point, None)
+            self._take(changes, event, report.report, report.point, None)
             changes.clear(Code.SEAL_AUTH_FAIL, event.seal, event.counter)
             quarantine.release(conn, report.id, now)
-            done.append(taken)
+            done.append(changes.applied)
         return done
 
     def proved(
         self, conn: Connection, record: bytes, meter: str, terminal: str, now: datetime
-    ) -> list[Taken]:
+    ) -> list[Applied]:
         """A seal has just signed `record` over a challenge: quarantined reports of that very event count now.
 
         Times and way are those of the answer, for in the reports they may be forged too.
@@ -112,7 +99,6 @@ class Intake:
             if report.event.fact != said.fact.encode():
                 continue
             changes = Changes(conn, now)
-            taken = Taken(raised=changes.raised, cleared=changes.cleared)
             event = SealEvent.from_record(
                 record,
                 meter=meter,
@@ -120,15 +106,14 @@ class Intake:
                 occurred_at=now - timedelta(seconds=said.age),
                 stored_at=now,
             )
-            self._take(changes, taken, event, report.report, None, None)
+            self._take(changes, event, report.report, None, None)
             quarantine.release(conn, report.id, now)
-            done.append(taken)
+            done.append(changes.applied)
         return done
 
     def _seal_report(
         self,
         changes: Changes,
-        taken: Taken,
         content: bytes,
         terminal: str,
         point: int | None,
@@ -143,12 +128,11 @@ class Intake:
             received_at=report.entry.received_at,
             stored_at=changes.at,
         )
-        self._take(changes, taken, event, content, point, online_since)
+        self._take(changes, event, content, point, online_since)
 
     def _take(
         self,
         changes: Changes,
-        taken: Taken,
         event: SealEvent,
         content: bytes,
         point: int | None,
@@ -158,20 +142,20 @@ class Intake:
         if not self._verifier.trusts(verdict):
             self._quarantine(changes, event, verdict, content, point)
             return
-        recorded = ingest.record(changes.conn, event, changes.at)
-        changes.note(recorded)
-        taken.event, taken.outcome = event, recorded.outcome
-        if recorded.outcome is Outcome.KNOWN and recorded.raised:
+        applied = ingest.apply(changes.conn, event, changes.at)
+        changes.applied.include(applied)
+        changes.applied.event, changes.applied.outcome = applied.event, applied.outcome
+        if applied.outcome is Outcome.KNOWN and applied.raised:
             # Played again: marketing draws that from the copy by itself, as the meter and the terminal did.
             self._hand_on(changes, event, f"{handover.key(event)}-again")
-        if recorded.outcome is Outcome.CONFLICT:
+        if applied.outcome is Outcome.CONFLICT:
             diagnostics.count(changes.conn, "conflict", event.seal, at=changes.at, raw=event.record)
             self._hand_on(changes, event, f"{handover.key(event)}-{_digest(event)}")
             if verdict is Verdict.VERIFIED:
                 detail = "signed by the seal, and not what it had said under this number"
                 way = Way(str(event.meter), str(event.terminal), point)
                 findings.issue(changes, VerdictCode.REPLAY, event.record, detail, way)
-        if recorded.outcome is Outcome.NEW:
+        if applied.outcome is Outcome.NEW:
             if point is not None:
                 bindings.bind(
                     changes.conn, event.seal, str(event.meter), str(event.terminal), point, changes.at

@@ -20,7 +20,7 @@ from meterseal.io.endpoint import bound_to, open_listener
 from meterseal.io.http import serve_http
 from meterseal.store.database import Database
 from meterseal.store.ownership import sole_owner
-from meterseal.store.trace_events import tell_alarms
+from meterseal.store.trace_events import trace_applied
 from meterseal.store.writer import Writer
 from meterseal.systems.metering import keys
 from meterseal.systems.metering.api import create_app
@@ -105,7 +105,7 @@ async def _serve(
     app = create_app(database, station, registry, on_demand, verifier)
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(writer.run())
-        # Before any new report: what had been withheld is older.
+        # Before any new report: what was quarantined is older.
         for taken in await writer.do(partial(intake.retake, now=clock.now())):
             station.tell(taken)
         tasks.create_task(_watch(monitor, writer, trace, clock))
@@ -136,7 +136,7 @@ async def _watch(monitor: Monitor, writer: Writer, trace: Trace, clock: Clock) -
     rule = monitor.start
     while True:
         changes = await writer.do(partial(look, rule=rule))
-        tell_alarms(trace, changes.raised, changes.cleared)
+        trace_applied(trace, changes.applied)
         rule = partial(monitor.tick, listening_since=since)
         await asyncio.sleep(_WATCH)
 

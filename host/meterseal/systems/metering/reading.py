@@ -29,11 +29,11 @@ from meterseal.protocols.dlt645 import requests
 from meterseal.protocols.dlt645.control import Function
 from meterseal.protocols.dlt645.frame import Frame, FrameError
 from meterseal.store import events
+from meterseal.store.applied import Applied
 from meterseal.store.database import Database
 from meterseal.systems.metering import bindings, findings
 from meterseal.systems.metering.changes import Changes
 from meterseal.systems.metering.findings import Way
-from meterseal.systems.metering.intake import Taken
 from meterseal.systems.metering.registry import Registry
 from meterseal.systems.metering.station import Station
 from meterseal.systems.metering.verification import Verdict, Verifier
@@ -93,7 +93,7 @@ class Reading:
 
 class OnDemand:
     """Reads a seal's newest record now. Reading stores no event, those enter by reports alone; but a
-    challenged answer proves a report that was withheld (`test_a_challenge_proves_a_withheld_report`).
+    challenged answer proves a quarantined report (`test_a_challenge_proves_a_withheld_report`).
 
     A record that is not the seal's, or an old one in place of a challenged one, is alarmed
     (`test_a_forged_answer_is_alarmed`, `test_an_old_answer_is_a_replay`).
@@ -191,10 +191,10 @@ class OnDemand:
         return stored if stored is not None and stored.fact == record.fact.encode() else None
 
 
-def _issue(conn: Connection, code: VerdictCode, reading: Reading, detail: str, way: Way) -> Taken:
+def _issue(conn: Connection, code: VerdictCode, reading: Reading, detail: str, way: Way) -> Applied:
     changes = Changes(conn, reading.read_at)
     findings.issue(changes, code, reading.raw, detail, way)
-    return Taken(raised=changes.raised, cleared=changes.cleared)
+    return changes.applied
 
 
 def _content(afn: int, content: bytes, request: Frame) -> bytes:

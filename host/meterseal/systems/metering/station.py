@@ -27,10 +27,11 @@ from meterseal.protocols.csg1209022.station import (
     TimedOut,
 )
 from meterseal.store import diagnostics
+from meterseal.store.applied import Applied
 from meterseal.store.events import Outcome
-from meterseal.store.trace_events import tell_alarms, tell_event
+from meterseal.store.trace_events import trace_applied
 from meterseal.store.writer import StoppedError, Writer
-from meterseal.systems.metering.intake import Intake, Taken
+from meterseal.systems.metering.intake import Intake
 from meterseal.systems.metering.registry import terminal_name
 from meterseal.systems.metering.settings import Settings
 from meterseal.trace import Trace
@@ -117,13 +118,10 @@ class Station:
             del self._online[name]
             self.trace("lost", terminal=name, peer=connection.peer, reason=reason)
 
-    def tell(self, taken: Taken) -> None:
-        """Trace what was taken, and start handing it on; once it is durable."""
-        event = taken.event
-        if event is not None and taken.outcome is Outcome.NEW:
-            tell_event(self.trace, event)
-        tell_alarms(self.trace, taken.raised, taken.cleared)
-        if taken.raised or taken.outcome in (Outcome.NEW, Outcome.CONFLICT):
+    def tell(self, applied: Applied) -> None:
+        """Trace what was applied, and start handing it on; once it is durable."""
+        trace_applied(self.trace, applied)
+        if applied.raised or applied.outcome in (Outcome.NEW, Outcome.CONFLICT):
             self.stored()
 
 
@@ -268,7 +266,7 @@ class _Connection:
             await self._station.writer.do(partial(self._station.intake.heard, terminal=name, now=now))
         )
 
-    async def _store(self, frame: Frame) -> Taken:
+    async def _store(self, frame: Frame) -> Applied:
         work = partial(
             self._station.intake.report,
             frame=frame,

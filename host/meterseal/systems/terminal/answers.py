@@ -16,8 +16,9 @@ from meterseal.protocols.dlt645.control import Function
 from meterseal.protocols.dlt645.frame import Frame as MeterFrame
 from meterseal.protocols.dlt645.frame import FrameError as MeterFrameError
 from meterseal.protocols.dlt645.requests import Write
+from meterseal.store.applied import Applied
 from meterseal.systems.terminal.bus import Bus, RefusedError, SilentError
-from meterseal.systems.terminal.store import Book, News
+from meterseal.systems.terminal.store import Book
 from sealchip.interface import Di
 
 __all__ = ["Answers", "DeniedError"]
@@ -44,7 +45,7 @@ class Answers:
         book: Book,
         clock: Clock,
         meters: Mapping[int, str],
-        tell: Callable[[str, News], None],
+        tell: Callable[[str, Applied], None],
     ) -> None:
         self._bus = bus
         self._book = book
@@ -85,7 +86,7 @@ class Answers:
             order = RelayRequest.decode(content)
             request = MeterFrame.decode(order.frame)
             if (verdict := _verdict(request)) is not None:
-                self._tell(request.address, self._book.take_verdict(verdict))
+                self._tell(request.address, self._book.apply_verdict(verdict))
             answer = await self._bus.relay(request, order.timeout)
         except (RelayError, MeterFrameError) as error:
             raise DeniedError(str(error)) from None

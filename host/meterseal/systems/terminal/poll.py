@@ -17,8 +17,9 @@ from meterseal.domain.journal import JournalEntry
 from meterseal.hexadecimal import hex_bytes
 from meterseal.protocols.dlt645 import Frame, requests
 from meterseal.protocols.dlt645.values import clock as clock_of
+from meterseal.store.applied import Applied
 from meterseal.systems.terminal.bus import RefusedError, SilentError
-from meterseal.systems.terminal.store import Book, News
+from meterseal.systems.terminal.store import Book
 from sealchip.interface import Di
 
 __all__ = ["Poller"]
@@ -46,7 +47,7 @@ class Poller:
         ask: Callable[[Frame], Awaitable[bytes]],
         book: Book,
         clock: Clock,
-        tell: Callable[[str, News], None],
+        tell: Callable[[str, Applied], None],
     ) -> None:
         self._ask = ask
         self._book = book
@@ -137,8 +138,8 @@ class Poller:
         if records and await self._count(meter) != count:
             return True
         if records or meter in self._look:
-            news = self._book.store_openings(meter, count, records, explained=meter not in self._stock)
-            self._tell(meter, news)
+            applied = self._book.store_openings(meter, count, records, explained=meter not in self._stock)
+            self._tell(meter, applied)
         self._look.discard(meter)
         self._look_from = self._clock.monotonic() + LOOK_PAUSE
         return False

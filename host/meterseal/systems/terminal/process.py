@@ -15,13 +15,14 @@ from meterseal.io.ports import Line
 from meterseal.protocols.csg1209022.frame import FrameError, TerminalAddress, point_da
 from meterseal.protocols.csg1209022.terminal import TerminalLink
 from meterseal.protocols.dlt645 import requests
+from meterseal.store.applied import Applied
 from meterseal.store.database import Database
-from meterseal.store.trace_events import tell_alarms, tell_event
+from meterseal.store.trace_events import trace_applied
 from meterseal.systems.terminal.answers import Answers
 from meterseal.systems.terminal.bus import Bus, SilentError
 from meterseal.systems.terminal.poll import Poller
 from meterseal.systems.terminal.schedule import LOST_AFTER, Schedule
-from meterseal.systems.terminal.store import PART, Book, News
+from meterseal.systems.terminal.store import PART, Book
 from meterseal.systems.terminal.uplink import Uplink
 from meterseal.trace import Trace
 
@@ -141,11 +142,9 @@ class Terminal:
         self._book.count(what, "bus", raw)
         self._trace("discarded", wire="rs485", bytes=hex_digits(raw), reason=what)
 
-    def _tell(self, meter: str, news: News) -> None:
+    def _tell(self, meter: str, applied: Applied) -> None:
         self._uplink.wake()
-        if news.event is not None:
-            tell_event(self._trace, news.event, meter=meter)
-        tell_alarms(self._trace, news.raised, news.cleared)
+        trace_applied(self._trace, applied, meter=meter)
 
 
 async def run(settings: Settings, store: Path, trace: Trace) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import BigInteger, Column, Connection, Integer, MetaData, String, Table, select
@@ -25,12 +25,11 @@ from meterseal.protocols.csg1209022.frame import point_da
 from meterseal.protocols.csg1209022.user_data import SealReport
 from meterseal.protocols.dlt645.cover import CoverRecord
 from meterseal.store import alarms, diagnostics, ingest, outbox
-from meterseal.store.alarms import Alarm
+from meterseal.store.applied import Applied
 from meterseal.store.database import Database, Part, insert
-from meterseal.store.events import Outcome
 from sealchip.interface import RECORD, StateClass
 
-__all__ = ["PART", "Book", "Message", "News"]
+__all__ = ["PART", "Book", "Message"]
 
 TOPIC = "uplink"
 #: How long a message that the master station refuses is kept back before it is offered again.
@@ -71,15 +70,6 @@ class Message:
         return cls(raw[0], raw[1:3], int.from_bytes(raw[3:7], "little"), raw[7:], id)
 
 
-@dataclass(slots=True)
-class News:
-    """What a transaction changed, to be told once it is durable."""
-
-    event: SealEvent | None = None
-    raised: list[Alarm] = field(default_factory=list)
-    cleared: list[Alarm] = field(default_factory=list)
-
-
 class Book:
     """The terminal `name` (`440106:1`) with its meters, each at its measured point."""
 
@@ -101,36 +91,35 @@ class Book:
         """Whether an event came that may be an opening, and its record was not fetched yet."""
         return self._position(meter, _positions.c.openings_due) == 1
 
-    def store_entry(self, meter: str, entry: JournalEntry) -> News:
+    def store_entry(self, meter: str, entry: JournalEntry) -> Applied:
         """Take a journal entry; its record goes up as it is, readable or not."""
         at = self._clock.now()
         with self._database.transaction() as conn:
             try:
-                news, key = self._event(conn, meter, entry, at)
+                applied, key = self._event(conn, meter, entry, at)
             except LayoutError as error:
-                news, key = self._unreadable(conn, meter, entry, str(error), at), entry.record
+                applied, key = self._unreadable(conn, meter, entry, str(error), at), entry.record
             report = SealReport(meter, entry).encode()
             message = Message(Afn.USER_DEFINED, self._da(meter), UplinkDi.USER_DEFINED, report)
             self._post(conn, f"{meter}/{hashlib.sha256(key).hexdigest()[:32]}", message, at)
             _move(conn, meter, journal=entry.number)
             if entry.record[RECORD.offsets["state"]] != StateClass.SEALED:
                 _move(conn, meter, openings_due=1)
-        return news
+        return applied
 
-    def take_verdict(self, verdict: RecordVerdict) -> News:
+    def apply_verdict(self, verdict: RecordVerdict) -> Applied:
         """Take what the master station found about a record."""
         with self._database.transaction() as conn:
-            done = ingest.take_verdict(conn, verdict, "found by the master station", self._clock.now())
-        return News(raised=done.raised, cleared=done.cleared)
+            return ingest.apply_verdict(conn, verdict, "found by the master station", self._clock.now())
 
-    def store_openings(self, meter: str, count: int, records: list[bytes], *, explained: bool) -> News:
+    def store_openings(self, meter: str, count: int, records: list[bytes], *, explained: bool) -> Applied:
         """Take the records of the newest openings, oldest first, the last one being number `count`.
 
         An opening that no journal entry explains is alarmed by itself. One whose record cannot be read
         still goes up, with the time at which it was found.
         """
         at = self._clock.now()
-        news = News()
+        applied = Applied()
         with self._database.transaction() as conn:
             for number, raw in enumerate(records, count - len(records) + 1):
                 record = self._cover_record(conn, meter, number, raw, at)
@@ -138,11 +127,13 @@ class Book:
                 message = Message(Afn.ALARM, self._da(meter), UplinkDi.TERMINAL_COVER_OPEN, alarm)
                 self._post(conn, f"{meter}/opened/{number}/{record.start:%Y%m%d%H%M%S}", message, at)
                 if not explained:
-                    news.raised += _raise(conn, Code.COVER_OPEN, meter, number, f"opening {number}", at)
+                    detail = f"opening {number}"
+                    new = alarms.raise_alarm(conn, Code.COVER_OPEN, meter, number, at, detail)
+                    applied.note(raised=new)
             _move(conn, meter, covers=count, openings_due=0)
-        return news
+        return applied
 
-    def skip_entry(self, meter: str, number: int, raw: bytes, reason: str) -> News:
+    def skip_entry(self, meter: str, number: int, raw: bytes, reason: str) -> Applied:
         """Go past a journal entry that cannot be had; what came instead of it is kept."""
         at = self._clock.now()
         with self._database.transaction() as conn:
@@ -156,18 +147,20 @@ class Book:
             diagnostics.count(conn, f"{what}_restarted", meter, at=self._clock.now())
             _move(conn, meter, **{what: 0})
 
-    def begin(self, code: Code, meter: str, detail: str) -> News:
+    def begin(self, code: Code, meter: str, detail: str) -> Applied:
         """Raise an alarm about a meter, unless it is active already."""
         with self._database.transaction() as conn:
             return _begin(conn, code, meter, detail, self._clock.now())
 
-    def end(self, code: Code, meter: str) -> News:
+    def end(self, code: Code, meter: str) -> Applied:
         """Clear the alarm about a meter."""
         at = self._clock.now()
         with self._database.transaction() as conn:
             active = alarms.active(conn, meter, code)
-            cleared = [alarms.clear_one(conn, code, meter, alarm.counter, at) for alarm in active]
-        return News(cleared=[alarm for alarm in cleared if alarm is not None])
+            applied = Applied()
+            for alarm in active:
+                applied.note(cleared=alarms.clear_one(conn, code, meter, alarm.counter, at))
+        return applied
 
     def count(self, what: str, detail: str = "", raw: bytes = b"") -> None:
         """Count an oddity."""
@@ -209,7 +202,9 @@ class Book:
             found = conn.execute(select(column).where(_positions.c.meter == meter)).scalar_one_or_none()
         return found or 0
 
-    def _event(self, conn: Connection, meter: str, entry: JournalEntry, at: datetime) -> tuple[News, bytes]:
+    def _event(
+        self, conn: Connection, meter: str, entry: JournalEntry, at: datetime
+    ) -> tuple[Applied, bytes]:
         event = SealEvent.from_record(
             entry.record,
             meter=meter,
@@ -217,16 +212,15 @@ class Book:
             occurred_at=entry.occurred_at,
             received_at=entry.received_at,
         )
-        recorded = ingest.record(conn, event, at)
-        new = event if recorded.outcome is Outcome.NEW else None
+        applied = ingest.apply(conn, event, at)
         # A replay has the bytes of the report that it repeats, and goes up all the same.
-        replayed = any(alarm.code is Code.SEAL_REPLAY for alarm in recorded.raised)
+        replayed = any(alarm.code is Code.SEAL_REPLAY for alarm in applied.raised)
         key = event.record + (b"replayed" if replayed else b"")
-        return News(new, recorded.raised, recorded.cleared), key
+        return applied, key
 
     def _unreadable(
         self, conn: Connection, meter: str, entry: JournalEntry, reason: str, at: datetime
-    ) -> News:
+    ) -> Applied:
         diagnostics.keep(conn, "seal_record", meter, entry.record, reason, at)
         return _begin(conn, Code.RECORD_UNREADABLE, meter, reason, at)
 
@@ -254,16 +248,11 @@ def _move(conn: Connection, meter: str, **to: int) -> None:
     conn.execute(row.on_conflict_do_update(index_elements=["meter"], set_=to))
 
 
-def _begin(conn: Connection, code: Code, subject: str, detail: str, at: datetime) -> News:
+def _begin(conn: Connection, code: Code, subject: str, detail: str, at: datetime) -> Applied:
     """Alarms about a meter have no event to be numbered by: they are counted from 1."""
     if alarms.active(conn, subject, code):
-        return News()
+        return Applied()
     before = [alarm for alarm in alarms.every(conn, subject) if alarm.code is code]
-    return News(raised=_raise(conn, code, subject, len(before) + 1, detail, at))
-
-
-def _raise(
-    conn: Connection, code: Code, subject: str, counter: int, detail: str, at: datetime
-) -> list[Alarm]:
-    new = alarms.raise_alarm(conn, code, subject, counter, at, detail)
-    return [new] if new else []
+    applied = Applied()
+    applied.note(raised=alarms.raise_alarm(conn, code, subject, len(before) + 1, at, detail))
+    return applied

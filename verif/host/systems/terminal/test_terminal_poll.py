@@ -24,10 +24,11 @@ from meterseal.sim.meter.device import Meter
 from meterseal.sim.meter.journal import PART as METER_PART
 from meterseal.sim.meter.process import MeterStation
 from meterseal.store import alarms, diagnostics, events
+from meterseal.store.applied import Applied
 from meterseal.store.database import Database
 from meterseal.systems.terminal.bus import RefusedError, SilentError
 from meterseal.systems.terminal.poll import ENTRIES, Poller
-from meterseal.systems.terminal.store import PART, Book, Message, News
+from meterseal.systems.terminal.store import PART, Book, Message
 from meterseal.trace import Trace
 from sealchip.interface import Di
 
@@ -42,7 +43,7 @@ class World:
     def __init__(self, directory: Path) -> None:
         self.clock = ManualClock(NOON)
         self.directory = directory
-        self.told: list[News] = []
+        self.told: list[Applied] = []
         #: Put between request and meter: may answer, raise, or return None to let the meter answer.
         self.interfere: Callable[[Frame], bytes | None] = lambda request: None
         self.asked: list[int] = []
