@@ -17,7 +17,7 @@ from .dlt645.messages import Message
 from .dlt645.reporter import Reporter, has_record_in_time
 from .dlt645.slave import Slave
 from .gsm.notifier import GsmNotifier
-from .interface import BAUD_FEATURE, StateClass
+from .interface import BAUD_FEATURE
 from .sense.diagnostics import DiagnosticsSource
 from .sense.front_end import FrontEnd, Sensor
 from .sense.loop_monitor import LoopMonitor
@@ -111,17 +111,14 @@ class SealChip(wiring.Component):
             s.front_end.cmp.eq(self.loop_cmp),
             self.loop_drive.eq(s.front_end.drive),
             self.loop_fb.eq(s.front_end.fb),
-            s.front_end.tick_ms.eq(s.time.tick_ms),
-            s.front_end.baseline_mv.eq(s.loop.baseline_mv),
-            s.loop.tick_ms.eq(s.time.tick_ms),
-            s.loop.tick_s.eq(s.time.tick_s),
-            s.loop.class_.eq(s.front_end.class_),
-            s.loop.millivolts.eq(s.front_end.millivolts),
-            s.loop.blind.eq(s.front_end.blind),
-            s.loop.sealable.eq(s.front_end.sealable),
-            s.loop.restored.eq(s.keeper.log_ready),
-            s.loop.restored_mv.eq(s.keeper.baseline_mv),
+            s.front_end.baseline_mv.eq(s.loop.status.baseline_mv),
+            s.loop.restored.valid.eq(s.keeper.log_ready),
+            s.loop.restored.baseline_mv.eq(s.keeper.baseline_mv),
         ]
+        wiring.connect(m, s.time.ticks, s.front_end.ticks, s.loop.ticks, s.status_leds.ticks)
+        measured = (s.loop.measurement, s.diagnostics.measurement, s.status_leds.measurement)
+        wiring.connect(m, s.front_end.measurement, *measured)
+        wiring.connect(m, s.loop.status, s.diagnostics.loop, s.status_leds.loop)
         wiring.connect(m, s.loop.o, s.keeper.i)
 
     def _keep(self, m, s):
@@ -133,14 +130,14 @@ class SealChip(wiring.Component):
             self.flash_cs_n.eq(s.keeper.flash_cs_n),
             self.flash_copi.eq(s.keeper.flash_copi),
             s.keeper.flash_cipo.eq(self.flash_cipo),
-            s.keeper.tick_ms.eq(s.time.tick_ms),
-            s.keeper.tick_s.eq(s.time.tick_s),
+            s.keeper.tick_ms.eq(s.time.ticks.ms),
+            s.keeper.tick_s.eq(s.time.ticks.s),
             s.keeper.address.eq(Mux(framer.busy, framer.address, deframer.address)),
             s.keeper.reading.eq(framer.reading | deframer.reading | reads_phone),
             framer.byte.eq(s.keeper.byte),
             deframer.byte.eq(s.keeper.byte),
             deframer.readable.eq(s.keeper.identity_ready),
-            s.keeper.hold.eq(s.diagnostics.hold),
+            s.keeper.hold.eq(s.diagnostics.read.hold),
             s.keeper.oldest.eq(s.reporter.oldest),
             s.keeper.acknowledge.eq(s.reporter.acknowledge),
             s.reporter.done.eq(s.keeper.reporter_done),
@@ -168,7 +165,7 @@ class SealChip(wiring.Component):
             s.pair.ro.eq(ro),
             self.rs485_di.eq(s.pair.di),
             s.watchdog.rate.eq(s.rate.rate),
-            s.watchdog.tick_ms.eq(s.time.tick_ms),
+            s.watchdog.tick_ms.eq(s.time.ticks.ms),
             s.watchdog.wanted.eq(s.pair.de),
             s.watchdog.busy.eq(s.framer.busy),
             self.rs485_de.eq(s.watchdog.de),
@@ -178,7 +175,7 @@ class SealChip(wiring.Component):
             s.deframer.silence.eq(s.access.silence),
             s.access.ro.eq(ro),
             s.access.de.eq(s.pair.de),
-            s.access.tick_ms.eq(s.time.tick_ms),
+            s.access.tick_ms.eq(s.time.ticks.ms),
             s.access.seed.eq(s.keeper.seed),
             s.access.frame.eq(s.deframer.frame),
             s.access.head.eq(s.deframer.head),
@@ -191,14 +188,9 @@ class SealChip(wiring.Component):
 
     def _feed_framer(self, m, s):
         m.d.comb += [
-            s.diagnostics.hold.eq(s.framer.busy & (s.framer.message == Message.ANSWER_DIAGNOSTICS)),
-            s.diagnostics.index.eq(s.framer.index),
-            # A rising voltage reads as full scale for a moment: nothing counts that the loop does not hold.
-            s.diagnostics.sample.eq(s.front_end.measured & (s.front_end.class_ == s.loop.state)),
-            s.diagnostics.millivolts.eq(s.front_end.millivolts),
-            s.diagnostics.state.eq(s.loop.state),
-            s.diagnostics.excursions.eq(s.loop.excursions),
-            s.framer.diagnostics.eq(s.diagnostics.byte),
+            s.diagnostics.read.hold.eq(s.framer.busy & (s.framer.message == Message.ANSWER_DIAGNOSTICS)),
+            s.diagnostics.read.index.eq(s.framer.index),
+            s.framer.diagnostics.eq(s.diagnostics.read.byte),
         ]
 
     def _serve(self, m, s):
@@ -214,11 +206,11 @@ class SealChip(wiring.Component):
             s.slave.content.eq(s.deframer.content),
             s.slave.quiet_ms.eq(s.access.quiet_ms),
             s.slave.sent.eq(s.pair.done | s.pair.broken),
-            s.slave.seal_done.eq(s.loop.seal_done),
-            s.slave.seal_refused.eq(s.loop.seal_refused),
-            s.loop.seal.eq(s.slave.seal),
-            s.loop.locked_out.eq(s.slave.locked_out),
-            s.loop.provisioned.eq(s.slave.provisioned),
+            s.slave.seal_done.eq(s.loop.command.seal_done),
+            s.slave.seal_refused.eq(s.loop.command.seal_refused),
+            s.loop.command.seal.eq(s.slave.seal),
+            s.loop.command.locked_out.eq(s.slave.locked_out),
+            s.loop.command.provisioned.eq(s.slave.provisioned),
             s.framer.content.eq(s.deframer.content),
             # One at a time, the others say 0. A record's number is a byte of DATA that the slave asks for.
             s.deframer.position.eq(
@@ -232,7 +224,7 @@ class SealChip(wiring.Component):
             s.reporter.arrived.eq(s.keeper.i.valid & s.keeper.i.ready),
             s.reporter.frame.eq(s.deframer.frame),
             s.reporter.head.eq(s.deframer.head),
-            s.reporter.tick_ms.eq(s.time.tick_ms),
+            s.reporter.tick_ms.eq(s.time.ticks.ms),
             s.reporter.free.eq(s.access.free),
             s.reporter.slave_busy.eq(s.slave.busy),
             s.reporter.sent.eq(s.pair.done),
@@ -245,18 +237,13 @@ class SealChip(wiring.Component):
 
     def _light(self, m, s):
         m.d.comb += [
-            s.status_leds.identity_ready.eq(s.keeper.identity_ready),
-            s.status_leds.identity_valid.eq(s.keeper.identity_valid),
-            s.status_leds.tick.eq(s.time.tick_quarter),
-            s.status_leds.state.eq(s.loop.state),
-            s.status_leds.flapping.eq(s.loop.flapping),
+            s.status_leds.core.identity_ready.eq(s.keeper.identity_ready),
+            s.status_leds.core.identity_valid.eq(s.keeper.identity_valid),
             s.status_leds.locked_out.eq(s.slave.locked),
-            s.status_leds.exchanged.eq(s.reporter.exchanged),
-            # Not green while the loop is not sealed at this very moment, whatever the filtered state says.
-            s.status_leds.pending.eq(
-                s.loop.unlogged | s.keeper.pending | (s.loop.class_ != StateClass.SEALED)
-            ),
-            s.status_leds.failed.eq(s.reporter.failed | s.access.stuck),
+            s.status_leds.meter.exchanged.eq(s.reporter.exchanged),
+            s.status_leds.core.pending.eq(s.keeper.pending),
+            s.status_leds.meter.failed.eq(s.reporter.failed),
+            s.status_leds.bus_stuck.eq(s.access.stuck),
             self.led_green.eq(s.status_leds.green),
             self.led_red.eq(s.status_leds.red),
         ]
@@ -267,7 +254,7 @@ class SealChip(wiring.Component):
             facts.valid.eq(log.valid & log.ready & s.keeper.identity_valid),
             facts.kind.eq(log.payload.kind),
             facts.state.eq(log.payload.state),
-            facts.tick_s.eq(s.time.tick_s),
+            facts.tick_s.eq(s.time.ticks.s),
             s.keeper.gsm_address.eq(facts.identity_address),
             facts.identity_byte.eq(s.keeper.gsm_byte),
             s.keeper.clock_index.eq(facts.clock_index),

@@ -5,6 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from .interface import StateClass
+from .signatures import CoreStatus, LoopStatus, Measurement, MeterStatus, Ticks
 
 __all__ = ["StatusLeds"]
 
@@ -28,41 +29,45 @@ class StatusLeds(wiring.Component):
 
     Members
     -------
-    tick: strobe, each quarter of a second. identity_ready, identity_valid: from the identity loader.
-    state, flapping: of the loop. exchanged, pending, failed: from reporter and log.
-    locked_out: writes are refused after wrong passwords.
-    green, red: the LEDs.
+    ticks : the time.
+    core : what is known of identity and log.
+    loop : what is known of the loop.
+    measurement : the loop at this very moment.
+    meter : how far the meter knows the events.
+    bus_stuck : the bus never falls silent, so nothing can be reported.
+    locked_out : writes are refused after wrong passwords.
+    green, red : the LEDs.
 
     Guarantees: `verif/blocks/test_status_leds.py::test_truth_table`, `test_blink_codes`,
     `test_what_is_not_yet_known_is_dark`;
     proof: `verif/formal/loop.py::green_is_never_false`.
     """
 
-    tick: In(1)
-    identity_ready: In(1)
-    identity_valid: In(1)
-    state: In(StateClass)
-    flapping: In(1)
-    exchanged: In(1)
-    pending: In(1)
-    failed: In(1)
+    ticks: In(Ticks)
+    core: In(CoreStatus)
+    loop: In(LoopStatus)
+    measurement: In(Measurement)
+    meter: In(MeterStatus)
+    bus_stuck: In(1)
     locked_out: In(1)
     green: Out(1)
     red: Out(1)
 
     def elaborate(self, platform):
         m = Module()
-        opened = self.state == StateClass.OPEN
-        sealed = self.state == StateClass.SEALED
+        core, loop, state = self.core, self.loop, self.loop.state
+        # The filtered state lags by the debounce time; green ends with the first other measurement.
+        sealed = (state == StateClass.SEALED) & (self.measurement.class_ == StateClass.SEALED)
+        pending = loop.unlogged | core.pending
         steady = Signal()
         flashes = Signal(range(5))
-        with m.If(self.identity_ready & ~self.identity_valid):
+        with m.If(core.identity_ready & ~core.identity_valid):
             m.d.comb += flashes.eq(1)
-        with m.Elif(self.flapping | self.state.matches(StateClass.LOW, StateClass.HIGH, StateClass.MISMATCH)):
+        with m.Elif(loop.flapping | state.matches(StateClass.LOW, StateClass.HIGH, StateClass.MISMATCH)):
             m.d.comb += flashes.eq(3)
-        with m.Elif(opened):
+        with m.Elif(state == StateClass.OPEN):
             m.d.comb += steady.eq(1)
-        with m.Elif(self.failed):
+        with m.Elif(self.meter.failed | self.bus_stuck):
             m.d.comb += flashes.eq(2)
         with m.Elif(self.locked_out):
             m.d.comb += flashes.eq(4)
@@ -70,13 +75,13 @@ class StatusLeds(wiring.Component):
         # Down from the first flash: lit in steps 4, 6, 8, 10, then dark from 3 to 0.
         step = Signal(4)
         flashing = flashes != 0
-        with m.If(self.tick):
+        with m.If(self.ticks.quarter):
             m.d.sync += step.eq(Mux(step == 0, 2 * flashes + 2, step - 1))
         with m.If(~flashing):
             m.d.sync += step.eq(0)
 
         m.d.comb += [
             self.red.eq(steady | (flashing & ~step[0] & (step >= 4))),
-            self.green.eq(self.identity_valid & sealed & self.exchanged & ~self.pending & ~flashing),
+            self.green.eq(core.identity_valid & sealed & self.meter.exchanged & ~pending & ~flashing),
         ]
         return m

@@ -4,6 +4,7 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import Out
 
+from .signatures import Ticks
 from .timing import cycles
 
 __all__ = ["Timebase"]
@@ -21,14 +22,14 @@ class Timebase(wiring.Component):
 
     Members
     -------
-    tick_ms, tick_quarter, tick_s: one-cycle strobes; the one between them each quarter of a second.
+    ticks : one-cycle strobes each millisecond, each quarter of a second and each second.
 
     Guarantees: `verif/blocks/test_timing.py::test_timebase`.
     """
 
     def __init__(self, clock_hz):
         self._ms_cycles = cycles(clock_hz, 1e-3)
-        super().__init__({"tick_ms": Out(1), "tick_quarter": Out(1), "tick_s": Out(1)})
+        super().__init__({"ticks": Out(Ticks)})
 
     def elaborate(self, platform):
         m = Module()
@@ -37,11 +38,11 @@ class Timebase(wiring.Component):
         seconds = m.submodules.seconds = _Divider(4)
         m.d.comb += [
             prescaler.en.eq(1),
-            self.tick_ms.eq(prescaler.tick),
+            self.ticks.ms.eq(prescaler.tick),
             quarters.en.eq(prescaler.tick),
-            self.tick_quarter.eq(quarters.tick),
+            self.ticks.quarter.eq(quarters.tick),
             seconds.en.eq(quarters.tick),
-            self.tick_s.eq(seconds.tick),
+            self.ticks.s.eq(seconds.tick),
         ]
         return m
 

@@ -40,9 +40,9 @@ async def read(ctx):
     """All bytes, each one cycle after its index."""
     dut, raw = BENCH.dut, bytearray()
     for index in range(MEASURED_BYTES):
-        ctx.set(dut.index, index)
+        ctx.set(dut.read.index, index)
         await ctx.tick()
-        raw.append(ctx.get(dut.byte))
+        raw.append(ctx.get(dut.read.byte))
     return bytes(raw)
 
 
@@ -50,18 +50,29 @@ async def field(ctx, name):
     """One field alone."""
     raw = bytearray()
     for index in range(*DIAGNOSTICS.slice(name).indices(DIAGNOSTICS.size)):
-        ctx.set(BENCH.dut.index, index)
+        ctx.set(BENCH.dut.read.index, index)
         await ctx.tick()
-        raw.append(ctx.get(BENCH.dut.byte))
+        raw.append(ctx.get(BENCH.dut.read.byte))
     return int.from_bytes(raw, "little")
 
 
-async def sample(ctx, **values):
+def set_values(ctx, **values):
+    """Set voltage, state and excursions; a measurement is of the class that the loop holds."""
+    ports = {
+        "millivolts": [BENCH.dut.measurement.millivolts],
+        "state": [BENCH.dut.loop.state, BENCH.dut.measurement.class_],
+        "excursions": [BENCH.dut.loop.excursions],
+    }
     for name, value in values.items():
-        ctx.set(getattr(BENCH.dut, name), value)
-    ctx.set(BENCH.dut.sample, 1)
+        for port in ports[name]:
+            ctx.set(port, value)
+
+
+async def sample(ctx, **values):
+    set_values(ctx, **values)
+    ctx.set(BENCH.dut.measurement.new, 1)
     await ctx.tick()
-    ctx.set(BENCH.dut.sample, 0)
+    ctx.set(BENCH.dut.measurement.new, 0)
     await ctx.tick().repeat(APART)
 
 
@@ -93,7 +104,7 @@ def test_values_of_the_last_sample(samples, voltages, none):
 
     async def testbench(ctx):
         for values, voltage, hold in zip(samples, voltages, (0, 1, 0), strict=True):
-            ctx.set(BENCH.dut.hold, hold)
+            ctx.set(BENCH.dut.read.hold, hold)
             await sample(ctx, millivolts=voltage, **values)
             if hold:
                 assert await read(ctx) == told(samples[0], voltages[:1])
@@ -134,12 +145,12 @@ def test_excursions_while_a_pass_is_under_way(cycle):
     async def testbench(ctx):
         dut = BENCH.dut
         await sample(ctx, millivolts=0, excursions=0x12FE)
-        ctx.set(dut.excursions, 0x12FF)
-        ctx.set(dut.sample, 1)
+        ctx.set(dut.loop.excursions, 0x12FF)
+        ctx.set(dut.measurement.new, 1)
         await ctx.tick()
-        ctx.set(dut.sample, 0)
+        ctx.set(dut.measurement.new, 0)
         await ctx.tick().repeat(cycle)
-        ctx.set(dut.excursions, 0x1300)
+        ctx.set(dut.loop.excursions, 0x1300)
         await ctx.tick().repeat(PASS)
         assert await field(ctx, "excursions") in (0x12FF, 0x1300)
         await sample(ctx)

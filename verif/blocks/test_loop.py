@@ -134,18 +134,18 @@ def monitor(samples, ready, drain=0, seconds=()):
     dut, events = MONITOR.dut, []
 
     async def testbench(ctx):
-        ctx.set(dut.tick_ms, 1)
-        ctx.set(dut.millivolts, MILLIVOLTS)
-        ctx.set(dut.restored, 1)
-        ctx.set(dut.restored_mv, 0xFFFF)
+        ctx.set(dut.ticks.ms, 1)
+        ctx.set(dut.measurement.millivolts, MILLIVOLTS)
+        ctx.set(dut.restored.valid, 1)
+        ctx.set(dut.restored.baseline_mv, 0xFFFF)
         await ctx.tick()
         for cycle in range(len(samples) + drain):
-            ctx.set(dut.class_, samples[min(cycle, len(samples) - 1)])
-            ctx.set(dut.tick_s, cycle in seconds)
+            ctx.set(dut.measurement.class_, samples[min(cycle, len(samples) - 1)])
+            ctx.set(dut.ticks.s, cycle in seconds)
             taking = cycle >= len(samples) or ready(cycle)
             ctx.set(dut.o.ready, taking)
             if ctx.get(dut.o.valid):
-                assert ctx.get(dut.unlogged)
+                assert ctx.get(dut.status.unlogged)
                 if taking:
                     event = ctx.get(dut.o.payload)
                     assert event.loop_mv == MILLIVOLTS
@@ -217,21 +217,21 @@ def test_excursions_saturate():
     dut = LoopMonitor(hold_ms=HOLD)
 
     async def testbench(ctx):
-        ctx.set(dut.tick_ms, 1)
-        ctx.set(dut.restored, 1)
-        ctx.set(dut.class_, SEALED)
+        ctx.set(dut.ticks.ms, 1)
+        ctx.set(dut.restored.valid, 1)
+        ctx.set(dut.measurement.class_, SEALED)
         await ctx.tick().repeat(2 * HOLD)
-        ctx.set(dut.excursions, 0xFFFD)  # instead of a quarter of a million cycles
+        ctx.set(dut.status.excursions, 0xFFFD)  # instead of a quarter of a million cycles
         counts = []
         for _ in range(260):
-            ctx.set(dut.class_, OPEN)
+            ctx.set(dut.measurement.class_, OPEN)
             await ctx.tick()
-            ctx.set(dut.class_, SEALED)
+            ctx.set(dut.measurement.class_, SEALED)
             await ctx.tick().repeat(2)
-            counts.append(ctx.get(dut.excursions))
+            counts.append(ctx.get(dut.status.excursions))
         assert counts[:4] == [0xFFFE, 0xFFFF, 0xFFFF, 0xFFFF]
         ctx.set(dut.o.ready, 1)
-        ctx.set(dut.class_, OPEN)
+        ctx.set(dut.measurement.class_, OPEN)
         told = []
         for _ in range(2 * HOLD + 4):
             if ctx.get(dut.o.valid):

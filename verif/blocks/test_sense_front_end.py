@@ -33,7 +33,7 @@ class Rig:
                 self._cycle += 1
                 self._capacitor.follow(ctx.get(dut.fb))
                 ctx.set(dut.cmp, self._capacitor.compare(self.loop.mv(ctx.get(dut.drive))))
-                ctx.set(dut.tick_ms, self._cycle % MS == 0)
+                ctx.set(dut.ticks.ms, self._cycle % MS == 0)
                 await ctx.tick()
             if until():
                 return passed + 1
@@ -50,14 +50,14 @@ def test_attacks_are_told_apart():
         bench = Rig(ctx, dut)
 
         def is_now(class_):
-            return lambda: ctx.get(dut.class_) == class_ and not ctx.get(dut.blind)
+            return lambda: ctx.get(dut.measurement.class_) == class_ and not ctx.get(dut.measurement.blind)
 
         ctx.set(dut.baseline_mv, LOOP_NOT_MEASURED)
-        assert ctx.get(dut.class_) == StateClass.UNKNOWN
+        assert ctx.get(dut.measurement.class_) == StateClass.UNKNOWN
         assert await bench.run(40, is_now(StateClass.SEALED)) < 25
-        millivolts = ctx.get(dut.millivolts)
+        millivolts = ctx.get(dut.measurement.millivolts)
         assert abs(millivolts - Loop().mv(1)) <= 50
-        assert ctx.get(dut.sealable)
+        assert ctx.get(dut.measurement.sealable)
         ctx.set(dut.baseline_mv, millivolts)
 
         for loop, class_ in [
@@ -70,13 +70,13 @@ def test_attacks_are_told_apart():
             assert await bench.run(50, is_now(class_)) < 40, class_
             await bench.run(4)  # the first measurement that shows it may be one of the step
             assert is_now(class_)()
-            assert abs(ctx.get(dut.millivolts) - loop.mv(1)) <= 50
-            assert ctx.get(dut.sealable) == (3000 <= ctx.get(dut.millivolts) <= 5250)
+            assert abs(ctx.get(dut.measurement.millivolts) - loop.mv(1)) <= 50
+            assert ctx.get(dut.measurement.sealable) == (3000 <= ctx.get(dut.measurement.millivolts) <= 5250)
 
         # A source of just the learned voltage in the place of the head.
         bench.loop = Loop(head_ohm=inf, foreign_mv=millivolts, foreign_ohm=100)
         assert await bench.run(350, is_now(StateClass.MISMATCH)) < 300
-        assert not ctx.get(dut.sealable)
+        assert not ctx.get(dut.measurement.sealable)
 
     MEASURING.run(testbench)
 
@@ -89,14 +89,14 @@ def test_a_break_of_a_millisecond_is_seen():
         bench = Rig(ctx, dut)
         ctx.set(dut.baseline_mv, round(Loop().mv(1)))
         # All in the first on phase: 56 ms not blind.
-        await bench.run(60, lambda: not ctx.get(dut.blind))
+        await bench.run(60, lambda: not ctx.get(dut.measurement.blind))
         for number in range(4):
             await bench.run(5 + number)
-            assert ctx.get(dut.class_) == StateClass.SEALED
+            assert ctx.get(dut.measurement.class_) == StateClass.SEALED
             bench.loop = Loop(head_ohm=inf)
             await bench.run(1)
             bench.loop = Loop()
-            assert await bench.run(4, lambda: ctx.get(dut.class_) != StateClass.SEALED) < 4
+            assert await bench.run(4, lambda: ctx.get(dut.measurement.class_) != StateClass.SEALED) < 4
 
     MEASURING.run(testbench)
 
@@ -109,10 +109,10 @@ def test_a_comparator_knows_two_classes():
         for level in (1, 0, 1, 1, 0):
             ctx.set(dut.cmp, level)
             await ctx.tick().repeat(2)
-            assert ctx.get(dut.class_) == (StateClass.SEALED if level else StateClass.OPEN)
-            assert ctx.get(dut.sealable) == level
-            assert ctx.get(dut.millivolts) == LOOP_NOT_MEASURED
-            assert (ctx.get(dut.drive), ctx.get(dut.blind), ctx.get(dut.fb)) == (1, 0, 0)
+            assert ctx.get(dut.measurement.class_) == (StateClass.SEALED if level else StateClass.OPEN)
+            assert ctx.get(dut.measurement.sealable) == level
+            assert ctx.get(dut.measurement.millivolts) == LOOP_NOT_MEASURED
+            assert (ctx.get(dut.drive), ctx.get(dut.measurement.blind), ctx.get(dut.fb)) == (1, 0, 0)
 
     PLAIN.run(testbench)
 
@@ -124,12 +124,12 @@ def test_a_comparator_with_the_pattern_finds_a_stuck_line():
 
     async def testbench(ctx):
         dut = PLAIN_WITH_PATTERN.dut
-        ctx.set(dut.tick_ms, 1)
+        ctx.set(dut.ticks.ms, 1)
         seen = []
         for cycle in range(3500):
             ctx.set(dut.cmp, ctx.get(dut.drive) or 1000 < cycle <= 2000)
             await ctx.tick()
-            seen.append(ctx.get(dut.class_))
+            seen.append(ctx.get(dut.measurement.class_))
         unknown = seen.index(StateClass.SEALED)
         assert set(seen[:unknown]) == {StateClass.UNKNOWN}
         assert unknown == 12 + 8

@@ -20,7 +20,7 @@ class Rig:
     def __init__(self, ctx, dut):
         self._ctx, self.dut = ctx, dut
         self.events = []
-        ctx.set(dut.tick_ms, 1)
+        ctx.set(dut.ticks.ms, 1)
         ctx.set(dut.o.ready, 1)
 
     async def tick(self, cycles=1):
@@ -31,30 +31,33 @@ class Rig:
             await self._ctx.tick()
 
     async def restore(self, baseline_mv=LOOP_NOT_MEASURED):
-        self._ctx.set(self.dut.restored_mv, baseline_mv)
-        self._ctx.set(self.dut.restored, 1)
+        self._ctx.set(self.dut.restored.baseline_mv, baseline_mv)
+        self._ctx.set(self.dut.restored.valid, 1)
         await self.tick()
 
     async def loop(self, class_, millivolts, *, sealable=None, cycles=HOLD + 6):
         """Present a measurement for `cycles`."""
         ctx, dut = self._ctx, self.dut
-        ctx.set(dut.class_, class_)
-        ctx.set(dut.millivolts, millivolts)
-        ctx.set(dut.sealable, 3000 <= millivolts <= 5250 if sealable is None else sealable)
+        ctx.set(dut.measurement.class_, class_)
+        ctx.set(dut.measurement.millivolts, millivolts)
+        ctx.set(dut.measurement.sealable, 3000 <= millivolts <= 5250 if sealable is None else sealable)
         await self.tick(cycles)
 
     async def strobe(self, name):
-        self._ctx.set(getattr(self.dut, name), 1)
+        self._ctx.set(getattr(self.dut.command, name), 1)
         await self.tick()
-        self._ctx.set(getattr(self.dut, name), 0)
+        self._ctx.set(getattr(self.dut.command, name), 0)
 
     async def seal(self):
         """Whether it was done."""
         await self.strobe("seal")
-        done, refused = self._ctx.get(self.dut.seal_done), self._ctx.get(self.dut.seal_refused)
+        done, refused = (
+            self._ctx.get(self.dut.command.seal_done),
+            self._ctx.get(self.dut.command.seal_refused),
+        )
         assert done != refused
         await self.tick(6)
-        assert not self._ctx.get(self.dut.seal_done) | self._ctx.get(self.dut.seal_refused)
+        assert not self._ctx.get(self.dut.command.seal_done) | self._ctx.get(self.dut.command.seal_refused)
         return bool(done)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import groupby, product
+from operator import attrgetter
 
 import pytest
 
@@ -10,14 +11,18 @@ from sealchip.interface import StateClass
 from sealchip.status_leds import StatusLeds
 from verif.benches.block import Bench, simulate
 
+#: Each input by its path, as it is while all is good.
 GOOD = {
-    "identity_ready": 1,
-    "identity_valid": 1,
-    "state": StateClass.SEALED,
-    "flapping": 0,
-    "exchanged": 1,
-    "pending": 0,
-    "failed": 0,
+    "core.identity_ready": 1,
+    "core.identity_valid": 1,
+    "loop.state": StateClass.SEALED,
+    "measurement.class_": StateClass.SEALED,
+    "loop.flapping": 0,
+    "loop.unlogged": 0,
+    "core.pending": 0,
+    "meter.exchanged": 1,
+    "meter.failed": 0,
+    "bus_stuck": 0,
     "locked_out": 0,
 }
 LEDS = Bench(StatusLeds)
@@ -25,32 +30,39 @@ LEDS = Bench(StatusLeds)
 FLASH = 4
 
 
-def flashes_of(state):
+def put(ctx, dut, inputs):
+    """Set the inputs that are given by their paths."""
+    for path, value in inputs.items():
+        ctx.set(attrgetter(path)(dut), value)
+
+
+def flashes_of(inputs):
     """Reference: 0 = dark, "steady", or the number of flashes in a group."""
-    if state["identity_ready"] and not state["identity_valid"]:
+    if inputs["core.identity_ready"] and not inputs["core.identity_valid"]:
         return 1
-    if state["flapping"] or state["state"] in (StateClass.LOW, StateClass.HIGH, StateClass.MISMATCH):
+    state = inputs["loop.state"]
+    if inputs["loop.flapping"] or state in (StateClass.LOW, StateClass.HIGH, StateClass.MISMATCH):
         return 3
-    if state["state"] == StateClass.OPEN:
+    if state == StateClass.OPEN:
         return "steady"
-    return 2 if state["failed"] else 4 if state["locked_out"] else 0
+    return 2 if inputs["meter.failed"] or inputs["bus_stuck"] else 4 if inputs["locked_out"] else 0
 
 
 def test_truth_table():
     """Green exactly when all is good; red never with it, and steady exactly when the loop is open."""
     dut = StatusLeds()
+    classes = (StateClass.SEALED, StateClass.OPEN)
 
     async def testbench(ctx):
-        for values in product((0, 1), (0, 1), StateClass, *[(0, 1)] * 5):
-            state = dict(zip(GOOD, values, strict=True))
-            if state["identity_valid"] and not state["identity_ready"]:
-                continue  # never, says `ControlCore`
-            for name, value in state.items():
-                ctx.set(getattr(dut, name), value)
+        for values in product((0, 1), (0, 1), StateClass, classes, *[(0, 1)] * 7):
+            inputs = dict(zip(GOOD, values, strict=True))
+            if inputs["core.identity_valid"] and not inputs["core.identity_ready"]:
+                continue  # `ControlCore` never reports that
+            put(ctx, dut, inputs)
             await ctx.delay(1e-6)
-            assert ctx.get(dut.green) == (state == GOOD)
+            assert ctx.get(dut.green) == (inputs == GOOD)
             # No tick has come, so no group of flashes has begun.
-            assert ctx.get(dut.red) == (flashes_of(state) == "steady")
+            assert ctx.get(dut.red) == (flashes_of(inputs) == "steady")
 
     simulate(dut, testbench)
 
@@ -58,35 +70,34 @@ def test_truth_table():
 @pytest.mark.parametrize(
     ("fault", "flashes"),
     [
-        ({"identity_valid": 0}, 1),
-        ({"failed": 1}, 2),
-        ({"state": StateClass.LOW}, 3),
-        ({"state": StateClass.HIGH}, 3),
-        ({"state": StateClass.MISMATCH}, 3),
-        ({"flapping": 1, "state": StateClass.OPEN}, 3),
+        ({"core.identity_valid": 0}, 1),
+        ({"meter.failed": 1}, 2),
+        ({"bus_stuck": 1}, 2),
+        ({"loop.state": StateClass.LOW}, 3),
+        ({"loop.state": StateClass.HIGH}, 3),
+        ({"loop.state": StateClass.MISMATCH}, 3),
+        ({"loop.flapping": 1, "loop.state": StateClass.OPEN}, 3),
         ({"locked_out": 1}, 4),
-        ({"locked_out": 1, "failed": 1}, 2),
-        ({"identity_valid": 0, "state": StateClass.OPEN}, 1),
+        ({"locked_out": 1, "meter.failed": 1}, 2),
+        ({"core.identity_valid": 0, "loop.state": StateClass.OPEN}, 1),
     ],
     ids=str,
 )
 def test_blink_codes(fault, flashes):
     """`flashes` times lit and dark, then 1 s dark; the first within a flash's time, none when all is good."""
-    state = GOOD | fault
-    assert flashes_of(state) == flashes
+    inputs = GOOD | fault
+    assert flashes_of(inputs) == flashes
     red = []
 
     async def testbench(ctx):
         dut = LEDS.dut
-        for name, value in state.items():
-            ctx.set(getattr(dut, name), value)
+        put(ctx, dut, inputs)
         for cycle in range(FLASH * (1 + 2 * (2 * flashes + 3))):
-            ctx.set(dut.tick, cycle % FLASH == FLASH - 1)
+            ctx.set(dut.ticks.quarter, cycle % FLASH == FLASH - 1)
             red.append(ctx.get(dut.red))
             assert not ctx.get(dut.green)
             await ctx.tick()
-        for name, value in GOOD.items():
-            ctx.set(getattr(dut, name), value)
+        put(ctx, dut, GOOD)
         await ctx.tick()
         assert (ctx.get(dut.green), ctx.get(dut.red)) == (1, 0)
 
@@ -101,11 +112,10 @@ def test_what_is_not_yet_known_is_dark():
     dut = LEDS.dut
 
     async def testbench(ctx):
-        for name, value in GOOD.items():
-            ctx.set(getattr(dut, name), value)
-        ctx.set(dut.tick, 1)
+        put(ctx, dut, GOOD)
+        ctx.set(dut.ticks.quarter, 1)
         for state in (StateClass.UNKNOWN, StateClass.SEALED):
-            ctx.set(dut.state, state)
+            ctx.set(dut.loop.state, state)
             for _ in range(20):
                 assert (ctx.get(dut.green), ctx.get(dut.red)) == (state == StateClass.SEALED, 0)
                 await ctx.tick()

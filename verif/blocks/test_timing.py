@@ -88,11 +88,11 @@ def test_timebase():
 
     async def testbench(ctx):
         for cycle in range(2 * 1000 * period + 10):
-            if ctx.get(dut.tick_ms):
+            if ctx.get(dut.ticks.ms):
                 milliseconds.append(cycle)
-            if ctx.get(dut.tick_quarter):
+            if ctx.get(dut.ticks.quarter):
                 quarters.append(cycle)
-            if ctx.get(dut.tick_s):
+            if ctx.get(dut.ticks.s):
                 seconds.append(cycle)
             await ctx.tick()
 

@@ -137,20 +137,22 @@ def flapping_begins_and_ends_in_time(m: Module) -> list[Value]:
 
 @theorem(k=0, reach=2)
 def green_is_never_false(m: Module) -> None:
-    """Green only with a valid identity, the loop sealed and not flapping, a report acknowledged since
-    power-up, nothing pending, the last report not failed and no lock-out; never together with red. An open
-    loop is steady red.
+    """Green only with a valid identity, the loop sealed, both filtered and as just measured, and not
+    flapping, a report acknowledged since power-up, nothing pending or unlogged, the last report not failed,
+    the bus not stuck and no lock-out; never together with red. An open loop is steady red.
     """
     leds = StatusLeds()
     Subject(m, leds)
-    sealed = leds.state == StateClass.SEALED
-    faults = leds.flapping | leds.failed | leds.locked_out
-    good = leds.identity_valid & sealed & leds.exchanged & ~leds.pending & ~faults
-    readable = ~leds.identity_ready | leds.identity_valid
+    core, loop, meter = leds.core, leds.loop, leds.meter
+    sealed = (loop.state == StateClass.SEALED) & (leds.measurement.class_ == StateClass.SEALED)
+    pending = core.pending | loop.unlogged
+    faults = loop.flapping | meter.failed | leds.bus_stuck | leds.locked_out
+    good = core.identity_valid & sealed & meter.exchanged & ~pending & ~faults
+    readable = ~core.identity_ready | core.identity_valid
     m.d.comb += [
         Assert(~leds.green | good),
         Assert(~(leds.green & leds.red)),
-        Assert((leds.state != StateClass.OPEN) | leds.flapping | ~readable | leds.red),
+        Assert((loop.state != StateClass.OPEN) | loop.flapping | ~readable | leds.red),
         Cover(leds.green),
         Cover(leds.red),
     ]
@@ -158,10 +160,10 @@ def green_is_never_false(m: Module) -> None:
 
 def change_of_state(m: Module, monitor: LoopMonitor, dut: Subject) -> Value:
     """Whether `state` differs from the cycle before; the filter marks exactly that."""
-    change = monitor.state != past(m, monitor.state)
+    change = monitor.status.state != past(m, monitor.status.state)
     m.d.comb += [
         Assert(dut.part("debounce").changed == change),
-        Assert(~change | (dut.signal("candidate", "debounce") == monitor.state)),
+        Assert(~change | (dut.signal("candidate", "debounce") == monitor.status.state)),
     ]
     return change
 
@@ -189,28 +191,28 @@ def every_change_is_one_event(m: Module, hold_ms: int = HOLD_MS) -> list[Value]:
     its_change = change & (changes == n)
     state = Signal(StateClass)
     kind = Signal(Kind)
-    followed = Followed(m, dut, queue, begins=past(m, its_change & ~monitor.flapping))
+    followed = Followed(m, dut, queue, begins=past(m, its_change & ~monitor.status.flapping))
     with m.If(its_change):
-        m.d.sync += state.eq(monitor.state)
+        m.d.sync += state.eq(monitor.status.state)
     with m.If(followed.begins):
         m.d.sync += kind.eq(LoopEvent(dut.signal("event")).kind)
-    sealed = past(m, monitor.state) == StateClass.SEALED
+    sealed = past(m, monitor.status.state) == StateClass.SEALED
     plain = Mux(sealed, Kind.CLOSED, Kind.OPENED)
-    usual = Mux(n == 0, Kind.BOOT, Mux(monitor.flapping, Kind.FLAPPING, plain))
+    usual = Mux(n == 0, Kind.BOOT, Mux(monitor.status.flapping, Kind.FLAPPING, plain))
     m.d.comb += [
         Assert(~followed.begins | (followed.enters & (LoopEvent(dut.signal("event")).kind == usual))),
         *followed.tells(lambda event: (event.state == state) & (event.kind == kind)),
     ]
 
     # What is not told is counted.
-    counted = past(m, change & monitor.flapping)
-    before = past(m, monitor.excursions)
-    m.d.comb += Assert(~counted | (monitor.excursions == Mux(before == 0xFFFF, before, before + 1)))
+    counted = past(m, change & monitor.status.flapping)
+    before = past(m, monitor.status.excursions)
+    m.d.comb += Assert(~counted | (monitor.status.excursions == Mux(before == 0xFFFF, before, before + 1)))
 
     # Invariants: a change is told in the cycle behind it, and nothing was before the first.
     earlier = past(m, changes)
     change_waits = dut.signal("change_waits")
-    flaps = dut.signal("flapping_waits") | monitor.flapping
+    flaps = dut.signal("flapping_waits") | monitor.status.flapping
     m.d.comb += [
         Assert(changes - earlier == past(m, change)),
         Assert(dut.signal("booted") == (earlier != 0)),
@@ -218,10 +220,10 @@ def every_change_is_one_event(m: Module, hold_ms: int = HOLD_MS) -> list[Value]:
         Assert((changes == 0) | (earlier != 0) | (change_waits & ~flaps)),
         Assert(~past(m, change) | queue.i.ready),
         Assert(~(followed.inside | followed.begins) | (changes > n)),
-        Assert(~followed.begins | (state == monitor.state)),
+        Assert(~followed.begins | (state == monitor.status.state)),
         *(Cover(followed.leaves & (kind == it)) for it in TOLD_BY),
     ]
-    return [n < 8, monitor.tick_ms, ~monitor.blind, monitor.restored]
+    return [n < 8, monitor.ticks.ms, ~monitor.measurement.blind, monitor.restored.valid]
 
 
 @theorem(k=1, reach=30, parameters="any input, ticks, strobes and `ready`", smaller={"hold_ms": 3})
@@ -239,21 +241,25 @@ def no_change_is_forgotten(m: Module, hold_ms: int = HOLD_MS) -> None:
         m.d.sync += told.eq(monitor.o.payload.state)
     unoffered = Signal(range(64))  # cycles
     m.d.sync += unoffered.eq(
-        Mux(monitor.unlogged & ~monitor.o.valid & ~monitor.flapping, unoffered + ~unoffered.all(), 0)
+        Mux(
+            monitor.status.unlogged & ~monitor.o.valid & ~monitor.status.flapping,
+            unoffered + ~unoffered.all(),
+            0,
+        )
     )
     m.d.comb += [
-        Assert(monitor.unlogged | (told == monitor.state)),
+        Assert(monitor.status.unlogged | (told == monitor.status.state)),
         Assert(unoffered <= QUEUE_DEPTH + 4),
     ]
 
     # Invariants: the newest event tells the present state, unless there is a change to tell.
     waits = dut.signal("change_waits") | dut.signal("flapping_waits")
     newest = queue.entry(queue.level - 1)
-    with m.If(~change & ~waits & ~monitor.flapping):
-        m.d.comb += Assert(Mux(queue.level == 0, told, newest.state) == monitor.state)
+    with m.If(~change & ~waits & ~monitor.status.flapping):
+        m.d.comb += Assert(Mux(queue.level == 0, told, newest.state) == monitor.status.state)
     m.d.comb += [
         Assert(unoffered <= Mux(queue.level == 0, waits, queue.level + 1 + queue.o.valid)),
-        Cover(~monitor.unlogged & (told == StateClass.SEALED) & past(m, monitor.unlogged)),
+        Cover(~monitor.status.unlogged & (told == StateClass.SEALED) & past(m, monitor.status.unlogged)),
         Cover(queue.level == 2),
     ]
 
@@ -286,11 +292,11 @@ def excursions_are_told(m: Module, hold_ms: int = HOLD_MS) -> list[Value]:
     since = dut.signal("since")
     with m.If(dut.signal("taken")):
         m.d.sync += told.eq(told + LoopEvent(dut.signal("event")).excursions)
-    with m.If((since == 0xFF) | (monitor.excursions == 0xFFFF)):
+    with m.If((since == 0xFF) | (monitor.status.excursions == 0xFFFF)):
         m.d.sync += many.eq(1)
-    now_many = many | (since == 0xFF) | (monitor.excursions == 0xFFFF)
+    now_many = many | (since == 0xFF) | (monitor.status.excursions == 0xFFFF)
     m.d.comb += [
-        Assert(now_many | ((told + since)[:16] == monitor.excursions)),
+        Assert(now_many | ((told + since)[:16] == monitor.status.excursions)),
         Cover((told == 2) & (since == 1)),
     ]
-    return [monitor.tick_ms, ~monitor.blind, monitor.restored]
+    return [monitor.ticks.ms, ~monitor.measurement.blind, monitor.restored.valid]

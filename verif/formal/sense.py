@@ -29,14 +29,15 @@ def learned_only_when_sealing(m: Module, hold_ms: int = HOLD_MS) -> None:
     """
     classifier = Classifier()
     monitor = LoopMonitor(hold_ms=hold_ms)
+    measurement, command, status = monitor.measurement, monitor.command, monitor.status
     parts = Subject(m, classifier, "classifier", driven=(classifier.baseline_mv, classifier.place))
-    dut = Subject(m, monitor, "monitor", driven=(monitor.millivolts,))
-    class_, millivolts, baseline = classifier.class_, classifier.millivolts, monitor.baseline_mv
+    dut = Subject(m, monitor, "monitor", driven=(measurement.millivolts,))
+    class_, millivolts, baseline = classifier.class_, classifier.millivolts, status.baseline_mv
     m.d.comb += [
         classifier.baseline_mv.eq(baseline),
-        monitor.millivolts.eq(millivolts),
-        Assume((monitor.class_ == class_) | (monitor.class_ == StateClass.MISMATCH)),
-        Assume(~monitor.sealable | classifier.in_range),
+        measurement.millivolts.eq(millivolts),
+        Assume((measurement.class_ == class_) | (measurement.class_ == StateClass.MISMATCH)),
+        Assume(~measurement.sealable | classifier.in_range),
     ]
 
     # The converter: a voltage stands for sixteen places.
@@ -44,15 +45,15 @@ def learned_only_when_sealing(m: Module, hold_ms: int = HOLD_MS) -> None:
     m.d.sync += place.eq(place + classifier.step)
     m.d.comb += Assume((place == 0) | unchanged(m, classifier.measured_mv))
 
-    started = past(m, monitor.restored)
+    started = past(m, monitor.restored.valid)
     restored = past(m, started)
     before = past(m, baseline, init=NO_BASELINE_MV)
     changes = restored & (baseline != before)
-    becomes_sealed = (monitor.state == StateClass.SEALED) & (past(m, monitor.state) != StateClass.SEALED)
+    becomes_sealed = (status.state == StateClass.SEALED) & (past(m, status.state) != StateClass.SEALED)
     closes = becomes_sealed & ~is_learned(before)
     m.d.comb += [
-        Assume(~started | monitor.restored),
-        Assert(~changes | monitor.seal_done | closes),
+        Assume(~started | monitor.restored.valid),
+        Assert(~changes | command.seal_done | closes),
         Assert(~changes | (within_range(baseline) & (baseline == past(m, millivolts)))),
     ]
 
@@ -72,7 +73,7 @@ def learned_only_when_sealing(m: Module, hold_ms: int = HOLD_MS) -> None:
         Assert(started | ~is_learned(baseline)),
         Assert(classifier.in_range == (measured & within_range(millivolts))),
         Assert(~sealed_without | (measured & within_range(millivolts))),
-        Cover(changes & monitor.seal_done & is_learned(before)),
+        Cover(changes & command.seal_done & is_learned(before)),
         Cover(changes & closes),
     ]
 
@@ -84,15 +85,19 @@ def sealing_is_answered_and_told(m: Module, hold_ms: int = HOLD_MS) -> list[Valu
     the voltage measured. A refusal changes no baseline and is told by an event *sealing refused*.
     """
     monitor = LoopMonitor(hold_ms=hold_ms)
+    measurement, command, status = monitor.measurement, monitor.command, monitor.status
     dut = Subject(m, monitor)
     queue = Queue(m, dut)
-    seal = past(m, monitor.seal)
-    good = past(m, monitor.sealable & ~monitor.flapping & (monitor.class_ == monitor.state))
-    started = past(m, monitor.restored)
-    before = past(m, monitor.baseline_mv, init=NO_BASELINE_MV)
+    seal = past(m, command.seal)
+    good = past(
+        m,
+        measurement.sealable & ~status.flapping & (measurement.class_ == status.state),
+    )
+    started = past(m, monitor.restored.valid)
+    before = past(m, status.baseline_mv, init=NO_BASELINE_MV)
     m.d.comb += [
-        Assert(monitor.seal_done + monitor.seal_refused == seal),
-        Assert(~monitor.seal_done | (good & (monitor.baseline_mv == past(m, monitor.millivolts)))),
+        Assert(command.seal_done + command.seal_refused == seal),
+        Assert(~command.seal_done | (good & (status.baseline_mv == past(m, measurement.millivolts)))),
         Assert(dut.signal("started") == started),
     ]
 
@@ -100,7 +105,7 @@ def sealing_is_answered_and_told(m: Module, hold_ms: int = HOLD_MS) -> list[Valu
     chosen = AnyConst(32)
     cycle = Signal(32)
     m.d.sync += cycle.eq(cycle + 1)
-    its_refusal = monitor.seal_refused & (cycle == chosen)
+    its_refusal = command.seal_refused & (cycle == chosen)
     waits = Signal()
     event = LoopEvent(dut.signal("event"))
     refusal_waits = dut.signal("sealing_refused_waits")
@@ -109,16 +114,16 @@ def sealing_is_answered_and_told(m: Module, hold_ms: int = HOLD_MS) -> list[Valu
         m.d.sync += waits.eq(0)
     with m.Elif(its_refusal):
         m.d.sync += waits.eq(1)
-    learns = (monitor.state == StateClass.SEALED) & (past(m, monitor.state) != StateClass.SEALED)
+    learns = (status.state == StateClass.SEALED) & (past(m, status.state) != StateClass.SEALED)
     m.d.comb += [
         Assume(~cycle.all()),
         *followed.tells(lambda it: it.kind == Kind.SEALING_REFUSED),
-        Assert(~(waits | monitor.seal_refused) | refusal_waits),
-        Assert(~(monitor.seal_refused & past(m, started)) | learns | (monitor.baseline_mv == before)),
+        Assert(~(waits | command.seal_refused) | refusal_waits),
+        Assert(~(command.seal_refused & past(m, started)) | learns | (status.baseline_mv == before)),
         Assert(~waits | ~followed.inside),
         Assert(~(waits | followed.inside) | (cycle > chosen)),
         Cover(followed.leaves),
-        Cover(monitor.seal_done),
+        Cover(command.seal_done),
     ]
     return [chosen < 20]
 
@@ -140,7 +145,7 @@ def sealed_only_while_the_pattern_returns(m: Module) -> list[Value]:
     switches = front_end.drive != past(m, front_end.drive)
     ends_off = switches & front_end.drive
     settled = Mux(switches, 0, ticks) == SETTLE_MS
-    with m.If(front_end.tick_ms & ~settled):
+    with m.If(front_end.ticks.ms & ~settled):
         m.d.sync += ticks.eq(Mux(switches, 0, ticks) + 1)
     with m.Elif(switches):
         m.d.sync += ticks.eq(0)
@@ -162,11 +167,11 @@ def sealed_only_while_the_pattern_returns(m: Module) -> list[Value]:
         Assert(~off | (elapsed <= SETTLE_MS) | dut.signal("was_read", "pattern")),
         Assert(~off | (elapsed < OFF_MS)),
         Assert(dut.signal("unclean", "pattern") == now_owed),
-        Assert(dut.signal("_class") <= StateClass.SEALED),
+        Assert(dut.signal("class_") <= StateClass.SEALED),
     ]
     m.d.comb += [
-        Assert((front_end.class_ == StateClass.MISMATCH) == (now_owed != 0)),
-        Assert(~front_end.sealable | (front_end.class_ == StateClass.SEALED)),
-        Cover(ends_off & (front_end.class_ == StateClass.MISMATCH)),
+        Assert((front_end.measurement.class_ == StateClass.MISMATCH) == (now_owed != 0)),
+        Assert(~front_end.measurement.sealable | (front_end.measurement.class_ == StateClass.SEALED)),
+        Cover(ends_off & (front_end.measurement.class_ == StateClass.MISMATCH)),
     ]
-    return [front_end.tick_ms]
+    return [front_end.ticks.ms]

@@ -1,16 +1,32 @@
 """The front end of the seal loop: from pins to a class of measurement."""
 
-from amaranth.hdl import Module, Mux, Signal
+from typing import NamedTuple
+
+from amaranth.hdl import Module, Mux, Signal, ValueLike
 from amaranth.lib import enum, wiring
 from amaranth.lib.cdc import FFSynchronizer
 from amaranth.lib.wiring import In, Out
 
-from ..interface import LOOP_NOT_MEASURED, StateClass
+from ..interface import StateClass
+from ..signatures import Measurement, Ticks
 from .classifier import Classifier
 from .pattern import DrivenPattern
 from .sigma_delta import COUNT_MV, SigmaDelta
 
 __all__ = ["FrontEnd", "Sensor"]
+
+
+class _Sensed(NamedTuple):
+    """What a sensor reports: its readings, and the class of the last one that was not blind."""
+
+    #: Strobe: `reads_open` is whether this reading is that of an open loop.
+    valid: ValueLike
+    reads_open: ValueLike
+    #: A bit that cannot be foreseen.
+    noise: ValueLike
+    class_: ValueLike
+    #: What was classed lies where a loop may be sealed.
+    in_range: ValueLike
 
 
 class Sensor(enum.Enum):
@@ -37,12 +53,12 @@ class FrontEnd(wiring.Component):
 
     Members
     -------
-    cmp: the comparator's pin, asynchronous. fb: feedback of the converter, else 0.
-    drive: voltage on the first electrode plate. tick_ms: strobe.
-    baseline_mv: voltage learned, see `is_learned`.
-    class_, millivolts: the newest measurement. measured: strobe, it is new; with a comparator, `tick_ms`.
-    blind: the drive is off, or has not been on for long enough.
-    sealable: what was measured may be taken for sealed.
+    cmp : the comparator's pin, asynchronous.
+    fb : the feedback pin of the converter; 0 with a comparator.
+    drive : the voltage on the first electrode plate.
+    ticks : the time.
+    baseline_mv : the voltage learned at sealing, see `is_learned`.
+    measurement : the newest measurement.
 
     Guarantees: `verif/blocks/test_sense_front_end.py`; proof:
     `verif/formal/sense.py::sealed_only_while_the_pattern_returns`.
@@ -55,80 +71,72 @@ class FrontEnd(wiring.Component):
                 "cmp": In(1),
                 "fb": Out(1),
                 "drive": Out(1),
-                "tick_ms": In(1),
+                "ticks": In(Ticks),
                 "baseline_mv": In(16),
-                "class_": Out(StateClass),
-                "millivolts": Out(16, init=LOOP_NOT_MEASURED),
-                "measured": Out(1),
-                "blind": Out(1),
-                "sealable": Out(1),
+                "measurement": Out(Measurement),
             }
         )
 
     def elaborate(self, platform):
         m = Module()
-        # What the sensor says: its readings, and the class of the last one that was not blind.
-        self._valid = Signal()
-        self._reads_open = Signal()
-        self._noise = Signal()
-        self._class = Signal(StateClass)
-        self._in_range = Signal()
-        if self._sensor == Sensor.SIGMA_DELTA:
-            self._convert(m)
-        else:
-            self._compare(m)
-        mismatch = self._drive(m)
+        sensed = self._convert(m) if self._sensor == Sensor.SIGMA_DELTA else self._compare(m)
+        mismatch = self._drive(m, sensed)
         m.d.comb += [
-            self.class_.eq(Mux(mismatch, StateClass.MISMATCH, self._class)),
-            self.sealable.eq(self._in_range & ~mismatch),
+            self.measurement.class_.eq(Mux(mismatch, StateClass.MISMATCH, sensed.class_)),
+            self.measurement.sealable.eq(sensed.in_range & ~mismatch),
         ]
         return m
 
     def _compare(self, m):
+        """Sense the loop by the comparator alone."""
         above = Signal()
+        class_ = Signal(StateClass)
         m.submodules.synchroniser = FFSynchronizer(self.cmp, above)
-        m.d.comb += [
-            self.measured.eq(self.tick_ms),
-            self._valid.eq(1),
-            self._reads_open.eq(~above),
-            self._in_range.eq(self._class == StateClass.SEALED),
-        ]
+        m.d.comb += self.measurement.new.eq(self.ticks.ms)
+        # Without the pattern nothing is ever blind, so the class needs no register.
         domain = m.d.sync if self._pattern else m.d.comb
-        with m.If(~self.blind):
-            domain += self._class.eq(Mux(above, StateClass.SEALED, StateClass.OPEN))
+        with m.If(~self.measurement.blind):
+            domain += class_.eq(Mux(above, StateClass.SEALED, StateClass.OPEN))
+        return _Sensed(
+            valid=1, reads_open=~above, noise=0, class_=class_, in_range=class_ == StateClass.SEALED
+        )
 
     def _convert(self, m):
+        """Sense the loop by the converter and the classifier."""
         converter = m.submodules.converter = SigmaDelta(self._clock_hz)
         classifier = m.submodules.classifier = Classifier()
-        m.d.sync += self.measured.eq(classifier.valid)
+        m.d.sync += self.measurement.new.eq(classifier.valid)
         m.d.comb += [
             converter.cmp.eq(self.cmp),
             self.fb.eq(converter.fb),
             classifier.measured_mv.eq(converter.millivolts),
             classifier.step.eq(converter.step),
             classifier.place.eq(converter.place),
-            classifier.hold.eq(self.blind),
+            classifier.hold.eq(self.measurement.blind),
             classifier.baseline_mv.eq(self.baseline_mv),
-            self.millivolts.eq(classifier.millivolts),
-            self._valid.eq(classifier.valid),
-            self._reads_open.eq(classifier.reads_open),
-            self._noise.eq((converter.millivolts // COUNT_MV)[0]),
-            self._class.eq(classifier.class_),
-            self._in_range.eq(classifier.in_range),
+            self.measurement.millivolts.eq(classifier.millivolts),
         ]
+        return _Sensed(
+            valid=classifier.valid,
+            reads_open=classifier.reads_open,
+            # The lowest bit of a measurement that is not always 0.
+            noise=(converter.millivolts // COUNT_MV)[0],
+            class_=classifier.class_,
+            in_range=classifier.in_range,
+        )
 
-    def _drive(self, m):
-        """Whether what returns is not what was sent."""
+    def _drive(self, m, sensed):
+        """Drive the loop; return whether what comes back is not what was sent."""
         if not self._pattern:
             m.d.comb += self.drive.eq(1)
             return 0
         pattern = m.submodules.pattern = DrivenPattern()
         m.d.comb += [
-            pattern.tick_ms.eq(self.tick_ms),
-            pattern.valid.eq(self._valid),
-            pattern.reads_open.eq(self._reads_open),
-            pattern.noise.eq(self._noise),
+            pattern.tick_ms.eq(self.ticks.ms),
+            pattern.valid.eq(sensed.valid),
+            pattern.reads_open.eq(sensed.reads_open),
+            pattern.noise.eq(sensed.noise),
             self.drive.eq(pattern.drive),
-            self.blind.eq(pattern.blind),
+            self.measurement.blind.eq(pattern.blind),
         ]
         return pattern.mismatch

@@ -5,7 +5,8 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..interface import LOOP_NOT_MEASURED, Kind, StateClass
-from .classifier import NO_BASELINE_MV, is_learned
+from ..signatures import LoopCommand, LoopStatus, Measurement, RestoredBaseline, Ticks
+from .classifier import is_learned
 from .debounce import HOLD_MS, Debounce
 from .event_queue import EventQueue
 from .flapping import Flapping
@@ -38,13 +39,12 @@ class LoopMonitor(wiring.Component):
 
     Members
     -------
-    tick_ms, tick_s: strobes. class_, millivolts, blind, sealable: from the front end.
-    restored, restored_mv: from now on the log knows what was learned before this power-up, FFFF = nothing.
-    seal: strobe. seal_done, seal_refused: strobes. locked_out, provisioned: strobes, to be told as events.
-    o: events. state: filtered class. flapping: see above. baseline_mv: voltage learned, see `is_learned`.
-    excursions: count since reset, saturating.
-    unlogged: a change of `state`, from its very first cycle on, has not been taken from `o` yet, or the loop
-    is flapping.
+    ticks : the time.
+    measurement : from the front end.
+    restored : what was learned before this power-up.
+    command : what a request has asked for or brought about.
+    o : events.
+    status : what is known of the loop.
 
     Guarantees: `verif/blocks/test_loop.py::test_loop_monitor`,
     `test_nothing_is_lost_while_the_log_is_stalled`,
@@ -60,61 +60,49 @@ class LoopMonitor(wiring.Component):
         self._measures, self._hold_ms = measures, hold_ms
         super().__init__(
             {
-                "tick_ms": In(1),
-                "tick_s": In(1),
-                "class_": In(StateClass),
-                "millivolts": In(16, init=LOOP_NOT_MEASURED),
-                "blind": In(1),
-                "sealable": In(1),
-                "restored": In(1),
-                "restored_mv": In(16),
-                "seal": In(1),
-                "seal_done": Out(1),
-                "seal_refused": Out(1),
-                "locked_out": In(1),
-                "provisioned": In(1),
+                "ticks": In(Ticks),
+                "measurement": In(Measurement),
+                "restored": In(RestoredBaseline),
+                "command": In(LoopCommand),
                 "o": Out(stream.Signature(LoopEvent)),
-                "state": Out(StateClass),
-                "flapping": Out(1),
-                "baseline_mv": Out(16, init=NO_BASELINE_MV),
-                "excursions": Out(16),
-                "unlogged": Out(1),
+                "status": Out(LoopStatus),
             }
         )
 
     def elaborate(self, platform):
         m = Module()
+        measurement, command, status = self.measurement, self.command, self.status
         debounce = m.submodules.debounce = Debounce(self._hold_ms)
         flapping = m.submodules.flapping = Flapping()
         booted = Signal()
         started = Signal()
         accepted = Signal()
         # The class has held for the debounce time and still does.
-        stable = started & (self.class_ == self.state) & ~self.flapping
-        counted = debounce.changed & self.flapping
+        stable = started & (measurement.class_ == status.state) & ~status.flapping
+        counted = debounce.changed & status.flapping
         m.d.comb += [
-            debounce.tick_ms.eq(self.tick_ms),
-            debounce.blind.eq(self.blind),
-            debounce.i.eq(Mux(started, self.class_, StateClass.UNKNOWN)),
-            self.state.eq(debounce.state),
-            flapping.tick_s.eq(self.tick_s),
+            debounce.tick_ms.eq(self.ticks.ms),
+            debounce.blind.eq(measurement.blind),
+            debounce.i.eq(Mux(started, measurement.class_, StateClass.UNKNOWN)),
+            status.state.eq(debounce.state),
+            flapping.tick_s.eq(self.ticks.s),
             flapping.change.eq(debounce.changed & booted),
-            self.flapping.eq(flapping.flapping),
-            accepted.eq(self.seal & stable & self.sealable),
+            status.flapping.eq(flapping.flapping),
+            accepted.eq(command.seal & stable & measurement.sealable),
         ]
         m.d.sync += [
-            started.eq(self.restored),
-            self.seal_done.eq(accepted),
-            self.seal_refused.eq(self.seal & ~accepted),
+            started.eq(self.restored.valid),
+            command.seal_done.eq(accepted),
+            command.seal_refused.eq(command.seal & ~accepted),
         ]
 
         # What has to be told, the most important first. A change is told by the state as it is when told.
         due = {
             Kind.FLAPPING: flapping.begins,
             CHANGE: (debounce.changed & ~counted & ~flapping.begins) | flapping.ends,
-            Kind.SEALING_REFUSED: self.seal & ~accepted,
-            Kind.LOCKED_OUT: self.locked_out,
-            Kind.PROVISIONED: self.provisioned | (accepted & (self.state == StateClass.SEALED)),
+            Kind.SEALING_REFUSED: command.seal & ~accepted,
+            Kind.LOCKED_OUT: command.locked_out,
+            Kind.PROVISIONED: command.provisioned | (accepted & (status.state == StateClass.SEALED)),
         }
         event = Signal(LoopEvent)
         offered = Signal()
@@ -122,14 +110,17 @@ class LoopMonitor(wiring.Component):
         changes = self._offer(m, due, event, offered, taken, booted)
         self._count(m, event, debounce.excursion | counted, taken)
         m.d.comb += [
-            event.state.eq(self.state),
+            event.state.eq(status.state),
             event.loop_mv.eq(LOOP_NOT_MEASURED),
             event.baseline_mv.eq(LOOP_NOT_MEASURED),
         ]
         if self._measures:
             closes = debounce.takes & (debounce.i == StateClass.SEALED)
-            self._learn(m, accepted | (closes & ~is_learned(self.baseline_mv)), started)
-            m.d.comb += [event.loop_mv.eq(self.millivolts), event.baseline_mv.eq(self.baseline_mv)]
+            self._learn(m, accepted | (closes & ~is_learned(status.baseline_mv)), started)
+            m.d.comb += [
+                event.loop_mv.eq(measurement.millivolts),
+                event.baseline_mv.eq(status.baseline_mv),
+            ]
 
         # Only what is not the same in all events takes room in block RAM.
         constant = () if self._measures else ("loop_mv", "baseline_mv")
@@ -143,7 +134,7 @@ class LoopMonitor(wiring.Component):
             Cat(self.o.payload[field] for field in fields).eq(queue.o.payload),
             self.o.valid.eq(queue.o.valid),
             queue.o.ready.eq(self.o.ready),
-            self.unlogged.eq(debounce.changed | changes | ~queue.empty | self.flapping),
+            status.unlogged.eq(debounce.changed | changes | ~queue.empty | status.flapping),
         ]
         return m
 
@@ -163,7 +154,7 @@ class LoopMonitor(wiring.Component):
             if kind is CHANGE:
                 # Nothing comes before *boot*, which is a change.
                 free = free & booted
-                with m.If(chosen & (self.state == StateClass.SEALED)):
+                with m.If(chosen & (self.status.state == StateClass.SEALED)):
                     m.d.comb += event.kind.eq(Kind.CLOSED)
                 with m.If(chosen & ~booted):
                     m.d.comb += event.kind.eq(Kind.BOOT)
@@ -173,8 +164,9 @@ class LoopMonitor(wiring.Component):
 
     def _count(self, m, event, excursion, taken):
         """Count excursions since reset, and those since the last event for the next one."""
-        with m.If(excursion & ~self.excursions.all()):
-            m.d.sync += self.excursions.eq(self.excursions + 1)
+        excursions = self.status.excursions
+        with m.If(excursion & ~excursions.all()):
+            m.d.sync += excursions.eq(excursions + 1)
         since = Signal(8)
         m.d.comb += event.excursions.eq(since)
         with m.If(taken):
@@ -183,7 +175,7 @@ class LoopMonitor(wiring.Component):
             m.d.sync += since.eq(since + 1)
 
     def _learn(self, m, learn, started):
-        with m.If(self.restored & ~started):
-            m.d.sync += self.baseline_mv.eq(self.restored_mv)
+        with m.If(self.restored.valid & ~started):
+            m.d.sync += self.status.baseline_mv.eq(self.restored.baseline_mv)
         with m.Elif(learn):
-            m.d.sync += self.baseline_mv.eq(self.millivolts)
+            m.d.sync += self.status.baseline_mv.eq(self.measurement.millivolts)
