@@ -1,4 +1,4 @@
-"""One simulated meter: what it answers to a read, and what it does with a write.
+"""One simulated meter: how it answers a read and carries out a write.
 
 A report is stored, mirrored and alarmed in one transaction before `write` returns, and so before the 94H
 goes out: `test_meter_run.py::test_sigkill_loses_and_doubles_nothing`.
@@ -7,35 +7,27 @@ goes out: `test_meter_run.py::test_sigkill_loses_and_doubles_nothing`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from sqlalchemy import Connection
 
 from meterseal import bcd
-from meterseal.clock import CST, Clock
+from meterseal.clock import Clock
 from meterseal.domain.alarm_rules import Code
 from meterseal.domain.event import SealEvent
 from meterseal.domain.layout import LayoutError, unpack
 from meterseal.domain.verdict import RecordVerdict
-from meterseal.protocols.dlt645.active_report import TERMINAL_COVER_OPEN, ActiveReport
 from meterseal.protocols.dlt645.control import Err
-from meterseal.protocols.dlt645.cover import ENERGIES, NO_ENERGIES, CoverRecord
+from meterseal.protocols.dlt645.cover import ENERGIES
 from meterseal.protocols.dlt645.frame import Frame
 from meterseal.protocols.dlt645.requests import Write
 from meterseal.protocols.dlt645.slave import Handler, Refusal
-from meterseal.protocols.dlt645.values import (
-    clock,
-    clock_bytes,
-    date_bytes,
-    day,
-    text_bytes,
-    time_bytes,
-    time_of_day,
-)
+from meterseal.protocols.dlt645.values import text_bytes
 from meterseal.sim.meter import journal
-from meterseal.sim.meter.clock import BIG_STEP, MeterClock
-from meterseal.sim.meter.energy import energies, energy
-from meterseal.store import alarms, diagnostics, events, ingest
+from meterseal.sim.meter.energy import energy
+from meterseal.sim.meter.mirror import ACTIVE_REPORT_BYTES, ACTIVE_REPORT_RESET, Mirror
+from meterseal.sim.meter.timekeeper import CLOCK_ITEMS, Timekeeper
+from meterseal.store import alarms, diagnostics, ingest
 from meterseal.store.applied import Applied
 from meterseal.store.database import Database
 from meterseal.store.events import Outcome
@@ -47,17 +39,12 @@ __all__ = ["Meter"]
 
 #: Password levels that may set the clock and clear the active-report word.
 LEVELS = (2, 4)
-COVER_COUNT = 0x03300E00
-COVER_RECORDS = range(0x03300E01, 0x03300E0B)
 RECORDS = range(Di.RECORD_HISTORY, Di.RECORD_HISTORY + 16)
-ACTIVE_REPORT = 0x04001501
-ACTIVE_REPORT_RESET = 0x04001503
-DATE, TIME, CLOCK = 0x04000101, 0x04000102, 0x0400010C
 METER_NUMBER = 0x04000402
 
 
 class Meter(Handler):
-    """The meter at `address` with its own `seals`; without any, the first seal that reports becomes one.
+    """The meter at `address` and its own `seals`; without any, the first seal that reports becomes one.
 
     `password` is P0 P1 P2 for the levels 02 and 04; a seal's report needs none.
     """
@@ -79,26 +66,22 @@ class Meter(Handler):
         self._password = password
         with database.transaction() as conn:
             journal.register(conn, self.address, seals or [])
-            self._clock = MeterClock(journal.load_offset(conn, self.address))
+        self._mirror = Mirror(self.address)
+        self._timekeeper = Timekeeper(self.address, database, system=clock, trace=trace)
         self._reads: dict[int, Callable[[], bytes]] = {
-            DATE: lambda: date_bytes(self.now()),
-            TIME: lambda: time_bytes(self.now()),
-            CLOCK: lambda: clock_bytes(self.now()),
             Di.ADDRESS: lambda: bcd.address_bytes(self.address),
             METER_NUMBER: lambda: bcd.address_bytes(self.address),
             Di.ASSET_NUMBER: lambda: text_bytes(f"METER{self.address}", IDENTITY_REPORT["asset"].width),
         }
 
-    def now(self) -> datetime:
-        """The meter's own time, to the second."""
-        return self._clock.at(self._system.now())
-
     def read(self, di: int, parameters: bytes) -> bytes:
-        """What the meter has under `di`."""
+        """Return what the meter keeps under `di`."""
         if di in self._reads:
             return self._reads[di]()
+        if di in CLOCK_ITEMS:
+            return self._timekeeper.read(di)
         if di in ENERGIES:
-            return bcd.bcd(energy(self.address, di, self.now()), 4)
+            return bcd.bcd(energy(self.address, di, self._timekeeper.now()), 4)
         with self._database.reading() as conn:
             content = self._stored(conn, di, parameters)
         if content is None:
@@ -111,7 +94,7 @@ class Meter(Handler):
             self._report(write.data)
         elif write.di == Di.REPORT_IDENTITY:
             self._identify(write.data)
-        elif write.di not in (DATE, TIME, CLOCK, ACTIVE_REPORT_RESET, Di.VERDICT):
+        elif write.di not in CLOCK_ITEMS | {ACTIVE_REPORT_RESET, Di.VERDICT}:
             raise Refusal(Err.NO_DATA)
         elif write.password[0] not in LEVELS or write.password[1:] != self._password:
             self.count("wrong_password", self.address, write.password + write.operator)
@@ -121,29 +104,22 @@ class Meter(Handler):
         elif write.di == Di.VERDICT:
             self._apply_verdict(write.data)
         else:
-            self._set_clock(self._asked_time(write), "write", write.operator)
+            self._set_clock(write)
 
     def set_time(self, at: datetime) -> None:
         """Take a broadcast time."""
-        self._set_clock(at, "broadcast", b"")
+        self._timekeeper.set(at, "broadcast")
 
     def malformed(self, request: Frame) -> None:
-        """Count a request that makes no sense."""
+        """Count a request that cannot be parsed."""
         self.count("malformed_request", f"control {request.control:02X}", request.encode(preamble=0))
 
     def count(self, what: str, detail: str = "", raw: bytes = b"") -> None:
-        """Count an oddity."""
+        """Count a diagnostic."""
         with self._database.transaction() as conn:
             diagnostics.count(conn, what, detail, at=self._system.now(), raw=raw)
 
     def _stored(self, conn: Connection, di: int, parameters: bytes) -> bytes | None:
-        if di == COVER_COUNT:
-            return bcd.bcd(journal.openings(conn, self.address) % 1_000_000, 3)
-        if di in COVER_RECORDS:
-            return self._cover_record(conn, di - COVER_COUNT)
-        if di == ACTIVE_REPORT:
-            count = min(journal.openings_since_clear(conn, self.address), 0xFF)
-            return ActiveReport({TERMINAL_COVER_OPEN: count} if count else {}).encode()
         if di == Di.RECORD_NEWEST or di in RECORDS:
             n = 0 if di == Di.RECORD_NEWEST else di - Di.RECORD_HISTORY
             return journal.newest_record(conn, self.address, n)
@@ -155,15 +131,7 @@ class Meter(Handler):
             return None if entry is None else entry.encode()
         if di == Di.REPORT_IDENTITY and len(parameters) in (0, 6):
             return journal.identity(conn, self.address, bcd.address(parameters) if parameters else None)
-        return None
-
-    def _cover_record(self, conn: Connection, n: int) -> bytes:
-        opening = journal.opening(conn, self.address, n)
-        if opening is None:
-            return bytes(len(CoverRecord(None, None).encode()))
-        before = energies(self.address, opening.started_at)
-        after = energies(self.address, opening.ended_at) if opening.ended_at else NO_ENERGIES
-        return CoverRecord(opening.started_at, opening.ended_at, before, after).encode()
+        return self._mirror.read(conn, di)
 
     def _report(self, record: bytes) -> None:
         system = self._system.now()
@@ -172,8 +140,8 @@ class Meter(Handler):
             event = SealEvent.from_record(
                 record,
                 meter=self.address,
-                occurred_at=self._clock.event(system, age),
-                received_at=self._clock.at(system),
+                occurred_at=self._timekeeper.event(system, age),
+                received_at=self._timekeeper.at(system),
             )
         except LayoutError as error:
             self._unreadable(record, str(error))
@@ -184,10 +152,25 @@ class Meter(Handler):
                 journal.bind(conn, self.address, event.seal)
             applied = ingest.apply(conn, event, system)
             number = journal.add_entry(conn, self.address, event, _again(event, applied))
-            self._mirror(conn, event, applied)
+            self._mirror.open(conn, event.seal, applied)
+            if applied.outcome is Outcome.NEW:
+                self._mirror.close(conn, event)
             if known and event.seal not in known:
                 self._stranger(conn, event, applied, system)
         self._tell(event, applied, number)
+
+    def _reset_report(self, word: bytes) -> None:
+        if len(word) != ACTIVE_REPORT_BYTES:
+            raise Refusal(Err.OTHER)
+        with self._database.transaction() as conn:
+            self._mirror.reset_report(conn, word)
+
+    def _set_clock(self, write: Write) -> None:
+        try:
+            to = self._timekeeper.requested(write.di, write.data)
+        except ValueError:
+            raise Refusal(Err.OTHER) from None
+        self._timekeeper.set(to, "write", write.operator)
 
     def _apply_verdict(self, raw: bytes) -> None:
         try:
@@ -196,34 +179,13 @@ class Meter(Handler):
             raise Refusal(Err.OTHER) from None
         with self._database.transaction() as conn:
             applied = ingest.apply_verdict(conn, verdict, "found by the master station", self._system.now())
-            self._mirror_openings(conn, verdict.seal, applied)
+            self._mirror.open(conn, verdict.seal, applied)
             own = applied.own
-            # It was taken for a repetition of the forged one, and nobody else has heard of it.
+            # It was taken for a repetition of the forged one, so the journal does not have it yet.
             if own is not None and not journal.has(conn, self.address, own.record):
                 journal.add_entry(conn, self.address, own, own.record)
-                self._close(conn, own)
+                self._mirror.close(conn, own)
         trace_alarms(self._trace, applied)
-
-    def _mirror(self, conn: Connection, event: SealEvent, applied: Applied) -> None:
-        """Openings and closings into the standard records of the terminal cover."""
-        self._mirror_openings(conn, event.seal, applied)
-        if applied.outcome is Outcome.NEW:
-            self._close(conn, event)
-
-    def _close(self, conn: Connection, event: SealEvent) -> None:
-        if event.proves_sealed:
-            journal.close_openings(conn, self.address, event.seal, event.counter, event.occurred_at)
-
-    def _mirror_openings(self, conn: Connection, seal: str, applied: Applied) -> None:
-        for alarm in applied.raised:
-            if alarm.code is not Code.SEAL_OPEN_UNMATCHED:
-                continue
-            # Not always what was just reported: that can show that the event after it was an opening.
-            opened = events.find(conn, seal, alarm.counter)
-            closed = events.following(conn, seal, alarm.counter, proves_sealed=True)
-            if opened is not None:
-                ended_at = None if closed is None else closed.occurred_at
-                journal.open_cover(conn, self.address, seal, opened.counter, opened.occurred_at, ended_at)
 
     def _stranger(self, conn: Connection, event: SealEvent, applied: Applied, at: datetime) -> None:
         if alarms.active(conn, event.seal, Code.UNKNOWN_DEVICE):
@@ -239,7 +201,7 @@ class Meter(Handler):
         trace_alarms(self._trace, applied)
 
     def _unreadable(self, record: bytes, reason: str) -> None:
-        """A record of a layout this meter does not know; refused, so that the seal's red lamp shows it."""
+        """Count and alarm a record of unknown layout; its refusal shows on the seal's red lamp."""
         at = self._system.now()
         with self._database.transaction() as conn:
             diagnostics.count(conn, "unreadable_record", self.address, at=at, raw=record)
@@ -256,41 +218,10 @@ class Meter(Handler):
         with self._database.transaction() as conn:
             journal.keep_identity(conn, self.address, seal, report)
 
-    def _reset_report(self, word: bytes) -> None:
-        """04001503: a bit 0 clears, 1 keeps (12 bytes)."""
-        if len(word) != 12:
-            raise Refusal(Err.OTHER)
-        if not int.from_bytes(word, "little") >> TERMINAL_COVER_OPEN & 1:
-            with self._database.transaction() as conn:
-                journal.clear_report(conn, self.address)
-
-    def _asked_time(self, write: Write) -> datetime:
-        """The time that a write of date, time or both asks for; what it leaves out stays as it is."""
-        now = self.now().astimezone(CST)
-        try:
-            if write.di == DATE:
-                return datetime.combine(day(write.data), now.timetz())
-            if write.di == TIME:
-                return datetime.combine(now.date(), time_of_day(write.data), tzinfo=CST)
-            return clock(write.data)
-        except ValueError:
-            raise Refusal(Err.OTHER) from None
-
-    def _set_clock(self, to: datetime, by: str, operator: bytes) -> None:
-        system = self._system.now()
-        step = to - self._clock.at(system)
-        corrected = self._clock.set(system, to)
-        with self._database.transaction() as conn:
-            journal.store_offset(conn, self.address, corrected.offset)
-            if abs(step) > BIG_STEP:
-                diagnostics.count(conn, "clock_step", f"{self.address} by {by}", at=system, raw=operator)
-        self._clock = corrected
-        self._trace("clock", meter=self.address, step_s=step / timedelta(seconds=1), by=by)
-
 
 def _again(event: SealEvent, applied: Applied) -> bytes:
-    """Why the journal should have the event even if it has one of the same fact."""
+    """Return what distinguishes the event from one of the same fact that the journal has; empty: nothing."""
     if applied.outcome is Outcome.NEW:
-        # That one was disowned, and this record says the same.
+        # The earlier one was disowned, and this record has the same content.
         return event.record
     return b"replayed" if any(alarm.code is Code.SEAL_REPLAY for alarm in applied.raised) else b""

@@ -88,9 +88,9 @@ class Bench:
         with self.database.reading() as conn:
             return {(alarm.code, alarm.subject, alarm.cleared_at is None) for alarm in alarms.every(conn)}
 
-    def oddities(self) -> dict[str, int]:
+    def diagnostics(self) -> dict[str, int]:
         with self.database.reading() as conn:
-            return {oddity.what: oddity.count for oddity in diagnostics.every(conn)}
+            return {diagnostic.what: diagnostic.count for diagnostic in diagnostics.every(conn)}
 
     def lines(self, what: str) -> list[dict[str, object]]:
         lines = map(json.loads, self.told.getvalue().splitlines())
@@ -297,7 +297,7 @@ def test_a_strange_seal_is_stored_alarmed_and_not_taken_for_an_own_one(bench: Be
     assert [entry.record for entry in bench.journal()] == [BOOT.encode(), strange.encode()]
     assert {("UNKNOWN_DEVICE", STRANGER, True), ("SEAL_OPEN_UNMATCHED", STRANGER, True)} == bench.alarms()
     assert bench.read(Di.RECORD_NEWEST) == BOOT.encode()
-    assert bench.oddities() == {"unknown_seal": 1}
+    assert bench.diagnostics() == {"unknown_seal": 1}
 
 
 def test_with_its_seals_named_a_meter_binds_no_other(tmp_path: Path) -> None:
@@ -320,7 +320,7 @@ def test_an_unreadable_record_is_refused_counted_and_alarmed(bench: Bench) -> No
     future = b"\x09" + OPENED.encode()[1:]
     assert bench.refusal(requests.write(METER, Di.REPORT, future)) == 0x01
     assert bench.refusal(requests.write(METER, Di.REPORT, future[:-1])) == 0x01
-    assert bench.oddities() == {"unreadable_record": 2}
+    assert bench.diagnostics() == {"unreadable_record": 2}
     assert bench.alarms() == {("RECORD_UNREADABLE", METER, True)}
     assert bench.journal() == []
 
@@ -350,11 +350,11 @@ def test_the_clock_is_read_and_set_and_stays_set(tmp_path: Path, level: int) -> 
     ):
         assert bench.ask(requests.write(METER, di, data, password=password)) == Frame(METER, 0x94)
     assert bench.read(0x0400010C)[1:] == clock_bytes(to)[1:]
-    assert bench.oddities() == {}
+    assert bench.diagnostics() == {}
     tomorrow = to + timedelta(days=1)
     bench.ask(requests.broadcast_time(tomorrow))
     assert bench.read(0x04000101) == date_bytes(tomorrow)
-    assert bench.oddities() == {"clock_step": 1}
+    assert bench.diagnostics() == {"clock_step": 1}
     bench.database.close()
     again = Bench(tmp_path / "meter.db")
     again.report(OPENED)
@@ -367,7 +367,7 @@ def test_the_clock_needs_the_password(bench: Bench) -> None:
         request = requests.write(METER, 0x04000102, bytes(3), password=password)
         assert bench.refusal(request) == 0x04
     assert bench.refusal(requests.write(METER, 0x04000102, b"\x99\0\0", password=b"\x02\0\0\0")) == 0x01
-    assert bench.oddities() == {"wrong_password": 3}
+    assert bench.diagnostics() == {"wrong_password": 3}
 
 
 def test_address_numbers_and_energies_are_read(bench: Bench) -> None:
@@ -393,7 +393,7 @@ def test_two_meters_at_one_end_keep_apart(tmp_path: Path) -> None:
     assert len(bench.journal()) == len(bench.journal(OTHER)) == 1
     assert bench.read(COVER, meter=OTHER) == bytes(3)
     assert bench.ask(requests.read_address()) is None
-    assert bench.oddities() == {"answers_collide": 1}
+    assert bench.diagnostics() == {"answers_collide": 1}
     bench.database.close()
 
 
@@ -405,7 +405,12 @@ def test_what_is_no_good_frame_or_not_for_us_is_counted_in_silence(bench: Bench)
     assert bench.send(requests.read(OTHER, COVER).encode()) is None
     assert bench.send(b"\x00\xff\x13") is None
     assert bench.send(Frame(METER, 0x14, bytes(3)).encode()) is None
-    assert bench.oddities() == {"bad_checksum": 1, "foreign_address": 1, "garbage": 1, "malformed_request": 1}
+    assert bench.diagnostics() == {
+        "bad_checksum": 1,
+        "foreign_address": 1,
+        "garbage": 1,
+        "malformed_request": 1,
+    }
     assert bench.send(Frame(OTHER, 0x91, bytes(7)).encode()) is None
     assert bench.send(b"\x55" + good) is not None
 
