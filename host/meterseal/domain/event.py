@@ -29,6 +29,8 @@ class SealEvent:
     flags: Flags
     excursions: int
     record: bytes
+    #: The same record, decoded once and for all.
+    decoded: SealRecord
     meter: str | None
     occurred_at: datetime
     received_at: datetime | None
@@ -49,17 +51,18 @@ class SealEvent:
         id: int | None = None,
     ) -> SealEvent:
         """The event that a 38-byte seal record tells; `LayoutError` when the record cannot be read."""
-        said = SealRecord.decode(record)
+        decoded = SealRecord.decode(record)
         return cls(
-            seal=said.seal,
-            boot=said.boot,
-            counter=said.counter,
-            kind=said.kind,
-            state=said.state,
-            loop_mv=said.loop_mv,
-            flags=said.flags,
-            excursions=said.excursions,
+            seal=decoded.seal,
+            boot=decoded.boot,
+            counter=decoded.counter,
+            kind=decoded.kind,
+            state=decoded.state,
+            loop_mv=decoded.loop_mv,
+            flags=decoded.flags,
+            excursions=decoded.excursions,
             record=record,
+            decoded=decoded,
             meter=meter,
             occurred_at=occurred_at,
             received_at=received_at,
@@ -76,7 +79,7 @@ class SealEvent:
     @property
     def fact(self) -> bytes:
         """What two copies of one event have in common, as record bytes."""
-        return SealRecord.decode(self.record).fact.encode()
+        return self.decoded.fact.encode()
 
 
 def event_document(event: SealEvent) -> dict[str, object]:

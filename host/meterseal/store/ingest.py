@@ -45,7 +45,7 @@ def apply_verdict(conn: Connection, verdict: RecordVerdict, detail: str, at: dat
     It is kept beside the events, and the seal's own record of that number takes its place, whether it has
     come or is still to come. The alarms that it had ended are active again, and no alarm of an opening
     ends by a verdict: whoever forges one can add alarms and hide none
-    (`test_a_refuted_closing_brings_the_opening_back`, `test_a_verdict_ends_no_opening`).
+    (`test_a_disowned_closing_brings_the_opening_back`, `test_a_verdict_ends_no_opening`).
     """
     done = Applied()
     key = (FOUND[verdict.code], verdict.seal, verdict.counter)

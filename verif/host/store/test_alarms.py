@@ -225,9 +225,9 @@ def test_an_acknowledgement_belongs_to_the_first(database):
         assert [one.acknowledged_by for one in alarms.every(conn)] == ["3021"]
 
 
-def verdict(database, refuted, code=VerdictCode.AUTH_FAIL):
+def verdict(database, disowned, code=VerdictCode.AUTH_FAIL):
     with database.transaction() as conn:
-        return ingest.apply_verdict(conn, RecordVerdict.on(refuted.record, code), "found", NOW)
+        return ingest.apply_verdict(conn, RecordVerdict.on(disowned.record, code), "found", NOW)
 
 
 def codes_of(database):
@@ -238,7 +238,7 @@ OPENING = (Code.SEAL_OPEN_UNMATCHED, 2)
 CLOSED, BOOT, OPENED = event(3, Kind.CLOSED, SEALED), event(1, Kind.BOOT, SEALED), event(2, Kind.OPENED, OPEN)
 
 
-def test_a_refuted_closing_brings_the_opening_back(database):
+def test_a_disowned_closing_brings_the_opening_back(database):
     enter(database, BOOT, OPENED, CLOSED)
     done = verdict(database, CLOSED)
     assert [alarm.code for alarm in done.raised] == [Code.SEAL_AUTH_FAIL, Code.SEAL_OPEN_UNMATCHED]
@@ -293,7 +293,7 @@ def test_a_verdict_before_its_record_counts_too(database):
     assert codes_of(database) == {OPENING, (Code.SEAL_AUTH_FAIL, 3)}
 
 
-def test_a_refuted_opening_shows_the_one_that_it_had_explained(database):
+def test_a_disowned_opening_shows_the_one_that_it_had_explained(database):
     """A forged opening made the power-up look explained; the gap that it had filled shows too."""
     enter(database, event(1, Kind.CLOSED, SEALED), OPENED, event(3, Kind.BOOT, OPEN))
     assert codes_of(database) == {OPENING}

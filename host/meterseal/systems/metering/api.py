@@ -100,7 +100,7 @@ def create_app(
 
 
 def _event(event: SealEvent, verifier: Verifier) -> dict[str, Any]:
-    signature = verifier.judge(event.record).value
+    signature = verifier.check(event.decoded, event.record).value
     return {"id": event.id} | event_document(event) | {"signature": signature}
 
 

@@ -15,7 +15,6 @@ from sqlalchemy import Connection
 from meterseal.domain.alarm_rules import Code
 from meterseal.domain.event import SealEvent
 from meterseal.domain.layout import LayoutError
-from meterseal.domain.record import SealRecord
 from meterseal.domain.verdict import VerdictCode
 from meterseal.protocols import handover
 from meterseal.protocols.csg1209022.alarm import AlarmError, AlarmHead, AlarmState
@@ -31,7 +30,7 @@ from meterseal.systems.metering.findings import Way
 from meterseal.systems.metering.monitor import Monitor, is_cover
 from meterseal.systems.metering.registry import terminal_name
 from meterseal.systems.metering.tables import MARKETING
-from meterseal.systems.metering.verification import Verdict, Verifier
+from meterseal.systems.metering.verification import MacStatus, Verifier
 
 __all__ = ["Intake"]
 
@@ -77,7 +76,7 @@ class Intake:
         done = []
         for report in quarantine.waiting(conn):
             event = replace(report.event, stored_at=now)
-            if not self._verifier.trusts(self._verifier.judge(event.record)):
+            if not self._verifier.trusts(self._verifier.check(event.decoded, event.record)):
                 continue
             changes = Changes(conn, now)
             self._take(changes, event, report.report, report.point, None)
@@ -93,19 +92,13 @@ class Intake:
 
         Times and way are those of the answer, for in the reports they may be forged too.
         """
-        said = SealRecord.decode(record)
+        event = SealEvent.from_record(record, meter=meter, terminal=terminal, occurred_at=now, stored_at=now)
+        event = replace(event, occurred_at=now - timedelta(seconds=event.decoded.age))
         done = []
         for report in quarantine.waiting(conn):
-            if report.event.fact != said.fact.encode():
+            if report.event.fact != event.fact:
                 continue
             changes = Changes(conn, now)
-            event = SealEvent.from_record(
-                record,
-                meter=meter,
-                terminal=terminal,
-                occurred_at=now - timedelta(seconds=said.age),
-                stored_at=now,
-            )
             self._take(changes, event, report.report, None, None)
             quarantine.release(conn, report.id, now)
             done.append(changes.applied)
@@ -138,9 +131,9 @@ class Intake:
         point: int | None,
         online_since: datetime | None,
     ) -> None:
-        verdict = self._verifier.judge(event.record)
-        if not self._verifier.trusts(verdict):
-            self._quarantine(changes, event, verdict, content, point)
+        status = self._verifier.check(event.decoded, event.record)
+        if not self._verifier.trusts(status):
+            self._quarantine(changes, event, status, content, point)
             return
         applied = ingest.apply(changes.conn, event, changes.at)
         changes.applied.include(applied)
@@ -151,7 +144,7 @@ class Intake:
         if applied.outcome is Outcome.CONFLICT:
             diagnostics.count(changes.conn, "conflict", event.seal, at=changes.at, raw=event.record)
             self._hand_on(changes, event, f"{handover.key(event)}-{_digest(event)}")
-            if verdict is Verdict.VERIFIED:
+            if status is MacStatus.VERIFIED:
                 detail = "signed by the seal, and not what it had said under this number"
                 way = Way(str(event.meter), str(event.terminal), point)
                 findings.issue(changes, VerdictCode.REPLAY, event.record, detail, way)
@@ -164,12 +157,12 @@ class Intake:
             self._hand_on(changes, event, handover.key(event))
 
     def _quarantine(
-        self, changes: Changes, event: SealEvent, verdict: Verdict, report: bytes, point: int | None
+        self, changes: Changes, event: SealEvent, status: MacStatus, report: bytes, point: int | None
     ) -> None:
         diagnostics.count(changes.conn, "withheld", event.seal, at=changes.at, raw=event.record)
         quarantine.keep(changes.conn, event, report, point, changes.at)
         said = f"{event.kind.name.lower()}, {event.state.name.lower()}"
-        detail = f"report by terminal {event.terminal}: {verdict.reason}; it says {said}; kept, no event"
+        detail = f"report by terminal {event.terminal}: {status.reason}; it says {said}; kept, no event"
         way = Way(str(event.meter), str(event.terminal), point)
         findings.issue(changes, VerdictCode.AUTH_FAIL, event.record, detail, way)
 

@@ -36,7 +36,7 @@ from meterseal.systems.metering.changes import Changes
 from meterseal.systems.metering.findings import Way
 from meterseal.systems.metering.registry import Registry
 from meterseal.systems.metering.station import Station
-from meterseal.systems.metering.verification import Verdict, Verifier
+from meterseal.systems.metering.verification import MacStatus, Verifier
 from sealchip.interface import RECORD, Di
 
 __all__ = ["BadAnswerError", "From", "OnDemand", "Reading", "UnknownSealError", "document"]
@@ -75,7 +75,7 @@ class Reading:
     known: bool
     meter: str
     terminal: str
-    verdict: Verdict
+    mac: MacStatus
     challenge: bytes | None = None
 
     @property
@@ -88,12 +88,12 @@ class Reading:
     @property
     def verified(self) -> bool:
         """The seal said this; with a challenge: just now."""
-        return self.verdict is Verdict.VERIFIED and self.echoes
+        return self.mac is MacStatus.VERIFIED and self.echoes
 
 
 class OnDemand:
     """Reads a seal's newest record now. Reading stores no event, those enter by reports alone; but a
-    challenged answer proves a quarantined report (`test_a_challenge_proves_a_withheld_report`).
+    challenged answer proves a quarantined report (`test_a_challenge_proves_a_quarantined_report`).
 
     A record that is not the seal's, or an old one in place of a challenged one, is alarmed
     (`test_a_forged_answer_is_alarmed`, `test_an_old_answer_is_a_replay`).
@@ -143,7 +143,7 @@ class OnDemand:
         raw = await self._ask(seal, requests.read(seal if asked is From.SEAL else meter, Di.RECORD_NEWEST))
         now = self._station.clock.now()
         try:
-            record, verdict = SealRecord.decode(raw), self._verifier.judge(raw)
+            record = SealRecord.decode(raw)
         except LayoutError as error:
             raise BadAnswerError(str(error)) from error
         if record.seal != seal:
@@ -151,7 +151,8 @@ class OnDemand:
         stored = self._stored(record)
         at = now - timedelta(seconds=record.age) if asked is From.SEAL else None
         occurred_at = stored.occurred_at if stored else at
-        return Reading(record, raw, asked, now, occurred_at, stored is not None, meter, terminal, verdict)
+        mac = self._verifier.check(record, raw)
+        return Reading(record, raw, asked, now, occurred_at, stored is not None, meter, terminal, mac)
 
     async def _ask(self, seal: str, request: Frame) -> bytes:
         """Content of the answer to a request that the seal's terminal passes on."""
@@ -164,9 +165,9 @@ class OnDemand:
             raise BadAnswerError(str(error)) from error
 
     async def _alarm(self, reading: Reading) -> None:
-        if not self._verifier.trusts(reading.verdict):
-            code, why = VerdictCode.AUTH_FAIL, reading.verdict.reason
-        elif reading.verdict is Verdict.VERIFIED and not reading.echoes:
+        if not self._verifier.trusts(reading.mac):
+            code, why = VerdictCode.AUTH_FAIL, reading.mac.reason
+        elif reading.mac is MacStatus.VERIFIED and not reading.echoes:
             code, why = VerdictCode.REPLAY, f"challenge {_hex_or_none(reading.challenge)} is not echoed"
         else:
             return
@@ -224,7 +225,7 @@ def document(reading: Reading) -> dict[str, object]:
         "from": reading.asked.value,
         "read_at": isoformat(reading.read_at),
         "known": reading.known,
-        "signature": reading.verdict.value,
+        "signature": reading.mac.value,
         "challenge": _hex_or_none(reading.challenge),
         "verified": reading.verified,
     }

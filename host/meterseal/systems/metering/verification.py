@@ -8,10 +8,10 @@ from enum import StrEnum
 from meterseal.domain.record import Algorithm, SealRecord
 from meterseal.domain.signing import verify
 
-__all__ = ["Verdict", "Verifier"]
+__all__ = ["MacStatus", "Verifier"]
 
 
-class Verdict(StrEnum):
+class MacStatus(StrEnum):
     """What the MAC of one record says."""
 
     #: Right under the seal's key.
@@ -25,20 +25,20 @@ class Verdict(StrEnum):
 
     @property
     def reason(self) -> str:
-        """What is said of a record with this verdict."""
+        """What an alarm says of a record with this status."""
         return _REASONS[self]
 
 
 _REASONS = {
-    Verdict.VERIFIED: "MAC right",
-    Verdict.UNCHECKED: "no key to check it with",
-    Verdict.UNSIGNED: "not signed, although the seal has a key",
-    Verdict.WRONG: "MAC wrong under the seal's key",
+    MacStatus.VERIFIED: "MAC right",
+    MacStatus.UNCHECKED: "no key to check it with",
+    MacStatus.UNSIGNED: "not signed, although the seal has a key",
+    MacStatus.WRONG: "MAC wrong under the seal's key",
 }
 
 
 class Verifier:
-    """Judges records under the keys of the seals.
+    """Checks records under the keys of the seals.
 
     With `allow_unsigned` a seal that has a key may send unsigned records, as while keys are brought out.
     """
@@ -47,18 +47,17 @@ class Verifier:
         self._keys = keys
         self._allow_unsigned = allow_unsigned
 
-    def judge(self, raw: bytes) -> Verdict:
-        """The verdict on the 38 bytes of a record; `LayoutError` when they cannot be read."""
-        record = SealRecord.decode(raw)
+    def check(self, record: SealRecord, raw: bytes) -> MacStatus:
+        """What the MAC of `record`, received as the 38 bytes `raw`, says of it."""
         key = self._keys.get(record.seal)
         if key is None:
-            return Verdict.UNCHECKED
+            return MacStatus.UNCHECKED
         if record.algorithm is Algorithm.UNSIGNED:
-            return Verdict.UNSIGNED
-        return Verdict.VERIFIED if verify(key, raw) else Verdict.WRONG
+            return MacStatus.UNSIGNED
+        return MacStatus.VERIFIED if verify(key, raw) else MacStatus.WRONG
 
-    def trusts(self, verdict: Verdict) -> bool:
-        """Whether a record with this verdict counts as the seal's word."""
-        if verdict is Verdict.UNSIGNED:
+    def trusts(self, status: MacStatus) -> bool:
+        """Whether a record with this status counts as the seal's word."""
+        if status is MacStatus.UNSIGNED:
             return self._allow_unsigned
-        return verdict is not Verdict.WRONG
+        return status is not MacStatus.WRONG

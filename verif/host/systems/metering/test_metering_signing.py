@@ -118,7 +118,7 @@ def test_an_old_number_with_another_fact_is_a_replay(metering, connect, make):
     assert len(metering.read(events.conflicts)) == 1
 
 
-def test_a_corrected_key_brings_back_what_was_withheld(start_metering, files, connect, make):
+def test_a_corrected_key_brings_back_what_was_quarantined(start_metering, files, connect, make):
     (files / "keys.json").write_text(json.dumps({make.seal: OTHER_KEY.hex()}))
     imported = keys("import", files / "keys.json", "--master-key", files / "master", files)
     assert imported == "0 new, 1 changed, 0 known already\n"
@@ -308,7 +308,7 @@ def test_a_forged_answer_is_alarmed(metering, seal, make, key):
     assert metering.active == {("SEAL_AUTH_FAIL", make.seal)}
 
 
-def test_a_challenge_proves_a_withheld_report(metering, seal, make, connect):
+def test_a_challenge_proves_a_quarantined_report(metering, seal, make, connect):
     """Somebody forged the event in advance, so the meter took the seal's own copy for a repetition."""
     other = connect(metering, 2).login()
     assert other.report(make.opened(2, key=OTHER_KEY)) is True
