@@ -24,7 +24,7 @@ BLOCK ?=
 CAMPAIGN_ARGS ?=
 CAMPAIGN := $(BIN)/python -W ignore -m verif.campaigns
 
-.PHONY: help demo quick test test-long boards lint docs site verify gates mutation coverage soak clean
+.PHONY: help demo quick test test-long boards lint docs transcript site verify gates mutation coverage soak clean
 .DEFAULT_GOAL := help
 
 help: ## - | Show this list; the times are those of two cores, installation apart
@@ -57,6 +57,9 @@ boards: $(DEV) ## 1 min | Build bitstreams for a UP5K and an HX1K, within their 
 
 docs: $(DEV) ## 1 min | Write the generated parts of the documents anew
 	@METERSEAL_UPDATE_DOCS=1 $(BIN)/pytest -q verif/project
+
+transcript: $(DEV) ## 1 min | Play the demo and write its transcript, docs/demo.md, anew
+	@$(BIN)/python -m verif.project.transcript
 
 site: $(DOCS) ## 1 min | Build the documents and the API reference into build/site
 	@# The theme's makers announce a successor at each build.
