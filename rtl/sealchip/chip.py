@@ -17,7 +17,7 @@ from .dlt645.messages import Message
 from .dlt645.reporter import Reporter, has_record_in_time
 from .dlt645.slave import Slave
 from .gsm.notifier import GsmNotifier
-from .interface import BAUD_FEATURE
+from .interface import BAUD_FEATURE, DEFAULT_BAUD
 from .sense.diagnostics import DiagnosticsSource
 from .sense.front_end import FrontEnd, Sensor
 from .sense.loop_monitor import LoopMonitor
@@ -49,7 +49,9 @@ class SealChip(wiring.Component):
     `verif/chip/test_chip_sense.py`.
     """
 
-    def __init__(self, clock_hz, baud=2400, flash_base=0, *, front_end="comparator", pattern=None, gsm=False):
+    def __init__(
+        self, clock_hz, baud=DEFAULT_BAUD, flash_base=0, *, front_end="comparator", pattern=None, gsm=False
+    ):
         self._clock_hz, self._baud, self._flash_base, self._gsm = clock_hz, baud, flash_base, gsm
         self._sensor = Sensor(front_end)
         self._pattern = self._sensor == Sensor.SIGMA_DELTA if pattern is None else pattern

@@ -8,6 +8,7 @@ from pathlib import Path
 from amaranth.back import rtlil
 
 from .chip import SealChip
+from .interface import DEFAULT_BAUD
 from .sense.front_end import Sensor
 
 __all__ = ["FRONT_ENDS", "verilog", "verilog_of"]
@@ -27,7 +28,13 @@ _KEYWORD = re.compile(r"\\([A-Za-z_]\w*) ")
 
 
 def verilog(
-    clock_hz=12_000_000, baud=2400, front_end="comparator", *, pattern=None, gsm=False, name="seal_chip"
+    clock_hz=12_000_000,
+    baud=DEFAULT_BAUD,
+    front_end="comparator",
+    *,
+    pattern=None,
+    gsm=False,
+    name="seal_chip",
 ):
     """Verilog text of the chip.
 

@@ -1,7 +1,9 @@
-"""What the chip and the world must agree on, defined once: identifiers, codes, byte layouts.
+"""What the chip and the host must agree on, defined once: identifiers, codes and byte layouts.
 
 Gateware, host and documentation are all made from these tables (`docs/protocol.md` is checked
 against them by `verif/project/test_docs.py`). The module imports no HDL: the host uses it freely.
+What the chip has no part in stands with the host's protocols, such as the standard identifiers of
+a meter in `meterseal.protocols.dlt645.identifiers`.
 
 The data identifiers (DI) lie in the manufacturer range of DL/T 645-2007 and are this project's own
 extension; no public identifier for a seal exists.
@@ -14,6 +16,7 @@ from enum import IntEnum, IntFlag
 
 __all__ = [
     "BAUD_FEATURE",
+    "DEFAULT_BAUD",
     "DIAGNOSTICS",
     "DIVIDER_OHM",
     "ENTRY",
@@ -23,21 +26,26 @@ __all__ = [
     "FLASH_SECTOR_BYTES",
     "FLASH_SIZE",
     "FLASH_SLOT_BYTES",
+    "FROM_SLAVE",
     "HEAD_OHM",
     "IDENTITY",
     "IDENTITY_REPORT",
     "JOURNAL_ENTRY",
     "LOOP_NOT_MEASURED",
     "LOOP_RAIL_MV",
+    "MORE",
     "PROVISIONING",
     "RECORD",
     "RECORD_VERSION",
+    "REFUSED",
     "SEALED_MV",
     "VERDICT",
     "Algorithm",
     "Di",
+    "Err",
     "Field",
     "Flags",
+    "Function",
     "Kind",
     "Layout",
     "StateClass",
@@ -76,6 +84,63 @@ class Di(IntEnum):
     ADDRESS = 0x04000401
     #: Standard: asset management code, ASCII.
     ASSET_NUMBER = 0x04000403
+
+
+class Function(IntEnum):
+    """Functions of DL/T 645-2007, control bits D4 to D0.
+
+    The last two and the first came after the 2007 text.
+    """
+
+    #: 安全认证
+    SECURITY = 0x03
+    #: 广播校时
+    BROADCAST_TIME = 0x08
+    #: 读数据
+    READ = 0x11
+    #: 读后续数据
+    READ_MORE = 0x12
+    #: 读通信地址
+    READ_ADDRESS = 0x13
+    #: 写数据
+    WRITE = 0x14
+    #: 写通信地址
+    WRITE_ADDRESS = 0x15
+    #: 冻结命令
+    FREEZE = 0x16
+    #: 更改通信速率
+    CHANGE_BAUD = 0x17
+    #: 修改密码
+    CHANGE_PASSWORD = 0x18
+    #: 最大需量清零
+    CLEAR_DEMAND = 0x19
+    #: 电表清零
+    CLEAR_METER = 0x1A
+    #: 事件清零
+    CLEAR_EVENTS = 0x1B
+    #: 跳合闸、报警、保电
+    RELAY = 0x1C
+    #: 多功能端子输出控制
+    MULTIFUNCTION = 0x1D
+
+
+class Err(IntFlag):
+    """Bits of the ERR byte of a refusal, DL/T 645-2007."""
+
+    #: 其他错误
+    OTHER = 1 << 0
+    #: 无请求数据
+    NO_DATA = 1 << 1
+    #: 密码错或未授权
+    UNAUTHORISED = 1 << 2
+    #: 通信速率不能更改
+    RATE = 1 << 3
+    #: 年时区数超
+    YEAR_ZONES = 1 << 4
+    #: 日时段数超
+    DAY_SEGMENTS = 1 << 5
+    #: 费率数超
+    TARIFFS = 1 << 6
 
 
 class Kind(IntEnum):
@@ -269,6 +334,15 @@ FLASH_LOG_BASE = 0x2000
 FLASH_LOG_SECTORS = 2
 FLASH_SLOT_BYTES = 64
 
+#: Control bit D7: the frame comes from a slave.
+FROM_SLAVE = 0x80
+#: Control bit D6: the slave refuses; the data is one ERR byte.
+REFUSED = 0x40
+#: Control bit D5: follow-up frames can be fetched with 12H.
+MORE = 0x20
+
+#: Bits per second of a seal whose identity names no other rate, and of every line until it is told another.
+DEFAULT_BAUD = 2400
 #: Baud feature word of DL/T 645-2007 (also in the identity) to bits per second.
 BAUD_FEATURE = {0x02: 600, 0x04: 1200, 0x08: 2400, 0x10: 4800, 0x20: 9600, 0x40: 19200}
 

@@ -4,8 +4,9 @@ from collections.abc import Iterator
 
 from amaranth.hdl import Assert, Cover, Module, Signal, Value
 
-from sealchip.dlt645.requests import PROGRAM, SET_CLOCK, WRITE_ADDRESS, Op, Step
+from sealchip.dlt645.requests import PROGRAM, Op, Step
 from sealchip.dlt645.slave import Slave
+from sealchip.interface import Function
 from verif.formal.theorem import Subject, theorem
 
 
@@ -69,7 +70,7 @@ def answers_only_what_is_meant(m: Module) -> list[Value]:
     with m.If(~slave.busy & slave.frame):
         m.d.sync += [
             to_us.eq(head.to_seal & (slave.valid | head.wildcard) & (head.control[5:] == 0)),
-            is_time.eq(head.control[:5] == SET_CLOCK),
+            is_time.eq(head.control[:5] == Function.BROADCAST_TIME),
         ]
     m.d.comb += [
         Assert(~slave.send | (to_us & ~is_time)),
@@ -78,7 +79,7 @@ def answers_only_what_is_meant(m: Module) -> list[Value]:
         # Invariants: what sets the clock comes nowhere else.
         *at_its_step(dut, slave),
         Assert(~slave.busy | to_us | is_time),
-        Assert(~slave.busy | ~is_time | Value.cast(address).matches(*reachable(SET_CLOCK))),
+        Assert(~slave.busy | ~is_time | Value.cast(address).matches(*reachable(Function.BROADCAST_TIME))),
     ]
     return [head.control == 0x13, head.length == 0, ~slave.begun, slave.quiet_ms == 100]
 
@@ -95,7 +96,11 @@ def written_only_with_the_password(m: Module) -> None:
     right, unaddressed, of_address = Signal(), Signal(), Signal()
     checks, updates = (slave.start & (step.op == op) for op in (Op.CHECK, Op.UPDATE))
     with m.If(~slave.busy):
-        m.d.sync += [right.eq(0), unaddressed.eq(0), of_address.eq(head.control[:5] == WRITE_ADDRESS)]
+        m.d.sync += [
+            right.eq(0),
+            unaddressed.eq(0),
+            of_address.eq(head.control[:5] == Function.WRITE_ADDRESS),
+        ]
     with m.Elif(checks & slave.done & slave.right):
         m.d.sync += right.eq(1)
     with m.Elif(dut.signal("settled")[1] & (step.op == Op.UNADDRESSED) & head.wildcard & ~slave.valid):
@@ -112,6 +117,8 @@ def written_only_with_the_password(m: Module) -> None:
         *at_its_step(dut, slave),
         Assert(~at(*only_after(Op.CHECK)) | right),
         Assert(~at(*only_after(Op.UNADDRESSED)) | unaddressed),
-        Assert(~at(*only_after(Op.UNADDRESSED), *addresses(Op.UNADDRESSED), WRITE_ADDRESS) | of_address),
+        Assert(
+            ~at(*only_after(Op.UNADDRESSED), *addresses(Op.UNADDRESSED), Function.WRITE_ADDRESS) | of_address
+        ),
         Assert(~at(*addresses(Op.CHECK)) | ~slave.locked),
     ]

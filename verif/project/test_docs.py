@@ -59,10 +59,13 @@ LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 REPOSITORY_PATH = re.compile(r"`((?:rtl|host|verif|docs|\.ci)/[\w./-]*)(?:::(\w+))?`")
 
 LAYOUTS = {name: value for name, value in vars(interface).items() if isinstance(value, Layout)}
+#: The project's own codes. `Function` and `Err` are the standard's, and `Di` has a table of another form.
 ENUMS = {
     name: value
     for name, value in vars(interface).items()
-    if inspect.isclass(value) and issubclass(value, IntEnum) and value is not IntEnum and value is not Di
+    if inspect.isclass(value)
+    and issubclass(value, IntEnum)
+    and value not in (IntEnum, Di, interface.Function)
 } | {"Flags": interface.Flags}
 
 

@@ -12,7 +12,7 @@ from meterseal import bcd
 from meterseal.domain.layout import pack, unpack
 from meterseal.errors import Failure
 from meterseal.hexadecimal import hex_digits
-from sealchip.interface import BAUD_FEATURE, FLASH_IDENTITY_SLOTS, FLASH_SIZE, IDENTITY
+from sealchip.interface import BAUD_FEATURE, DEFAULT_BAUD, FLASH_IDENTITY_SLOTS, FLASH_SIZE, IDENTITY
 
 __all__ = ["ANY_METER", "NO_KEY", "Identity", "crc16", "image", "password_bytes", "read_identity"]
 
@@ -50,7 +50,7 @@ class Identity:
     meter: str = ANY_METER
     key: bytes = NO_KEY
     phone: str = ""
-    baud: int = 2400
+    baud: int = DEFAULT_BAUD
     sequence: int = 0
     #: Of writes: six digits, as printed.
     password: str = "000000"
@@ -109,7 +109,7 @@ class Identity:
             key=fields["key"],
             phone=fields["phone"].rstrip(b"\0").decode("ascii", "replace"),
             # Any other word, as a seal has it that began blank, leaves the chip its own rate.
-            baud=BAUD_FEATURE.get(fields["baud"][0], 2400),
+            baud=BAUD_FEATURE.get(fields["baud"][0], DEFAULT_BAUD),
             sequence=int.from_bytes(fields["sequence"], "little"),
             password=fields["password"][::-1].hex(),
         )

@@ -10,7 +10,18 @@ from itertools import count
 from amaranth.lib import data, enum
 
 from ..core.firmware.layout import NEW_PASSWORD, Public
-from ..interface import DIAGNOSTICS, IDENTITY, IDENTITY_REPORT, RECORD, Di
+from ..interface import (
+    DIAGNOSTICS,
+    FROM_SLAVE,
+    IDENTITY,
+    IDENTITY_REPORT,
+    MORE,
+    RECORD,
+    REFUSED,
+    Di,
+    Err,
+    Function,
+)
 from ..sense.diagnostics import MEASURED_BYTES
 from .deframer import ADDRESS_BYTES, END, START
 
@@ -28,7 +39,6 @@ __all__ = [
 ]
 
 PREAMBLE, PREAMBLE_BYTES = 0xFE, 4
-_WRITE, _ANSWER, _REFUSED, _MORE = 0x14, 0x80, 0x40, 0x20
 
 
 class Message(enum.Enum, shape=5):
@@ -103,7 +113,7 @@ class Shape:
 
 
 def _report(di, body, size, offset=0):
-    return Shape(_WRITE, body, size, offset, to_meter=True, di=di, has_authority=True)
+    return Shape(Function.WRITE, body, size, offset, to_meter=True, di=di, has_authority=True)
 
 
 def _field(name):
@@ -111,10 +121,10 @@ def _field(name):
 
 
 def _refusal(error):
-    return Shape(_ANSWER | _REFUSED, Body.ERROR, 1, error, has_di=False)
+    return Shape(FROM_SLAVE | REFUSED, Body.ERROR, 1, error, has_di=False)
 
 
-_RECORD = Shape(_ANSWER, Body.RECORD, RECORD.size)
+_RECORD = Shape(FROM_SLAVE, Body.RECORD, RECORD.size)
 
 MESSAGES = {
     Message.REPORT_RECORD: _report(Di.REPORT, Body.RECORD, RECORD.size),
@@ -122,20 +132,20 @@ MESSAGES = {
         Di.REPORT_IDENTITY, Body.IDENTITY, IDENTITY_REPORT.size, IDENTITY.offsets["seal"]
     ),
     Message.ANSWER_RECORD: _RECORD,
-    Message.ANSWER_RECORD_MORE: replace(_RECORD, control=_ANSWER | _MORE),
+    Message.ANSWER_RECORD_MORE: replace(_RECORD, control=FROM_SLAVE | MORE),
     Message.ANSWER_NEXT: replace(_RECORD, has_sequence=True),
-    Message.ANSWER_NEXT_MORE: replace(_RECORD, has_sequence=True, control=_ANSWER | _MORE),
-    Message.ANSWER_DIAGNOSTICS: Shape(_ANSWER, Body.DIAGNOSTICS, DIAGNOSTICS.size),
-    Message.ANSWER_ADDRESS_ITEM: Shape(_ANSWER, **_field("seal")),
-    Message.ANSWER_ASSET: Shape(_ANSWER, **_field("asset")),
-    Message.ANSWER_ADDRESS: Shape(_ANSWER, has_di=False, **_field("seal")),
-    Message.ANSWER_DONE: Shape(_ANSWER, Body.NONE, 0, has_di=False),
-    Message.ANSWER_RATE: Shape(_ANSWER, Body.REQUEST, 1, has_di=False),
-    Message.ANSWER_PASSWORD: Shape(_ANSWER, Body.REQUEST, 4, NEW_PASSWORD - 1, has_di=False),
-    Message.REFUSE_OTHER: _refusal(1 << 0),
-    Message.REFUSE_NO_DATA: _refusal(1 << 1),
-    Message.REFUSE_UNAUTHORISED: _refusal(1 << 2),
-    Message.REFUSE_RATE: _refusal(1 << 3),
+    Message.ANSWER_NEXT_MORE: replace(_RECORD, has_sequence=True, control=FROM_SLAVE | MORE),
+    Message.ANSWER_DIAGNOSTICS: Shape(FROM_SLAVE, Body.DIAGNOSTICS, DIAGNOSTICS.size),
+    Message.ANSWER_ADDRESS_ITEM: Shape(FROM_SLAVE, **_field("seal")),
+    Message.ANSWER_ASSET: Shape(FROM_SLAVE, **_field("asset")),
+    Message.ANSWER_ADDRESS: Shape(FROM_SLAVE, has_di=False, **_field("seal")),
+    Message.ANSWER_DONE: Shape(FROM_SLAVE, Body.NONE, 0, has_di=False),
+    Message.ANSWER_RATE: Shape(FROM_SLAVE, Body.REQUEST, 1, has_di=False),
+    Message.ANSWER_PASSWORD: Shape(FROM_SLAVE, Body.REQUEST, 4, NEW_PASSWORD - 1, has_di=False),
+    Message.REFUSE_OTHER: _refusal(Err.OTHER),
+    Message.REFUSE_NO_DATA: _refusal(Err.NO_DATA),
+    Message.REFUSE_UNAUTHORISED: _refusal(Err.UNAUTHORISED),
+    Message.REFUSE_RATE: _refusal(Err.RATE),
 }
 
 

@@ -4,6 +4,7 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from ..interface import FROM_SLAVE, Function
 from ..signatures import FrameHead
 from .messages import Message
 
@@ -14,7 +15,7 @@ __all__ = ["Reporter", "has_record_in_time"]
 ANSWER_MS = 1024
 #: Back-off after a report without acknowledgement: 0.5 s, doubled each time up to 32 s.
 BACKOFF_MS, BACKOFF_STEPS = 512, 6
-ACKNOWLEDGED = 0x94
+ACKNOWLEDGED = FROM_SLAVE | Function.WRITE
 #: Bits of a report before the first of its record: preamble, head, DI, level and password, operator.
 AHEAD_BITS = 26 * 11
 #: Cycles from an event to the record of it, and seconds that the flash may take for the event's page.

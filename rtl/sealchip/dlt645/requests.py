@@ -9,13 +9,11 @@ from dataclasses import dataclass
 from amaranth.lib import data, enum
 
 from ..core.firmware.layout import CHALLENGE_BYTES, ITEMS, NEW_PASSWORD, OLD_PASSWORD, WRITTEN, Command
-from ..interface import BAUD_FEATURE, IDENTITY, Di
+from ..interface import BAUD_FEATURE, IDENTITY, Di, Function
 from .messages import Message
 
-__all__ = ["PROGRAM", "SET_CLOCK", "Op", "Step"]
+__all__ = ["PROGRAM", "Op", "Step"]
 
-SET_CLOCK, READ, READ_NEXT, READ_ADDRESS = 0x08, 0x11, 0x12, 0x13
-WRITE, WRITE_ADDRESS, CHANGE_RATE, CHANGE_PASSWORD = 0x14, 0x15, 0x17, 0x18
 #: Where DATA has an address that is written alone.
 WRITTEN_ADDRESS = 0
 #: Position of SEQ, and the last record that the event log is read in.
@@ -201,14 +199,14 @@ def _change_rate():
 
 #: What is done with a request, by its function.
 _REQUESTS = {
-    SET_CLOCK: _length(6, _Node(Op.CLOCK)),
-    READ: _read(),
-    READ_NEXT: _read_next(),
-    READ_ADDRESS: _length(0, _answer(Message.ANSWER_ADDRESS)),
-    WRITE: _write(),
-    WRITE_ADDRESS: _length(6, _Node(Op.UNADDRESSED, None, _update("seal", WRITTEN_ADDRESS, None))),
-    CHANGE_RATE: _change_rate(),
-    CHANGE_PASSWORD: _length(
+    Function.BROADCAST_TIME: _length(6, _Node(Op.CLOCK)),
+    Function.READ: _read(),
+    Function.READ_MORE: _read_next(),
+    Function.READ_ADDRESS: _length(0, _answer(Message.ANSWER_ADDRESS)),
+    Function.WRITE: _write(),
+    Function.WRITE_ADDRESS: _length(6, _Node(Op.UNADDRESSED, None, _update("seal", WRITTEN_ADDRESS, None))),
+    Function.CHANGE_BAUD: _change_rate(),
+    Function.CHANGE_PASSWORD: _length(
         NEW_PASSWORD + 3,
         _with_password(_update("password", NEW_PASSWORD, done=_answer(Message.ANSWER_PASSWORD))),
     ),

@@ -5,10 +5,11 @@ from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from ..interface import Function
 from ..signatures import FrameHead
 from .messages import Message
 from .password import PasswordGuard
-from .requests import PROGRAM, SET_CLOCK, Op, Step
+from .requests import PROGRAM, Op, Step
 
 __all__ = ["Slave"]
 
@@ -109,7 +110,7 @@ class Slave(wiring.Component):
         number = Cat((content ^ step.value)[:6], step.has_older)
 
         to_us = head.to_seal & (self.valid | head.wildcard)
-        is_time = head.broadcast & (head.control[:5] == SET_CLOCK)
+        is_time = head.broadcast & (head.control[:5] == Function.BROADCAST_TIME)
         operand = Mux(step.of_length, head.length, content)
         differs = operand ^ step.value
         idle = step.op == Op.IDLE

@@ -9,7 +9,7 @@ from meterseal.clock import isoformat
 from meterseal.hexadecimal import hex_digits
 from meterseal.protocols.annotation import Annotation, plain
 from meterseal.protocols.dlt645.addressing import BROADCAST, WILDCARD
-from meterseal.protocols.dlt645.control import CLEARS, Err, Function
+from meterseal.protocols.dlt645.control import CLEARS, FROM_SLAVE, MORE, Err, Function
 from meterseal.protocols.dlt645.frame import Frame
 from meterseal.protocols.dlt645.items import find
 from meterseal.protocols.dlt645.requests import Clear, PasswordChange, Write
@@ -193,7 +193,7 @@ def _clear(frame: Frame) -> list[Annotation]:
     return [*_password(clear.password), _operator(clear.operator), *which]
 
 
-def _told_address(frame: Frame) -> list[Annotation]:
+def _address_alone(frame: Frame) -> list[Annotation]:
     if len(frame.data) != 6:
         raise ValueError(f"{len(frame.data)} bytes, an address has 6")
     return [_address("DATA", bcd.address(frame.data))]
@@ -237,20 +237,20 @@ def _baud(frame: Frame) -> list[Annotation]:
 
 _DATA: dict[int, Callable[[Frame], list[Annotation]]] = {
     Function.READ: _read,
-    0x91: _answer,
-    0xB1: _answer,
+    FROM_SLAVE | Function.READ: _answer,
+    FROM_SLAVE | MORE | Function.READ: _answer,
     Function.READ_MORE: _read_more,
-    0x92: _more_answer,
-    0xB2: _more_answer,
+    FROM_SLAVE | Function.READ_MORE: _more_answer,
+    FROM_SLAVE | MORE | Function.READ_MORE: _more_answer,
     Function.WRITE: _write,
     Function.CHANGE_PASSWORD: _new_password,
-    0x98: _changed_password,
+    FROM_SLAVE | Function.CHANGE_PASSWORD: _changed_password,
     Function.BROADCAST_TIME: _time,
-    Function.WRITE_ADDRESS: _told_address,
-    0x93: _told_address,
+    Function.WRITE_ADDRESS: _address_alone,
+    FROM_SLAVE | Function.READ_ADDRESS: _address_alone,
     Function.FREEZE: _freeze,
     Function.RELAY: _relay,
     Function.CHANGE_BAUD: _baud,
-    0x97: _baud,
+    FROM_SLAVE | Function.CHANGE_BAUD: _baud,
     **dict.fromkeys(CLEARS, _clear),
 }

@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from meterseal.protocols.annotation import Annotation, plain
 from meterseal.protocols.dlt645 import seal_shapes, shapes
 from meterseal.protocols.dlt645.cover import COVER_BYTES, ENERGIES
+from meterseal.protocols.dlt645.identifiers import RECORDS_KEPT
+from meterseal.protocols.dlt645.identifiers import StandardDi as Standard
 from meterseal.protocols.dlt645.shapes import Shape
 from sealchip.interface import (
     DIAGNOSTICS,
@@ -64,6 +66,11 @@ def _numbered(first: int, last: int, zh: str, en: str, size: int, shape: Shape) 
     ]
 
 
+def _records(count: int, zh: str, en: str, size: int, shape: Shape) -> list[Item]:
+    """The records of the events whose number is at `count`, which is the identifier before theirs."""
+    return _numbered(count + 1, count + RECORDS_KEPT, zh, en, size, shape)
+
+
 _ENERGY = shapes.number(2, "kWh")
 _CURRENT = shapes.number(3, "A", signed=True)
 _REACTIVE = shapes.number(2, "kvarh")
@@ -112,16 +119,19 @@ def _events() -> list[Item]:
     count = shapes.number(0)
     cover = shapes.cover_record
     return [
-        Item(0x03110000, "掉电总次数", "power cuts, count", 3, count),
-        *_numbered(0x03110001, 0x0311000A, "上{}次掉电记录", "power cut, {} back", 12, shapes.period),
-        Item(0x03300D00, "开表盖总次数", "meter cover openings, count", 3, count),
-        *_numbered(
-            0x03300D01, 0x03300D0A, "上{}次开表盖记录", "meter cover opening, {} back", COVER_BYTES, cover
+        Item(Standard.POWER_CUT_COUNT, "掉电总次数", "power cuts, count", 3, count),
+        *_records(Standard.POWER_CUT_COUNT, "上{}次掉电记录", "power cut, {} back", 12, shapes.period),
+        Item(Standard.METER_COVER_COUNT, "开表盖总次数", "meter cover openings, count", 3, count),
+        *_records(
+            Standard.METER_COVER_COUNT,
+            "上{}次开表盖记录",
+            "meter cover opening, {} back",
+            COVER_BYTES,
+            cover,
         ),
-        Item(0x03300E00, "开端钮盖总次数", "terminal cover openings, count", 3, count),
-        *_numbered(
-            0x03300E01,
-            0x03300E0A,
+        Item(Standard.TERMINAL_COVER_COUNT, "开端钮盖总次数", "terminal cover openings, count", 3, count),
+        *_records(
+            Standard.TERMINAL_COVER_COUNT,
             "上{}次开端钮盖记录",
             "terminal cover opening, {} back",
             COVER_BYTES,
@@ -133,18 +143,30 @@ def _events() -> list[Item]:
 def _parameters() -> list[Item]:
     """Clock, addresses, status words, active report."""
     return [
-        Item(0x04000101, "日期及星期", "date and weekday", 4, shapes.date),
-        Item(0x04000102, "时间", "time", 3, shapes.time_of_day),
-        Item(0x0400010C, "日期、星期及时间", "date, weekday and time", 7, shapes.clock),
+        Item(Standard.DATE, "日期及星期", "date and weekday", 4, shapes.date),
+        Item(Standard.TIME, "时间", "time", 3, shapes.time_of_day),
+        Item(Standard.CLOCK, "日期、星期及时间", "date, weekday and time", 7, shapes.clock),
         Item(Di.ADDRESS, "通信地址", "communication address", 6, shapes.address),
-        Item(0x04000402, "表号", "meter number", 6, shapes.address),
+        Item(Standard.METER_NUMBER, "表号", "meter number", 6, shapes.address),
         Item(Di.ASSET_NUMBER, "资产管理编码", "asset number", 32, shapes.text),
         *_numbered(0x04000501, 0x04000507, "电表运行状态字{}", "status word {}", 2, shapes.bits),
         # 14 bytes by the table, 18 from one real meter.
         Item(0x040005FF, "电表运行状态字数据块", "status words, block", None, shapes.bits),
-        Item(0x04001104, "主动上报模式字", "active-report mode word", 8, shapes.bits),
-        Item(0x04001501, "主动上报状态字", "active-report status word", None, shapes.active_report),
-        Item(0x04001503, "复位主动上报状态字", "reset of the active-report status word", 12, shapes.bits),
+        Item(Standard.ACTIVE_REPORT_MODE, "主动上报模式字", "active-report mode word", 8, shapes.bits),
+        Item(
+            Standard.ACTIVE_REPORT,
+            "主动上报状态字",
+            "active-report status word",
+            None,
+            shapes.active_report,
+        ),
+        Item(
+            Standard.ACTIVE_REPORT_RESET,
+            "复位主动上报状态字",
+            "reset of the active-report status word",
+            12,
+            shapes.bits,
+        ),
     ]
 
 

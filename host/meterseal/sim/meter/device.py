@@ -20,12 +20,13 @@ from meterseal.domain.verdict import RecordVerdict
 from meterseal.protocols.dlt645.control import Err
 from meterseal.protocols.dlt645.cover import ENERGIES
 from meterseal.protocols.dlt645.frame import Frame
+from meterseal.protocols.dlt645.identifiers import StandardDi
 from meterseal.protocols.dlt645.requests import Write
 from meterseal.protocols.dlt645.slave import Handler, Refusal
 from meterseal.protocols.dlt645.values import text_bytes
 from meterseal.sim.meter import journal
 from meterseal.sim.meter.energy import energy
-from meterseal.sim.meter.mirror import ACTIVE_REPORT_BYTES, ACTIVE_REPORT_RESET, Mirror
+from meterseal.sim.meter.mirror import ACTIVE_REPORT_BYTES, Mirror
 from meterseal.sim.meter.timekeeper import CLOCK_ITEMS, Timekeeper
 from meterseal.store import alarms, diagnostics, ingest
 from meterseal.store.applied import Applied
@@ -40,7 +41,6 @@ __all__ = ["Meter"]
 #: Password levels that may set the clock and clear the active-report word.
 LEVELS = (2, 4)
 RECORDS = range(Di.RECORD_HISTORY, Di.RECORD_HISTORY + 16)
-METER_NUMBER = 0x04000402
 
 
 class Meter(Handler):
@@ -70,7 +70,7 @@ class Meter(Handler):
         self._timekeeper = Timekeeper(self.address, database, system=clock, trace=trace)
         self._reads: dict[int, Callable[[], bytes]] = {
             Di.ADDRESS: lambda: bcd.address_bytes(self.address),
-            METER_NUMBER: lambda: bcd.address_bytes(self.address),
+            StandardDi.METER_NUMBER: lambda: bcd.address_bytes(self.address),
             Di.ASSET_NUMBER: lambda: text_bytes(f"METER{self.address}", IDENTITY_REPORT["asset"].width),
         }
 
@@ -94,12 +94,12 @@ class Meter(Handler):
             self._report(write.data)
         elif write.di == Di.REPORT_IDENTITY:
             self._identify(write.data)
-        elif write.di not in CLOCK_ITEMS | {ACTIVE_REPORT_RESET, Di.VERDICT}:
+        elif write.di not in CLOCK_ITEMS | {StandardDi.ACTIVE_REPORT_RESET, Di.VERDICT}:
             raise Refusal(Err.NO_DATA)
         elif write.password[0] not in LEVELS or write.password[1:] != self._password:
             self.count("wrong_password", self.address, write.password + write.operator)
             raise Refusal(Err.UNAUTHORISED)
-        elif write.di == ACTIVE_REPORT_RESET:
+        elif write.di == StandardDi.ACTIVE_REPORT_RESET:
             self._reset_report(write.data)
         elif write.di == Di.VERDICT:
             self._apply_verdict(write.data)

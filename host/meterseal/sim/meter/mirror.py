@@ -15,17 +15,16 @@ from meterseal.domain.alarm_rules import Code
 from meterseal.domain.event import SealEvent
 from meterseal.protocols.dlt645.active_report import TERMINAL_COVER_OPEN, ActiveReport
 from meterseal.protocols.dlt645.cover import NO_ENERGIES, CoverRecord
+from meterseal.protocols.dlt645.identifiers import RECORDS_KEPT, StandardDi
 from meterseal.sim.meter import journal
 from meterseal.sim.meter.energy import energies
 from meterseal.store import events
 from meterseal.store.applied import Applied
 
-__all__ = ["ACTIVE_REPORT_BYTES", "ACTIVE_REPORT_RESET", "Mirror"]
+__all__ = ["ACTIVE_REPORT_BYTES", "Mirror"]
 
-COVER_COUNT: Final = 0x03300E00
-COVER_RECORDS: Final = range(0x03300E01, 0x03300E0B)
-ACTIVE_REPORT: Final = 0x04001501
-ACTIVE_REPORT_RESET: Final = 0x04001503
+COVER_COUNT: Final = StandardDi.TERMINAL_COVER_COUNT
+COVER_RECORDS: Final = range(COVER_COUNT + 1, COVER_COUNT + 1 + RECORDS_KEPT)
 #: Length of the word that resets the active report.
 ACTIVE_REPORT_BYTES: Final = 12
 
@@ -42,7 +41,7 @@ class Mirror:
             return bcd.bcd(journal.openings(conn, self._address) % 1_000_000, 3)
         if di in COVER_RECORDS:
             return self._cover_record(conn, di - COVER_COUNT)
-        if di == ACTIVE_REPORT:
+        if di == StandardDi.ACTIVE_REPORT:
             count = min(journal.openings_since_clear(conn, self._address), 0xFF)
             return ActiveReport({TERMINAL_COVER_OPEN: count} if count else {}).encode()
         return None

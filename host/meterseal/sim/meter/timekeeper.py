@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Final
 
 from meterseal.clock import CST, Clock
+from meterseal.protocols.dlt645.identifiers import StandardDi
 from meterseal.protocols.dlt645.values import (
     clock,
     clock_bytes,
@@ -22,9 +24,8 @@ from meterseal.trace import Trace
 
 __all__ = ["CLOCK_ITEMS", "Timekeeper"]
 
-_DATE, _TIME, _CLOCK = 0x04000101, 0x04000102, 0x0400010C
 #: The data identifiers of date, time, and both.
-CLOCK_ITEMS: Final = frozenset({_DATE, _TIME, _CLOCK})
+CLOCK_ITEMS: Final = frozenset({StandardDi.DATE, StandardDi.TIME, StandardDi.CLOCK})
 
 
 class Timekeeper:
@@ -52,7 +53,11 @@ class Timekeeper:
 
     def read(self, di: int) -> bytes:
         """Return the content of one of `CLOCK_ITEMS`."""
-        encode = {_DATE: date_bytes, _TIME: time_bytes, _CLOCK: clock_bytes}[di]
+        encode: dict[int, Callable[[datetime], bytes]] = {
+            StandardDi.DATE: date_bytes,
+            StandardDi.TIME: time_bytes,
+            StandardDi.CLOCK: clock_bytes,
+        }[di]
         return encode(self.now())
 
     def requested(self, di: int, content: bytes) -> datetime:
@@ -61,9 +66,9 @@ class Timekeeper:
         Raises `ValueError` for a content that is not a time.
         """
         now = self.now().astimezone(CST)
-        if di == _DATE:
+        if di == StandardDi.DATE:
             return datetime.combine(day(content), now.timetz())
-        if di == _TIME:
+        if di == StandardDi.TIME:
             return datetime.combine(now.date(), time_of_day(content), tzinfo=CST)
         return clock(content)
 

@@ -16,6 +16,7 @@ from meterseal.domain.alarm_rules import Code
 from meterseal.domain.journal import JournalEntry
 from meterseal.hexadecimal import hex_bytes
 from meterseal.protocols.dlt645 import Frame, requests
+from meterseal.protocols.dlt645.identifiers import RECORDS_KEPT, StandardDi
 from meterseal.protocols.dlt645.values import clock as clock_of
 from meterseal.store.applied import Applied
 from meterseal.systems.terminal.bus import RefusedError, SilentError
@@ -26,14 +27,10 @@ __all__ = ["Poller"]
 
 #: Journal entries that one turn reads, so that a long journal does not hold up the neighbours.
 ENTRIES = 4
-#: Records of openings that a meter keeps.
-RECORDS = 10
 #: Seconds after the records of one meter before those of another: events go first.
 LOOK_PAUSE = 3.0
 #: Tries to read a journal entry before the terminal goes past it.
 TRIES = 3
-COVER_COUNT = 0x03300E00
-CLOCK = 0x0400010C
 #: How often a meter's clock is compared, and from which difference on it is alarmed.
 CLOCK_FIRST, CLOCK_PERIOD = 30.0, 3600.0
 DRIFT = timedelta(seconds=30)
@@ -133,7 +130,7 @@ class Poller:
         if count < seen:
             self._book.restart(meter, "covers")
             seen = 0
-        records = [await self._record(meter, back) for back in range(min(count - seen, RECORDS), 0, -1)]
+        records = [await self._record(meter, back) for back in range(min(count - seen, RECORDS_KEPT), 0, -1)]
         # A new opening in between would have shifted the records by one.
         if records and await self._count(meter) != count:
             return True
@@ -147,7 +144,7 @@ class Poller:
     async def _count(self, meter: str) -> int | None:
         """How often the terminal cover was opened; None when the meter does not count."""
         try:
-            raw = await self._ask(requests.read(meter, COVER_COUNT))
+            raw = await self._ask(requests.read(meter, StandardDi.TERMINAL_COVER_COUNT))
             return bcd.number(raw)
         except RefusedError:
             return None
@@ -157,14 +154,14 @@ class Poller:
     async def _record(self, meter: str, back: int) -> bytes:
         """Record of the opening `back` ago; empty when the meter has none."""
         try:
-            return await self._ask(requests.read(meter, COVER_COUNT + back))
+            return await self._ask(requests.read(meter, StandardDi.TERMINAL_COVER_COUNT + back))
         except RefusedError:
             return b""
 
     async def _compare_clock(self, meter: str) -> None:
         raw = b""
         with contextlib.suppress(RefusedError):
-            raw = await self._ask(requests.read(meter, CLOCK))
+            raw = await self._ask(requests.read(meter, StandardDi.CLOCK))
         self._clock_due[meter] = self._clock.monotonic() + CLOCK_PERIOD
         try:
             shown = clock_of(raw)
