@@ -11,14 +11,13 @@ from sqlalchemy import (
     Column,
     ColumnElement,
     Connection,
+    Insert,
     Integer,
     RowMapping,
     String,
     Table,
     UniqueConstraint,
-    func,
-    literal,
-    or_,
+    Update,
     select,
     update,
 )
@@ -97,13 +96,12 @@ def raise_alarm(
         detail=detail[:200],
     )
     this = _is(code, subject, counter)
-    if conn.execute(row.on_conflict_do_nothing()).rowcount:
-        return _one(conn, this)
+    if (new := _changed(conn, row.on_conflict_do_nothing())) is not None:
+        return new
     again = update(_alarms).where(this & (_alarms.c.cleared_by < counter))
-    if conn.execute(
-        again.values(raised_at=at, cleared_at=None, cleared_by=None, detail=detail[:200])
-    ).rowcount:
-        return _one(conn, this)
+    active = again.values(raised_at=at, cleared_at=None, cleared_by=None, detail=detail[:200])
+    if (alarm := _changed(conn, active)) is not None:
+        return alarm
     conn.execute(update(_alarms).where(this & _alarms.c.cleared_at.is_(None)).values(detail=detail[:200]))
     return None
 
@@ -115,17 +113,13 @@ def clear(
 
     An alarm that a later event has cleared already is from now on cleared by this earlier one.
     """
-    raised_before = (
+    raised_before = update(_alarms).where(
         _alarms.c.code.in_(list(codes)) & (_alarms.c.subject == subject) & (_alarms.c.counter < by_counter)
     )
-    newly = _many(conn, raised_before & _alarms.c.cleared_at.is_(None))
-    later = or_(_alarms.c.cleared_at.is_(None), _alarms.c.cleared_by > by_counter)
-    cleared = {
-        "cleared_at": func.coalesce(_alarms.c.cleared_at, literal(at, Moment)),
-        "cleared_by": by_counter,
-    }
-    conn.execute(update(_alarms).where(raised_before & later).values(cleared))
-    return [_one(conn, _alarms.c.id == old.id) for old in newly]
+    active = raised_before.where(_alarms.c.cleared_at.is_(None))
+    newly = _all_changed(conn, active.values(cleared_at=at, cleared_by=by_counter))
+    conn.execute(raised_before.where(_alarms.c.cleared_by > by_counter).values(cleared_by=by_counter))
+    return newly
 
 
 def clear_one(
@@ -133,8 +127,7 @@ def clear_one(
 ) -> Alarm | None:
     """Clear exactly this alarm; None when it is not active."""
     still = _is(code, subject, counter) & _alarms.c.cleared_at.is_(None)
-    change = update(_alarms).where(still).values(cleared_at=at, cleared_by=by_counter)
-    return _one(conn, _is(code, subject, counter)) if conn.execute(change).rowcount else None
+    return _changed(conn, update(_alarms).where(still).values(cleared_at=at, cleared_by=by_counter))
 
 
 def ended_by(conn: Connection, subject: str, counter: int) -> list[Alarm]:
@@ -144,9 +137,9 @@ def ended_by(conn: Connection, subject: str, counter: int) -> list[Alarm]:
 
 def reactivate(conn: Connection, alarm: Alarm, at: datetime) -> Alarm:
     """The alarm had not ended after all."""
-    this = _alarms.c.id == alarm.id
-    conn.execute(update(_alarms).where(this).values(raised_at=at, cleared_at=None, cleared_by=None))
-    return _one(conn, this)
+    this = update(_alarms).where(_alarms.c.id == alarm.id)
+    (again,) = _all_changed(conn, this.values(raised_at=at, cleared_at=None, cleared_by=None))
+    return again
 
 
 def acknowledge(conn: Connection, id: int, at: datetime, who: str) -> bool:
@@ -200,9 +193,15 @@ def _is(code: Code, subject: str, counter: int) -> ColumnElement[bool]:
     return (_alarms.c.code == code) & (_alarms.c.subject == subject) & (_alarms.c.counter == counter)
 
 
-def _one(conn: Connection, condition: ColumnElement[bool]) -> Alarm:
-    (alarm,) = _many(conn, condition)
-    return alarm
+def _changed(conn: Connection, change: Insert | Update) -> Alarm | None:
+    """The one alarm that an INSERT or UPDATE writes, or None when there is none."""
+    return next(iter(_all_changed(conn, change)), None)
+
+
+def _all_changed(conn: Connection, change: Insert | Update) -> list[Alarm]:
+    rows = conn.execute(change.returning(*_alarms.c))
+    # In which order they come is the database's affair.
+    return sorted((_alarm(row._mapping) for row in rows), key=lambda alarm: alarm.id)
 
 
 def _many(conn: Connection, condition: ColumnElement[bool]) -> list[Alarm]:

@@ -96,8 +96,8 @@ def append(
         received_at=received_at,
         settled_at=received_at if settled else None,
     )
-    new = conn.execute(row.on_conflict_do_nothing().returning(_alarms.c.id)).scalar_one_or_none()
-    return None if new is None else get(conn, new)
+    new = conn.execute(row.on_conflict_do_nothing().returning(*_alarms.c)).one_or_none()
+    return None if new is None else StandardAlarm(**new._mapping)
 
 
 def near(
