@@ -53,12 +53,12 @@ class Timekeeper:
 
     def read(self, di: int) -> bytes:
         """Return the content of one of `CLOCK_ITEMS`."""
-        encode: dict[int, Callable[[datetime], bytes]] = {
+        encoders: dict[int, Callable[[datetime], bytes]] = {
             StandardDi.DATE: date_bytes,
             StandardDi.TIME: time_bytes,
             StandardDi.CLOCK: clock_bytes,
-        }[di]
-        return encode(self.now())
+        }
+        return encoders[di](self.now())
 
     def requested(self, di: int, content: bytes) -> datetime:
         """Return the time that a write of one of `CLOCK_ITEMS` asks for; what it leaves out stays as it is.
