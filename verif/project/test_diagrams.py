@@ -1,0 +1,28 @@
+"""The diagrams of the documents are those of the code."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from sealchip.chip import SealChip
+from verif.project.chip_wiring import wiring_of
+from verif.project.diagrams import DIAGRAMS
+
+IMAGES = Path(__file__).parents[2] / "docs/images"
+
+
+@pytest.mark.parametrize("name", DIAGRAMS)
+def test_a_diagram_is_that_of_the_code(name: str) -> None:
+    path, fresh = IMAGES / f"{name}.svg", DIAGRAMS[name]()
+    if os.environ.get("METERSEAL_UPDATE_DOCS"):
+        path.write_text(fresh, encoding="utf-8")
+    else:
+        assert path.read_text(encoding="utf-8") == fresh, "run once with METERSEAL_UPDATE_DOCS=1"
+
+
+def test_every_pin_of_the_chip_is_at_a_block() -> None:
+    chip = SealChip(12_000_000, front_end="sigma-delta", gsm=True)
+    assert {pin for pins in wiring_of(chip).pins.values() for pin in pins} == set(chip.signature.members)
