@@ -345,6 +345,8 @@ MORE = 0x20
 DEFAULT_BAUD = 2400
 #: Baud feature word of DL/T 645-2007 (also in the identity) to bits per second.
 BAUD_FEATURE = {0x02: 600, 0x04: 1200, 0x08: 2400, 0x10: 4800, 0x20: 9600, 0x40: 19200}
+#: Rate of a new seal, and of a meter port whose rate nobody has changed.
+DEFAULT_BAUD = 2400
 
 #: The loop's circuit: the rail that `loop_drive` switches, the end-of-line resistor inside the seal head, and
 #: the divider from the second plate, above and below the tap that the comparator sees.

@@ -14,12 +14,23 @@ from meterseal.errors import Failure
 from meterseal.hexadecimal import hex_digits
 from sealchip.interface import BAUD_FEATURE, DEFAULT_BAUD, FLASH_IDENTITY_SLOTS, FLASH_SIZE, IDENTITY
 
-__all__ = ["ANY_METER", "NO_KEY", "Identity", "crc16", "image", "password_bytes", "read_identity"]
+__all__ = [
+    "ANY_METER",
+    "DEFAULT_PASSWORD",
+    "NO_KEY",
+    "Identity",
+    "crc16",
+    "image",
+    "password_bytes",
+    "read_identity",
+]
 
 #: Any meter answers to it; right only where one meter is alone on the pair.
 ANY_METER = "A" * 12
 #: A seal that does not sign.
 NO_KEY = bytes(16)
+#: Password of a new seal and of a simulated meter: six digits, as printed.
+DEFAULT_PASSWORD = "000000"
 
 _VERSION = 1
 _FEATURE = {baud: feature for feature, baud in BAUD_FEATURE.items()}
@@ -53,7 +64,7 @@ class Identity:
     baud: int = DEFAULT_BAUD
     sequence: int = 0
     #: Of writes: six digits, as printed.
-    password: str = "000000"
+    password: str = DEFAULT_PASSWORD
 
     def __post_init__(self) -> None:
         if not (self.seal.isascii() and self.seal.isdecimal() and len(self.seal) <= 12):

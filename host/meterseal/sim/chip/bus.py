@@ -23,6 +23,7 @@ from typing import Final
 from meterseal.errors import Failure
 from meterseal.sim.chip.flash_file import FlashFile
 from meterseal.sim.chip.head import Loop
+from sealchip.interface import DEFAULT_BAUD
 
 __all__ = [
     "CLOCK_HZ",
@@ -164,7 +165,7 @@ class BusSim:
         chips: int,
         ends: int,
         clock_hz: int = CLOCK_HZ,
-        baud: int = 2400,
+        baud: int = DEFAULT_BAUD,
         seed: int = 0,
     ) -> None:
         _check_rate(clock_hz, baud)

@@ -8,7 +8,9 @@ from typing import Annotated
 
 import typer
 
-from meterseal.sim.chip.bus import CLOCK_HZ
+from meterseal.sim.chip import build
+from meterseal.sim.chip.options import Options
+from sealchip.interface import DEFAULT_BAUD
 
 __all__ = ["app"]
 
@@ -18,8 +20,8 @@ app = typer.Typer(help="The seal chip: as Verilog, and simulated.", no_args_is_h
 class FrontEnd(StrEnum):
     """How the chip senses the loop."""
 
-    COMPARATOR = "comparator"
-    SIGMA_DELTA = "sigma-delta"
+    COMPARATOR = build.COMPARATOR
+    SIGMA_DELTA = build.SIGMA_DELTA
 
 
 class Pace(StrEnum):
@@ -29,19 +31,22 @@ class Pace(StrEnum):
     MAX = "max"
 
 
+_PACE = Pace.REAL if Options.real_time else Pace.MAX
+_FRONT_END = FrontEnd(Options.front_end)
+
+
 @app.command()
 def verilog(
     output: Annotated[Path, typer.Option("-o", "--output", help="File to write.")],
     clock_hz: Annotated[int, typer.Option(min=1, help="Frequency of the chip's clock.")] = 12_000_000,
-    baud: Annotated[int, typer.Option(min=1, help="Rate until the identity has been read.")] = 2400,
+    baud: Annotated[int, typer.Option(min=1, help="Rate until the identity has been read.")] = DEFAULT_BAUD,
     front_end: Annotated[FrontEnd, typer.Option(help="How the loop is sensed.")] = FrontEnd.COMPARATOR,
     gsm: Annotated[bool, typer.Option("--gsm/--no-gsm", help="With the sequencer for a GSM module.")] = True,
 ) -> None:
     """Export the chip: module `seal_chip`."""
     from meterseal.errors import Failure
-    from meterseal.sim.chip.build import export
 
-    text = export(clock_hz=clock_hz, baud=baud, front_end=front_end.value, gsm=gsm)
+    text = build.export(clock_hz=clock_hz, baud=baud, front_end=front_end.value, gsm=gsm)
     try:
         output.write_text(text)
     except OSError as error:
@@ -63,9 +68,9 @@ def run(
         typer.Option(help="Flash image of a seal; once for each. Without: temporary ones."),
     ] = None,
     baud: Annotated[int | None, typer.Option(help="Rate of the bus; else what the images say.")] = None,
-    pace: Annotated[Pace, typer.Option(help="In step with the clock, or as fast as it goes.")] = Pace.REAL,
-    clock_hz: Annotated[int, typer.Option(min=1, help="Frequency of the chips' clock.")] = CLOCK_HZ,
-    front_end: Annotated[FrontEnd, typer.Option(help="How the loop is sensed.")] = FrontEnd.SIGMA_DELTA,
+    pace: Annotated[Pace, typer.Option(help="In step with real time, or as fast as possible.")] = _PACE,
+    clock_hz: Annotated[int, typer.Option(min=1, help="Frequency of the chips' clock.")] = Options.clock_hz,
+    front_end: Annotated[FrontEnd, typer.Option(help="How the loop is sensed.")] = _FRONT_END,
     pattern: Annotated[
         bool | None,
         typer.Option("--pattern/--no-pattern", help="Drive the loop with a pattern."),
@@ -86,7 +91,6 @@ def run(
     import asyncio
 
     from meterseal.io.running import until_signal
-    from meterseal.sim.chip.process import Options
     from meterseal.sim.chip.process import run as simulate
 
     options = Options(

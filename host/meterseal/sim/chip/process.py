@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import AsyncExitStack, ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TextIO
@@ -14,43 +13,25 @@ from meterseal.clock import Clock, SystemClock
 from meterseal.domain.image import Identity, image
 from meterseal.errors import Failure
 from meterseal.io.pty import PtyEnd
-from meterseal.sim.chip.build import SIGMA_DELTA, chip_library
-from meterseal.sim.chip.bus import CLOCK_HZ, BusSim
+from meterseal.sim.chip.build import chip_library
+from meterseal.sim.chip.bus import BusSim
 from meterseal.sim.chip.control import LINE_MAX, answer
 from meterseal.sim.chip.gsm import Modems
 from meterseal.sim.chip.host_ports import NAMES, HostPorts
+from meterseal.sim.chip.options import Options
 from meterseal.sim.chip.rig import Rig, Seal, Tell, open_seals
 from meterseal.sim.chip.tcp_server import listen
 from meterseal.sim.chip.watch import Watch
 from meterseal.trace import Trace
+from sealchip.interface import DEFAULT_BAUD
 
-__all__ = ["Options", "default_identity", "run"]
+__all__ = ["default_identity", "run"]
 
 #: Simulated and, at real pace, real seconds between two looks at the outside.
 SLICE = 0.010
 #: A machine that falls further behind than this goes on from there: catching up in a burst would let the
 #: chips' timeouts run out before a host could have answered.
 LAG_MAX = 0.050
-DEFAULT_BAUD = 2400
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What the command line says. Without `flashes`: temporary images with `default_identity`."""
-
-    seals: int | None = None
-    flashes: tuple[Path, ...] = ()
-    pty: Path | None = None
-    tcp: str | None = None
-    control: str | None = None
-    baud: int | None = None
-    clock_hz: int = CLOCK_HZ
-    real_time: bool = True
-    log: Path | None = None
-    front_end: str = SIGMA_DELTA
-    pattern: bool | None = None
-    gsm: tuple[str, ...] = ()
-    netlist: Path | None = None
 
 
 def default_identity(index: int, baud: int = DEFAULT_BAUD) -> Identity:

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from meterseal.sim.customer.misbehaviour import Misbehaviour
+
 __all__ = ["app"]
 
 app = typer.Typer(help="The customer's end, simulated: GSM modem, network, phones.", no_args_is_help=True)
@@ -22,11 +24,19 @@ def run(
         typer.Option("--pty", help="Path at which a modem is offered as a serial port; once for each modem."),
     ],
     store: _Store,
-    echo: Annotated[bool, typer.Option("--echo", help="Go on echoing after ATE0.")] = False,
-    fail_every: Annotated[int, typer.Option(min=0, help="Refuse each N-th message (+CMS ERROR: 500).")] = 0,
-    silent_every: Annotated[int, typer.Option(min=0, help="Take each N-th message and never say so.")] = 0,
-    slow: Annotated[float, typer.Option(min=0, help="Seconds until a message is answered.")] = 0.0,
-    unsolicited: Annotated[bool, typer.Option("--unsolicited", help="Send unasked lines too.")] = False,
+    echo: Annotated[bool, typer.Option("--echo", help="Go on echoing after ATE0.")] = Misbehaviour.echo,
+    fail_every: Annotated[
+        int, typer.Option(min=0, help="Refuse each N-th message (+CMS ERROR: 500).")
+    ] = Misbehaviour.fail_every,
+    silent_every: Annotated[
+        int, typer.Option(min=0, help="Take each N-th message without an answer.")
+    ] = Misbehaviour.silent_every,
+    slow: Annotated[
+        float, typer.Option(min=0, help="Seconds until a message is answered.")
+    ] = Misbehaviour.slow,
+    unsolicited: Annotated[
+        bool, typer.Option("--unsolicited", help="Transmit unsolicited lines too.")
+    ] = Misbehaviour.unsolicited,
     as_json: _Json = False,
 ) -> None:
     """Offer modems on PTYs and show what the phones receive, until interrupted."""
@@ -34,7 +44,6 @@ def run(
 
     from meterseal.io.running import until_signal
     from meterseal.sim.customer.network import STORE_PART
-    from meterseal.sim.customer.process import Misbehaviour
     from meterseal.sim.customer.process import run as serve
     from meterseal.store.database import Database
     from meterseal.trace import Trace

@@ -5,36 +5,21 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 
 from meterseal.clock import Clock, SystemClock
 from meterseal.io.pty import PtyEnd
 from meterseal.protocols.gsm.at import printable
 from meterseal.protocols.gsm.pdu import DUPLICATE
+from meterseal.sim.customer.misbehaviour import Misbehaviour
 from meterseal.sim.customer.modem import Answer, Modem, Submitted
 from meterseal.sim.customer.network import submit
 from meterseal.store.database import Database
 from meterseal.trace import Trace
 
-__all__ = ["Misbehaviour", "run"]
+__all__ = ["run"]
 
 #: +CMS ERROR: unknown error.
 UNKNOWN_ERROR = 500
-
-
-@dataclass(frozen=True, slots=True)
-class Misbehaviour:
-    """What a modem in the field may do; 0 or False = does not.
-
-    `fail_every`: refuse each N-th message with +CMS ERROR: 500. `silent_every`: take each N-th message
-    and never say so. `slow`: seconds from taking a message to saying so.
-    """
-
-    echo: bool = False
-    unsolicited: bool = False
-    fail_every: int = 0
-    silent_every: int = 0
-    slow: float = 0.0
 
 
 class Customer:

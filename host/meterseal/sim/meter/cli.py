@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from meterseal.sim.meter.settings import Settings, bound_meters
 from meterseal.store.cli import add_queries
 
 __all__ = ["app"]
@@ -28,7 +29,7 @@ def run(
         list[str], typer.Option("--meter", metavar="ADDRESS", help="Address of a meter; once for each.")
     ],
     store: Annotated[Path, typer.Option("--store", help="File that keeps what the meters know.")],
-    baud: Annotated[int, typer.Option("--baud", help="Speed of a real serial port.")] = 2400,
+    baud: Annotated[int, typer.Option("--baud", help="Speed of a real serial port.")] = Settings.baud,
     seal: Annotated[
         list[str] | None,
         typer.Option(
@@ -39,18 +40,18 @@ def run(
     ] = None,
     password: Annotated[
         str, typer.Option("--password", help="Six digits; asked for to set the clock.")
-    ] = "000000",
-    wait: Annotated[float, typer.Option("--wait", help="Seconds to wait for the port at the start.")] = 5.0,
+    ] = Settings.password,
+    wait: Annotated[
+        float, typer.Option("--wait", help="Seconds to wait for the port at the start.")
+    ] = Settings.wait,
     as_json: Annotated[bool, typer.Option("--json", help="JSON lines.")] = False,
 ) -> None:
     """Be the meters at one end of an RS485 bus, until interrupted."""
     import asyncio
 
     from meterseal.io.running import until_signal
-    from meterseal.sim.meter.process import Settings
     from meterseal.sim.meter.process import run as serve
     from meterseal.trace import Trace
 
-    settings = Settings.of(meter, seal or [], password)
-    trace = Trace("meter", as_json=as_json)
-    asyncio.run(until_signal(serve(port, store, settings, baud=baud, wait=wait, trace=trace)))
+    settings = Settings(port, store, bound_meters(meter, seal or []), password, baud, wait)
+    asyncio.run(until_signal(serve(settings, trace=Trace("meter", as_json=as_json))))

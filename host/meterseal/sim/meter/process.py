@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 
-from meterseal import bcd
 from meterseal.clock import Clock, SystemClock
-from meterseal.errors import Failure
 from meterseal.hexadecimal import hex_digits
 from meterseal.io.ports import Line
 from meterseal.protocols.dlt645.addressing import BROADCAST, WILDCARD, matches
@@ -19,12 +16,13 @@ from meterseal.protocols.dlt645.frame import Fault, Frame
 from meterseal.protocols.dlt645.slave import Slave
 from meterseal.sim.meter.device import Meter
 from meterseal.sim.meter.journal import PART
+from meterseal.sim.meter.settings import Settings
 from meterseal.store import diagnostics
 from meterseal.store.database import Database
 from meterseal.trace import Trace
 from sealchip.interface import Di
 
-__all__ = ["TD", "MeterStation", "Settings", "run"]
+__all__ = ["TD", "MeterStation", "run"]
 
 #: Seconds from the last byte of a request to the answer: the shortest that is allowed, and a margin.
 TD = TD_MIN + 0.005
@@ -101,47 +99,19 @@ class MeterStation:
             self._trace("discarded", bytes=hex_digits(raw), reason=what)
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """The meters at this end of the pair, each with its own seals, and their password P0 P1 P2."""
-
-    meters: dict[str, list[str]]
-    password: bytes
-
-    @classmethod
-    def of(cls, meters: list[str], seals: list[str], password: str) -> Settings:
-        """From addresses, `METER=SEAL` pairs and six digits; `Failure` says what is wrong."""
-        bound: dict[str, list[str]] = {_address(meter): [] for meter in meters}
-        for pair in seals:
-            meter, _, seal = pair.partition("=")
-            if _address(meter) not in bound:
-                raise Failure(f"--seal {pair}: there is no --meter {meter}")
-            bound[_address(meter)].append(_address(seal))
-        try:
-            return cls(bound, bcd.password_bytes(password))
-        except ValueError as error:
-            raise Failure(str(error)) from None
-
-
-def _address(text: str) -> str:
-    if not (text.isascii() and text.isdecimal() and len(text) <= 12):
-        raise Failure(f"address {text!r}: give up to 12 decimal digits")
-    return text.rjust(12, "0")
-
-
-async def run(port: str, store: Path, settings: Settings, *, baud: int, wait: float, trace: Trace) -> None:
-    """Open port and store, and answer for ever."""
+async def run(settings: Settings, *, trace: Trace) -> None:
+    """Open port and store, and answer until cancelled."""
     clock = SystemClock()
-    line = Line(port, trace=trace, baud=baud)
-    database = Database(store, PART)
+    line = Line(settings.port, trace=trace, baud=settings.baud)
+    database = Database(settings.store, PART)
     try:
-        await line.open(wait)
+        await line.open(settings.wait)
         meters = [
-            Meter(address, database, clock=clock, trace=trace, seals=seals, password=settings.password)
+            Meter(address, database, clock=clock, trace=trace, seals=seals, password=settings.password_bytes)
             for address, seals in settings.meters.items()
         ]
         station = MeterStation(meters, database, clock=clock, trace=trace)
-        trace("ready", port=line.url, meters=list(settings.meters), store=str(store))
+        trace("ready", port=line.url, meters=list(settings.meters), store=str(settings.store))
         await _serve(line, station, clock)
     finally:
         line.close()

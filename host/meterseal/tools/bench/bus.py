@@ -26,6 +26,7 @@ from meterseal.protocols.dlt645.frame import Frame
 from meterseal.sim.chip.build import chip_library
 from meterseal.sim.chip.bus import CLOCK_HZ, BusSim, ByteSeen
 from meterseal.sim.chip.flash_file import FlashFile
+from sealchip.interface import DEFAULT_BAUD
 
 __all__ = ["power_up", "reaction", "run"]
 
@@ -33,7 +34,7 @@ __all__ = ["power_up", "reaction", "run"]
 REQUIRED_REACTION_MS, REQUIRED_POWER_UP = 1.0, 1.3
 
 DEBOUNCE = 0.020
-_BAUD = 2400
+_BAUD = DEFAULT_BAUD
 _BOARD_CLOCK_HZ = 12_000_000
 _CHARACTER = 11 / _BAUD
 #: The tap tells a byte in the middle of its stop bit.
@@ -42,7 +43,7 @@ _STEP = 0.001
 _TD = 0.020, 0.025
 
 
-def run(seconds: float = 4.0) -> dict[str, float | str]:
+def run(seconds: float) -> dict[str, float | str]:
     """All figures; one power-up of each number of seals for every 4 s asked for (each takes longer).
 
     Tests: `verif/host/tools/test_bench_bus.py`.

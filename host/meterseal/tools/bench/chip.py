@@ -24,7 +24,7 @@ from meterseal.protocols.dlt645.requests import read
 from meterseal.sim.chip.build import chip_library
 from meterseal.sim.chip.bus import CLOCK_HZ, BusSim, run_bare
 from meterseal.sim.chip.flash_file import FlashFile
-from sealchip.interface import Di
+from sealchip.interface import DEFAULT_BAUD, Di
 
 __all__ = ["REQUIRED", "run"]
 
@@ -32,7 +32,7 @@ __all__ = ["REQUIRED", "run"]
 REQUIRED = 5_000_000
 
 _ROUNDS = 5
-_BAUD = 2400
+_BAUD = DEFAULT_BAUD
 _STEP, _SLICE = 0.5, 0.010
 _IDENTITY = Identity("000000000101", "BENCH-000101", "000000000201", key=bytes(range(16)), baud=_BAUD)
 _REQUEST = read(_IDENTITY.seal, Di.RECORD_NEWEST).encode()
@@ -41,7 +41,7 @@ _REQUEST = read(_IDENTITY.seal, Di.RECORD_NEWEST).encode()
 _Contender = Callable[[], int]
 
 
-def run(seconds: float = 4.0) -> dict[str, float | str]:
+def run(seconds: float) -> dict[str, float | str]:
     """Medians of cycles per second over the rounds; `seconds` is about the time for everything.
 
     Test: `verif/host/tools/test_bench_chip.py`.

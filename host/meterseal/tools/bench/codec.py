@@ -82,7 +82,7 @@ def _rate(pair: Pair, seconds: float) -> float:
     return done / elapsed
 
 
-def run(seconds: float = 2.0) -> dict[str, float | str]:
+def run(seconds: float) -> dict[str, float | str]:
     """Medians of pairs per second and their ratio; `seconds` is the time for everything.
 
     `Failure` when the peer is not installed. Test: `test_bench_codec.py`.

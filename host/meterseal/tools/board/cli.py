@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from meterseal.sim.chip.bus import CLOCK_HZ
+
 if TYPE_CHECKING:
     from sealboards.board import Board
     from sealboards.build import Build, DoesNotFit
@@ -90,7 +92,7 @@ def netlist(
         str, typer.Argument(help="Board with an iCE40, or the end of its FPGA's name: up5k, hx1k.")
     ],
     output: Annotated[Path, typer.Option("-o", "--output", help="File to write.")],
-    clock_hz: Annotated[int, typer.Option("--clock-hz", help="Clock of the simulation.")] = 307_200,
+    clock_hz: Annotated[int, typer.Option("--clock-hz", help="Clock of the simulation.")] = CLOCK_HZ,
     from_bitstream: Annotated[
         bool,
         typer.Option(

@@ -8,16 +8,22 @@ from typing import Annotated
 import typer
 
 from meterseal.sim.chip.cli import FrontEnd
+from meterseal.tools.demo.settings import SEALS_MAX, Settings
 
 __all__ = ["demo"]
 
+_FRONT_END = FrontEnd(Settings.front_end)
+
 
 def demo(
-    seals: Annotated[int, typer.Option("--seals", min=1, max=32, help="Seals on the one RS485 bus.")] = 1,
-    baud: Annotated[int, typer.Option("--baud", help="Speed of the bus.")] = 2400,
+    seals: Annotated[
+        int, typer.Option("--seals", min=1, max=SEALS_MAX, help="Seals on the one RS485 bus.")
+    ] = Settings.seals,
+    baud: Annotated[int, typer.Option("--baud", help="Speed of the bus.")] = Settings.baud,
     linger: Annotated[
-        float, typer.Option("--for", min=0, metavar="SECONDS", help="Go on so long behind the scenario.")
-    ] = 0.0,
+        float,
+        typer.Option("--for", min=0, metavar="SECONDS", help="Keep running for SECONDS after the scenario."),
+    ] = Settings.linger,
     headless: Annotated[
         bool, typer.Option("--headless", help="Plain lines; the default without a terminal.")
     ] = False,
@@ -31,10 +37,10 @@ def demo(
             help="standard; bounce: contacts that bounce; jumper, foreign, replayed, forged, power-cut: an "
             "attack; attacks: the standard one with all of them.",
         ),
-    ] = "attacks",
+    ] = Settings.scenario,
     front_end: Annotated[
         FrontEnd, typer.Option("--front-end", help="How the chips sense their loops.")
-    ] = FrontEnd.SIGMA_DELTA,
+    ] = _FRONT_END,
     netlist: Annotated[
         Path | None,
         typer.Option("--netlist", help="Gates of the chip after synth_ice40, instead of its source."),
@@ -69,18 +75,8 @@ def demo(
     if console.is_terminal and not headless and not as_json:
         display = LiveDisplay(console)
     with display:
-        report = asyncio.run(
-            play(
-                display,
-                seals=seals,
-                baud=baud,
-                scenario=scenario,
-                linger=linger,
-                folder=folder,
-                front_end=front_end.value,
-                netlist=netlist,
-            )
-        )
+        settings = Settings(seals, baud, scenario, linger, front_end.value, netlist, folder)
+        report = asyncio.run(play(display, settings))
     if as_json:
         print(json.dumps(report, ensure_ascii=False))
     else:

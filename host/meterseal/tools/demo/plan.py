@@ -15,14 +15,12 @@ from meterseal.domain.image import Identity, image
 from meterseal.domain.layout import LayoutError
 from meterseal.domain.signing import KEY_BYTES
 from meterseal.systems.metering import keys
+from meterseal.tools.demo.settings import SEALS_MAX, Settings
 
-__all__ = ["FRONT_END", "LINKS", "Plan", "Site", "make_plan"]
+__all__ = ["LINKS", "Plan", "Site", "make_plan"]
 
 #: The links of the chain in the order in which an event passes them.
 LINKS = ("chip", "meter", "terminal", "metering", "marketing", "customer")
-SEALS_MAX = 32
-#: The one that tells attacks on the loop apart.
-FRONT_END = "sigma-delta"
 _HOST = "127.0.0.1"
 _REGION, _TERMINAL = "440106", 1
 #: Bits of the pair that the terminal leaves for each poll: twice what it takes.
@@ -85,9 +83,9 @@ class Plan:
 def make_plan(
     folder: Path,
     *,
-    seals: int = 1,
-    baud: int = 2400,
-    front_end: str = FRONT_END,
+    seals: int = Settings.seals,
+    baud: int = Settings.baud,
+    front_end: str = Settings.front_end,
     netlist: Path | None = None,
     gsm: bool = False,
     poll: float | None = None,

@@ -7,6 +7,9 @@ from typing import Annotated
 
 import typer
 
+from meterseal.domain.image import DEFAULT_PASSWORD
+from sealchip.interface import DEFAULT_BAUD
+
 __all__ = ["app"]
 
 app = typer.Typer(help="One seal: its flash image, and the installer's tool.", no_args_is_help=True)
@@ -36,9 +39,9 @@ def image(
         Path | None, typer.Option(help="SM4 key: 16 bytes, or 32 hexadecimal digits.")
     ] = None,
     phone: Annotated[str, typer.Option(help="The customer's phone, up to 16 digits.")] = "",
-    baud: Annotated[int, typer.Option(help="Rate of the meter's port.")] = 2400,
+    baud: Annotated[int, typer.Option(help="Rate of the meter's port.")] = DEFAULT_BAUD,
     password: Annotated[str, typer.Option(help="Six digits that every provisioning write must bring.")] = (
-        "000000"
+        DEFAULT_PASSWORD
     ),
 ) -> None:
     """Write the flash image of a new seal."""
@@ -69,7 +72,7 @@ def image(
 def read(
     port: _Port,
     address: _Address = None,
-    baud: _Baud = 2400,
+    baud: _Baud = DEFAULT_BAUD,
     record: _Record = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> None:
@@ -96,7 +99,7 @@ def read(
 @app.command()
 def watch(
     port: _Port,
-    baud: _Baud = 2400,
+    baud: _Baud = DEFAULT_BAUD,
     record: _Record = None,
     as_json: Annotated[bool, typer.Option("--json", help="JSON lines.")] = False,
 ) -> None:
@@ -114,7 +117,7 @@ def watch(
 def log(
     port: _Port,
     address: _Address = None,
-    baud: _Baud = 2400,
+    baud: _Baud = DEFAULT_BAUD,
     record: _Record = None,
     as_json: Annotated[bool, typer.Option("--json", help="JSON lines.")] = False,
 ) -> None:
@@ -154,7 +157,7 @@ def provision(
     ] = None,
     new_password: Annotated[str | None, typer.Option(help="Six digits; written last.")] = None,
     seal_now: Annotated[bool, typer.Option("--seal-now", help="Take the loop as it is for sealed.")] = False,
-    line_baud: Annotated[int, typer.Option(help="Rate of a real serial port.")] = 2400,
+    line_baud: Annotated[int, typer.Option(help="Rate of a real serial port.")] = DEFAULT_BAUD,
     record: _Record = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> None:

@@ -19,7 +19,7 @@ from meterseal.sim.chip.build import chip_library, library
 from meterseal.sim.chip.bus import CLOCK_HZ, BusSim
 from meterseal.sim.chip.flash_file import FlashFile
 from meterseal.sim.chip.gsm import Modems
-from meterseal.tools.demo.plan import FRONT_END
+from meterseal.tools.demo.settings import Settings
 from verif.benches.chip import BAUD, identity, seal_address
 from verif.models.gsm_module import Manner, Module, Received
 
@@ -118,7 +118,7 @@ def test_the_chip_tells_the_time_of_its_events(tmp_path: Path) -> None:
     """From the loop to the phone, with the clock set by a broadcast. The module misbehaves for half a minute,
     so that the message comes in a later minute than the one it tells; the next one has the new minute.
     """
-    chip = chip_library(clock_hz=CLOCK_HZ, front_end=FRONT_END, gsm=True)
+    chip = chip_library(clock_hz=CLOCK_HZ, front_end=Settings.front_end, gsm=True)
     path = tmp_path / "seal.bin"
     path.write_bytes(image(replace(identity(1), phone=PHONE)))
     module, flash = Module(list(MANNERS)), FlashFile(path)
