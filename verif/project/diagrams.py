@@ -134,6 +134,8 @@ PLACES = {
 }
 #: The control core is as wide as the row that it serves.
 WIDE = {"core": 530}
+#: Between the rows of `dlt645` and `core`.
+LANE = 440
 MARGIN_X, MARGIN_Y, TITLE = 18, 16, 24
 
 
@@ -224,6 +226,13 @@ def anchors(
 
 def curve(a: tuple[float, float], side_a: str, b: tuple[float, float], side_b: str) -> str:
     """A curve from one side of a box to one of another, upright on both."""
+    if (side_a, side_b) == ("right", "bottom") and a[1] < b[1]:
+        # To the far side of the row that both stand beside: along the lane under it.
+        x, y = a[0] + 110, LANE
+        return (
+            f"M{a[0]:.1f} {a[1]:.1f} C{a[0] + 70:.1f} {a[1]:.1f} {a[0] + 20:.1f} {y} {x:.1f} {y} "
+            f"H{b[0] - 120:.1f} C{b[0] - 20:.1f} {y} {b[0]:.1f} {y - 20} {b[0]:.1f} {b[1]:.1f}"
+        )
     across, down = abs(a[0] - b[0]), abs(a[1] - b[1])
     controls = []
     for (x, y), side in ((a, side_a), (b, side_b)):
@@ -282,6 +291,8 @@ def chip() -> str:
     pairs = sorted(both, key=lambda pair: (order.index(pair[0]), order.index(pair[1])))
     ends = anchors(boxes, pairs)
     for a, b in pairs:
+        if boxes[b].package == "sense":
+            a, b = b, a
         bits = made.links.get((a, b), 0) + made.links.get((b, a), 0)
         side_a, side_b = sides(boxes[a], boxes[b])
         (xa, ya), (xb, yb) = ends[a, b], ends[b, a]
