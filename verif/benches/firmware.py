@@ -23,6 +23,11 @@ WAKE = MILLISECOND // 2
 POLLS, OTHER_STATUS = 3, 0x5E
 
 _READ, _PROGRAM, _ERASE, _ENABLE, _STATUS, _WAKE = 0x03, 0x02, 0x20, 0x06, 0x05, 0xAB
+#: Outputs of the surroundings; the processor's own ones set X and return.
+_WRITTEN = [port for port in Out if port.value not in (Port.X.value, Port.RETURN.value)]
+_APPENDS, _SELECT, _SUMS, _WRITES = (
+    it.value for it in (Flash.APPENDS, Flash.SELECT, Flash.SUMS, Flash.WRITES)
+)
 _SET_X = Instruction.const({"op": Op.OUT, "operand": Port.X.value}).as_value().value
 
 
@@ -172,6 +177,8 @@ class Rig:
     def __init__(self, words, memory=b"", flash=None):
         self._words, self._memory = words, bytes(memory).ljust(MEMORY_BYTES, b"\0")
         self.flash = flash or Nor()
+        self._reads = {port.value: getattr(self, f"_read_{port.name.lower()}") for port in In}
+        self._writes = {port.value: getattr(self, f"_write_{port.name.lower()}") for port in _WRITTEN}
         self.switch_on()
 
     def switch_on(self, **cut):
@@ -187,14 +194,15 @@ class Rig:
         self.hold = False
         self._reporter, self._slave = Requests(0), None
         self._answer = None
-        self._mode, self._crc, self._received, self._under_way = Flash(0), 0xFFFF, 0, False
+        self._mode, self._crc, self._received, self._under_way = 0, 0xFFFF, 0, False
         self._tick = -1
         self._rests = False
+        self._exchanged = False
 
     def power_up(self, **cut):
         """Off, on, and until the log is restored."""
         self.switch_on(**cut)
-        self.run(lambda: StatusOut.LOG_READY in self.status)
+        self._run_until(lambda: StatusOut.LOG_READY in self.status)
 
     def run(self, until, limit=2_000_000):
         """Run until `until()`, for no more than `limit` instructions."""
@@ -203,10 +211,19 @@ class Rig:
             step()
             assert self.machine.steps < last, "waited in vain"
 
+    def _run_until(self, done, limit=2_000_000):
+        """Run until `done()`, which changes only when the firmware reads an input or writes an output."""
+        machine, step, last = self.machine, self.machine.step, self.machine.steps + limit
+        while not done():
+            self._exchanged = False
+            while not self._exchanged:
+                step()
+                assert machine.steps < last, "waited in vain"
+
     def idle(self):
         """Run until nothing is left to be done."""
         self._rests = False
-        self.run(lambda: self._rests)
+        self._run_until(lambda: self._rests)
 
     def published(self, address, byte):
         """Called with whatever is about to be published."""
@@ -228,31 +245,32 @@ class Rig:
 
     def _report(self, request):
         self._reporter, self._answer = request, None
-        self.run(lambda: self._answer is not None)
+        self._run_until(lambda: self._answer is not None)
         return self._answer
 
     def command(self, command, value=0, data=b"", lasts=1000):
         """The slave has a command; whether it was accepted."""
         self._slave, self._answer = Request(command, value, data, lasts), None
-        self.run(lambda: self._answer is not None)
+        self._run_until(lambda: self._answer is not None)
         return self._answer
 
     def append(self, event):
         """An event, until it has been taken."""
         self.events.append(event)
-        self.run(lambda: not self.events)
+        self._run_until(lambda: not self.events)
 
     def second(self, number=1):
         """So many seconds pass, and are counted."""
         for _ in range(number):
             self.seconds += 1
-            self.run(lambda: not self.seconds)
+            self._run_until(lambda: not self.seconds)
 
     # -- What the processor is connected to: `machine.Surroundings`
 
     def read(self, number, x):
         """The byte at input `number`."""
-        return getattr(self, f"_read_{In(number).name.lower()}")(x)
+        self._exchanged = True
+        return self._reads[number](x)
 
     def _read_requests(self, x):
         counts = bool(self.seconds) and not self.hold
@@ -290,23 +308,24 @@ class Rig:
 
     def write(self, number, value):
         """`value` goes to output `number`."""
-        getattr(self, f"_write_{Out(number).name.lower()}")(value)
+        self._exchanged = True
+        self._writes[number](value)
 
     def _write_exchange(self, value):
-        sent = self._crc >> 8 if Flash.APPENDS in self._mode else value
+        sent = self._crc >> 8 if self._mode & _APPENDS else value
         self._received, self._under_way = self.flash.exchange(sent), True
-        if Flash.SUMS in self._mode:
-            summed = sent if Flash.WRITES in self._mode else self._received
+        if self._mode & _SUMS:
+            summed = sent if self._mode & _WRITES else self._received
             self._crc = binascii.crc_hqx(bytes([summed]), self._crc)
 
     def _write_flash(self, value):
         assert value <= sum(Flash), "there are no such bits"
-        before, self._mode, self._under_way = self._mode, Flash(value), False
-        if Flash.SUMS not in self._mode:
+        before, self._mode, self._under_way = self._mode, value, False
+        if not value & _SUMS:
             self._crc = 0xFFFF
-        if Flash.SELECT in self._mode and Flash.SELECT not in before:
+        if value & ~before & _SELECT:
             self.flash.select(self.machine.steps)
-        elif Flash.SELECT in before and Flash.SELECT not in self._mode:
+        elif before & ~value & _SELECT:
             self.flash.deselect(self.machine.steps)
 
     def _write_second(self, value):

@@ -1,4 +1,4 @@
-"""The processor as its manual has it: a model that knows nothing of cycles or of the circuit."""
+"""A model of the processor, written from its manual, without clock cycles and without the circuit."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ PORT_X, PORT_RETURN = 0, 1
 
 
 class Surroundings(Protocol):
-    """What inputs and outputs are connected to."""
+    """The devices at the inputs and outputs."""
 
     def read(self, number: int, x: int) -> int:
-        """The byte at input `number`."""
+        """Return the byte at input `number`."""
         ...
 
     def write(self, number: int, value: int) -> None:
-        """`value` goes to output `number`."""
+        """Write `value` to output `number`."""
         ...
 
 
 @dataclass
 class Machine:
-    """Runs `program`; `step` is one instruction. Public memory is what `PUBLISH` has written."""
+    """Runs `program`, one instruction a `step`. `public` holds what `PUBLISH` has written."""
 
     program: list[int]
     memory: bytearray
@@ -41,7 +41,7 @@ class Machine:
     steps: int = 0
 
     def step(self) -> None:
-        """One instruction."""
+        """Run one instruction. Tests run millions of them, so all but inputs and outputs is done in place."""
         word = self.program[self.place]
         op, source, operand = word >> 12, word >> 10 & 3, word & 0x3FF
         self.steps += 1
@@ -59,39 +59,30 @@ class Machine:
         elif op == PUBLISH:
             self.public[address & 0xFF] = self.a
         elif op == OUT:
-            self._out(operand)
-        else:
-            self._compute(op, self._operand(source, operand, address))
-
-    def _out(self, number: int) -> None:
-        if number == PORT_X:
-            self.x = self.a
-        elif number == PORT_RETURN:
-            self.place = self.back
-        else:
-            self.surroundings.write(number, self.a)
-
-    def _operand(self, source: int, operand: int, address: int) -> int:
-        if source == IMMEDIATE:
-            return operand & 0xFF
-        if source == INPUT:
-            return self.surroundings.read(operand, self.x)
-        return self.memory[address]
-
-    def _compute(self, op: int, b: int) -> None:
-        if op == LOAD:
-            self.a = b
-        elif op == XOR:
-            self.a ^= b
-        elif op == AND:
-            self.a &= b
-        else:
-            borrows = 1 - self.carry if op == SUBTRACT_CARRY else 0
-            carries = self.carry if op == ADD_CARRY else 0
-            if op in (SUBTRACT, SUBTRACT_CARRY):
-                total = self.a - b - borrows
-                self.carry = int(total >= 0)
+            if operand == PORT_X:
+                self.x = self.a
+            elif operand == PORT_RETURN:
+                self.place = self.back
             else:
-                total = self.a + b + carries
+                self.surroundings.write(operand, self.a)
+        else:
+            if source == IMMEDIATE:
+                b = operand & 0xFF
+            elif source == INPUT:
+                b = self.surroundings.read(operand, self.x)
+            else:
+                b = self.memory[address]
+            if op == LOAD:
+                self.a = b
+            elif op == XOR:
+                self.a ^= b
+            elif op == AND:
+                self.a &= b
+            elif op <= ADD_CARRY:
+                total = self.a + b + (self.carry if op == ADD_CARRY else 0)
                 self.carry = total >> 8
-            self.a = total & 0xFF
+                self.a = total & 0xFF
+            else:
+                total = self.a - b - (1 - self.carry if op == SUBTRACT_CARRY else 0)
+                self.carry = int(total >= 0)
+                self.a = total & 0xFF
