@@ -109,7 +109,7 @@ def each_instruction_does_what_it_says(m: Module) -> None:
         Assert(~(read.en & write.en)),  # block RAM is undefined there
         Assert(~(begun & (place == place_of_word)) | (word.as_value() == any_word)),
         # Invariants
-        Assert(dut.signal("acts") == second),
+        Assert(dut.signal("phase") == second),
         Assert(dut.signal("fetched") == begun),
         Assert(dut.signal("carry") == c),
         Assert(dut.signal("back") == back),

@@ -1,4 +1,4 @@
-"""Turns firmware into the processor's words: instructions with names for places in program and memory."""
+"""An assembler for the processor: instructions become words, and names become addresses."""
 
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,41 +13,41 @@ _WORDS = MEMORY_BYTES * len(Source)
 
 @dataclass(frozen=True)
 class Operand:
-    """What an instruction works on."""
+    """An operand of an instruction: how it is read, and its number."""
 
     source: Source
     number: int
 
 
 def at(address):
-    """The memory's byte at `address`."""
+    """Return the operand that is the memory's byte at `address`."""
     if not 0 <= address < MEMORY_BYTES:
         raise ValueError(f"there is no address {address:#x} in the memory")
     return Operand(Source.DIRECT, address)
 
 
 def indexed(address):
-    """The memory's byte at `address` xor X."""
+    """Return the operand that is the memory's byte at `address` xor X."""
     return Operand(Source.INDEXED, at(address).number)
 
 
 def imm(value):
-    """This value itself, modulo 256."""
+    """Return the operand that is `value` itself, modulo 256."""
     return Operand(Source.IMMEDIATE, value & 0xFF)
 
 
 def port(number):
-    """The input of this number."""
+    """Return the operand that is the input of this number."""
     return Operand(Source.INPUT, int(number))
 
 
 class Assembler:
-    """A program under construction; each instruction has a method, and goes behind the one before.
+    """A program under construction: each instruction has a method, which appends it.
 
-    A place in the program is known by its name, which `label` gives it; jumps may name places that are not
-    there yet. `words` is the finished program.
+    `label` names an address of the program; a jump may use a name that is given later. `words` returns the
+    finished program.
 
-    Raises `ValueError` for a name that is given twice or never, or out of reach, in `label` and `words`.
+    `label` and `words` raise `ValueError` for a name that is given twice or never, or that is out of reach.
     """
 
     def __init__(self):
@@ -56,7 +56,7 @@ class Assembler:
         self._named = 0
 
     def label(self, name=None):
-        """Name the next instruction; without a name, with one of its own. Returns the name."""
+        """Name the address of the next instruction and return the name; without one, make a name."""
         if name is None:
             self._named += 1
             name = f"#{self._named}"
@@ -69,82 +69,85 @@ class Assembler:
         self._rows.append((op, source, operand))
 
     def load(self, operand):
-        """A = b."""
+        """Append: A = b."""
         self._add(Op.LOAD, operand.source, operand.number)
 
     def xor(self, operand):
-        """A = A xor b."""
+        """Append: A = A xor b."""
         self._add(Op.XOR, operand.source, operand.number)
 
     def and_(self, operand):
-        """A = A and b."""
+        """Append: A = A and b."""
         self._add(Op.AND, operand.source, operand.number)
 
     def add(self, operand, *, carry=False):
-        """A = A + b, with the carry if asked for."""
+        """Append: A = A + b, and with `carry` + C."""
         self._add(Op.ADD_CARRY if carry else Op.ADD, operand.source, operand.number)
 
     def subtract(self, operand, *, carry=False):
-        """A = A - b; a carry is no borrow."""
+        """Append: A = A - b, and with `carry` - 1 + C; C is then 1 if there was no borrow."""
         self._add(Op.SUBTRACT_CARRY if carry else Op.SUBTRACT, operand.source, operand.number)
 
     def store(self, operand):
-        """A into the memory."""
+        """Append: store A in the memory."""
         self._add(Op.STORE, operand.source, operand.number)
 
     def publish(self, operand):
-        """A into the memory that others read."""
+        """Append: store A in the public memory."""
         self._add(Op.PUBLISH, operand.source, operand.number)
 
     def out(self, number):
-        """A to an output."""
+        """Append: put A out at an output."""
         self._add(Op.OUT, operand=int(getattr(number, "value", number)))
 
     def copy(self, source, to):
-        """A byte of the memory, an input or a value into the memory, by way of A."""
+        """Append: copy a byte of the memory, an input or a value to the memory, through A."""
         self.load(source)
         self.store(to)
 
     def index(self, operand):
-        """X = b, by way of A."""
+        """Append: X = b, through A."""
         self.load(operand)
         self.out(Port.X)
 
     def jump(self, name):
-        """Go on there."""
+        """Append: jump."""
         self._add(Op.JUMP, operand=name)
 
     def call(self, name):
-        """Go on there until `return_`; one call at a time."""
+        """Append: jump until `return_`; a routine that is called calls no other."""
         self._add(Op.CALL, operand=name)
 
     def return_(self):
-        """Go on behind the last call."""
+        """Append: return to the instruction following the last call."""
         self.out(Port.RETURN)
 
     def if_zero(self, name):
-        """Go on there if A is zero."""
+        """Append: jump if A is zero."""
         self._add(Op.JUMP_ZERO, operand=name)
 
     def if_not_zero(self, name):
-        """Go on there if A is not zero."""
+        """Append: jump if A is not zero."""
         self._add(Op.JUMP_NOT_ZERO, operand=name)
 
     def if_carry(self, name):
-        """Go on there if the last sum had a carry, the last difference no borrow."""
+        """Append: jump if the last sum had a carry, or the last difference no borrow."""
         self._add(Op.JUMP_CARRY, operand=name)
 
     def if_no_carry(self, name):
-        """Go on there if the last sum had no carry, the last difference a borrow."""
+        """Append: jump if the last sum had no carry, or the last difference a borrow."""
         self._add(Op.JUMP_NO_CARRY, operand=name)
 
     @contextmanager
     def each(self, counter, numbers):
-        """What follows is done for each of `numbers`: A, X and the memory's byte `counter` are the number;
-        `counter` may be changed on the way, the next number follows it. A and C do not last.
+        """Append a loop: the instructions appended in the context run for each of `numbers`.
 
-        `numbers`: a range whose next number would be below 256, or that goes down to 0; else `ValueError`.
-        Down to 0 it is one instruction less, and then A is the step before 0, FF if it is 1.
+        A, X and the memory's byte `counter` are the number at first. The body may change `counter`, and the
+        next number then follows the changed one. A and C are overwritten between two numbers.
+
+        `numbers` is a range whose next number would be below 256, or that goes down to 0; else `ValueError`.
+        Down to 0 is one instruction shorter, and leaves in A the number that would come after 0, modulo 256:
+        FF with a step of 1.
         """
         last, step = numbers[-1], numbers.step
         if last if step < 0 else last + step > 0xFF:
@@ -157,16 +160,17 @@ class Assembler:
         self.load(at(counter))
         self.subtract(imm(last if step > 0 else -step))
         if step > 0:
-            # Below `last` that has borrowed, so this has a carry; A is the next number.
+            # If the number was below `last` the difference has borrowed, and so this sum, which is the next
+            # number, has a carry; at `last` it has none.
             self.add(imm(last + step))
         self.if_carry(again)
 
     def words(self):
-        """The program."""
+        """Return the program."""
         return [self._word(*row) for row in self._rows]
 
     def places(self):
-        """Where each name is."""
+        """Return the address of each name."""
         return dict(self._places)
 
     def _word(self, op, source, operand):

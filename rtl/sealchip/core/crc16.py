@@ -1,4 +1,4 @@
-"""CRC-16/IBM-3740 (polynomial 1021h, start FFFFh), of identity and event log."""
+"""The CRC of identity and event log: CRC-16/IBM-3740, polynomial 1021h, start FFFFh."""
 
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
@@ -10,14 +10,17 @@ _POLYNOMIAL = 0x1021
 
 
 class SerialCrc(wiring.Component):
-    """The CRC of a row of bits, high bit of each byte first.
+    """Computes the CRC of a row of bits, high bit of each byte first.
 
-    *Timing:* `clear` begins anew, `valid` takes `i`; `o` and `ok` are of all bits so far, one cycle later.
+    *Timing:* `o` and `ok` take account of all bits so far, one cycle after the last of them.
 
     Members
     -------
-    clear, valid, i: see above. o: the CRC's highest bit: when it is taken as `i`, the next one follows.
-    ok: the bits so far end in the CRC of those before.
+    clear : start anew.
+    valid : strobe, take the bit `i`.
+    i : a bit.
+    o : the CRC's highest bit; when it is fed back as `i`, the next bit of the CRC follows.
+    ok : the bits so far end in the CRC of those before, which leaves a register of zeros.
 
     Guarantees: `verif/blocks/test_spi.py::test_serial_crc`.
     """

@@ -14,39 +14,39 @@ _OPERAND_BITS = 10
 
 
 class Op(Enum, shape=4):
-    """What an instruction does. `A` is the accumulator, `C` the carry, `b` what the operand stands for."""
+    """The operation of an instruction. `A` is the accumulator, `C` the carry, `b` the operand's value."""
 
-    #: Go on at the operand. A word of zeros, as block RAM has them before it is loaded, stays where it is.
+    #: Jump to the operand. Block RAM reads as zeros before it is loaded, so the processor stays at address 0.
     JUMP = 0
-    #: The same, and keep where to return to.
+    #: Jump, and keep the address to return to.
     CALL = 1
-    #: If `A` is zero; if it is not.
+    #: Jump if `A` is zero, or if it is not.
     JUMP_ZERO = 2
     JUMP_NOT_ZERO = 3
-    #: If there is a carry; if there is none.
+    #: Jump if the carry is set, or if it is clear.
     JUMP_CARRY = 4
     JUMP_NO_CARRY = 5
-    #: `A` into the memory; into the memory that others read.
+    #: Store `A` in the memory, or in the public memory, which others read.
     STORE = 6
     PUBLISH = 7
-    #: `A` = b; `A` xor b; `A` and b.
+    #: Set `A` to b, to `A` xor b, or to `A` and b.
     LOAD = 8
     XOR = 9
     AND = 10
-    #: `A` to the output whose number the operand is.
+    #: Put `A` out at the output whose number is the operand.
     OUT = 11
-    #: `A` + b; `A` + b + `C`. They and the next two set `C`, nothing else does.
+    #: Set `A` to `A` + b, or to `A` + b + `C`. Only these and the next two change `C`.
     ADD = 12
     ADD_CARRY = 13
-    #: `A` - b; `A` - b - 1 + `C`. A carry is no borrow.
+    #: Set `A` to `A` - b, or to `A` - b - 1 + `C`. Here `C` is the inverted borrow: 1 means no borrow.
     SUBTRACT = 14
     SUBTRACT_CARRY = 15
 
 
 class Source(Enum, shape=2):
-    """What the operand stands for."""
+    """How the operand is read."""
 
-    #: The memory's byte at this address; at this address xor `X`, in its low eight bits.
+    #: The byte of the memory at this address, or at this address xor `X`, in its low eight bits.
     DIRECT = 0
     INDEXED = 1
     #: The operand itself.
@@ -56,16 +56,16 @@ class Source(Enum, shape=2):
 
 
 class Port(Enum, shape=_OPERAND_BITS):
-    """The outputs that are the processor's own."""
+    """The outputs that belong to the processor itself."""
 
-    #: The index of `Source.INDEXED`.
+    #: Set the index of `Source.INDEXED`.
     X = 0
-    #: Back to behind the last `CALL`; the byte does not matter.
+    #: Return to the instruction following the last `CALL`, whatever the byte.
     RETURN = 1
 
 
 class Instruction(data.Struct):
-    """One word of the program; the target of a jump is `operand` with `source` above it."""
+    """One word of the program; the target of a jump is `operand`, with `source` as its upper bits."""
 
     operand: _OPERAND_BITS
     source: Source
@@ -73,21 +73,27 @@ class Instruction(data.Struct):
 
 
 class Processor(wiring.Component):
-    """Runs a program in block RAM on one memory of bytes; everything else is inputs and outputs.
+    """Runs a program in block RAM on one memory of bytes; everything else is reached by inputs and outputs.
 
-    *Timing:* an instruction takes two cycles: in the first one the memory is read, in the second one it acts.
-    While `hold` is high the second one lasts on. The first instruction after a reset is that at address 0.
+    *Timing:* an instruction takes two cycles: the first one reads the memory, the second one executes. While
+    `hold` is high the second one is repeated. The first instruction after a reset is that at address 0.
+
+    There is one return address, so a routine that is called calls no other.
 
     Parameters
     ----------
-    program: words, as `assembler.Assembler.words` gives them. memory: what the memory has after
-    configuration; a reset leaves it as it is.
+    program : words, as `assembler.Assembler.words` returns them.
+    memory : the contents of the memory after configuration; a reset leaves it as it is.
 
     Members
     -------
-    address: of the operand in the present instruction, `X` applied; the number of an input or output.
-    i: that input, in the second cycle. hold: it is not there yet.
-    out, publish: strobes, `Op.OUT` and `Op.PUBLISH` with `a`, the accumulator. x: the index.
+    address : the operand of the present instruction with `X` applied: an address, or the number of a port.
+    i : the input of that number, in the second cycle.
+    hold : the instruction must wait, for its input or for what its output goes to.
+    out : strobe of `Op.OUT`.
+    publish : strobe of `Op.PUBLISH`.
+    a : the accumulator.
+    x : the index.
 
     Guarantees: `verif/blocks/test_processor.py::test_each_instruction_like_the_machine`;
     proof: `verif/formal/processor.py::each_instruction_does_what_it_says`.
@@ -118,34 +124,34 @@ class Processor(wiring.Component):
         m.submodules.memory = memory = Memory(shape=8, depth=MEMORY_BYTES, init=self._memory)
         fetch, read, write = program.read_port(), memory.read_port(), memory.write_port()
         word = fetch.data
-        acts = Signal()  # the second cycle
-        fetched = Signal()  # `word` is an instruction: behind a reset none is
+        phase = Signal()  # 0 in the first cycle of an instruction, 1 in the second
+        fetched = Signal()  # `word` is an instruction; directly after a reset it is not
         runs = Signal()
-        goes_on = acts & ~self.hold
+        advance = phase & ~self.hold
         following = Signal(bits_for(len(self._program) - 1))  # address of the next instruction
         back = Signal.like(following)
         target = Signal.like(following)
         jumps, returns = Signal(), Signal()
 
         m.d.comb += [
-            runs.eq(goes_on & fetched),
+            runs.eq(advance & fetched),
             returns.eq(fetched & (word.op == Op.OUT) & (word.operand == Port.RETURN.value)),
             target.eq(Mux(jumps | returns, Mux(returns, back, Cat(word.operand, word.source)), following)),
             fetch.addr.eq(target),
-            # In a reset already, so that behind it the word is one of the program's.
-            fetch.en.eq(goes_on | ~fetched),
+            # During a reset too, so that after it the word is the program's first.
+            fetch.en.eq(advance | ~fetched),
             self.address.eq(word.operand ^ Mux(word.source == Source.INDEXED, self.x, 0)),
             read.addr.eq(self.address),
             # Never both at once: block RAM is undefined there, and synthesis would add logic to define it.
-            read.en.eq(~acts),
+            read.en.eq(~phase),
             write.addr.eq(self.address),
             write.data.eq(self.a),
             write.en.eq(runs & (word.op == Op.STORE)),
             self.publish.eq(runs & (word.op == Op.PUBLISH)),
             self.out.eq(runs & (word.op == Op.OUT)),
         ]
-        m.d.sync += acts.eq(~acts | self.hold)
-        with m.If(goes_on):
+        m.d.sync += phase.eq(~phase | self.hold)
+        with m.If(advance):
             m.d.sync += [fetched.eq(1), following.eq(target + 1)]
         with m.If(runs & (word.op == Op.CALL)):
             m.d.sync += back.eq(following)
@@ -175,8 +181,8 @@ class Processor(wiring.Component):
                 m.d.comb += b.eq(self.i)
             with m.Default():
                 m.d.comb += b.eq(read.data)
-        # Op.ADD and what follows: the lowest bit says that the carry goes in, the next one that b is taken
-        # away, that is its complement and one added.
+        # In the codes from Op.ADD on the lowest bit means *with carry* and the next one *subtract*, which adds
+        # the complement and one. So one adder does all four, and its carry out is the inverted borrow.
         subtracts, with_carry = op[1], op[0]
         total = Signal(9)
         m.d.comb += total.eq(self.a + (b ^ subtracts.replicate(8)) + Mux(with_carry, carry, subtracts))

@@ -1,4 +1,4 @@
-"""SPI mode 0, one byte at a time."""
+"""A master for SPI mode 0, one byte at a time."""
 
 from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import wiring
@@ -10,13 +10,18 @@ __all__ = ["SpiByte"]
 class SpiByte(wiring.Component):
     """Exchanges one byte, high bit first, SCK at half the clock.
 
-    *Timing:* `start` is taken while not `busy`, and `busy` then for 16 cycles; SCK first rises two cycles
-    behind `start`. `o` holds the byte received until the next `start`. Chip select is the user's.
+    *Timing:* `start` is taken while `busy` is low, and `busy` is then high for 16 cycles; SCK first rises two
+    cycles after `start`. `o` holds the byte received until the next `start`. Chip select is the user's.
 
     Members
     -------
-    start, i: byte to send. busy, o: see above. shifts: strobe, in the last cycle of each bit, which was
-    `copi` out and `received` in. sck, copi, cipo: the pins.
+    start : strobe, begin to exchange a byte.
+    i : the byte to send, read with `start`.
+    busy : a byte is being exchanged.
+    o : the byte received.
+    shifts : strobe in the last cycle of each bit, which went out on `copi` and came in as `received`.
+    received : the bit read last.
+    sck, copi, cipo : the pins.
 
     Guarantees: `verif/blocks/test_spi.py::test_spi_byte`.
     """
@@ -33,6 +38,8 @@ class SpiByte(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
+        # One register shifts out and in: each bit received takes the place of the one just sent. Even half
+        # periods end with a rising edge, which samples, odd ones with a falling edge, which shifts.
         half = Signal(4)
         m.d.comb += [self.copi.eq(self.o[7]), self.shifts.eq(self.busy & half[0])]
         with m.If(self.busy):

@@ -1,4 +1,4 @@
-"""What the chip does slowly: the program of its processor, part by part."""
+"""The firmware does whatever need not be fast: the program of the processor, one module for each part."""
 
 from ..assembler import Assembler
 from ..processor import MEMORY_BYTES
@@ -8,10 +8,10 @@ __all__ = ["assemble", "build"]
 
 
 def assemble(flash_base, baud):
-    """The program, with the names of its places.
+    """Assemble the program and return it with the names of its places.
 
-    `flash_base`: where the seal's part of the flash begins; `baud`: rate in bit/s of a seal without an
-    identity. Raises `ValueError` where the flash does not take the seal's part.
+    `flash_base` is where the seal's part of the flash begins; `baud` is the rate in bit/s of a seal without
+    an identity. Raises `ValueError` where the flash cannot take the seal's part.
     """
     a = Assembler()
     for part in (main, calendar, record):
@@ -27,9 +27,11 @@ def assemble(flash_base, baud):
 
 
 def build(flash_base, baud):
-    """Words and memory for `Processor`; see `assemble`."""
+    """Return words and memory for `Processor`; see `assemble`."""
     memory = bytearray(MEMORY_BYTES)
     for part in (sm4, identity, calendar):
         for address, table in part.TABLES.items():
+            # X is xored into an address, so a table must begin at a multiple of its size.
+            assert address % (1 << (len(table) - 1).bit_length()) == 0, f"{address:#x} of {part.__name__}"
             memory[address : address + len(table)] = table
     return assemble(flash_base, baud).words(), bytes(memory)

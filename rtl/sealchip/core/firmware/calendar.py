@@ -1,7 +1,8 @@
-"""Uptime, and date and time in BCD as DL/T 645-2007 tells and sets them (08H): ss mm hh DD MM YY.
+"""The uptime, and date and time in BCD as DL/T 645-2007 reads and sets them (08H): ss mm hh DD MM YY.
 
-The uptime counts from the reset on and wraps after 136 years. The time is FF until it has been set; after the
-last second of 2099 comes 2000, leap years included. What is no date and time does not become one.
+The uptime counts from the reset on and wraps after 136 years. The time is FF until it has been set; the last
+second of 2099 is followed by 2000, and leap years are observed. Bytes that are not a date and time are
+refused.
 """
 
 from ..assembler import at, imm, indexed, port
@@ -10,14 +11,19 @@ from .main import STATUS, set_status_bit
 
 __all__ = ["LOCK_SECONDS", "TABLES", "boot", "emit"]
 
-#: Seconds between two strobes at `Out.LOCK_TICK`, a power of two.
+#: Seconds between two strobes at `Out.LOCK_TICK`.
 LOCK_SECONDS = 128
+# The low byte of the uptime is masked with it.
+assert 0x100 % LOCK_SECONDS == 0
+# At reset one loop over 16 bytes sets the first 8, the uptime, to zero and the others, the time, to FF.
+assert Memory.CLOCK ^ Memory.UPTIME == Public.CLOCK ^ Public.UPTIME == 8
 
 _DAY, _MONTH, _YEAR = 3, 4, 5
-#: The last of each unit, and the first; that of the days is made for each month.
+#: The last value of each unit, and the first one; the last day is entered anew for each month.
 _LAST, _FIRST = Memory.OF_CALENDAR, Memory.OF_CALENDAR + 8
 _NUMBER = Memory.OF_CALENDAR + 15
-#: The leap years, as far as these bits of the BCD year tell: four divides 2 * tens + ones.
+#: In BCD, four divides a year if it divides 2 * tens + ones, for which the lowest bit of the tens and the two
+#: lowest bits of the ones suffice. These bits, and their values in leap years.
 _LEAP_BITS, _LEAP = 0x13, (0x00, 0x12)
 _FEBRUARY = 0x02
 #: All bits that a month may have.
@@ -25,7 +31,7 @@ _MONTH_BITS = 0x1F
 
 
 def _months():
-    """The last day of each month, by its BCD number; 00 where there is none."""
+    """Return the last day of each month, by its BCD number; 00 where there is no such month."""
     days = bytearray(_MONTH_BITS + 1)
     for number in (0x01, 0x03, 0x05, 0x07, 0x08, 0x10, 0x12):
         days[number] = 0x31
@@ -34,7 +40,7 @@ def _months():
     return bytes(days)
 
 
-#: What the memory has to have, by address.
+#: Constants that the memory holds after configuration, by address.
 TABLES = {
     _LAST: bytes([0x59, 0x59, 0x23, 0, 0x12, 0x99]),
     _FIRST: bytes([0, 0, 0, 1, 1, 0]),
@@ -44,7 +50,7 @@ TABLES = {
 
 
 def boot(a):
-    """At reset: no uptime, and no time."""
+    """Clear the uptime and unset the time at reset."""
     with a.each(_NUMBER, range(16)):
         a.and_(imm(Memory.CLOCK ^ Memory.UPTIME))
         a.if_zero("calendar.zero")
@@ -55,7 +61,7 @@ def boot(a):
 
 
 def emit(a):
-    """*calendar.second* counts one, *calendar.set* takes six bytes of DATA for the time."""
+    """Emit *calendar.second*, which counts a second, and *calendar.set*, which sets the time from DATA."""
     _second(a)
     _set(a)
 
@@ -80,11 +86,11 @@ def _second(a):
     a.out(Out.STATUS)
     a.jump("main")
     a.label("calendar.next")
-    # BCD: behind a 9 the next one is 7 more.
+    # In BCD the number after a 9 in the low digit is 7 more, else 1 more.
     a.load(indexed(Memory.CLOCK))
     a.and_(imm(0x0F))
     a.xor(imm(9))
-    a.if_zero("calendar.tens")
+    a.if_zero("calendar.tens")  # with A zero
     a.load(imm(-6))
     a.label("calendar.tens")
     a.add(imm(7))
@@ -94,7 +100,7 @@ def _second(a):
 
 
 def _count(a):
-    """Say that the time is being written."""
+    """Put out that the published time is being written."""
     a.load(at(STATUS))
     a.xor(imm(StatusOut.COUNTING))
     a.out(Out.STATUS)
@@ -116,7 +122,10 @@ def _uptime(a):
 
 
 def _last_day(a, time):
-    """Of the month in `time`. Takes A and X."""
+    """Enter the last day of the month in `time`. Overwrites A and X.
+
+    February's entry in the table of months is written first, with the length it has in that year.
+    """
     a.load(at(time + _YEAR))
     a.and_(imm(_LEAP_BITS))
     a.out(Out.X)
@@ -130,14 +139,14 @@ def _last_day(a, time):
 
 
 def _put(a):
-    """A is byte X of the time."""
+    """Take A for byte X of the time."""
     a.store(indexed(Memory.CLOCK))
     a.publish(indexed(Public.CLOCK))
 
 
 def _set(a):
     a.label("calendar.set")
-    # The year and the month go first, for they say how long the month is.
+    # From the year down: year and month decide how many days there may be.
     with a.each(_NUMBER, range(CLOCK_BYTES)[::-1]):
         _last_day(a, Memory.NEW_CLOCK)
         a.index(at(_NUMBER))
@@ -149,13 +158,13 @@ def _set(a):
         a.and_(imm(0x0F))
         a.subtract(imm(10))
         a.if_carry("refused")
-    # No day is the 0th; month 00 has none.
+    # Day 00 is refused here, and with it month 00, whose last day is 00.
     a.load(at(Memory.NEW_CLOCK + _DAY))
     a.if_zero("refused")
     a.load(port(In.STATUS))
     a.and_(imm(Status.SPOILED))
     a.if_not_zero("refused")
-    # Later, then: the command waits.
+    # The time is being read: the command still waits, and the main loop takes it again.
     a.load(port(In.STATUS))
     a.and_(imm(Status.HOLD))
     a.if_not_zero("main")

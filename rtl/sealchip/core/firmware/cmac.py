@@ -1,4 +1,4 @@
-"""SM4-CMAC, NIST SP 800-38B with GB/T 32907-2016, of a record: what stands before its MAC."""
+"""The SM4-CMAC of a record, NIST SP 800-38B with GB/T 32907-2016, over all bytes before its MAC."""
 
 from ...interface import RECORD
 from ..assembler import at, imm, indexed
@@ -7,13 +7,15 @@ from .layout import Memory, Out
 
 __all__ = ["PADDING", "TAG_BYTES", "prepare", "sign"]
 
-#: Two blocks, the second one not full: so it is padded, and only the subkey K2 is needed, clause 6.2 step 4.
+#: The message is one full block and part of another, so it is padded and only the subkey K2 is needed, clause
+#: 6.2 step 4.
 _MESSAGE_BYTES = RECORD.offsets["mac"]
-#: The first byte behind the message; the others are zero.
+assert sm4.BLOCK_BYTES < _MESSAGE_BYTES < 2 * sm4.BLOCK_BYTES
+#: The first byte following the message; the others are zero. It is put where the MAC will stand.
 PADDING = 0x80
 #: Only the first bytes of the tag are used, clause 6.2 step 7.
 TAG_BYTES = RECORD["mac"].width
-#: What a carry out of the block stands for: x^7 + x^2 + x + 1.
+#: The polynomial by which a carry out of the block is reduced: x^7 + x^2 + x + 1.
 _POLYNOMIAL = 0x87
 
 _CARRY, _PASS, _NUMBER, _BYTE = range(Memory.OF_RECORD + 4, Memory.OF_RECORD + 8)
@@ -21,10 +23,10 @@ _BYTES = range(sm4.BLOCK_BYTES)[::-1]
 
 
 def prepare(a):
-    """The subkey K2, clause 6.1: the encrypted zeros, doubled twice."""
+    """Make the subkey K2, clause 6.1: encrypted zeros, doubled twice."""
     with a.each(_NUMBER, _BYTES):
         a.copy(imm(0), indexed(Memory.STATE))
-    a.call("sm4")  # with A = FF behind the loop
+    a.call("sm4")  # with A = FF, which the loop leaves
     with a.each(_PASS, range(2)[::-1]):
         a.copy(imm(0), at(_CARRY))
         with a.each(_NUMBER, _BYTES):
@@ -36,6 +38,7 @@ def prepare(a):
             a.load(imm(0))
             a.add(imm(0), carry=True)
             a.store(at(_CARRY))
+        # Zero less the carry is a mask: all bits are the carry, so no jump depends on it.
         a.load(imm(0))
         a.subtract(at(_CARRY))
         a.and_(imm(_POLYNOMIAL))
@@ -45,7 +48,7 @@ def prepare(a):
 
 
 def sign(a):
-    """The MAC of the padded record at `Memory.RECORD` into it. Takes the same time always."""
+    """Put the MAC of the padded record at `Memory.RECORD` into it. The time does not depend on the data."""
     with a.each(_NUMBER, _BYTES):
         a.copy(indexed(Memory.RECORD), indexed(Memory.STATE + sm4.GIVEN))
     a.call("sm4")

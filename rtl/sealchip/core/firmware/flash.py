@@ -1,7 +1,7 @@
-"""The flash, byte by byte: the common command set of 25-series flashes.
+"""Access to the flash, byte by byte, with the common command set of 25-series flashes.
 
-A command is begun by *flash.begin*; then its data are exchanged, by whoever knows what they are; `deselect`
-ends a read, *flash.finish* a write.
+*flash.begin* begins a command; then its data are exchanged by the job that needs them; `deselect` ends a
+read, and *flash.finish* ends a write.
 
 Proofs: `verif/formal/firmware.py::flash_is_written_where_it_may`.
 """
@@ -27,36 +27,40 @@ __all__ = [
 READ, PROGRAM, ERASE = 0x03, 0x02, 0x20
 _WRITE_ENABLE, _READ_STATUS, _WAKE = 0x06, 0x05, 0xAB
 
-#: Milliseconds from power-up to the first command; data sheets say up to 10 ms.
+#: Milliseconds from power-up to the first command; data sheets give up to 10 ms.
 POWER_UP_MS = 10
-#: Milliseconds from the release from deep power-down to the next command; data sheets say 3 to 35 µs.
+#: Milliseconds from the release from deep power-down to the next command; data sheets give 3 to 35 µs.
 _WAKE_MS = 1
 
-#: What `flash.begin` begins: where in the seal's part of the flash, low byte first; the opcode.
+#: The command that *flash.begin* begins: its position in the seal's part of the flash, low byte first, and
+#: its opcode.
 POSITION = Memory.OF_FLASH
 COMMAND = Memory.OF_FLASH + 2
-#: Of whoever exchanges data.
+#: A counter for the job that exchanges data.
 COUNT = Memory.OF_FLASH + 3
 _TICKS = Memory.OF_FLASH + 4
-#: Zero or `Flash.WRITES`.
+#: Zero in a read, `Flash.WRITES` in a write.
 _MODE = Memory.OF_FLASH + 5
 _CRC_BYTES = 2
 
 
 def send(a, operand):
-    """Send a byte; what comes back does not matter."""
+    """Send a byte and leave what comes back unread."""
     a.load(operand)
     a.out(Out.EXCHANGE)
 
 
 def _select(a):
-    """Select the flash; no CRC is made."""
+    """Select the flash without a CRC."""
     a.load(imm(Flash.SELECT))
     a.out(Out.FLASH)
 
 
 def deselect(a):
-    """Deselect it; two more instructions go before it is selected again."""
+    """Deselect the flash.
+
+    At least two instructions must stand before the one that selects it again: 100 ns even at 48 MHz.
+    """
     a.load(imm(0))
     a.out(Out.FLASH)
 
@@ -65,7 +69,7 @@ def wake(a):
     """Wait until the flash has powered up, and release it from deep power-down, in which an FPGA leaves its
     configuration flash.
     """
-    # The first tick comes at any time, so one more is waited for.
+    # The first tick may come at once, so the wait is for one tick more.
     a.load(imm(POWER_UP_MS + 1))
     a.call("flash.wait")
     _select(a)
@@ -76,11 +80,14 @@ def wake(a):
 
 
 def emit(a, flash_base):
-    """The routines: *flash.begin* (`COMMAND` at `POSITION`, write enable before it if it writes; the CRC is
-    that of the data that follow), *flash.finish* (end of a write; waits for the flash; A is then zero),
-    *flash.finish with crc* (the same behind the CRC's two bytes), *flash.wait* (A ticks).
+    """Emit the routines.
 
-    `flash_base`: where the seal's part of the flash begins; `ValueError` unless it is a multiple of its size.
+    *flash.begin* begins `COMMAND` at `POSITION`, after a write enable if it writes; the CRC covers the data
+    that follow. *flash.finish* ends a write and waits for the flash; A is then zero. *flash.finish with crc*
+    first appends the two bytes of the CRC. *flash.wait* waits for A ticks.
+
+    `flash_base` is where the seal's part of the flash begins; `ValueError` unless it is a multiple of its
+    size, so that the base can be xored into a position instead of being added.
     """
     if flash_base % FLASH_SIZE:
         raise ValueError(
@@ -95,7 +102,7 @@ def _begin(a, flash_base):
     a.label("flash.begin")
     a.load(at(COMMAND))
     a.xor(imm(READ))
-    a.if_zero("flash.enabled")
+    a.if_zero("flash.enabled")  # with A zero: a read's mode
     _select(a)
     send(a, imm(_WRITE_ENABLE))
     deselect(a)
@@ -123,7 +130,7 @@ def _finish(a):
         a.out(Out.EXCHANGE)
     a.label("flash.finish")
     deselect(a)
-    a.load(imm(0))  # time
+    a.load(imm(0))  # only to keep CS# high for long enough
     _select(a)
     send(a, imm(_READ_STATUS))
     again = a.label()
@@ -131,7 +138,7 @@ def _finish(a):
     a.load(port(In.FLASH))
     a.and_(imm(1))
     a.if_not_zero(again)
-    a.out(Out.FLASH)  # A is zero: deselected
+    a.out(Out.FLASH)  # A is zero, which deselects the flash
     a.return_()
 
 

@@ -1,8 +1,8 @@
-"""The seal's identity: read from flash at power-up, kept in memory, and changed field by field.
+"""The seal's identity, which is read from flash at power-up, kept in memory, and changed field by field.
 
 Flash has two slots. The newer valid one is in force, by sequence numbers modulo 2^16; the other one is
-written to change it, so that a power cut leaves the old identity or the new one. When none is valid the seal
-has the blank identity: all zero, any meter. Key and password never leave the memory but for the flash.
+written to change it, so that a power cut leaves the old identity or the new one. When neither is valid the
+seal has the blank identity: all zero, any meter. Key and password leave the memory only for the flash.
 
 Proofs: `verif/formal/firmware.py::identity_is_written_only_on_command`,
 `verif/formal/firmware.py::key_and_password_are_never_public`,
@@ -19,21 +19,27 @@ __all__ = ["TABLES", "emit"]
 
 _VERSION, _ANY_METER = 1, 0xAA
 _FIRST, _SECOND = (position >> 8 for position in FLASH_IDENTITY_SLOTS)
-#: The slot in force, or read last: the high byte of its position. The one that an update writes, or
-#: `_NEITHER`.
+#: Slots, by the high byte of their positions: the one in force, or read last; and the one that an update
+#: writes, or `_NEITHER`, which is what A holds when the blank identity has been made.
 _SLOT, _OTHER = Memory.OF_IDENTITY, Memory.OF_IDENTITY + 1
 _NEITHER = _ANY_METER
-#: Not zero: the second slot is valid, and this is its sequence number.
+# The first slot is tested for by zero, and an update takes the other slot by xor with the second one.
+assert _FIRST == 0
+assert _NEITHER not in (_FIRST, _SECOND)
+#: Not zero if the second slot is valid, and then its sequence number.
 _KNOWN, _SEQUENCE = Memory.OF_IDENTITY + 2, Memory.OF_IDENTITY + 3
-#: Where an update takes its bytes from, one of them, and behind which place it ends.
+#: Of an update: the position in DATA of its next byte, that byte, and the end of the item in the identity.
 _POSITION, _BYTE, _END = (Memory.OF_IDENTITY + n for n in (5, 6, 7))
-#: The identity's `StatusOut`.
+#: The bits of `StatusOut` that the identity will have.
 _STATUS = Memory.OF_IDENTITY + 14
 _COUNT = Memory.OF_IDENTITY + 15
 #: The baud feature words.
 _RATES = Memory.OF_IDENTITY + 8
-#: Where an item begins in the identity and behind which byte it ends, 16 bytes for each item.
+#: Start and end of an item in the identity, as of a slice; 16 bytes for each item, so that item << 4 is X.
 _BEGINS, _ENDS = Memory.FIELDS, Memory.FIELDS + 1
+# What is published is found by masks: all up to the phone, less the key.
+assert 0x100 % IDENTITY["key"].width == 0
+assert IDENTITY.slice("phone").stop <= IDENTITY.offsets["password"]
 
 
 def _place(name):
@@ -46,15 +52,17 @@ def _fields():
         yield _BEGINS + 16 * item, bytes([field.start, field.stop])
 
 
-#: What the memory has to have, by address.
+#: Constants that the memory holds after configuration, by address.
 TABLES = {_RATES: bytes(BAUD_FEATURE), **dict(_fields())}
 
 
 def emit(a, default_baud):
-    """*identity.load* reads it and says *keys*; *identity.loaded* goes on behind that. *identity.check*
-    compares the password, *identity.update* writes an item.
+    """Emit the jobs of the identity.
 
-    `default_baud`: rate while there is no identity, or when its feature word is not in the table.
+    *identity.load* reads it and goes on with *keys*, after which *identity.loaded* comes. *identity.check*
+    compares the password, and *identity.update* writes an item.
+
+    `default_baud` is the rate while there is no identity, or when its feature word is not in the table.
     """
     _load(a)
     _blank(a)
@@ -68,7 +76,11 @@ def emit(a, default_baud):
 
 
 def _load(a):
-    """The second slot, then the first one, and the second one again if it is the newer one."""
+    """Read the second slot, then the first one, and the second one again if it is the newer one.
+
+    So the slot in force is the one read last, and memory for one identity suffices. Of two sequence numbers
+    the second is newer if the first less the second is negative, modulo 2^16.
+    """
     a.label("identity.load")
     a.load(imm(0))
     a.store(at(_KNOWN))
@@ -112,7 +124,7 @@ def _load(a):
 
 
 def _read(a):
-    """The slot A into the memory; A is then not zero if its CRC is right."""
+    """Read slot A into the memory; A is then not zero if its CRC is right."""
     a.store(at(_SLOT))
     a.load(imm(flash.READ))
     a.call("identity.begin")
@@ -120,13 +132,14 @@ def _read(a):
         a.out(Out.EXCHANGE)
         a.load(port(In.FLASH))
         a.store(indexed(Memory.IDENTITY))
-    a.load(imm(Flash.SUMS))  # deselected, and the CRC stands
+    a.load(imm(Flash.SUMS))  # deselects the flash and leaves the CRC as it is
     a.out(Out.FLASH)
     a.load(port(In.STATUS))
     a.and_(imm(Status.SUM_RIGHT))
 
 
 def _blank(a):
+    """Make the blank identity, which is in neither slot."""
     with a.each(_COUNT, range(IDENTITY.size)[::-1]):
         a.load(imm(0))
         a.store(indexed(Memory.IDENTITY))
@@ -138,7 +151,11 @@ def _blank(a):
 
 
 def _publish(a):
-    """Up to the phone, all but the key: the password is behind the phone."""
+    """Publish the bytes up to the phone except the key; the password follows the phone.
+
+    While the public memory changes the status reports no identity. A byte of the key is one whose number,
+    less that of the first one, has no bits above those of a number within the key.
+    """
     a.label("identity.take")
     a.load(at(STATUS))
     a.and_(imm(~(StatusOut.IDENTITY_READY | StatusOut.IDENTITY_VALID)))
@@ -155,6 +172,7 @@ def _publish(a):
 
 
 def _rate(a, default):
+    """Put out the number of the baud rate, the default if the feature word is not in the table."""
     with a.each(_COUNT, range(len(BAUD_FEATURE))[::-1]):
         a.load(indexed(_RATES))
         a.xor(at(_place("baud")))
@@ -166,7 +184,7 @@ def _rate(a, default):
 
 
 def _seed(a):
-    """Of the seal's address; when that is zero, there is no seal."""
+    """Put out the seed, which is made of the seal's address; an address of zero is no valid identity."""
     a.copy(imm(StatusOut.IDENTITY_READY), at(_STATUS))
     seal = IDENTITY.slice("seal")
     with a.each(_COUNT, range(seal.start, seal.stop)):
@@ -179,7 +197,10 @@ def _seed(a):
 
 
 def _loaded(a):
-    """The log is restored behind the first time; else it was an update."""
+    """Put out the status, and restore the log the first time; later it was an update, which is answered.
+
+    The update is accepted if the slot read last, so the one in force, is the one that was written.
+    """
     a.label("identity.loaded")
     a.load(at(STATUS))
     a.xor(at(_STATUS))
@@ -194,7 +215,11 @@ def _loaded(a):
 
 
 def _check(a):
-    """The same number of instructions, whatever is wrong; the carry says that something is."""
+    """Compare the password in the same number of instructions, whatever is wrong.
+
+    A byte's difference plus FF, and the carry so far, carries unless both are zero: so the carry gathers
+    whether any byte differs, without a jump. Bytes of another frame count as a difference.
+    """
     a.label("identity.check")
     for n in range(IDENTITY["password"].width):
         a.index(imm(OLD_PASSWORD + n))
@@ -209,14 +234,14 @@ def _check(a):
 
 
 def _update(a):
-    """The other slot is written, and then the newer valid one read: accepted if that is what was written."""
+    """Write the other slot, and read the newer valid one, which shows whether it was written."""
     a.label("identity.update")
     a.load(at(_SLOT))
     a.xor(imm(_SECOND))
     a.store(at(_SLOT))
     a.store(at(_OTHER))
     _patch(a)
-    # What was not the request's is thrown away.
+    # Bytes of another frame are not written: loading the identity again discards them.
     a.load(port(In.STATUS))
     a.and_(imm(Status.SPOILED))
     a.if_not_zero("identity.load")
@@ -231,7 +256,7 @@ def _update(a):
 
 
 def _patch(a):
-    """DATA from the origin on in place of the item."""
+    """Replace the item by the bytes of DATA from the given position on."""
     a.load(port(In.VALUE))
     a.and_(imm(0x0F))
     a.store(at(_POSITION))
@@ -256,7 +281,7 @@ def _patch(a):
 
 
 def _write(a):
-    """The memory's identity into the slot."""
+    """Write the identity in memory to the slot."""
     a.load(imm(flash.ERASE))
     a.call("identity.begin")
     a.call("flash.finish")
@@ -268,7 +293,7 @@ def _write(a):
 
 
 def _begin(a):
-    """*identity.begin*: begin command A at the slot."""
+    """Emit *identity.begin*, which begins command A at the slot."""
     a.label("identity.begin")
     a.store(at(flash.COMMAND))
     a.copy(imm(0), at(flash.POSITION))

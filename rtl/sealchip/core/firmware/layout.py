@@ -1,4 +1,4 @@
-"""What the firmware and the circuit around its processor agree on: inputs, outputs, and both memories."""
+"""Inputs, outputs and both memories, as the firmware and the circuit around its processor agree on them."""
 
 from enum import IntEnum, IntFlag
 
@@ -27,38 +27,42 @@ __all__ = [
 CHALLENGE_BYTES, UPTIME_BYTES = 4, 4
 #: ss mm hh DD MM YY.
 CLOCK_BYTES = 6
-#: Where a write's DATA has the password, behind its level, and what is written, behind the operator code;
-#: where a change of the password has the new one, behind its level.
+#: Positions in DATA: of a write, the password, following its level, and the value, following the operator
+#: code; of a change of the password, the new one, following its level.
 OLD_PASSWORD, WRITTEN, NEW_PASSWORD = 5, 12, 9
 
 
 class In(IntEnum):
     """The processor's inputs."""
 
+    #: `Requests`.
     REQUESTS = 0
-    #: The byte that came back in the last exchange with the flash; whoever asks waits for it.
+    #: The byte that came back in the last exchange with the flash; the instruction waits for it.
     FLASH = 1
-    #: Byte X of the request's DATA, from the instruction after the next behind `Out.X` on.
+    #: Byte X of the request's DATA; the instruction directly after `Out.X` is too early for it.
     DATA = 2
-    #: What the slave wants: `Command`.
+    #: The slave's `Command`.
     COMMAND = 3
-    #: And of what: `FETCH`: the number before the newest; with bit 6, only whether there is one before that,
-    #: and no record is made. `CHECK`, `UPDATE`: origin in DATA, and item << 4.
+    #: The operand of that command. `FETCH`: how many entries before the newest; with bit 6 set, only whether
+    #: an older one exists, and no record is made. `CHECK`, `UPDATE`: the position in DATA, and item << 4.
     VALUE = 4
+    #: `Status`.
     STATUS = 5
-    #: Byte X modulo 8 of the event that waits, as in `interface.ENTRY` from its kind on; zero for its flags.
+    #: Byte X modulo 8 of the waiting event, in the order of `interface.ENTRY` from the kind on; the low byte
+    #: of the flags is 0, and their high byte is the count of excursions.
     EVENT = 6
 
 
 class Requests(IntFlag):
-    """Bits of `In.REQUESTS`: what is to be done."""
+    """Bits of `In.REQUESTS`: the jobs that wait."""
 
-    #: A second has passed and is not counted, and it may be.
+    #: A second has passed that is not counted yet and may be counted now.
     SECOND = 1 << 0
     #: An event waits.
     EVENT = 1 << 1
-    #: The reporter wants the oldest entry; it wants to acknowledge it.
+    #: The reporter requests the record of the oldest entry.
     OLDEST = 1 << 2
+    #: The reporter requests that this entry be marked as acknowledged.
     ACKNOWLEDGE = 1 << 3
     #: The slave has a command.
     SLAVE = 1 << 4
@@ -67,18 +71,18 @@ class Requests(IntFlag):
 class Status(IntFlag):
     """Bits of `In.STATUS`."""
 
-    #: A millisecond tick since `Out.TICK`.
+    #: A millisecond tick has come since `Out.TICK`.
     TICK = 1 << 0
     #: The bytes read since `Flash.SUMS` was set end in their CRC.
     SUM_RIGHT = 1 << 1
-    #: The request's DATA may be another's by now.
+    #: Another frame has begun, so DATA may no longer be the request's.
     SPOILED = 1 << 2
-    #: Time must not change: somebody reads it.
+    #: The published time is being read and must not change.
     HOLD = 1 << 3
 
 
 class Command(IntEnum):
-    """What the slave may want."""
+    """The commands of the slave."""
 
     #: Make the record of an entry.
     FETCH = 0
@@ -97,26 +101,27 @@ class Out(IntEnum):
 
     X = Port.X.value
     RETURN = Port.RETURN.value
-    #: Exchange this byte with the flash, when the one under way has come.
+    #: Exchange this byte with the flash; the instruction waits for an exchange that is under way.
     EXCHANGE = 2
-    #: `Flash`, from then on too.
+    #: Set the bits of `Flash`; it waits likewise.
     FLASH = 3
-    #: What follows are strobes; the byte does not matter. A second is counted; the event is taken.
+    #: Strobe, whatever the byte: a second has been counted.
     SECOND = 4
+    #: Strobe, whatever the byte: the event has been logged.
     EVENT = 5
-    #: The command is done; bit 0: found, accepted; bit 1: it was the slave's, not the reporter's.
+    #: The command is done. Bit 0: found, or accepted; bit 1: it was the slave's, not the reporter's.
     ANSWER = 6
-    #: 128 seconds have passed.
+    #: Strobe, whatever the byte: 128 seconds have passed.
     LOCK_TICK = 7
     #: `StatusOut`.
     STATUS = 8
     #: Number of the baud rate in `BAUD_FEATURE`, slowest first; the seed is zero then.
     BAUD = 9
-    #: A byte upon the seed turned left by five bits.
+    #: Rotate the seed left by five bits and xor this byte into it.
     SEED = 10
     #: Next byte of the voltage learned at sealing, high byte first.
     BASELINE = 11
-    #: Forget the tick.
+    #: Clear the tick, whatever the byte.
     TICK = 12
 
 
@@ -125,23 +130,24 @@ class Flash(IntFlag):
 
     #: The flash is selected.
     SELECT = 1 << 0
-    #: The CRC takes the bits that are exchanged: out those written, in those read; else it begins anew.
+    #: The CRC takes the bits that are exchanged; while this bit is 0 it is held at its start value.
     SUMS = 1 << 1
-    #: The CRC's bytes go to the flash in place of what is exchanged.
+    #: The CRC itself goes to the flash, high byte first, in place of the bytes put out.
     APPENDS = 1 << 2
-    #: The bits that are sent, not those received, go into the CRC.
+    #: The CRC takes the bits that are sent, not those received.
     WRITES = 1 << 3
 
 
 class StatusOut(IntFlag):
     """Bits of `Out.STATUS`."""
 
-    #: The identity has been read. A slot was right and the seal's address is not zero.
+    #: The identity has been read.
     IDENTITY_READY = 1 << 0
+    #: One of its slots is valid, and the seal's address is not zero.
     IDENTITY_VALID = 1 << 1
-    #: The log is restored.
+    #: The log has been restored.
     LOG_READY = 1 << 2
-    #: There are unacknowledged events.
+    #: The log holds unacknowledged events.
     PENDING = 1 << 3
     #: The clock is set.
     CLOCK_SET = 1 << 4
@@ -154,7 +160,11 @@ ITEMS = {name: number for number, name in PROVISIONING.items()}
 
 
 class Memory(IntEnum):
-    """The processor's memory: where things begin, all that is addressed with X at a multiple of its size."""
+    """The processor's memory: the address at which each item begins.
+
+    X is xored into an address, not added, so an item that is addressed with X begins at a multiple of its
+    size.
+    """
 
     SBOX = 0x000
     ROUND_KEYS = 0x100
@@ -163,15 +173,16 @@ class Memory(IntEnum):
     SUBKEY = 0x210
     #: `sm4.TABLES`.
     FK = 0x220
-    #: Scratch of the cipher, and `ROTATED`.
+    #: Scratch of the cipher, as is `ROTATED`.
     WORK = 0x230
-    #: The entry that was read last, as in `interface.ENTRY`. The next one that is written: this power-up's
-    #: boot count and the newest counter are there in between.
+    #: The entry that was read last, as in `interface.ENTRY`.
     ENTRY = 0x240
+    #: The entry that is written next; between events it keeps this power-up's boot count and the newest
+    #: counter.
     NEWEST = 0x260
     RECORD = 0x280
     ROTATED = 0x2B0
-    #: And four zeros behind it.
+    #: Four bytes, and four zeros following them.
     UPTIME = 0x2C0
     CLOCK = 0x2C8
     NEW_CLOCK = 0x2D0
@@ -193,7 +204,7 @@ class Memory(IntEnum):
 
 
 class Public(IntEnum):
-    """The memory that framer, deframer and GSM read: where things begin."""
+    """The public memory, which framer, deframer and notifier read: the address at which each item begins."""
 
     RECORD = 0x00
     UPTIME = 0x40

@@ -1,15 +1,16 @@
 """The event log in flash: queue of unacknowledged events, history and counters in one structure.
 
-A ring of slots (`interface.ENTRY`) in two sectors. An event is programmed into the next blank slot before
-anything else knows of it; an acknowledgement programs one byte of that slot to 00. Nothing else is ever
+The log is a ring of slots (`interface.ENTRY`) in two sectors. An event is programmed into the next blank slot
+before anything else uses it; an acknowledgement programs one byte of that slot to 00. Nothing else is ever
 written, so power may fail at any instant: a torn slot fails its CRC and is skipped, and boot count and
 event counter are those of the newest valid slot plus one. When a sector is full the other one is erased,
 so at least the last 64 events stay readable and no write of an event waits for an erase of its own slot.
 
-With more unacknowledged events than the ring holds the oldest sector is given up; the counter shows the gap.
+With more unacknowledged events than the ring holds, the oldest sector is given up; the counter shows the gap.
 
-A slot is known by one byte, its *number*: bits 6 and 7 of its place in the ring, and below them bits 8 and
-up. So its address needs no shifts, and the carry of the upper two bits goes in again at the bottom.
+A slot has a *number* of one byte. Its upper two bits are bits 7 and 6 of the slot's position in the ring, and
+its lower bits are bits 8 and up. So the two bytes of the position come out of the number by masks alone,
+without shifts, and the carry out of the upper two bits is added again at the bottom.
 
 Proofs: `verif/formal/firmware.py::events_are_written_and_counted`,
 `verif/formal/firmware.py::acknowledged_only_on_command`, `verif/formal/firmware.py::every_job_ends`.
@@ -34,26 +35,39 @@ __all__ = ["SECTOR_SLOTS", "emit"]
 
 SECTOR_SLOTS = FLASH_SECTOR_BYTES // FLASH_SLOT_BYTES
 
-#: Slots, by number: the next blank one; the oldest unacknowledged one, or that; the present one.
+#: Slots, by number: the next blank one; the oldest unacknowledged one, or the next blank one if there is
+#: none; the one at work.
 _HEAD, _TAIL, _SLOT = (Memory.OF_LOG + n for n in range(3))
-#: Not zero if `_TAIL` is the slot that "log.oldest" loaded last.
+#: Not zero if `_TAIL` is the slot that *log.oldest* loaded last, so that it may be acknowledged.
 _LOADED = Memory.OF_LOG + 3
-#: 1 if there was an entry at power-up.
+#: 1 if the log held an entry at power-up, else 0.
 _SOME = Memory.OF_LOG + 4
+# A boot that follows an entry was not observed; `_SOME` is that flag, without a jump.
+assert Flags.UNOBSERVED == 1
 #: Of the entry that was read: FF if all of it is FF; zero if its CRC is right.
 _BLANK, _WRONG = Memory.OF_LOG + 5, Memory.OF_LOG + 6
 #: How many valid entries are still to be passed.
 _PASSES = Memory.OF_LOG + 7
 
-#: Of `Memory.NEWEST`, what comes from the entry that was found.
-_FOUND_BYTES = 16
+#: The part of `Memory.NEWEST` that is copied from the entry found at power-up: all before the time stamp.
+_FOUND_BYTES = ENTRY.offsets["stamp"]
+#: The bits of a slot's number that are the low byte of its position.
 _LOW = 0xC0
-#: Bit of a FETCH's value: only whether there is an entry before that.
+#: The bit of a FETCH's value that asks only whether an older entry exists; the bits below it are the number.
 _HAS_OLDER = 0x40
+
+# A slot fills what `_LOW` leaves free, and the log's base has no bit in common with a position in it.
+assert ENTRY.size <= FLASH_SLOT_BYTES == 0x100 - _LOW
+assert FLASH_LOG_BASE % (FLASH_LOG_SECTORS * FLASH_SECTOR_BYTES) == 0
+# The CRC covers all before it, and the acknowledgement follows it directly.
+assert ENTRY.offsets["acked"] == ENTRY.slice("crc").stop
+# One loop copies the event from its kind on and, at the same X, uptime and zeros from the time stamp on.
+assert ENTRY.offsets["stamp"] - ENTRY.offsets["kind"] == ENTRY["stamp"].width + ENTRY["zeros"].width == 8
+assert ENTRY.offsets["kind"] % 8 == ENTRY.offsets["stamp"] % 8 == 0
 
 
 class _Ring:
-    """Masks of slot numbers: of all; within a sector; the bit that tells the sectors apart."""
+    """Masks of slot numbers: for all bits, for those within a sector, and for the one that is the sector."""
 
     def __init__(self, sector_slots):
         pages = sector_slots * FLASH_SLOT_BYTES // 0x100
@@ -67,15 +81,17 @@ def _offset(block, name):
 
 
 def _bytes(block, name):
-    """Addresses of a field's bytes, low byte first."""
+    """Return the addresses of a field's bytes, low byte first."""
     return range(_offset(block, name), _offset(block, name) + ENTRY[name].width)
 
 
 def emit(a, sector_slots=SECTOR_SLOTS):
-    """The log: *log.restore*, then *main*; *log.append*; *log.oldest* and *log.nth*, then *record* or
-    *answer*; *log.acknowledge*.
+    """Emit the jobs of the log.
 
-    `sector_slots`: a power of two, at least 4; other than the flash has only in tests.
+    *log.restore* and *log.append* go on with *main*; *log.oldest* and *log.nth* with *record* if there is
+    such an entry, else with *refused*; *log.acknowledge* always with *refused*.
+
+    `sector_slots` is a power of two, at least 4; only tests give another number than the flash has.
     """
     ring = _Ring(sector_slots)
     _restore(a, ring)
@@ -110,7 +126,7 @@ def _restore(a, ring):
 
 
 def _scan(a):
-    """The newest valid entry to `Memory.NEWEST`, its slot to `_HEAD`."""
+    """Find the newest valid entry: itself to `Memory.NEWEST`, its slot to `_HEAD`."""
     again = a.label()
     a.call("log.open")
     a.call("log.read")
@@ -131,8 +147,10 @@ def _scan(a):
 
 
 def _find_blank(a, ring):
-    """The next blank slot behind the newest entry, to `_HEAD`. The first slot of a sector may look blank in a
-    sector whose erase was cut short: there the erase is done again.
+    """Find the next blank slot after the newest entry, to `_HEAD`.
+
+    In a sector whose erase was cut short the first slot may look blank although others are not, so a search
+    that comes to the first slot of a sector erases that sector again.
     """
     a.copy(at(_HEAD), at(_SLOT))
     a.load(at(_SOME))
@@ -157,9 +175,10 @@ def _find_blank(a, ring):
 
 
 def _walk(a):
-    """Back to the oldest unacknowledged entry. They are acknowledged in order, so the first acknowledged or
-    blank slot ends the walk; torn slots are passed over. Round the whole ring without a blank slot: the flash
-    is dead.
+    """Walk back to the oldest unacknowledged entry, to `_TAIL`.
+
+    Entries are acknowledged in order, so the first acknowledged or blank slot ends the walk; torn slots are
+    passed over. A walk that comes round the whole ring without a blank slot ends too: the flash has failed.
     """
     again = a.label()
     a.call("log.down")
@@ -177,7 +196,7 @@ def _walk(a):
 
 
 def _if_blank(a, otherwise):
-    """Go on if what was read is blank, else there."""
+    """Fall through if the slot that was read is blank, else jump to `otherwise`."""
     a.load(at(_BLANK))
     a.xor(imm(0xFF))
     a.if_not_zero(otherwise)
@@ -206,7 +225,7 @@ def _append(a, ring):
     a.xor(at(_SLOT))
     a.and_(imm(ring.sector))
     a.if_not_zero("erase next")
-    a.store(at(_LOADED))
+    a.store(at(_LOADED))  # A is zero: what was loaded is no longer the tail
     a.load(at(_SLOT))
     a.xor(imm(ring.sector))
     a.store(at(_TAIL))
@@ -219,12 +238,12 @@ def _append(a, ring):
 
 
 def _describe(a):
-    """The event that waits, in `Memory.NEWEST`, where boot count and counter are already."""
+    """Copy the waiting event to `Memory.NEWEST`, which has boot count and counter already."""
     kind, stamp = (Memory.NEWEST + ENTRY.offsets[name] for name in ("kind", "stamp"))
     flags = _bytes(Memory.NEWEST, "flags")
     with a.each(COUNT, range(stamp - kind)[::-1]):
         a.copy(port(In.EVENT), indexed(kind))
-        # Behind the uptime there are zeros, as behind the time stamp.
+        # Zeros follow the uptime, as they follow the time stamp.
         a.copy(indexed(Memory.UPTIME), indexed(stamp))
     a.load(at(flags[1]))
     a.if_zero("no excursions")
@@ -235,13 +254,13 @@ def _describe(a):
     a.xor(imm(Kind.BOOT))
     a.if_not_zero("observed")
     a.load(at(flags[0]))
-    a.xor(at(_SOME))  # `Flags.UNOBSERVED`
+    a.xor(at(_SOME))  # which is `Flags.UNOBSERVED`
     a.store(at(flags[0]))
     a.label("observed")
 
 
 def _erase(a):
-    """The present slot's sector."""
+    """Erase the sector of the slot at work."""
     a.load(imm(flash.ERASE))
     a.call("log.begin")
     a.call("flash.finish")
@@ -265,7 +284,8 @@ def _oldest(a):
 def _nth(a):
     a.label("log.nth")
     a.copy(at(_HEAD), at(_SLOT))
-    # The number, and one more if it says `_HAS_OLDER`: then there is a carry.
+    # Pass as many entries as the number, and one more with `_HAS_OLDER`: taking that bit away leaves a carry
+    # only if it was set, and the carry is added to the number.
     a.load(port(In.VALUE))
     a.add(imm(-_HAS_OLDER))
     a.add(imm(0), carry=True)
@@ -313,8 +333,10 @@ def _acknowledge(a):
 
 
 def _open(a):
-    """*log.open*: begin to read the present slot. *log.begin*: begin command A there. *log.begin at*: begin
-    `COMMAND` there, with A as the lower byte of the address.
+    """Emit the routines that begin a command at the slot at work.
+
+    *log.open* begins to read it, *log.begin* begins command A, and *log.begin at* begins `COMMAND` with A as
+    the low byte of the position.
     """
     a.label("log.open")
     a.load(imm(flash.READ))
@@ -332,9 +354,10 @@ def _open(a):
 
 
 def _read(a):
-    """*log.read*: what is opened, less the CRC's last byte, to `Memory.ENTRY`; A is zero if it is valid.
+    """Emit *log.read*, which reads the open slot to `Memory.ENTRY`; A is zero if the entry is valid.
 
-    Each byte is worked on while the next one is exchanged, for a whole ring is read.
+    The CRC's last byte is not stored. Each byte is worked on while the next one is exchanged, because a
+    power-up reads the whole ring.
     """
     crc, acked = ENTRY.offsets["crc"], ENTRY.offsets["acked"]
     a.label("log.read")
@@ -379,7 +402,11 @@ def _still_blank(a):
 
 
 def _step(a, ring):
-    """*log.up*: one slot up; A is its number. *log.down*: one slot down; A is zero if that is `_HEAD`."""
+    """Emit *log.up*, one slot up, with A its number; and *log.down*, one slot down, with A zero at `_HEAD`.
+
+    Going up, the carry out of the upper two bits is one page more. Going down, no carry means one page less,
+    which is all of the ring's pages but one more, modulo the ring.
+    """
     pages = ring.all & ~_LOW
     a.label("log.up")
     a.load(at(_SLOT))
@@ -391,7 +418,7 @@ def _step(a, ring):
     a.label("log.down")
     a.load(at(_SLOT))
     a.add(imm(-0x40))
-    # Without a carry one page less, modulo those of the ring; what goes beyond them is cut off.
+    # With a carry this adds the ring's number of pages, else one less; the mask cuts off what is beyond.
     a.add(imm(pages), carry=True)
     a.and_(imm(ring.all))
     a.store(at(_SLOT))
@@ -400,7 +427,7 @@ def _step(a, ring):
 
 
 def _count(a):
-    """*log.count*: one more in the number at A in `Memory.NEWEST`."""
+    """Emit *log.count*, which adds one to the number at offset A of `Memory.NEWEST`, low byte first."""
     a.label("log.count")
     a.store(at(COUNT))
     a.out(Out.X)
@@ -416,7 +443,7 @@ def _count(a):
 
 
 def _put_status(a):
-    """*log.status*: the log is restored, and whether there are unacknowledged events."""
+    """Emit *log.status*, which puts out that the log is restored and whether events are unacknowledged."""
     a.label("log.status")
     a.load(at(_TAIL))
     a.xor(at(_HEAD))

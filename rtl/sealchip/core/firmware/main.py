@@ -1,7 +1,8 @@
-"""What the processor does next: the loop that everything begins from and comes back to.
+"""The main loop, from which every job begins and to which it returns.
 
-A command of reporter or slave goes before an event, for they wait with a frame; a second goes before both,
-for it takes no time. What has begun goes on to its end, so nothing is done in the middle of another thing.
+A command of the reporter or the slave goes before an event, because a frame waits for it; a second goes
+before both, because it takes hardly any time. A job that has begun runs to its end, so no job ever sees
+another one half done.
 """
 
 from ..assembler import at, imm, port
@@ -9,13 +10,15 @@ from .layout import Command, In, Memory, Out, Requests
 
 __all__ = ["REPORTER", "SERVED", "SLAVE", "STATUS", "boot", "emit", "set_status", "set_status_bit"]
 
-#: What was said last at `Out.STATUS`.
+#: The byte last put out at `Out.STATUS`.
 STATUS = Memory.OF_MAIN
-#: Who asked for what is being done.
+#: The requester of the present job.
 SERVED = Memory.OF_MAIN + 1
 REPORTER, SLAVE = 0, 1
+# The answer has it in bit 1, which is made by adding it twice; a record's challenge is masked with it.
+assert (REPORTER, SLAVE) == (0, 1)
 
-#: Where the commands of the slave are done.
+#: The job of each command of the slave; the loop counts down to it, so the order is that of the numbers.
 _COMMANDS = {
     Command.FETCH: "log.nth",
     Command.CHECK: "identity.check",
@@ -23,15 +26,16 @@ _COMMANDS = {
     Command.CHALLENGE: "challenge",
     Command.CLOCK: "calendar.set",
 }
+assert [*_COMMANDS] == [*range(len(_COMMANDS))]
 
 
 def boot(a):
-    """A reset leaves the memory as it was; the outputs say nothing yet."""
+    """Clear the status at reset, which leaves the memory as it was but clears the outputs."""
     a.copy(imm(0), at(STATUS))
 
 
 def set_status_bit(a, bit):
-    """Say that `fact` is so; A does not last."""
+    """Set one bit of the status, `bit`; the others stay. Overwrites A."""
     a.load(at(STATUS))
     a.and_(imm(~bit))
     a.xor(imm(bit))
@@ -39,7 +43,10 @@ def set_status_bit(a, bit):
 
 
 def set_status(a, bits):
-    """Say that of `facts` those are so that A has, no others; A does not last."""
+    """Set those of the status `bits` that are set in A, and clear the others of them. Overwrites A.
+
+    The two exclusive ors with a mask between them take the masked bits from A and the rest from memory.
+    """
     a.xor(at(STATUS))
     a.and_(imm(bits))
     a.xor(at(STATUS))
@@ -52,8 +59,8 @@ def _write_status(a):
 
 
 def emit(a):
-    """The loop at *main*, and *answer*: who was served hears A, 1 found or accepted and 0 not; *accepted* and
-    *refused* say which.
+    """Emit the loop at *main*, and *answer*, which gives A to the requester served: 1 is found or accepted, 0
+    is not. *accepted* and *refused* load it first.
     """
     _wait(a)
     _serve(a)
@@ -94,7 +101,7 @@ def _answer(a):
     a.label("refused")
     a.load(imm(0))
     a.label("answer")
-    for _ in range(2):
+    for _ in range(2):  # twice: bit 1
         a.add(at(SERVED))
     a.out(Out.ANSWER)
     a.jump("main")

@@ -1,11 +1,11 @@
 """The seal record that is about to be sent: made of the log's entry, the identity and the time, and signed.
 
-Without an identity that has a key a record is not signed: algorithm and MAC are zero. An entry of an earlier
-power-up has no known age: *age unknown* is set, and the age counts from this power-up. Only the slave's
+Without an identity that has a key a record is unsigned: algorithm and MAC are zero. The age of an entry of an
+earlier power-up is not known: *age unknown* is set, and the age counts from this power-up. Only the slave's
 records echo the challenge.
 
-A record takes 12300 instructions and a new key 19200, at most and whatever they are: 80 and 125 ms at
-307.2 kHz. Power consumption is not hidden: who can measure that needs a masked S-box.
+A record takes at most 12300 instructions and a new key 19200, whatever the data: 80 and 125 ms at 307.2 kHz.
+Power consumption does depend on the data; a masked S-box would be needed against an attacker who measures it.
 
 Guarantees: `verif/blocks/test_firmware_record.py::test_records_like_the_reference`,
 `test_unsigned_without_a_key`, `test_age_of_a_record`, `test_key_change`, `test_a_reset_ends_everything`,
@@ -24,17 +24,23 @@ from .main import SERVED, STATUS
 
 __all__ = ["boot", "emit"]
 
-#: 1 if there is a challenge, not zero if there is a key.
+#: 1 if there is a challenge, else 0; not zero if there is a key.
 _CHALLENGED, _KEYED, _NUMBER = range(Memory.OF_RECORD, Memory.OF_RECORD + 3)
+
+# One loop copies an entry from its boot count up to its flags: a record has the same fields in that order.
+assert [*RECORD.offsets][[*RECORD.offsets].index("boot") :][:5] == [*ENTRY.offsets][:5]
+assert (RECORD.offsets["boot"], ENTRY.offsets["boot"]) == (8, 0)
+# X is the position in DATA of a challenge's byte; its low bits are those of the byte's place in memory.
+assert WRITTEN % CHALLENGE_BYTES == 0
 
 
 def boot(a):
-    """A power-up forgets the challenge."""
+    """Forget the challenge at reset."""
     a.copy(imm(0), at(_CHALLENGED))
 
 
 def emit(a):
-    """*keys*, *record* and *challenge*, and the cipher."""
+    """Emit *keys*, *record* and *challenge*, and the cipher."""
     _keys(a)
     _record(a)
     _challenge(a)
@@ -42,7 +48,7 @@ def emit(a):
 
 
 def _keys(a):
-    """*keys*: what the identity's key is for signing; goes on with *identity.loaded*."""
+    """Emit *keys*, which prepares the identity's key for signing and goes on with *identity.loaded*."""
     a.label("keys")
     sm4.prepare(a, IDENTITY.offsets["key"], _KEYED)
     cmac.prepare(a)
@@ -50,7 +56,7 @@ def _keys(a):
 
 
 def _record(a):
-    """*record*: of the entry loaded; goes on with *answer*."""
+    """Emit *record*, which makes and publishes the record of the loaded entry and goes on with *accepted*."""
     a.label("record")
     _fixed_fields(a)
     _age(a)
@@ -71,9 +77,9 @@ def _record(a):
 
 
 def _fixed_fields(a):
-    """What every record has; the rest is zero at first."""
+    """Fill in the fields that every record has; the rest is zero at first."""
     with a.each(_NUMBER, range(8)[::-1]):
-        # From the boot count on an entry begins like a record; what is too much will be written over.
+        # What an entry has after its flags is copied too, and then overwritten by the age.
         a.copy(indexed(Memory.ENTRY), indexed(Memory.RECORD + RECORD.offsets["boot"]))
         a.copy(indexed(Memory.ENTRY + 8), indexed(Memory.RECORD + RECORD.offsets["boot"] + 8))
         a.load(imm(0))
@@ -85,10 +91,11 @@ def _fixed_fields(a):
 
 
 def _age(a):
-    """Uptime less time stamp; or the uptime, and the flag that says so."""
+    """Fill in the age: uptime less time stamp; for an earlier power-up the uptime, and *age unknown*."""
     stamp = Memory.ENTRY + ENTRY.offsets["stamp"]
     boot = ENTRY.offsets["boot"]
-    # The log holds some entry of each boot count between its oldest and its newest: the low byte tells.
+    # The log holds some entry of each boot count between its oldest and its newest one, and fewer than 256
+    # entries, so different boot counts differ in the low byte.
     a.load(at(Memory.ENTRY + boot))
     a.xor(at(Memory.NEWEST + boot))
     a.if_zero("this power-up")
@@ -104,7 +111,7 @@ def _age(a):
 
 
 def _echo(a):
-    """The challenge, and the flag that says so."""
+    """Fill in the challenge and its flag, if the slave is served and there is a challenge."""
     a.load(at(SERVED))
     a.and_(at(_CHALLENGED))
     a.if_zero("no challenge")
@@ -115,14 +122,16 @@ def _echo(a):
 
 
 def _challenge(a):
-    """*challenge*: takes the one in DATA; goes on with *answer*. If it was not there any more, the one before
-    is forgotten too: whoever sent it hears nothing, and can expect neither.
+    """Emit *challenge*, which takes the one in DATA and goes on with *answer*.
+
+    If another frame has overwritten it, the challenge before is forgotten too: its sender gets no answer, and
+    can expect neither challenge in the records.
     """
     a.label("challenge")
     with a.each(_NUMBER, range(CHALLENGE_BYTES)[::-1]):
         a.add(imm(WRITTEN))
         a.out(Out.X)
-        a.load(imm(0))  # the byte is not there yet
+        a.load(imm(0))  # only to wait for the byte
         a.copy(port(In.DATA), indexed(Memory.CHALLENGE ^ WRITTEN))
     a.load(port(In.STATUS))
     a.and_(imm(Status.SPOILED))
@@ -135,12 +144,12 @@ def _challenge(a):
 
 
 def _of(field, n=0):
-    """Byte `n` of that field of the record."""
+    """Return the operand of byte `n` of a field of the record."""
     return at(Memory.RECORD + RECORD.offsets[field] + n)
 
 
 def _flag(a, flag):
-    """Set a flag that the log never writes."""
+    """Set a flag that the log never writes, so that it is known to be clear."""
     a.load(_of("flags"))
     a.xor(imm(flag))
     a.store(_of("flags"))

@@ -1,8 +1,8 @@
 """SM4 block encryption, GB/T 32907-2016 (also ISO/IEC 18033-3).
 
-The block is encrypted where it stands: a round replaces the word of its turn, so no word is ever moved. The
-key schedule is an encryption too: of the key, with the constants CK for round keys and another linear map;
-each round leaves its result, a round key, where its constant was.
+The block is encrypted in place: each round replaces one word in turn, so no word is ever moved. The key
+schedule is an encryption too: of the key, with the constants CK in place of round keys and another linear
+map; each round leaves its result, a round key, where its constant was.
 """
 
 from ..assembler import at, imm, indexed
@@ -12,8 +12,8 @@ __all__ = ["BLOCK_BYTES", "GIVEN", "LEFT", "SBOX", "TABLES", "emit", "prepare"]
 
 BLOCK_BYTES = 16
 ROUNDS = 32
-#: Added (exclusive or) to the number of a byte: its place in the state, where an encryption with A = FF takes
-#: it, and where it leaves it. One with A = `GIVEN` goes on there, and leaves it where the first one took it.
+#: The number of a byte, xored with one of these, is its place in the state: where an encryption with A = FF
+#: takes it and where it leaves it. One with A = `GIVEN` takes it there and leaves it where the first took it.
 GIVEN, LEFT = 3, 15
 
 #: Substitution of one byte, clause 6.2 a.
@@ -27,25 +27,26 @@ SBOX = bytes.fromhex(
 )
 #: Bytes added to the key, clause 7.3 b.
 FK = bytes.fromhex("a3b1bac656aa3350677d9197b27022dc")
-#: What the memory has to have, by address.
+#: Constants that the memory holds after configuration, by address.
 TABLES = {Memory.SBOX: SBOX, Memory.FK: FK}
 
-#: What has gone through the S-box, and the same rotated: in blocks, where the round's word is in its own.
+#: The word after the S-box, and the same rotated; each stands in its block where the round's word stands.
 _B, _ROTATED = Memory.WORK, Memory.ROTATED
-#: Of the present byte: its place among the round keys, and within its block. Words that begin with it have
-#: the same place.
+#: Places of the byte at work: among the round keys, and within its block. A word's place is that of its first
+#: byte.
 _PLACE, _WITHIN = Memory.OF_CIPHER, Memory.OF_CIPHER + 1
 _WAY, _MAP, _TURNS, _BYTE, _NUMBER, _CK = (Memory.OF_CIPHER + n for n in range(2, 8))
-#: How a linear map rotates by single bits: a bit for each time, 1 if there is a sum behind it. In the end
-#: nothing is left in an encryption, and `_LAST` in the key schedule. What is left is at `_TURNS`.
+#: A linear map as a row of rotations by one bit: each bit of these stands for one, the highest first, and is
+#: 1 if a sum follows. The bits still to come are at `_TURNS`, shifted left; the one shifted out is the carry.
+#: With the sum of an encryption the row is used up; with the last sum of the key schedule `_LAST` is left.
 _ENCRYPTION, _SCHEDULE, _LAST = 0b0100_0000, 0b0100_0011, 0b1000_0000
 
 
 def emit(a):
-    """The leaf routine *sm4*: encrypts the block at `Memory.STATE` with the round keys.
+    """Emit the leaf routine *sm4*, which encrypts the block at `Memory.STATE` with the round keys.
 
-    It takes byte k at place k xor 12 xor A, modulo 16, and leaves it at k xor A; `GIVEN` tells how it is
-    called. Takes the same time always.
+    It takes byte k from place k xor 12 xor A, modulo 16, and leaves it at k xor A; see `GIVEN` for how it is
+    called. The time does not depend on the data.
     """
     a.label("sm4")
     a.store(at(_WAY))
@@ -71,31 +72,31 @@ def emit(a):
 
 
 def prepare(a, key, keyed):
-    """Round keys of the 16 bytes that are at `key` in the identity; byte `keyed` is zero if all of them are.
+    """Make the round keys of the 16 bytes at `key` in the identity; byte `keyed` is zero if all of them are.
 
-    Takes the same time always.
+    The time does not depend on the key.
     """
     _load_key(a, key, keyed)
     a.copy(imm(_SCHEDULE), at(_MAP))
     a.copy(imm(0), at(_CK))
     with a.each(_NUMBER, range(4 * ROUNDS)[::-1]):
         a.load(at(_CK))
-        # Their words lie the other way round, their bytes do not.
+        # The words of the round keys lie in reverse order, the bytes within them do not.
         a.store(indexed(Memory.ROUND_KEYS + 3))
         a.add(imm(7))
         a.store(at(_CK))
-    a.call("sm4")  # with A = FF behind the loop
+    a.call("sm4")  # with A = FF, which the loop leaves
     a.copy(imm(_ENCRYPTION), at(_MAP))
 
 
 def _load_key(a, key, keyed):
-    """Key and FK into the state, clause 7.3 b."""
+    """Put the sum of key and FK into the state, clause 7.3 b."""
     a.copy(imm(0), at(keyed))
     with a.each(_NUMBER, range(BLOCK_BYTES)[::-1]):
         a.add(imm(key))
         a.out(Out.X)
         a.copy(indexed(Memory.IDENTITY), at(_BYTE))
-        a.add(imm(0xFF))  # a carry unless it is zero
+        a.add(imm(0xFF))  # leaves a carry unless the byte is zero
         a.load(at(keyed))
         a.add(imm(0), carry=True)
         a.store(at(keyed))
@@ -106,8 +107,9 @@ def _load_key(a, key, keyed):
 
 
 def _substitute(a):
-    """A byte of the three words that are not the round's, and of its round key, through the S-box: clause
-    6.2 a. Leaves X within the block.
+    """Put a byte of the sum of the other three words and the round key through the S-box, clause 6.2 a.
+
+    Leaves the byte's place within the block in X.
     """
     a.xor(at(_WAY))
     a.and_(imm(BLOCK_BYTES - 1))
@@ -126,7 +128,7 @@ def _substitute(a):
 
 
 def _rotate(a):
-    """The rotated word by one bit more."""
+    """Rotate the word by one bit more. The first addition only makes the carry that goes in at the bottom."""
     a.load(indexed(_ROTATED))
     a.add(indexed(_ROTATED))
     for n in reversed(range(4)):
@@ -136,7 +138,7 @@ def _rotate(a):
 
 
 def _spread(a):
-    """L, clause 6.2 b, with the word rotated by two bits and 0 in A: into the round's word.
+    """Add L, clause 6.2 b, to the round's word; the word is rotated by two bits, and A is 0.
 
     With r rotated, byte n of the result is b[n] + b[n-1] + r[n] + r[n+1] + r[n+2], and these last three are
     the sum of all four and r[n-1].
@@ -152,10 +154,11 @@ def _spread(a):
 
 
 def _schedule(a):
-    """L', clause 7.3 a, behind a turn with a sum: into the round's word, and among the round keys.
+    """Take a sum of L', clause 7.3 a; the last one gives the round's word and the round key.
 
-    B, B rotated by 13 and by 23 bits: that is B and (B and B rotated by 10 bits) rotated by 13. Rotating goes
-    on with *sm4 rotate*.
+    L' is the sum of B and of B rotated by 13 and by 23 bits: that is B and, rotated by 13, the sum of B and B
+    rotated by 10. Each sum takes the bytes one place further on, which is a rotation by 8 for nothing; so 2
+    single rotations come before the first sum, and 5 before the second one.
     """
     a.load(indexed(_ROTATED))
     a.xor(indexed(_B + 3))
