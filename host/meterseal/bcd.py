@@ -1,4 +1,4 @@
-"""BCD as both protocols use it: addresses, counts and times, low byte first.
+"""BCD as both protocols use it: addresses, numbers and times, low byte first.
 
 Errors are `ValueError` and name the bytes.
 """
@@ -14,12 +14,12 @@ __all__ = ["address", "address_bytes", "bcd", "moment", "moment_bytes", "number"
 
 
 def address(raw: bytes) -> str:
-    """Printed digits of an address, high digit first; wildcard bytes stay `AA`."""
+    """Return the printed digits of an address, high digit first; wildcard bytes stay `AA`."""
     return hex_digits(raw[::-1])
 
 
 def address_bytes(digits: str) -> bytes:
-    """Six wire bytes of an address of up to 12 digits (`AA` bytes are wildcards)."""
+    """Return the six wire bytes of an address of up to 12 digits (`AA` bytes are wildcards)."""
     padded = digits.upper().rjust(12, "0")
     if len(padded) != 12 or not set(padded) <= set("0123456789A"):
         raise ValueError(f"address {digits!r}: expected up to 12 decimal digits or A")
@@ -27,7 +27,7 @@ def address_bytes(digits: str) -> bytes:
 
 
 def bcd(value: int, width: int) -> bytes:
-    """`value` as `width` BCD bytes, low byte first."""
+    """Encode `value` as `width` BCD bytes, low byte first."""
     digits = str(value).rjust(2 * width, "0")
     if value < 0 or len(digits) != 2 * width:
         raise ValueError(f"{value} does not fit {width} BCD bytes")
@@ -35,14 +35,14 @@ def bcd(value: int, width: int) -> bytes:
 
 
 def password_bytes(digits: str) -> bytes:
-    """P0 P1 P2 of a password of six digits."""
+    """Return P0 P1 P2 of a password of six digits."""
     if len(digits) != 6 or not (digits.isascii() and digits.isdecimal()):
         raise ValueError(f"password {digits!r}: give six decimal digits")
     return bcd(int(digits), 3)
 
 
 def number(raw: bytes) -> int:
-    """The number that BCD bytes hold, low byte first."""
+    """Return the number that BCD bytes hold, low byte first."""
     digits = raw[::-1].hex()
     if not digits.isdecimal():
         raise ValueError(f"{hex_bytes(raw)} is not BCD")
@@ -50,14 +50,14 @@ def number(raw: bytes) -> int:
 
 
 def moment_bytes(at: datetime) -> bytes:
-    """`ss mm hh DD MM YY` in China Standard Time."""
+    """Encode `at` as `ss mm hh DD MM YY` in China Standard Time."""
     local = at.astimezone(CST)
     fields = (local.second, local.minute, local.hour, local.day, local.month, local.year % 100)
     return b"".join(bcd(field, 1) for field in fields)
 
 
 def moment(raw: bytes) -> datetime:
-    """The time that `ss mm hh DD MM YY` holds, aware, years 2000 to 2099."""
+    """Return the time that `ss mm hh DD MM YY` holds, aware, years 2000 to 2099."""
     if len(raw) != 6:
         raise ValueError(f"{hex_bytes(raw)}: a time has 6 bytes")
     second, minute, hour, day, month, year = (number(raw[i : i + 1]) for i in range(6))

@@ -1,4 +1,4 @@
-"""Time as an argument: the two clocks that anything in the chain may ask."""
+"""Time as an argument: the clock that every part of the chain is given, real or set by a test."""
 
 from __future__ import annotations
 
@@ -13,42 +13,42 @@ CST = timezone(timedelta(hours=8), "CST")
 
 
 class Clock(Protocol):
-    """Wall time (aware, UTC) and a steady time in seconds."""
+    """A source of wall time and of a steady time in seconds."""
 
     def now(self) -> datetime:
-        """Wall time, aware."""
+        """Return the wall time, aware."""
         ...
 
     def monotonic(self) -> float:
-        """Seconds that never go back."""
+        """Return seconds that never go back."""
         ...
 
 
 class SystemClock:
-    """The machine's own clock."""
+    """This clock is the machine's own."""
 
     def now(self) -> datetime:
-        """Wall time in UTC."""
+        """Return the wall time in UTC."""
         return datetime.now(UTC)
 
     def monotonic(self) -> float:
-        """Seconds of the system's steady clock."""
+        """Return the seconds of the system's steady clock."""
         return time.monotonic()
 
 
 class ManualClock:
-    """A clock that moves only when a test moves it."""
+    """This clock moves only when a test moves it."""
 
     def __init__(self, start: datetime) -> None:
         self._now = start
         self._monotonic = 0.0
 
     def now(self) -> datetime:
-        """Wall time as last set."""
+        """Return the wall time as last set."""
         return self._now
 
     def monotonic(self) -> float:
-        """Seconds advanced so far."""
+        """Return the seconds advanced so far."""
         return self._monotonic
 
     def advance(self, seconds: float) -> None:
@@ -58,5 +58,5 @@ class ManualClock:
 
 
 def isoformat(at: datetime) -> str:
-    """ISO 8601 in China Standard Time with milliseconds and zone, as every JSON document has it."""
+    """Format `at` for JSON documents: ISO 8601 in China Standard Time with milliseconds and zone."""
     return at.astimezone(CST).isoformat(timespec="milliseconds")

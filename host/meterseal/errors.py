@@ -1,4 +1,4 @@
-"""The one exception that a user sees."""
+"""The one exception that a user sees, as a sentence."""
 
 from __future__ import annotations
 
@@ -6,4 +6,4 @@ __all__ = ["Failure"]
 
 
 class Failure(Exception):
-    """What went wrong and what to do, in one clear sentence; the command ends with exit code 1."""
+    """Its message states in one clear sentence what went wrong and what to do; the command exits with 1."""

@@ -1,7 +1,7 @@
-"""What a running link tells whoever watches it: one line for each thing it saw or did.
+"""The trace of a running link: one line for each thing that it received, sent or did.
 
-A line is JSON (`--json`) or plain text. It is for eyes and for the demo's display; nothing in the chain
-depends on it.
+A line is JSON (`--json`) or plain text. Traces serve users and the demo's display; nothing in the chain
+depends on them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ __all__ = ["Trace"]
 
 
 class Trace:
-    """Writes the lines of one system (`chip`, `meter`, `terminal`, `metering`, `marketing`, `customer`)."""
+    """Write the lines of one system (`chip`, `meter`, `terminal`, `metering`, `marketing`, `customer`)."""
 
     def __init__(
         self,
@@ -33,9 +33,9 @@ class Trace:
         self._clock = clock or SystemClock()
 
     def __call__(self, what: str, **fields: object) -> None:
-        """Tell that `what` happened.
+        """Report that `what` happened.
 
-        Known to the demo: `ready`, `wire` (direction `tx`/`rx`, `wire`, `bytes` in hex), `event` (seal,
+        The demo knows `ready`, `wire` (direction `tx`/`rx`, `wire`, `bytes` in hex), `event` (seal,
         boot, counter, kind), `alarm` (code, seal, counter, `raised` or cleared), `lamps`, `message`
         (number, text), `discarded` (bytes, reason), `lost` (a connection, reason).
         """
@@ -50,7 +50,7 @@ class Trace:
         try:
             print(line, file=self._stream, flush=True)
         except BrokenPipeError:
-            # The watcher has gone; the chain goes on without it.
+            # The reader has gone; the chain goes on without it.
             self._stream = open("/dev/null", "w")  # noqa: PTH123, SIM115
 
     def wire(self, wire: str, direction: str, raw: bytes) -> None:

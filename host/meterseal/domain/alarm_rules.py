@@ -1,7 +1,7 @@
 """Which alarms an event raises and clears: pure rules, the same in all four systems.
 
-An event is a fact; an alarm is drawn from events. The active alarms depend on the set of events alone,
-not on the order in which they came (`test_active_alarms_depend_on_the_events_not_on_their_order`).
+An event is a fact; alarms are derived from events. The active alarms depend on the set of events alone,
+not on the order of their arrival (`test_active_alarms_depend_on_the_events_not_on_their_order`).
 """
 
 from __future__ import annotations
@@ -20,30 +20,30 @@ __all__ = ["FOUND", "SEVERITY", "Clear", "Code", "Raise", "Severity", "cleared_b
 
 
 class Severity(StrEnum):
-    """How soon somebody has to look."""
+    """How soon an operator has to act on an alarm."""
 
     CRITICAL = "critical"
     MAJOR = "major"
     MINOR = "minor"
     WARNING = "warning"
-    #: Good news: ends other alarms and is none itself.
+    #: Ends other alarms and does not count as one itself.
     CLEARS = "clears"
 
 
 class Code(StrEnum):
-    """What is alarmed. Texts for people are in the catalogue, by code."""
+    """The alarms; the catalogue has their texts by these codes."""
 
     #: Opened, and no authorised work order was found.
     SEAL_OPEN_UNMATCHED = "SEAL_OPEN_UNMATCHED"
     #: Opened as a work order had announced.
     SEAL_OPEN_AUTHORISED = "SEAL_OPEN_AUTHORISED"
-    #: Closed again and proved sealed.
+    #: Closed again, and measured as sealed.
     SEAL_RESEALED = "SEAL_RESEALED"
-    #: The loop opens and closes too often to tell each change.
+    #: The loop opens and closes too often to record each change.
     SEAL_FLAPPING = "SEAL_FLAPPING"
-    #: Sealing was asked for while the loop was not closed.
+    #: Sealing was requested while the loop was not closed.
     SEAL_REFUSED = "SEAL_REFUSED"
-    #: Wrong passwords: the seal takes no writes for a time.
+    #: Wrong passwords: the seal refuses writes for a time.
     SEAL_LOCKED = "SEAL_LOCKED"
     #: A write with the password changed the seal's identity.
     SEAL_PROVISIONED = "SEAL_PROVISIONED"
@@ -51,9 +51,9 @@ class Code(StrEnum):
     SEAL_LOW = "SEAL_LOW"
     #: Loop voltage above the window.
     SEAL_HIGH = "SEAL_HIGH"
-    #: What came back over the loop is not what was sent.
+    #: The pattern received over the loop differs from the one sent.
     SEAL_MISMATCH = "SEAL_MISMATCH"
-    #: The seal had no power for an unknown time.
+    #: The seal was without power for an unknown time.
     SEAL_UNOBSERVED = "SEAL_UNOBSERVED"
     #: Three polls unanswered: state unknown.
     SEAL_COMMS_LOST = "SEAL_COMMS_LOST"
@@ -61,17 +61,17 @@ class Code(StrEnum):
     SEAL_COUNTER_GAP = "SEAL_COUNTER_GAP"
     #: The record's authentication code is wrong.
     SEAL_AUTH_FAIL = "SEAL_AUTH_FAIL"
-    #: An old answer was played again.
+    #: An old record was replayed.
     SEAL_REPLAY = "SEAL_REPLAY"
     #: Two different contents under one counter; both are kept.
     EVIDENCE_CONFLICT = "EVIDENCE_CONFLICT"
-    #: The seal found a fault in itself.
+    #: The seal detected a fault in itself.
     SEAL_SELFTEST = "SEAL_SELFTEST"
     #: The meter's clock is wrong.
     CLOCK_DRIFT = "CLOCK_DRIFT"
-    #: A seal reported that is not registered, or not for this meter.
+    #: The seal that reported is not registered, or not for this meter.
     UNKNOWN_DEVICE = "UNKNOWN_DEVICE"
-    #: A terminal logged in that is not registered.
+    #: The terminal that logged in is not registered.
     UNKNOWN_TERMINAL = "UNKNOWN_TERMINAL"
     #: A terminal has been silent for too long.
     TERMINAL_LOST = "TERMINAL_LOST"
@@ -113,11 +113,11 @@ _ABNORMAL = {
     StateClass.HIGH: Code.SEAL_HIGH,
     StateClass.MISMATCH: Code.SEAL_MISMATCH,
 }
-#: What a master station finds about a record.
+#: Alarm for each finding of a master station about a record.
 FOUND = {VerdictCode.AUTH_FAIL: Code.SEAL_AUTH_FAIL, VerdictCode.REPLAY: Code.SEAL_REPLAY}
-#: Measured, and not sealed. *Unknown* proves neither.
+#: Classes measured as not sealed. *Unknown* proves neither.
 _NOT_SEALED = frozenset({StateClass.OPEN, *_ABNORMAL})
-#: What proof of a sealed loop ends.
+#: Alarms that end once the loop is proved sealed.
 _ENDED_BY_SEALED = frozenset(
     {Code.SEAL_OPEN_UNMATCHED, Code.SEAL_FLAPPING, Code.SEAL_REFUSED, *_ABNORMAL.values()}
 )
@@ -126,7 +126,7 @@ _NONE: frozenset[Code] = frozenset()
 
 @dataclass(frozen=True, slots=True)
 class Raise:
-    """Raise `code` for the event judged."""
+    """This effect raises `code` for the event at hand."""
 
     code: Code
     detail: str = ""
@@ -134,15 +134,15 @@ class Raise:
 
 @dataclass(frozen=True, slots=True)
 class Clear:
-    """Clear `codes` of the same seal that earlier events raised."""
+    """This effect clears `codes` that earlier events of the same seal raised."""
 
     codes: frozenset[Code]
 
 
 def derive_alarms(event: SealEvent, previous: SealEvent | None) -> list[Raise | Clear]:
-    """What `event` raises and clears, given the event with the next lower counter that is known.
+    """Return what `event` raises and clears, given the known event with the next lower counter.
 
-    Without a previous event a boot raises no alarm for an open loop or an unobserved time: a seal that is
+    Without a previous event, a boot raises no alarm for an open loop or an unobserved time: a seal that is
     new here has not been applied yet (`test_the_first_boot_with_an_open_loop_raises_nothing`).
     """
     effects: list[Raise | Clear] = []
@@ -164,14 +164,14 @@ def derive_alarms(event: SealEvent, previous: SealEvent | None) -> list[Raise | 
 
 
 def cleared_by(event: SealEvent) -> frozenset[Code]:
-    """Codes that `event` ends. A boot that finds the loop sealed ends an opening as well as a closing."""
+    """Return the codes that `event` ends. A boot with the loop sealed ends an opening as a closing does."""
     return _ENDED_BY_SEALED if event.proves_sealed else _NONE
 
 
 def _is_opening(event: SealEvent, previous: SealEvent | None) -> bool:
     if event.kind is Kind.OPENED:
         return True
-    # Nobody saw it opened: there was no power, or its record is missing. This event found it so.
+    # The opening itself was not recorded, for want of power or because its record is missing.
     return event.state in _NOT_SEALED and previous is not None and previous.state not in _NOT_SEALED
 
 
@@ -186,8 +186,8 @@ def _by_kind(event: SealEvent) -> list[Raise | Clear]:
     match event.kind:
         case Kind.FLAPPING:
             count = f"{event.excursions}{' or more' * (event.excursions == EXCURSIONS_MAX)}"
-            told = f"changes too often to tell each; {count} excursions counted; {_loop(event)}"
-            return [Raise(Code.SEAL_FLAPPING, told)]
+            detail = f"changes too often to tell each; {count} excursions counted; {_loop(event)}"
+            return [Raise(Code.SEAL_FLAPPING, detail)]
         case Kind.SEALING_REFUSED:
             return [Raise(Code.SEAL_REFUSED, f"asked to seal; {_loop(event)}")]
         case Kind.LOCKED_OUT:

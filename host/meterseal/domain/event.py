@@ -14,10 +14,10 @@ __all__ = ["SealEvent", "event_document", "record_fields"]
 
 @dataclass(frozen=True, slots=True)
 class SealEvent:
-    """One event of a seal, with the bytes that say so. All times are aware.
+    """One event of a seal, with the record that reports it. All times are aware.
 
     `occurred_at` and `received_at` are the meter's (to the second), `stored_at` is this system's;
-    `terminal` is the one that carried it (`440106:1`), where a terminal did.
+    `terminal` is the one that forwarded it (`440106:1`), where a terminal did.
     """
 
     seal: str
@@ -50,7 +50,7 @@ class SealEvent:
         stored_at: datetime | None = None,
         id: int | None = None,
     ) -> SealEvent:
-        """The event that a 38-byte seal record tells; `LayoutError` when the record cannot be read."""
+        """Return the event in a 38-byte seal record; `LayoutError` when the record cannot be read."""
         decoded = SealRecord.decode(record)
         return cls(
             seal=decoded.seal,
@@ -73,17 +73,17 @@ class SealEvent:
 
     @property
     def proves_sealed(self) -> bool:
-        """The loop was sealed and still; while it flaps, a moment of *sealed* proves nothing."""
+        """Whether the loop was sealed and stable; while it flaps, a moment of *sealed* proves nothing."""
         return self.state is StateClass.SEALED and self.kind is not Kind.FLAPPING
 
     @property
     def fact(self) -> bytes:
-        """What two copies of one event have in common, as record bytes."""
+        """Return what two copies of one event have in common, as record bytes."""
         return self.decoded.fact.encode()
 
 
 def event_document(event: SealEvent) -> dict[str, object]:
-    """The event as every JSON document shows it: names in lower case, bytes in hex, times with zone."""
+    """Return the event as every JSON document has it: names in lower case, bytes in hex, times with zone."""
     return record_fields(event) | {
         "record": hex_digits(event.record),
         "meter": event.meter,
@@ -95,7 +95,7 @@ def event_document(event: SealEvent) -> dict[str, object]:
 
 
 def record_fields(event: SealEvent | SealRecord) -> dict[str, object]:
-    """The part of a document that the record itself says."""
+    """Return the part of the document that comes from the record itself."""
     return {
         "seal": event.seal,
         "boot": event.boot,

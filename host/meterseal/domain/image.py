@@ -1,4 +1,4 @@
-"""The flash image of one seal: who it is, written once in each identity slot, and an empty event log.
+"""The flash image of one seal: its identity, written once in each identity slot, and an empty event log.
 
 Layout: `sealchip.interface.IDENTITY`, described in `docs/protocol.md`.
 """
@@ -25,9 +25,9 @@ __all__ = [
     "read_identity",
 ]
 
-#: Any meter answers to it; right only where one meter is alone on the pair.
+#: Address of any meter; correct only where one meter is alone on the bus.
 ANY_METER = "A" * 12
-#: A seal that does not sign.
+#: Key of a seal that does not sign.
 NO_KEY = bytes(16)
 #: Password of a new seal and of a simulated meter: six digits, as printed.
 DEFAULT_PASSWORD = "000000"
@@ -38,12 +38,12 @@ _PHONE_DIGITS = set("0123456789+")
 
 
 def crc16(data: bytes) -> int:
-    """CRC-16/IBM-3740 (polynomial 1021H, start FFFFH), as every block in the seal's flash has it."""
+    """Return CRC-16/IBM-3740 (polynomial 1021H, start FFFFH), with which every block in the flash ends."""
     return binascii.crc_hqx(data, 0xFFFF)
 
 
 def password_bytes(password: str) -> bytes:
-    """P0 P1 P2 of six printed digits; `Failure` for anything else."""
+    """Return P0 P1 P2 of six printed digits; `Failure` for anything else."""
     if len(password) != 6 or not (password.isascii() and password.isdecimal()):
         raise Failure("the password has six decimal digits")
     return bytes.fromhex(password)[::-1]
@@ -51,9 +51,9 @@ def password_bytes(password: str) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who a seal is and whom it reports to. `baud` in bits per second, `key` 16 bytes.
+    """The identity of a seal and the meter that it reports to. `baud` in bits per second, `key` 16 bytes.
 
-    Errors: `Failure` for anything that the flash cannot hold. Tests: `verif/host/domain/test_image.py`.
+    Raises `Failure` for anything that the flash cannot hold. Tests: `verif/host/domain/test_image.py`.
     """
 
     seal: str
@@ -63,7 +63,7 @@ class Identity:
     phone: str = ""
     baud: int = DEFAULT_BAUD
     sequence: int = 0
-    #: Of writes: six digits, as printed.
+    #: Password of writes: six digits, as printed.
     password: str = DEFAULT_PASSWORD
 
     def __post_init__(self) -> None:
@@ -85,7 +85,7 @@ class Identity:
             raise Failure(f"{self.baud} baud: DL/T 645-2007 has {rates}")
 
     def encode(self) -> bytes:
-        """The identity record, CRC included."""
+        """Return the identity record, CRC included."""
         raw = pack(
             IDENTITY,
             {
@@ -106,7 +106,7 @@ class Identity:
 
     @classmethod
     def decode(cls, raw: bytes) -> Identity:
-        """The identity in `raw`; `Failure` says what is wrong with it."""
+        """Return the identity in `raw`; `Failure` states what is wrong with it."""
         fields = unpack(IDENTITY, raw)
         expected = crc16(raw[:-2]).to_bytes(2, "big")
         if fields["crc"] != expected:
@@ -119,7 +119,7 @@ class Identity:
             meter=bcd.address(fields["meter"]),
             key=fields["key"],
             phone=fields["phone"].rstrip(b"\0").decode("ascii", "replace"),
-            # Any other word, as a seal has it that began blank, leaves the chip its own rate.
+            # With any other word, such as that of a seal that began blank, the chip keeps its own rate.
             baud=BAUD_FEATURE.get(fields["baud"][0], DEFAULT_BAUD),
             sequence=int.from_bytes(fields["sequence"], "little"),
             password=fields["password"][::-1].hex(),
@@ -127,7 +127,7 @@ class Identity:
 
 
 def image(identity: Identity) -> bytes:
-    """The whole flash: `identity` in both slots, the event log erased."""
+    """Return the whole flash: `identity` in both slots, the event log erased."""
     flash = bytearray(b"\xff" * FLASH_SIZE)
     for start in FLASH_IDENTITY_SLOTS:
         flash[start : start + IDENTITY.size] = identity.encode()
@@ -135,18 +135,18 @@ def image(identity: Identity) -> bytes:
 
 
 def read_identity(flash: bytes) -> Identity:
-    """The identity that the chip takes from `flash`: the newer slot of those that are right."""
+    """Return the identity that the chip takes from `flash`: the newer of the intact slots."""
     if len(flash) != FLASH_SIZE:
         raise Failure(f"a seal's flash image has {FLASH_SIZE} bytes, this one {len(flash)}")
-    right: list[Identity] = []
+    intact: list[Identity] = []
     wrong = []
     for name, start in zip("AB", FLASH_IDENTITY_SLOTS, strict=True):
         try:
-            right.append(Identity.decode(bytes(flash[start : start + IDENTITY.size])))
+            intact.append(Identity.decode(bytes(flash[start : start + IDENTITY.size])))
         except Failure as failure:
             wrong.append(f"slot {name}: {failure}")
-    if not right:
+    if not intact:
         raise Failure("no identity in the flash image: " + "; ".join(wrong))
-    # Sequence numbers wrap: the later one is less than half of them ahead.
-    ahead = (right[-1].sequence - right[0].sequence) % 0x10000
-    return right[-1] if 0 < ahead < 0x8000 else right[0]
+    # Sequence numbers wrap around: the newer one is less than half of their range ahead.
+    ahead = (intact[-1].sequence - intact[0].sequence) % 0x10000
+    return intact[-1] if 0 < ahead < 0x8000 else intact[0]

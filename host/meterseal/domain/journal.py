@@ -14,7 +14,7 @@ __all__ = ["JournalEntry"]
 
 @dataclass(frozen=True, slots=True)
 class JournalEntry:
-    """One report as a meter keeps it; times are the meter's, to the second."""
+    """One report as a meter stores it; times are the meter's, to the second."""
 
     number: int
     occurred_at: datetime
@@ -22,7 +22,7 @@ class JournalEntry:
     record: bytes
 
     def encode(self) -> bytes:
-        """The 54 bytes of the entry."""
+        """Return the 54 bytes of the entry."""
         return pack(
             JOURNAL_ENTRY,
             {
@@ -35,7 +35,7 @@ class JournalEntry:
 
     @classmethod
     def decode(cls, raw: bytes) -> JournalEntry:
-        """The entry in `raw`; the record inside stays bytes, as a terminal must carry it."""
+        """Return the entry in `raw`; the record inside stays bytes, as a terminal must forward it."""
         fields = unpack(JOURNAL_ENTRY, raw)
         return cls(
             number=int.from_bytes(fields["number"], "little"),

@@ -1,4 +1,4 @@
-"""Bytes to fields and back, for every layout that `sealchip.interface` defines."""
+"""Convert between bytes and fields, for every layout that `sealchip.interface` defines."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ __all__ = ["LayoutError", "pack", "unpack"]
 
 
 class LayoutError(ValueError):
-    """Bytes that do not fit the layout; the message names them."""
+    """The bytes do not fit the layout; the message names them."""
 
 
 def pack(layout: Layout, values: Mapping[str, int | bytes]) -> bytes:
-    """Bytes of `layout`: an int is written little endian, bytes as they are."""
+    """Return the bytes of `layout`: an int is written little endian, bytes as they are."""
     parts = []
     for field in layout.fields:
         value = values[field.name]
@@ -27,7 +27,7 @@ def pack(layout: Layout, values: Mapping[str, int | bytes]) -> bytes:
 
 
 def unpack(layout: Layout, raw: bytes) -> dict[str, bytes]:
-    """Raw bytes of each field."""
+    """Return the raw bytes of each field."""
     if len(raw) != layout.size:
         raise LayoutError(f"{hex_bytes(raw)}: {len(raw)} bytes, expected {layout.size}")
     return {field.name: raw[layout.slice(field.name)] for field in layout.fields}

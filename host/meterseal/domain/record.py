@@ -10,7 +10,7 @@ from meterseal.hexadecimal import hex_bytes
 from sealchip.interface import LOOP_NOT_MEASURED, RECORD, RECORD_VERSION, Algorithm, Flags, Kind, StateClass
 
 NO_FLAGS = Flags(0)
-#: The upper byte of the flags is a count; its greatest value stands for as many or more.
+#: The upper byte of the flags counts excursions; its greatest value stands for as many or more.
 _EXCURSIONS_SHIFT = 8
 EXCURSIONS_MAX = 0xFF
 
@@ -27,9 +27,9 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class SealRecord:
-    """One event as the chip says it. `age` in seconds, `loop_mv` in mV or None where not measured.
+    """One event as the chip reports it. `age` in seconds, `loop_mv` in mV or None where not measured.
 
-    `excursions` since the record before, `EXCURSIONS_MAX` standing for as many or more.
+    `excursions` counts since the previous record, `EXCURSIONS_MAX` standing for as many or more.
     """
 
     seal: str
@@ -46,7 +46,7 @@ class SealRecord:
     mac: bytes = bytes(8)
 
     def encode(self) -> bytes:
-        """The 38 bytes of the record."""
+        """Return the 38 bytes of the record."""
         return pack(
             RECORD,
             {
@@ -67,7 +67,7 @@ class SealRecord:
 
     @classmethod
     def decode(cls, raw: bytes) -> SealRecord:
-        """The record in `raw`; `LayoutError` names what is wrong with it."""
+        """Return the record in `raw`; `LayoutError` names what is wrong with it."""
         fields = unpack(RECORD, raw)
         numbers = {name: int.from_bytes(value, "little") for name, value in fields.items()}
         if numbers["version"] != RECORD_VERSION:
@@ -95,7 +95,7 @@ class SealRecord:
 
     @property
     def fact(self) -> SealRecord:
-        """The record without what differs between two copies of one event (age, echo, MAC).
+        """Return the record without what differs between two copies of one event (age, echo, MAC).
 
         Two records of the same (seal, counter) with different facts are an evidence conflict.
         """

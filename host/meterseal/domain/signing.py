@@ -1,6 +1,6 @@
-"""The MAC of a seal record: SM4-CMAC (GB/T 32907, NIST SP 800-38B) over all before it, the first 8 bytes.
+"""The MAC of a seal record: the first 8 bytes of SM4-CMAC (GB/T 32907, NIST SP 800-38B) over all before it.
 
-What it covers is in `docs/protocol.md`. The chip's own implementation:
+`docs/protocol.md` lists what it covers. The chip's own implementation is in
 `rtl/sealchip/core/firmware/cmac.py`.
 """
 
@@ -23,21 +23,21 @@ KEY_BYTES = 16
 
 
 def sign(key: bytes, record: SealRecord) -> SealRecord:
-    """`record` as a seal with this key sends it."""
+    """Return `record` as a seal with this key sends it."""
     signed = replace(record, algorithm=Algorithm.SM4_CMAC)
     return replace(signed, mac=_mac(key, signed.encode()))
 
 
 def verify(key: bytes, raw: bytes) -> bool:
-    """Whether the 38 bytes are a record that a seal with this key has signed.
+    """Return whether the 38 bytes are a record that a seal with this key has signed.
 
-    False for any other algorithm. The MAC is compared in constant time, all of it. `LayoutError` for bytes of
-    another length. Tests: `verif/host/domain/test_signing.py`.
+    It is False for any other algorithm. The whole MAC is compared in constant time. Raises `LayoutError` for
+    bytes of another length. Tests: `verif/host/domain/test_signing.py`.
     """
     if len(raw) != RECORD.size:
         raise LayoutError(f"{hex_bytes(raw)}: {len(raw)} bytes, expected {RECORD.size}")
-    says_signed = raw[RECORD.slice("algorithm")] == bytes([Algorithm.SM4_CMAC])
-    return hmac.compare_digest(_mac(key, raw), raw[RECORD.slice("mac")]) and says_signed
+    claims_signed = raw[RECORD.slice("algorithm")] == bytes([Algorithm.SM4_CMAC])
+    return hmac.compare_digest(_mac(key, raw), raw[RECORD.slice("mac")]) and claims_signed
 
 
 def _mac(key: bytes, raw: bytes) -> bytes:

@@ -1,4 +1,4 @@
-"""What a master station found about one record, as a value.
+"""The verdict of a master station on one record, as a value.
 
 Layout: `sealchip.interface.VERDICT`; described in `docs/protocol.md`.
 """
@@ -18,7 +18,7 @@ __all__ = ["RecordVerdict", "VerdictCode", "digest"]
 
 
 def digest(record: bytes) -> bytes:
-    """Names a record among all that bear its number: a forged one can say what the seal's own says."""
+    """Identify a record among all with its counter: a forged one can report the same as the seal's own."""
     return sha256(record).digest()[: VERDICT["digest"].width]
 
 
@@ -33,17 +33,17 @@ class RecordVerdict:
 
     @classmethod
     def on(cls, record: bytes, code: VerdictCode) -> RecordVerdict:
-        """The verdict on the 38 bytes of a record; `LayoutError` when they cannot be read."""
-        said = SealRecord.decode(record)
-        return cls(said.seal, said.counter, code, digest(record))
+        """Return the verdict on the 38 bytes of a record; `LayoutError` when they cannot be read."""
+        fields = SealRecord.decode(record)
+        return cls(fields.seal, fields.counter, code, digest(record))
 
     @property
     def key(self) -> str:
-        """The same for every repetition of the verdict."""
+        """Return the key of the verdict, the same for every repetition of it."""
         return f"{self.seal}-{self.counter}-{self.code.name}-{self.digest.hex()}"
 
     def encode(self) -> bytes:
-        """The 19 bytes."""
+        """Return the 19 bytes."""
         return pack(
             VERDICT,
             {
@@ -56,7 +56,7 @@ class RecordVerdict:
 
     @classmethod
     def decode(cls, raw: bytes) -> RecordVerdict:
-        """The verdict in `raw`; `LayoutError` says what is wrong with it."""
+        """Return the verdict in `raw`; `LayoutError` states what is wrong with it."""
         fields = unpack(VERDICT, raw)
         try:
             code = VerdictCode(fields["code"][0])

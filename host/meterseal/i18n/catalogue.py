@@ -1,6 +1,6 @@
-"""Every text that a customer or an operator reads, in Chinese and English, from `messages.toml`.
+"""The catalogue of every text that a customer or an operator reads, in Chinese and English (`messages.toml`).
 
-The system states facts and blames nobody: a test keeps words of accusation out of the catalogue.
+The texts state facts and accuse nobody: a test keeps words of accusation out of the catalogue.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from importlib.resources import files
 
 __all__ = ["LANGUAGES", "keys", "language", "template", "text"]
 
-#: The first one is the default.
+#: Languages of the texts; the first one is the default.
 LANGUAGES = ("zh", "en")
 
 
@@ -25,17 +25,17 @@ def _catalogue() -> Mapping[str, Mapping[str, str]]:
 
 
 def keys(group: str = "") -> list[str]:
-    """Keys of the catalogue, all or those of one group (`sms`, `alarm`, `state`, …)."""
+    """Return the keys of the catalogue, all or those of one group (`sms`, `alarm`, `state`, …)."""
     return [key for key in _catalogue() if key.startswith(f"{group}." if group else "")]
 
 
 def language(wanted: str | None) -> str:
-    """`wanted` if the catalogue has it, else the default."""
+    """Return `wanted` if the catalogue has that language, else the default."""
     return wanted if wanted in LANGUAGES else LANGUAGES[0]
 
 
 def template(key: str, lang: str) -> str:
-    """The text with its `{places}` still open; `KeyError` names what is missing."""
+    """Return the text with its `{places}` still open; `KeyError` names what is missing."""
     try:
         return _catalogue()[key][lang]
     except KeyError:
@@ -43,5 +43,5 @@ def template(key: str, lang: str) -> str:
 
 
 def text(key: str, lang: str, **values: object) -> str:
-    """The text with `values` in its places."""
+    """Return the text with `values` in its places."""
     return template(key, lang).format_map(values)

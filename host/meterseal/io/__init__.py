@@ -1,1 +1,1 @@
-"""Bytes in and out: serial ports of any kind, pseudo terminals, TCP, manners on a shared pair."""
+"""Bytes in and out: serial ports of any kind, pseudo terminals, TCP, HTTP, recordings."""

@@ -1,4 +1,4 @@
-"""An ASGI application on a socket of our own, in our own event loop."""
+"""Serve an ASGI application on a given socket, in the event loop of the process."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from fastapi import FastAPI
 
 __all__ = ["serve_http"]
 
-#: Seconds that requests under way get when the process ends.
+#: Seconds that requests under way have left when the process ends.
 _GRACE = 2
 
 
 class _Server(uvicorn.Server):
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Signals are the process's business."""
+        """Leave the signals to the process."""
         yield
 
 
 async def serve_http(app: FastAPI, listening: socket.socket) -> None:
-    """Serve until cancelled, then end in good order."""
+    """Serve until cancelled, then let requests under way finish."""
     config = uvicorn.Config(
         app, log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=_GRACE
     )

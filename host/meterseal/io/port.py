@@ -1,4 +1,4 @@
-"""An open byte port, whatever it is made of, and its loss."""
+"""The interface of an open byte port, whatever it is made of, and the exception for its loss."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ __all__ = ["Port", "PortLost"]
 
 
 class PortLost(Exception):
-    """The port went away; open it again."""
+    """The port went away and has to be opened again."""
 
 
 class Port(Protocol):
-    """An open byte port. One reader and one writer at a time."""
+    """An open byte port has one reader and one writer at a time."""
 
     async def read(self) -> bytes:
-        """The next bytes, at least one; raises `PortLost`."""
+        """Return the next bytes, at least one; raises `PortLost`."""
         ...
 
     async def write(self, data: bytes) -> None:
@@ -23,5 +23,5 @@ class Port(Protocol):
         ...
 
     def close(self) -> None:
-        """Give the port back; closing twice is no error."""
+        """Release the port; closing it twice is allowed."""
         ...

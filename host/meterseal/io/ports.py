@@ -1,7 +1,7 @@
 """Byte ports for asyncio: any pyserial URL, `socket://HOST:PORT`, `listen://HOST:PORT`, `replay:FILE`.
 
-`open_port` gives one connection that ends with `PortLost`; `Line` is what the links of the chain use: it
-opens the port again whenever it went away.
+`open_port` opens one connection, which ends with `PortLost`. The links of the chain use `Line`, which opens
+the port again whenever it went away.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ from meterseal.io.recording import SCHEME, RecordedPort, ReplayPort
 
 __all__ = ["Line", "open_port"]
 
-#: Chunks that wait for the reader before the port is read no further.
+#: Chunks that may wait for the reader; with as many the port is read no further.
 QUEUE_LIMIT = 64
 CHUNK = 4096
-#: Seconds until a port that takes no bytes counts as lost.
+#: Seconds after which a port that takes no bytes counts as lost.
 WRITE_TIMEOUT = 2.0
 
 
 async def open_port(url: str, baud: int = 2400, *, even: bool = True, record: Path | None = None) -> Port:
     """Open `url` once: a device, a PTY, `socket://HOST:PORT`, any other pyserial URL, or `replay:FILE`.
 
-    Real ports get 8E1, or 8N1 without `even`. What passes is added to the file `record`. Raises `Failure`
-    when the port is busy or not permitted, `PortLost` when it is not there (yet).
+    Real ports are set to 8E1, or 8N1 without `even`. All bytes are added to the file `record`. Raises
+    `Failure` when the port is busy or not permitted, `PortLost` when it is not there (yet).
     """
     port = await _open(url, baud, even)
     return port if record is None else RecordedPort(port, record)
@@ -51,12 +51,12 @@ async def _open(url: str, baud: int, even: bool) -> Port:
 
 
 class StreamPort:
-    """A TCP connection as a port."""
+    """A TCP connection serves as a port."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
         self._writer = writer
-        # A peer that vanished without a word must not hold the line for ever.
+        # A peer that vanished without closing must not hold the line for ever.
         writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
 
     async def read(self) -> bytes:
@@ -81,7 +81,7 @@ class StreamPort:
 
 
 class SerialPort:
-    """A pyserial port, read by a thread of its own, which also closes it."""
+    """A pyserial port is read by a thread of its own, which also closes it."""
 
     def __init__(self, port: serial.SerialBase, device: str, loop: asyncio.AbstractEventLoop) -> None:
         self._port = port
@@ -119,7 +119,7 @@ class SerialPort:
     def _pump(self) -> None:
         try:
             while not self._closing.is_set():
-                # A full queue is answered as a UART would: by not reading.
+                # With a full queue nothing is read, as with a UART whose buffer is full.
                 if self._queue.qsize() >= QUEUE_LIMIT:
                     self._closing.wait(0.01)
                 elif data := self._port.read(1):
@@ -174,28 +174,28 @@ def _open_serial(url: str, baud: int, even: bool, loop: asyncio.AbstractEventLoo
             raise Failure(f"no permission to open the port {url}: join the group that owns it") from None
         raise PortLost(os.strerror(error.errno) if error.errno else str(error)) from None
     except (OSError, termios.error) as error:
-        # A PTY whose other end dies while it is being opened: pyserial passes on what the system says.
+        # The other end of the PTY closed while it was being opened; pyserial passes the system's error on.
         raise PortLost(str(error)) from None
     return SerialPort(port, device, loop)
 
 
 def _is_stale(url: str, device: str) -> bool:
-    """Whether the link `url` is older than the PTY that it leads to.
+    """Return whether the link `url` is older than the PTY that it leads to.
 
     A program that was killed leaves its link behind, and the number of its PTY soon belongs to another
-    program's. Test: `test_io_ports.py::test_a_link_that_is_older_than_its_terminal_is_not_followed`.
+    program's. Guarantee: `test_io_ports.py::test_a_link_that_is_older_than_its_terminal_is_not_followed`.
     """
     try:
         if not (device.startswith("/dev/pts/") and Path(url).is_symlink()):
             return False
         return Path(device).stat().st_ctime_ns > Path(url).lstat().st_mtime_ns
     except OSError:
-        # Gone meanwhile: opening it will say so.
+        # It has gone meanwhile, which opening it will report.
         return False
 
 
 class Listener:
-    """The TCP server of `listen://HOST:PORT`: serves one client at a time, the others in turn."""
+    """The TCP server of `listen://HOST:PORT` serves one client at a time, the others in turn."""
 
     #: Clients that may wait for their turn.
     BACKLOG = 8
@@ -205,7 +205,7 @@ class Listener:
         self._server: asyncio.Server | None = None
 
     async def start(self, endpoint: str) -> str:
-        """Bind; returns the endpoint with its true port."""
+        """Bind and return the endpoint with its true port."""
         listener = open_listener(endpoint)
         self._server = await asyncio.start_server(self._accepted, sock=listener)
         return bound_to(listener)
@@ -228,9 +228,9 @@ class Listener:
 
 
 class Line:
-    """A port that comes back: opened again with growing pauses (0.2 s to 2 s) whenever it was lost.
+    """A port that is opened again, with growing pauses (0.2 s to 2 s), whenever it was lost.
 
-    `listen://HOST:PORT` waits for a client instead. Says `connected` and `lost` through `trace`.
+    With `listen://HOST:PORT` it waits for a client instead. It reports `connected` and `lost` by `trace`.
     """
 
     def __init__(
@@ -259,7 +259,7 @@ class Line:
             raise Failure(f"the port {self.url} is not there: {self._reason}") from None
 
     async def read(self, timeout: float | None = None) -> bytes:
-        """The next bytes, however often the port goes away in between; none after `timeout` seconds."""
+        """Return the next bytes, however often the port goes away before; none after `timeout` seconds."""
         # The task outlives a timeout: a port that is just being opened must not be forgotten half-way.
         if self._reading is None:
             self._reading = asyncio.create_task(self._read())
@@ -270,7 +270,7 @@ class Line:
         return task.result()
 
     async def write(self, data: bytes) -> bool:
-        """Send bytes; False when the port is away: like a wire, it keeps nothing."""
+        """Send bytes; return False when the port is away, since like a wire it keeps nothing."""
         port = self._port
         if port is None:
             return False
@@ -282,7 +282,7 @@ class Line:
         return True
 
     def close(self) -> None:
-        """Give port and listener back."""
+        """Release the port and its listener."""
         if self._reading is not None:
             self._reading.cancel()
         if self._port is not None:

@@ -1,4 +1,4 @@
-"""The device's end of a pseudo terminal: a program opens the other end like any serial port."""
+"""The device's end of a pseudo terminal; a program opens the other end like any serial port."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ __all__ = ["PtyEnd"]
 class PtyEnd:
     """A raw pseudo terminal; `path`, if given, becomes a symbolic link to the end that programs open.
 
-    The end lives on while programs open and close theirs. Nobody listening means bytes are lost, as on a
-    wire: `write` drops what the system's buffer (at least 4 KiB) cannot take rather than wait.
+    The end persists while programs open and close theirs. Without a reader, bytes are lost as on a wire:
+    `write` drops what the system's buffer (at least 4 KiB) cannot take rather than wait.
 
     Guarantees: `test_io_pty.py`.
     """
@@ -38,11 +38,11 @@ class PtyEnd:
 
     @property
     def path(self) -> str:
-        """The link if there is one, else the device."""
+        """Return the link if there is one, else the device."""
         return str(self._link or self.device)
 
     async def read(self) -> bytes:
-        """The next bytes, at least one. Cancel it before `close`."""
+        """Return the next bytes, at least one. Cancel it before `close`."""
         while True:
             try:
                 return os.read(self._master, 4096)
@@ -50,14 +50,14 @@ class PtyEnd:
                 await self._readable()
 
     async def write(self, data: bytes) -> int:
-        """Put bytes on the line; returns how many it took."""
+        """Put bytes on the line and return how many it took."""
         try:
             return os.write(self._master, data)
         except BlockingIOError:
             return 0
 
     def close(self) -> None:
-        """Take the link away and close both ends."""
+        """Remove the link and close both ends."""
         if self._link is not None and self._link.is_symlink() and str(self._link.readlink()) == self.device:
             self._link.unlink()
         self._close_descriptors()

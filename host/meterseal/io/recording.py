@@ -1,6 +1,6 @@
-"""Recordings of a port: every byte both ways, to be looked at, and to be played again in the port's place.
+"""Recordings of a port: every byte in both directions, to be read, and to be replayed in the port's place.
 
-A recording is JSON lines: `{"at": SECONDS, "rx": HEX}` for what was read, `tx` for what was written, seconds
+A recording is JSON lines: `{"at": SECONDS, "rx": HEX}` for bytes read, `tx` for bytes written, seconds
 counted from the opening.
 """
 
@@ -24,7 +24,7 @@ SCHEME = "replay:"
 
 
 class RecordedPort:
-    """`port`, with everything that passes kept in the file `path`, line by line.
+    """`port`, with every byte in either direction kept in the file `path`, line by line.
 
     Raises `Failure` when the file cannot be written. Test:
     `verif/host/io/test_io_recording.py::test_what_passed_is_in_the_recording`.
@@ -35,24 +35,24 @@ class RecordedPort:
         self._clock = clock or SystemClock()
         self._start = self._clock.monotonic()
         try:
-            # A port that is opened again goes on in the same recording.
+            # A port that is opened again continues the same recording.
             self._file: TextIO = path.open("a", encoding="ascii")
         except OSError as error:
             raise Failure(f"cannot write the recording {path}: {error.strerror}") from None
 
     async def read(self) -> bytes:
-        """As `Port.read`."""
+        """Read as `Port.read` does."""
         data = await self._port.read()
         self._keep("rx", data)
         return data
 
     async def write(self, data: bytes) -> None:
-        """As `Port.write`."""
+        """Write as `Port.write` does."""
         self._keep("tx", data)
         await self._port.write(data)
 
     def close(self) -> None:
-        """As `Port.close`; ends the recording."""
+        """Close the port and the recording."""
         self._port.close()
         self._file.close()
 
@@ -63,10 +63,10 @@ class RecordedPort:
 
 
 class ReplayPort:
-    """A recording in the port's place: what was read then is read now, each time when what was written before
-    it has been written again. After its end the line is silent.
+    """A recording in the port's place: the bytes read then are read again, once the bytes written before them
+    have been written again. After its end the line is silent.
 
-    Raises `Failure` when `path` is no recording, and when something else is written than then. Tests:
+    Raises `Failure` when `path` is not a recording, and when other bytes are written than then. Tests:
     `verif/host/io/test_io_recording.py::test_a_replay_is_the_exchange_again`,
     `verif/host/io/test_io_recording.py::test_another_request_is_refused`; of a seal's exchange
     `verif/host/tools/test_seal_ports.py::test_one_tool_on_every_port`.
@@ -83,14 +83,14 @@ class ReplayPort:
         self._written = asyncio.Event()
 
     async def read(self) -> bytes:
-        """What was read next; waits for ever where the recording ends."""
+        """Return the bytes that were read next; wait for ever where the recording ends."""
         while not (self._left and self._left[0][0] == "rx"):
             self._written.clear()
             await self._written.wait()
         return self._left.popleft()[1]
 
     async def write(self, data: bytes) -> None:
-        """Take what was written next; raises `Failure` for anything else."""
+        """Accept the bytes that were written next; raises `Failure` for any others."""
         while data:
             direction, expected = self._left[0] if self._left else ("nothing", b"")
             count = min(len(data), len(expected))
@@ -106,11 +106,11 @@ class ReplayPort:
         self._written.set()
 
     def close(self) -> None:
-        """Nothing to give back."""
+        """Release nothing: the file is closed already."""
 
 
 def _parse(line: str) -> tuple[str, bytes]:
-    """Direction and bytes of one line; raises `ValueError`."""
+    """Return direction and bytes of one line; raises `ValueError`."""
     document = json.loads(line)
     for direction in ("rx", "tx"):
         if isinstance(document, dict) and direction in document:

@@ -1,4 +1,4 @@
-"""How every link of the chain runs: until it is told to stop, and then without a fuss."""
+"""How every link of the chain runs: until a signal stops it, and then it ends without an error."""
 
 from __future__ import annotations
 
