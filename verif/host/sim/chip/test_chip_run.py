@@ -7,6 +7,7 @@ import json
 import os
 import queue
 import select
+import shutil
 import signal
 import socket
 import subprocess
@@ -21,7 +22,7 @@ from typing import Any
 import pytest
 
 from meterseal.domain.image import Identity, image
-from meterseal.domain.record import Kind, SealRecord
+from meterseal.domain.record import Kind, SealRecord, StateClass
 from meterseal.protocols.dlt645.decoder import Decoder, Received
 from meterseal.protocols.dlt645.frame import Frame
 from meterseal.protocols.dlt645.requests import read, read_address
@@ -29,6 +30,7 @@ from meterseal.sim.chip.build import chip_library
 from sealchip.interface import Di
 
 SEAL, METER = "000000000131", "000000000231"
+FIXTURES = Path(__file__).parents[3] / "data/fixtures/a16c0e4"
 WITHIN = 20.0
 
 
@@ -167,6 +169,22 @@ def test_a_frame_of_an_independent_codec_reads_the_record(flash: Path) -> None:
         answer = protocol.deserialize(exchange(line.fileno(), bytes(request)).encode())
         record = SealRecord.decode(bytes(answer.data)[4:])
         assert (record.seal, record.boot, record.kind) == (SEAL, 1, Kind.BOOT)
+
+
+def test_a_chip_goes_on_from_the_flash_of_an_older_version(tmp_path: Path) -> None:
+    """Identity, event log and loop of version a16c0e4: numbers go on, and nothing is reported twice."""
+    old, flash = FIXTURES / "seal-810400000001.bin", tmp_path / "seal.bin"
+    shutil.copy(old, flash)
+    shutil.copy(f"{old}.loop", f"{flash}.loop")
+    with running("--flash", flash) as chip:
+        expected = {"address": "810400000001", "meter": "440100000001", "asset": "GD-FY-2026-000001"}
+        assert chip.ready["seals"] == [{**expected, "flash": str(flash)}]
+        event = chip.until("event", seal="810400000001")
+        assert (event["boot"], event["counter"], event["kind"]) == (3, 15, "boot")
+        with chip.connect() as line:
+            answer = exchange(line.fileno(), read("810400000001", Di.RECORD_NEWEST).encode())
+        record = SealRecord.decode(answer.content)
+        assert (record.counter, record.state) == (15, StateClass.SEALED)
 
 
 def test_the_installers_tool_reads_and_watches(tmp_path: Path) -> None:
