@@ -57,7 +57,7 @@ def estimated_current(built: Build) -> float | None:
 
 
 def markdown(report: Report) -> str:
-    """The table of the README."""
+    """The tables of `docs/figures.md`."""
     lines = [
         "| board | FPGA | front end, GSM | logic cells | block RAMs | Fmax / clock | estimated current |",
         "|---|---|---|---|---|---|---|",
