@@ -24,7 +24,7 @@ from sqlalchemy import (
 
 from meterseal.clock import isoformat
 from meterseal.domain.alarm_rules import SEVERITY, Code, Severity
-from meterseal.store.database import Moment, insert, metadata
+from meterseal.store.database import UtcMillis, insert, metadata
 
 __all__ = [
     "Alarm",
@@ -47,10 +47,10 @@ _alarms = Table(
     Column("severity", String(8), nullable=False),
     Column("subject", String(16), nullable=False),
     Column("counter", BigInteger, nullable=False),
-    Column("raised_at", Moment, nullable=False),
-    Column("cleared_at", Moment),
+    Column("raised_at", UtcMillis, nullable=False),
+    Column("cleared_at", UtcMillis),
     Column("cleared_by", BigInteger),
-    Column("acknowledged_at", Moment),
+    Column("acknowledged_at", UtcMillis),
     Column("acknowledged_by", String(64)),
     Column("detail", String(200), nullable=False),
     UniqueConstraint("code", "subject", "counter"),

@@ -35,7 +35,7 @@ from sqlalchemy.pool import QueuePool
 
 from meterseal.errors import Failure
 
-__all__ = ["Database", "Moment", "Part", "insert", "metadata"]
+__all__ = ["Database", "Schema", "UtcMillis", "insert", "metadata"]
 
 #: Tables that every system has.
 metadata = MetaData()
@@ -52,7 +52,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MS = timedelta(milliseconds=1)
 
 
-class Moment(TypeDecorator[datetime]):
+class UtcMillis(TypeDecorator[datetime]):
     """An aware time, kept as integer milliseconds since 1970 UTC; read back in UTC."""
 
     impl = BigInteger
@@ -68,7 +68,7 @@ class Moment(TypeDecorator[datetime]):
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class Schema:
     """Tables that belong together and have a version of their own."""
 
     name: str
@@ -76,7 +76,7 @@ class Part:
     tables: MetaData
 
 
-_STORE = Part("store", 2, metadata)
+_STORE = Schema("store", 2, metadata)
 
 
 def insert(conn: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:
@@ -87,7 +87,7 @@ def insert(conn: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:
 class Database:
     """A system's store.
 
-    `where` is a file (made when missing) or a SQLAlchemy URL; `parts` are tables beyond those in
+    `where` is a file (made when missing) or a SQLAlchemy URL; `schemas` are those beside that of
     `metadata`. With `read_only` the file must be there and is never written, also while its owner runs.
 
     *Durable*: what a transaction wrote is on the disk when the transaction ends (WAL,
@@ -97,15 +97,15 @@ class Database:
     an older or a newer version (`test_store_versions.py`).
     """
 
-    def __init__(self, where: Path | str, *parts: Part, read_only: bool = False) -> None:
+    def __init__(self, where: Path | str, *schemas: Schema, read_only: bool = False) -> None:
         self._where = where
         self._reader = _engine(where, writes=False)
         self._writer = self._reader if read_only else _engine(where, writes=True)
         try:
             if read_only:
-                self._check((_STORE, *parts))
+                self._check((_STORE, *schemas))
             else:
-                self._create((_STORE, *parts))
+                self._create((_STORE, *schemas))
         except DatabaseError as error:
             self.close()
             raise Failure(
@@ -132,32 +132,32 @@ class Database:
         self._reader.dispose()
         self._writer.dispose()
 
-    def _create(self, parts: Sequence[Part]) -> None:
+    def _create(self, schemas: Sequence[Schema]) -> None:
         with self.transaction() as conn:
             _VERSIONS.create_all(conn)
-            self._refuse_others(parts, _known(conn))
-            for part in parts:
-                part.tables.create_all(conn)
-                row = insert(conn, _versions).values(part=part.name, version=part.version)
+            self._refuse_others(schemas, _known(conn))
+            for schema in schemas:
+                schema.tables.create_all(conn)
+                row = insert(conn, _versions).values(part=schema.name, version=schema.version)
                 conn.execute(row.on_conflict_do_nothing())
 
-    def _check(self, parts: Sequence[Part]) -> None:
+    def _check(self, schemas: Sequence[Schema]) -> None:
         with self.reading() as conn:
-            self._refuse_others(parts, _known(conn))
+            self._refuse_others(schemas, _known(conn))
 
-    def _refuse_others(self, parts: Sequence[Part], known: dict[str, int]) -> None:
-        """`Failure` for the first of `parts` that the file has in another version."""
-        for part in parts:
-            found = known.get(part.name, part.version)
-            if found == part.version:
+    def _refuse_others(self, schemas: Sequence[Schema], known: dict[str, int]) -> None:
+        """`Failure` for the first of `schemas` that the file has in another version."""
+        for schema in schemas:
+            found = known.get(schema.name, schema.version)
+            if found == schema.version:
                 continue
-            if found > part.version:
+            if found > schema.version:
                 cure = "install the newer meterseal that wrote it"
             else:
                 cure = "keep it for the older meterseal that wrote it, and give a new file"
             raise Failure(
-                f"store {self._where} has {part.name} tables of version {found}, this program knows version "
-                f"{part.version}: {cure}"
+                f"store {self._where} has {schema.name} tables of version {found}, this program knows "
+                f"version {schema.version}: {cure}"
             )
 
 

@@ -23,7 +23,7 @@ from sqlalchemy import (
 
 from meterseal.clock import isoformat
 from meterseal.hexadecimal import hex_digits
-from meterseal.store.database import Moment, insert, metadata
+from meterseal.store.database import UtcMillis, insert, metadata
 
 __all__ = [
     "SAMPLE_BYTES",
@@ -46,8 +46,8 @@ _diagnostics = Table(
     Column("what", String(32), primary_key=True),
     Column("detail", String(128), primary_key=True),
     Column("count", Integer, nullable=False),
-    Column("first_at", Moment, nullable=False),
-    Column("last_at", Moment, nullable=False),
+    Column("first_at", UtcMillis, nullable=False),
+    Column("last_at", UtcMillis, nullable=False),
     Column("sample", LargeBinary, nullable=False),
 )
 
@@ -60,7 +60,7 @@ _kept = Table(
     Column("digest", LargeBinary, nullable=False),
     Column("raw", LargeBinary, nullable=False),
     Column("reason", String(400), nullable=False),
-    Column("stored_at", Moment, nullable=False),
+    Column("stored_at", UtcMillis, nullable=False),
     UniqueConstraint("what", "origin", "digest"),
     sqlite_autoincrement=True,
 )

@@ -17,7 +17,7 @@ from sqlalchemy import (
 )
 
 from meterseal.domain.verdict import RecordVerdict, digest
-from meterseal.store.database import Moment, insert, metadata
+from meterseal.store.database import UtcMillis, insert, metadata
 
 __all__ = ["add", "forget", "is_disowned"]
 
@@ -27,7 +27,7 @@ _disowned = Table(
     Column("seal", String(12), primary_key=True),
     Column("counter", BigInteger, primary_key=True),
     Column("digest", LargeBinary, primary_key=True),
-    Column("found_at", Moment, nullable=False),
+    Column("found_at", UtcMillis, nullable=False),
 )
 
 

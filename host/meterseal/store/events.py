@@ -32,7 +32,7 @@ from sqlalchemy import (
 from meterseal.domain.event import SealEvent
 from meterseal.domain.record import Kind, StateClass
 from meterseal.store import disowned
-from meterseal.store.database import Moment, insert, metadata
+from meterseal.store.database import UtcMillis, insert, metadata
 
 __all__ = [
     "Outcome",
@@ -66,9 +66,9 @@ def record_columns() -> list[Column[Any]]:
         Column("record", LargeBinary, nullable=False),
         Column("meter", String(12)),
         Column("terminal", String(16)),
-        Column("occurred_at", Moment, nullable=False),
-        Column("received_at", Moment),
-        Column("stored_at", Moment, nullable=False),
+        Column("occurred_at", UtcMillis, nullable=False),
+        Column("received_at", UtcMillis),
+        Column("stored_at", UtcMillis, nullable=False),
     ]
 
 

@@ -19,7 +19,7 @@ from sqlalchemy import (
     update,
 )
 
-from meterseal.store.database import Moment, insert, metadata
+from meterseal.store.database import UtcMillis, insert, metadata
 
 __all__ = ["Item", "done", "due", "failed", "history", "next_at", "pending", "put"]
 
@@ -30,10 +30,10 @@ _outbox = Table(
     Column("topic", String(32), nullable=False),
     Column("key", String(128), nullable=False),
     Column("body", LargeBinary, nullable=False),
-    Column("created_at", Moment, nullable=False),
+    Column("created_at", UtcMillis, nullable=False),
     Column("attempts", Integer, nullable=False, default=0),
-    Column("not_before", Moment, nullable=False),
-    Column("done_at", Moment, index=True),
+    Column("not_before", UtcMillis, nullable=False),
+    Column("done_at", UtcMillis, index=True),
     Column("last_error", String(200)),
     UniqueConstraint("topic", "key"),
     sqlite_autoincrement=True,

@@ -22,7 +22,7 @@ from meterseal.domain.record import Kind, SealRecord, StateClass
 from meterseal.errors import Failure
 from meterseal.store import diagnostics, events, ingest, outbox
 from meterseal.store.cli import add_queries
-from meterseal.store.database import Database, Part, metadata
+from meterseal.store.database import Database, Schema, metadata
 
 NOW = datetime(2026, 11, 22, 5, 5, 0, 123000, tzinfo=UTC)
 SEAL = "000000000101"
@@ -139,26 +139,26 @@ def test_threads_write_one_after_the_other(database):
 def test_a_newer_store_is_refused(path):
     tables = MetaData()
     Table("extra", tables, Column("id", Integer, primary_key=True))
-    Database(path, Part("extra", 2, tables)).close()
+    Database(path, Schema("extra", 2, tables)).close()
     with pytest.raises(Failure, match="extra tables of version 2, this program knows version 1"):
-        Database(path, Part("extra", 1, tables))
+        Database(path, Schema("extra", 1, tables))
     with pytest.raises(Failure, match="install the newer meterseal"):
-        Database(path, Part("extra", 1, tables), read_only=True)
+        Database(path, Schema("extra", 1, tables), read_only=True)
 
 
 def test_an_older_store_is_refused_and_left_as_it_is(path):
     tables = MetaData()
     Table("extra", tables, Column("id", Integer, primary_key=True))
-    Database(path, Part("extra", 1, tables)).close()
+    Database(path, Schema("extra", 1, tables)).close()
     before = path.read_bytes()
     newer = MetaData()
     Table("other", newer, Column("id", Integer, primary_key=True))
     with pytest.raises(Failure, match="extra tables of version 1, this program knows version 2"):
-        Database(path, Part("extra", 2, newer))
+        Database(path, Schema("extra", 2, newer))
     with pytest.raises(Failure, match="keep it for the older meterseal that wrote it"):
-        Database(path, Part("extra", 2, newer), read_only=True)
+        Database(path, Schema("extra", 2, newer), read_only=True)
     assert path.read_bytes() == before
-    Database(path, Part("extra", 1, tables)).close()
+    Database(path, Schema("extra", 1, tables)).close()
 
 
 @pytest.mark.parametrize("read_only", [True, False])

@@ -43,13 +43,13 @@ def run(
     import asyncio
 
     from meterseal.io.running import until_signal
-    from meterseal.sim.customer.network import STORE_PART
+    from meterseal.sim.customer.network import SCHEMA
     from meterseal.sim.customer.process import run as serve
     from meterseal.store.database import Database
     from meterseal.trace import Trace
 
     misbehaviour = Misbehaviour(echo, unsolicited, fail_every, silent_every, slow)
-    database = Database(store, STORE_PART)
+    database = Database(store, SCHEMA)
     try:
         trace = Trace("customer", as_json=as_json)
         asyncio.run(until_signal(serve(pty, database, trace=trace, misbehaviour=misbehaviour)))
@@ -70,7 +70,7 @@ def inbox(
     from meterseal.sim.customer import network
     from meterseal.store.database import Database
 
-    database = Database(store, network.STORE_PART, read_only=True)
+    database = Database(store, network.SCHEMA, read_only=True)
     try:
         messages = network.inbox(database, number)
     finally:

@@ -13,10 +13,9 @@ from datetime import datetime, timedelta
 from sqlalchemy import Column, Connection, Integer, MetaData, String, Table, Text, delete, select
 
 from meterseal.protocols.gsm.pdu import Part, Submit
-from meterseal.store.database import Database, Moment, insert
-from meterseal.store.database import Part as StorePart
+from meterseal.store.database import Database, Schema, UtcMillis, insert
 
-__all__ = ["HELD_FOR", "STORE_PART", "Received", "inbox", "submit"]
+__all__ = ["HELD_FOR", "SCHEMA", "Received", "inbox", "submit"]
 
 #: How long the centre holds a message's reference.
 HELD_FOR = timedelta(hours=1)
@@ -28,7 +27,7 @@ _held = Table(
     Column("sender", Text, primary_key=True),
     Column("phone", String(21), primary_key=True),
     Column("reference", Integer, primary_key=True),
-    Column("accepted_at", Moment, nullable=False),
+    Column("accepted_at", UtcMillis, nullable=False),
 )
 _parts = Table(
     "message_parts",
@@ -45,10 +44,10 @@ _inbox = Table(
     Column("id", Integer, primary_key=True),
     Column("phone", String(21), nullable=False, index=True),
     Column("text", Text, nullable=False),
-    Column("received_at", Moment, nullable=False),
+    Column("received_at", UtcMillis, nullable=False),
     sqlite_autoincrement=True,
 )
-STORE_PART = StorePart("customer", 2, _tables)
+SCHEMA = Schema("customer", 2, _tables)
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,10 +26,10 @@ from sqlalchemy import (
 
 from meterseal.domain.event import SealEvent
 from meterseal.domain.journal import JournalEntry
-from meterseal.store.database import Moment, Part, insert
+from meterseal.store.database import Schema, UtcMillis, insert
 
 __all__ = [
-    "PART",
+    "SCHEMA",
     "Opening",
     "add_entry",
     "bind",
@@ -52,7 +52,7 @@ __all__ = [
 ]
 
 _tables = MetaData()
-PART = Part("meter", 2, _tables)
+SCHEMA = Schema("meter", 2, _tables)
 
 _meters = Table(
     "meters",
@@ -83,8 +83,8 @@ _journal = Table(
     Column("counter", BigInteger, nullable=False),
     Column("fact", LargeBinary, nullable=False),
     Column("record", LargeBinary, nullable=False),
-    Column("occurred_at", Moment, nullable=False),
-    Column("received_at", Moment, nullable=False),
+    Column("occurred_at", UtcMillis, nullable=False),
+    Column("received_at", UtcMillis, nullable=False),
     # One entry for each event, and one more for each copy that contradicts it; see `add_entry`.
     UniqueConstraint("meter", "seal", "counter", "fact"),
 )
@@ -96,8 +96,8 @@ _covers = Table(
     Column("number", Integer, primary_key=True),
     Column("seal", String(12), nullable=False),
     Column("counter", BigInteger, nullable=False),
-    Column("started_at", Moment, nullable=False),
-    Column("ended_at", Moment),
+    Column("started_at", UtcMillis, nullable=False),
+    Column("ended_at", UtcMillis),
     UniqueConstraint("meter", "seal", "counter"),
 )
 

@@ -15,7 +15,7 @@ from meterseal.protocols.dlt645.decoder import Decoder, Discarded, Received
 from meterseal.protocols.dlt645.frame import Fault, Frame
 from meterseal.protocols.dlt645.slave import Slave
 from meterseal.sim.meter.device import Meter
-from meterseal.sim.meter.journal import PART
+from meterseal.sim.meter.journal import SCHEMA
 from meterseal.sim.meter.settings import Settings
 from meterseal.store import diagnostics
 from meterseal.store.database import Database
@@ -103,7 +103,7 @@ async def run(settings: Settings, *, trace: Trace) -> None:
     """Open port and store, and answer until cancelled."""
     clock = SystemClock()
     line = Line(settings.port, trace=trace, baud=settings.baud)
-    database = Database(settings.store, PART)
+    database = Database(settings.store, SCHEMA)
     try:
         await line.open(settings.wait)
         meters = [

@@ -40,7 +40,7 @@ def run(
     from meterseal.io.running import until_signal
     from meterseal.store.database import Database
     from meterseal.systems.marketing.apprise_channel import check_url
-    from meterseal.systems.marketing.customers import STORE_PART, read
+    from meterseal.systems.marketing.customers import SCHEMA, read
     from meterseal.systems.marketing.process import run as serve
     from meterseal.systems.marketing.sms import SmsTiming
     from meterseal.trace import Trace
@@ -49,7 +49,7 @@ def run(
     staff = notify or []
     for url in [*staff, *(url for customer in known for url in customer.notify)]:
         check_url(url)
-    database = Database(store, STORE_PART)
+    database = Database(store, SCHEMA)
     try:
         main = serve(
             http,

@@ -33,9 +33,9 @@ from meterseal import bcd
 from meterseal.errors import Failure
 from meterseal.i18n.catalogue import LANGUAGES
 from meterseal.protocols.gsm.pdu import PduError, Submit
-from meterseal.store.database import Part, insert
+from meterseal.store.database import Schema, insert
 
-__all__ = ["STORE_PART", "Customer", "every", "load", "next_message", "of_account", "of_seal", "read"]
+__all__ = ["SCHEMA", "Customer", "every", "load", "next_message", "of_account", "of_seal", "read"]
 
 _tables = MetaData()
 _customers = Table(
@@ -55,7 +55,7 @@ _phones = Table(
     Column("number", String(21), primary_key=True),
     Column("message_count", Integer, nullable=False),
 )
-STORE_PART = Part("marketing", 2, _tables)
+SCHEMA = Schema("marketing", 2, _tables)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from sqlalchemy import Column, Connection, Integer, String, Table, select
 
-from meterseal.store.database import Moment, insert
+from meterseal.store.database import UtcMillis, insert
 from meterseal.systems.metering.tables import metadata
 
 __all__ = ["Binding", "bind", "every", "find", "seals_at"]
@@ -19,7 +19,7 @@ _bindings = Table(
     Column("meter", String(12), nullable=False),
     Column("terminal", String(16), nullable=False),
     Column("point", Integer, nullable=False),
-    Column("last_seen_at", Moment, nullable=False),
+    Column("last_seen_at", UtcMillis, nullable=False),
 )
 
 

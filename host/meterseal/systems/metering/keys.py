@@ -19,9 +19,9 @@ from meterseal.domain.image import NO_KEY
 from meterseal.domain.signing import KEY_BYTES
 from meterseal.errors import Failure
 from meterseal.io.key_file import read_key
-from meterseal.store.database import Database, Moment, insert
+from meterseal.store.database import Database, UtcMillis, insert
 from meterseal.store.ownership import sole_owner
-from meterseal.systems.metering.tables import PART, metadata
+from meterseal.systems.metering.tables import SCHEMA, metadata
 
 __all__ = ["Imported", "MasterKey", "Stored", "every", "forget", "load", "put", "read_keys", "writing"]
 
@@ -30,7 +30,7 @@ _keys = Table(
     metadata,
     Column("seal", String(12), primary_key=True),
     Column("encrypted", LargeBinary, nullable=False),
-    Column("imported_at", Moment, nullable=False),
+    Column("imported_at", UtcMillis, nullable=False),
 )
 
 _NONCE_BYTES, _TAG_BYTES = 12, 16
@@ -94,7 +94,7 @@ class Imported:
 @contextmanager
 def writing(store: Path) -> Iterator[Connection]:
     """A transaction on the store of a system that is not running; `Failure` when it is."""
-    with sole_owner(store), closing(Database(store, PART)) as database, database.transaction() as conn:
+    with sole_owner(store), closing(Database(store, SCHEMA)) as database, database.transaction() as conn:
         yield conn
 
 

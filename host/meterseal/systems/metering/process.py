@@ -33,7 +33,7 @@ from meterseal.systems.metering.reading import OnDemand
 from meterseal.systems.metering.registry import Registry
 from meterseal.systems.metering.settings import Settings
 from meterseal.systems.metering.station import Station
-from meterseal.systems.metering.tables import PART
+from meterseal.systems.metering.tables import SCHEMA
 from meterseal.systems.metering.verdict_downlink import Field
 from meterseal.systems.metering.verification import Verifier
 from meterseal.trace import Trace
@@ -69,7 +69,7 @@ async def run(options: Options, trace: Trace, clock: Clock | None = None) -> Non
         open_listener(options.listen) as uplink,
         open_listener(options.http) as http,
         sole_owner(options.store),
-        closing(Database(options.store, PART)) as database,
+        closing(Database(options.store, SCHEMA)) as database,
     ):
         with database.reading() as conn:
             verifier = Verifier(keys.load(conn, master), allow_unsigned=options.settings.allow_unsigned)

@@ -13,7 +13,7 @@ from sqlalchemy import Column, Connection, Integer, LargeBinary, Table, UniqueCo
 
 from meterseal.domain.event import SealEvent
 from meterseal.store import events
-from meterseal.store.database import Moment, insert
+from meterseal.store.database import UtcMillis, insert
 from meterseal.systems.metering.tables import metadata
 
 __all__ = ["Quarantined", "keep", "release", "waiting"]
@@ -24,7 +24,7 @@ _quarantine = Table(
     *events.record_columns(),
     Column("report", LargeBinary, nullable=False),
     Column("point", Integer),
-    Column("released_at", Moment),
+    Column("released_at", UtcMillis),
     UniqueConstraint("seal", "counter", "record"),
     sqlite_autoincrement=True,
 )

@@ -25,7 +25,7 @@ from sqlalchemy import (
     update,
 )
 
-from meterseal.store.database import Moment, insert
+from meterseal.store.database import UtcMillis, insert
 from meterseal.systems.metering.tables import metadata
 
 __all__ = ["StandardAlarm", "append", "explain", "get", "near", "settle", "waiting"]
@@ -38,11 +38,11 @@ _alarms = Table(
     Column("da", String(4), nullable=False),
     Column("point", Integer),
     Column("di", BigInteger, nullable=False),
-    Column("occurred_at", Moment, nullable=False),
+    Column("occurred_at", UtcMillis, nullable=False),
     Column("state", SmallInteger, nullable=False),
     Column("content", LargeBinary, nullable=False),
-    Column("received_at", Moment, nullable=False),
-    Column("settled_at", Moment),
+    Column("received_at", UtcMillis, nullable=False),
+    Column("settled_at", UtcMillis),
     Column("seal", String(12)),
     Column("counter", BigInteger),
     UniqueConstraint("terminal", "da", "di", "occurred_at", "content"),

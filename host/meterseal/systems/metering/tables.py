@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from sqlalchemy import MetaData
 
-from meterseal.store.database import Part
+from meterseal.store.database import Schema
 
-__all__ = ["FIELD", "MARKETING", "PART", "metadata"]
+__all__ = ["FIELD", "MARKETING", "SCHEMA", "metadata"]
 
 #: Outbox topics: what goes up to marketing, and what goes down to terminals and meters.
 MARKETING, FIELD = "marketing", "field"
 
 metadata = MetaData()
-PART = Part("metering", 2, metadata)
+SCHEMA = Schema("metering", 2, metadata)

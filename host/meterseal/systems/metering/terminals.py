@@ -7,7 +7,7 @@ from datetime import datetime
 
 from sqlalchemy import Column, Connection, String, Table, func, select
 
-from meterseal.store.database import Moment, insert
+from meterseal.store.database import UtcMillis, insert
 from meterseal.systems.metering.tables import metadata
 
 __all__ = ["Terminal", "every", "expect", "seen", "silent"]
@@ -16,8 +16,8 @@ _terminals = Table(
     "terminals",
     metadata,
     Column("name", String(16), primary_key=True),
-    Column("added_at", Moment, nullable=False),
-    Column("last_seen_at", Moment),
+    Column("added_at", UtcMillis, nullable=False),
+    Column("last_seen_at", UtcMillis),
 )
 
 

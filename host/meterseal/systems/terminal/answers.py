@@ -18,7 +18,7 @@ from meterseal.protocols.dlt645.frame import FrameError as MeterFrameError
 from meterseal.protocols.dlt645.requests import Write
 from meterseal.store.applied import Applied
 from meterseal.systems.terminal.bus import Bus, RefusedError, SilentError
-from meterseal.systems.terminal.store import Book
+from meterseal.systems.terminal.store import TerminalStore
 from sealchip.interface import Di
 
 __all__ = ["Answers", "DeniedError"]
@@ -42,13 +42,13 @@ class Answers:
     def __init__(
         self,
         bus: Bus,
-        book: Book,
+        store: TerminalStore,
         clock: Clock,
         meters: Mapping[int, str],
         tell: Callable[[str, Applied], None],
     ) -> None:
         self._bus = bus
-        self._book = book
+        self._store = store
         self._clock = clock
         self._meters = meters
         self._tell = tell
@@ -76,7 +76,7 @@ class Answers:
 
     def _unsent_alarms(self) -> bytes:
         """How many, then DA, DI and content of each, oldest first."""
-        alarms = self._book.unsent_alarms()[:ALARMS]
+        alarms = self._store.unsent_alarms()[:ALARMS]
         return bytes([len(alarms)]) + b"".join(
             alarm.da + alarm.di.to_bytes(4, "little") + alarm.content for alarm in alarms
         )
@@ -86,7 +86,7 @@ class Answers:
             order = RelayRequest.decode(content)
             request = MeterFrame.decode(order.frame)
             if (verdict := _verdict(request)) is not None:
-                self._tell(request.address, self._book.apply_verdict(verdict))
+                self._tell(request.address, self._store.apply_verdict(verdict))
             answer = await self._bus.relay(request, order.timeout)
         except (RelayError, MeterFrameError) as error:
             raise DeniedError(str(error)) from None

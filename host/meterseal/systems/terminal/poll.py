@@ -20,7 +20,7 @@ from meterseal.protocols.dlt645.identifiers import RECORDS_KEPT, StandardDi
 from meterseal.protocols.dlt645.values import clock as clock_of
 from meterseal.store.applied import Applied
 from meterseal.systems.terminal.bus import RefusedError, SilentError
-from meterseal.systems.terminal.store import Book
+from meterseal.systems.terminal.store import TerminalStore
 from sealchip.interface import Di
 
 __all__ = ["Poller"]
@@ -42,12 +42,12 @@ class Poller:
     def __init__(
         self,
         ask: Callable[[Frame], Awaitable[bytes]],
-        book: Book,
+        store: TerminalStore,
         clock: Clock,
         tell: Callable[[str, Applied], None],
     ) -> None:
         self._ask = ask
-        self._book = book
+        self._store = store
         self._clock = clock
         self._tell = tell
         #: Meters without the seal items; found out anew by each run.
@@ -83,18 +83,18 @@ class Poller:
         if len(bounds) != 8:
             raise SilentError(f"{hex_bytes(bounds)}: journal bounds have 8 bytes")
         first, last = (int.from_bytes(bounds[at : at + 4], "little") for at in (0, 4))
-        position = self._book.journal_position(meter)
+        position = self._store.journal_position(meter)
         if last < position:
-            self._book.restart(meter, "journal")
+            self._store.restart(meter, "journal")
             position = 0
         if first > position + 1:
-            self._book.count("journal_gap", meter, bounds)
+            self._store.count("journal_gap", meter, bounds)
         numbers = range(max(position + 1, first), last + 1)
         for number in numbers[:ENTRIES]:
             await self._entry(meter, number)
         if len(numbers) > ENTRIES:
             return True
-        if self._book.openings_due(meter):
+        if self._store.openings_due(meter):
             self._look.add(meter)
         return self._may_look(meter)
 
@@ -110,32 +110,32 @@ class Poller:
             self._wrong_entry(meter, number, raw, str(error))
             return
         self._tries.pop(meter, None)
-        self._tell(meter, self._book.store_entry(meter, entry))
+        self._tell(meter, self._store.store_entry(meter, entry))
 
     def _wrong_entry(self, meter: str, number: int, raw: bytes, reason: str) -> None:
         """A disturbance is tried again; what stays wrong must not hide the entries behind it."""
-        self._book.count("bad_journal_entry", meter, raw)
+        self._store.count("bad_journal_entry", meter, raw)
         self._tries[meter] = self._tries.get(meter, 0) + 1
         if self._tries[meter] < TRIES:
             raise SilentError(reason)
         del self._tries[meter]
-        self._tell(meter, self._book.skip_entry(meter, number, raw, reason))
+        self._tell(meter, self._store.skip_entry(meter, number, raw, reason))
 
     async def _openings(self, meter: str) -> bool:
         """Fetch the records of new openings; True when the count moved meanwhile."""
         count = await self._count(meter)
-        seen = self._book.covers_position(meter)
+        seen = self._store.covers_position(meter)
         if count is None:
             count = seen
         if count < seen:
-            self._book.restart(meter, "covers")
+            self._store.restart(meter, "covers")
             seen = 0
         records = [await self._record(meter, back) for back in range(min(count - seen, RECORDS_KEPT), 0, -1)]
         # A new opening in between would have shifted the records by one.
         if records and await self._count(meter) != count:
             return True
         if records or meter in self._look:
-            applied = self._book.store_openings(meter, count, records, explained=meter not in self._stock)
+            applied = self._store.store_openings(meter, count, records, explained=meter not in self._stock)
             self._tell(meter, applied)
         self._look.discard(meter)
         self._look_from = self._clock.monotonic() + LOOK_PAUSE
@@ -166,14 +166,14 @@ class Poller:
         try:
             shown = clock_of(raw)
         except ValueError:
-            self._book.count("no_meter_clock", meter, raw)
+            self._store.count("no_meter_clock", meter, raw)
             return
         drift = shown - self._clock.now()
         if abs(drift) > DRIFT:
             seconds = round(drift / timedelta(seconds=1))
-            self._tell(meter, self._book.begin(Code.CLOCK_DRIFT, meter, f"meter clock {seconds:+d} s"))
+            self._tell(meter, self._store.begin(Code.CLOCK_DRIFT, meter, f"meter clock {seconds:+d} s"))
         else:
-            self._tell(meter, self._book.end(Code.CLOCK_DRIFT, meter))
+            self._tell(meter, self._store.end(Code.CLOCK_DRIFT, meter))
 
 
 def _entry(raw: bytes, number: int) -> JournalEntry:

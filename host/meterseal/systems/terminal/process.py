@@ -22,7 +22,7 @@ from meterseal.systems.terminal.answers import Answers
 from meterseal.systems.terminal.bus import Bus, SilentError
 from meterseal.systems.terminal.poll import Poller
 from meterseal.systems.terminal.schedule import LOST_AFTER, Schedule
-from meterseal.systems.terminal.store import PART, Book
+from meterseal.systems.terminal.store import SCHEMA, TerminalStore
 from meterseal.systems.terminal.uplink import Uplink
 from meterseal.trace import Trace
 
@@ -92,16 +92,16 @@ class Terminal:
         self._settings = settings
         self._clock = clock
         self._trace = trace
-        self._book = Book(database, clock, settings.name, settings.points)
+        self._store = TerminalStore(database, clock, settings.name, settings.points)
         self._bus = Bus(
             line, clock=clock, trace=trace, oddity=self._odd, baud=settings.baud, timeout=settings.timeout
         )
-        self._poller = Poller(self._bus.ask, self._book, clock, self._tell)
+        self._poller = Poller(self._bus.ask, self._store, clock, self._tell)
         self._schedule = Schedule(settings.points, period=settings.poll)
         link = TerminalLink(settings.address, heartbeat=settings.heartbeat, timeout=settings.confirm_timeout)
         meters = {point: meter for meter, point in settings.points.items()}
-        answers = Answers(self._bus, self._book, clock, meters, self._tell)
-        self._uplink = Uplink(settings.station, link, self._book, answers, clock=clock, trace=trace)
+        answers = Answers(self._bus, self._store, clock, meters, self._tell)
+        self._uplink = Uplink(settings.station, link, self._store, answers, clock=clock, trace=trace)
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -128,10 +128,10 @@ class Terminal:
         except SilentError as error:
             if self._schedule.silent(meter, self._clock.monotonic()):
                 detail = f"{LOST_AFTER} polls unanswered: {error}"
-                self._tell(meter, self._book.begin(Code.SEAL_COMMS_LOST, meter, detail))
+                self._tell(meter, self._store.begin(Code.SEAL_COMMS_LOST, meter, detail))
         else:
             if self._schedule.answered(meter, self._clock.monotonic(), more=more):
-                self._tell(meter, self._book.end(Code.SEAL_COMMS_LOST, meter))
+                self._tell(meter, self._store.end(Code.SEAL_COMMS_LOST, meter))
 
     async def _sync(self) -> None:
         while True:
@@ -139,7 +139,7 @@ class Terminal:
             await asyncio.sleep(SYNC_PERIOD)
 
     def _odd(self, what: str, raw: bytes) -> None:
-        self._book.count(what, "bus", raw)
+        self._store.count(what, "bus", raw)
         self._trace("discarded", wire="rs485", bytes=hex_digits(raw), reason=what)
 
     def _tell(self, meter: str, applied: Applied) -> None:
@@ -151,7 +151,7 @@ async def run(settings: Settings, store: Path, trace: Trace) -> None:
     """Open the bus and the store, and work for ever."""
     parse_endpoint(settings.station)
     line = Line(settings.bus, trace=trace, baud=settings.baud)
-    database = Database(store, PART)
+    database = Database(store, SCHEMA)
     try:
         await line.open(settings.wait)
         terminal = Terminal(settings, line, database, SystemClock(), trace)

@@ -26,17 +26,17 @@ from meterseal.protocols.csg1209022.user_data import SealReport
 from meterseal.protocols.dlt645.cover import CoverRecord
 from meterseal.store import alarms, diagnostics, ingest, outbox
 from meterseal.store.applied import Applied
-from meterseal.store.database import Database, Part, insert
+from meterseal.store.database import Database, Schema, insert
 from sealchip.interface import RECORD, StateClass
 
-__all__ = ["PART", "Book", "Message"]
+__all__ = ["SCHEMA", "Message", "TerminalStore"]
 
 TOPIC = "uplink"
 #: How long a message that the master station refuses is kept back before it is offered again.
 REFUSED_PAUSE = timedelta(hours=1)
 
 _tables = MetaData()
-PART = Part("terminal", 2, _tables)
+SCHEMA = Schema("terminal", 2, _tables)
 
 _positions = Table(
     "positions",
@@ -70,7 +70,7 @@ class Message:
         return cls(raw[0], raw[1:3], int.from_bytes(raw[3:7], "little"), raw[7:], id)
 
 
-class Book:
+class TerminalStore:
     """The terminal `name` (`440106:1`) with its meters, each at its measured point."""
 
     def __init__(self, database: Database, clock: Clock, name: str, points: Mapping[str, int]) -> None:

@@ -25,7 +25,7 @@ from meterseal.protocols.csg1209022.terminal import (
     Unconfirmed,
 )
 from meterseal.systems.terminal.answers import Answers, DeniedError
-from meterseal.systems.terminal.store import Book
+from meterseal.systems.terminal.store import TerminalStore
 from meterseal.trace import Trace
 
 __all__ = ["Uplink"]
@@ -40,11 +40,18 @@ class Uplink:
     """Logs in, sends what the outbox holds one message at a time, and passes requests to `answers`."""
 
     def __init__(
-        self, station: str, link: TerminalLink, book: Book, answers: Answers, *, clock: Clock, trace: Trace
+        self,
+        station: str,
+        link: TerminalLink,
+        store: TerminalStore,
+        answers: Answers,
+        *,
+        clock: Clock,
+        trace: Trace,
     ) -> None:
         self._station = station
         self._link = link
-        self._book = book
+        self._store = store
         self._answers = answers
         self._clock = clock
         self._trace = trace
@@ -78,7 +85,7 @@ class Uplink:
             try:
                 raw = self._link.answer(request, await self._answers.answer(request))
             except DeniedError as denied:
-                self._book.count("denied_request", f"AFN {request.afn:02X}", request.encode())
+                self._store.count("denied_request", f"AFN {request.afn:02X}", request.encode())
                 self._trace("denied", afn=f"{request.afn:02X}", di=f"{request.di:08X}", reason=str(denied))
                 raw = self._link.confirm(request, ok=False)
             with contextlib.suppress(PortLost):
@@ -130,7 +137,7 @@ class Uplink:
         return self._link.receive(data, self._clock.monotonic())
 
     async def _send_next(self, port: Port) -> None:
-        message = self._book.next_message() if self._link.ready else None
+        message = self._store.next_message() if self._link.ready else None
         if message is not None:
             said = (message.afn, message.da, message.di, message.content)
             await self._carry_out(port, self._link.send(*said, message.id, self._clock.monotonic()))
@@ -147,16 +154,16 @@ class Uplink:
                 case LoggedIn():
                     self._trace("connected", port=self._station)
                 case Confirmed(int(id)):
-                    self._book.delivered(id)
+                    self._store.delivered(id)
                 case Denied(int(id)):
-                    self._book.refused(id)
+                    self._store.refused(id)
                 case Unconfirmed(int(id)):
-                    self._book.unconfirmed(id)
+                    self._store.unconfirmed(id)
                 case Ignored(frame, reason):
-                    self._book.count("ignored_frame", f"AFN {frame.afn:02X}", frame.encode())
+                    self._store.count("ignored_frame", f"AFN {frame.afn:02X}", frame.encode())
                     self._trace("ignored", bytes=hex_digits(frame.encode()), reason=reason)
                 case Discarded(raw, reason):
-                    self._book.count("uplink_garbage", raw=raw)
+                    self._store.count("uplink_garbage", raw=raw)
                     self._trace("discarded", wire="uplink", bytes=hex_digits(raw), reason=reason)
 
     async def _queue(self, port: Port, request: Frame) -> None:

@@ -14,7 +14,7 @@ from meterseal.clock import isoformat
 from meterseal.domain.event import SealEvent
 from meterseal.sim.customer import network
 from meterseal.store import alarms, events
-from meterseal.store.database import Database, Part
+from meterseal.store.database import Database, Schema
 from meterseal.tools.demo.plan import LINKS, Plan
 from sealchip.gsm.text import SIGN
 
@@ -116,10 +116,10 @@ class Observer:
         return stored
 
     def _inbox(self) -> list[network.Received]:
-        database = self._database("customer", network.STORE_PART)
+        database = self._database("customer", network.SCHEMA)
         return [] if database is None else network.inbox(database)
 
-    def _database(self, link: str, *parts: Part) -> Database | None:
+    def _database(self, link: str, *parts: Schema) -> Database | None:
         path = self._plan.store(link)
         if link not in self._opened and path.exists():
             self._opened[link] = Database(path, *parts, read_only=True)

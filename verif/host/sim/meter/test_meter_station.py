@@ -24,7 +24,7 @@ from meterseal.protocols.dlt645.active_report import TERMINAL_COVER_OPEN, Active
 from meterseal.protocols.dlt645.cover import NO_ENERGIES, CoverRecord
 from meterseal.protocols.dlt645.values import clock_bytes, date_bytes, text, text_bytes, time_bytes
 from meterseal.sim.meter.device import Meter
-from meterseal.sim.meter.journal import PART
+from meterseal.sim.meter.journal import SCHEMA
 from meterseal.sim.meter.process import MeterStation
 from meterseal.store import alarms, diagnostics, events
 from meterseal.store.database import Database
@@ -44,7 +44,7 @@ class Bench:
         self.clock = ManualClock(NOON)
         self.told = io.StringIO()
         trace = Trace("meter", as_json=True, stream=self.told, clock=self.clock)
-        self.database = Database(store, PART)
+        self.database = Database(store, SCHEMA)
         self.meters = [
             Meter(address, self.database, clock=self.clock, trace=trace, seals=seals)
             for address in meters or (METER,)

@@ -14,7 +14,7 @@ from meterseal.errors import Failure
 from meterseal.io.pty import PtyEnd
 from meterseal.store.database import Database
 from meterseal.systems.marketing.customers import (
-    STORE_PART,
+    SCHEMA,
     Customer,
     every,
     load,
@@ -72,7 +72,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 
 
 def test_the_store_follows_the_file(tmp_path: Path) -> None:
-    database = Database(tmp_path / "marketing.db", STORE_PART)
+    database = Database(tmp_path / "marketing.db", SCHEMA)
     li = Customer("7", "Li", "123", "000000000202", "000000000102", "en", ("json://a", "json://b"))
     with database.transaction() as conn:
         load(conn, [ZHANG, li])

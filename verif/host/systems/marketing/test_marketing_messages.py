@@ -17,7 +17,7 @@ from meterseal.store import alarms, outbox
 from meterseal.store.database import Database
 from meterseal.store.events import Outcome
 from meterseal.store.writer import Writer
-from meterseal.systems.marketing.customers import STORE_PART, Customer
+from meterseal.systems.marketing.customers import SCHEMA, Customer
 from meterseal.systems.marketing.delivery import PAUSE_MAX, Queue
 from meterseal.systems.marketing.intake import load_customers, take, take_finding
 from meterseal.systems.marketing.messages import APPRISE, SMS, Message
@@ -30,7 +30,7 @@ STAFF = ("json://staff/",)
 
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[Database]:
-    database = Database(tmp_path / "marketing.db", STORE_PART)
+    database = Database(tmp_path / "marketing.db", SCHEMA)
     with database.transaction() as conn:
         load_customers(conn, [ZHANG], NOON)
     yield database
@@ -62,7 +62,7 @@ BOOT_OPEN = event(4, Kind.BOOT, StateClass.OPEN, Flags.UNOBSERVED | Flags.AGE_UN
 
 def test_in_any_order_every_opening_and_closing_is_told_once(tmp_path: Path) -> None:
     for number, order in enumerate(permutations([BOOT, OPENED, CLOSED, BOOT_OPEN])):
-        database = Database(tmp_path / f"{number}.db", STORE_PART)
+        database = Database(tmp_path / f"{number}.db", SCHEMA)
         with database.transaction() as conn:
             load_customers(conn, [ZHANG], NOON)
         put_in(database, *order, *order)

@@ -138,10 +138,10 @@ def sms(tmp_path: Path) -> list[object]:
 
 
 def phone(folder: Path) -> list[tuple[str, str]]:
-    from meterseal.sim.customer.network import STORE_PART, inbox
+    from meterseal.sim.customer.network import SCHEMA, inbox
     from meterseal.store.database import Database
 
-    database = Database(folder / "customer.db", STORE_PART, read_only=True)
+    database = Database(folder / "customer.db", SCHEMA, read_only=True)
     try:
         return [(received.number, received.text) for received in inbox(database)]
     finally:

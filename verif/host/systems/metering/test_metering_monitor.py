@@ -20,7 +20,7 @@ from meterseal.systems.metering.intake import Intake
 from meterseal.systems.metering.monitor import Monitor
 from meterseal.systems.metering.registry import Device, Registry
 from meterseal.systems.metering.settings import Settings
-from meterseal.systems.metering.tables import MARKETING, PART
+from meterseal.systems.metering.tables import MARKETING, SCHEMA
 from meterseal.systems.metering.verification import Verifier
 
 START = datetime(2026, 11, 22, 5, 5, tzinfo=UTC)
@@ -34,7 +34,7 @@ class System:
         self.clock = ManualClock(START)
         self.monitor = Monitor(Settings(), registry)
         self.intake = Intake(self.monitor, Verifier({}))
-        self.database = Database(path, PART)
+        self.database = Database(path, SCHEMA)
         self.login = START
 
     def take(self, content, *, afn, di, da):

@@ -235,10 +235,10 @@ def one_metering(tmp_path_factory):
     from meterseal.systems.metering.monitor import Monitor
     from meterseal.systems.metering.registry import Registry
     from meterseal.systems.metering.settings import Settings
-    from meterseal.systems.metering.tables import PART
+    from meterseal.systems.metering.tables import SCHEMA
     from meterseal.systems.metering.verification import Verifier
 
-    database = Database(tmp_path_factory.mktemp("fuzz") / "metering.db", PART)
+    database = Database(tmp_path_factory.mktemp("fuzz") / "metering.db", SCHEMA)
     yield database, Intake(Monitor(Settings(), Registry()), Verifier({})), SystemClock()
     database.close()
 

@@ -21,14 +21,14 @@ from meterseal.protocols.csg1209022.user_data import SealReport
 from meterseal.protocols.dlt645 import Frame, requests
 from meterseal.protocols.dlt645.cover import CoverRecord
 from meterseal.sim.meter.device import Meter
-from meterseal.sim.meter.journal import PART as METER_PART
+from meterseal.sim.meter.journal import SCHEMA as METER_SCHEMA
 from meterseal.sim.meter.process import MeterStation
 from meterseal.store import alarms, diagnostics, events
 from meterseal.store.applied import Applied
 from meterseal.store.database import Database
 from meterseal.systems.terminal.bus import RefusedError, SilentError
 from meterseal.systems.terminal.poll import ENTRIES, Poller
-from meterseal.systems.terminal.store import PART, Book, Message
+from meterseal.systems.terminal.store import SCHEMA, Message, TerminalStore
 from meterseal.trace import Trace
 from sealchip.interface import Di
 
@@ -38,7 +38,7 @@ COVER = 0x03300E00
 
 
 class World:
-    """A real meter, and a terminal's book and poller that reach it by call instead of by wire."""
+    """A real meter, and a terminal's store and poller that reach it by call instead of by wire."""
 
     def __init__(self, directory: Path) -> None:
         self.clock = ManualClock(NOON)
@@ -51,16 +51,16 @@ class World:
         self.new_terminal()
 
     def new_meter(self, name: str) -> None:
-        self.meter_database = Database(self.directory / f"{name}.db", METER_PART)
+        self.meter_database = Database(self.directory / f"{name}.db", METER_SCHEMA)
         trace = Trace("meter", stream=io.StringIO())
         meter = Meter(METER, self.meter_database, clock=self.clock, trace=trace)
         self.station = MeterStation([meter], self.meter_database, clock=self.clock, trace=trace)
 
     def new_terminal(self) -> None:
         """As after a restart: what is kept is what is in the file."""
-        self.database = Database(self.directory / "terminal.db", PART)
-        self.book = Book(self.database, self.clock, "440106:1", {METER: 9})
-        self.poller = Poller(self.ask, self.book, self.clock, lambda meter, news: self.told.append(news))
+        self.database = Database(self.directory / "terminal.db", SCHEMA)
+        self.store = TerminalStore(self.database, self.clock, "440106:1", {METER: 9})
+        self.poller = Poller(self.ask, self.store, self.clock, lambda meter, news: self.told.append(news))
 
     def close(self) -> None:
         self.database.close()
@@ -99,8 +99,8 @@ class World:
     def messages(self) -> list[Message]:
         """All that goes up, oldest first, confirming each."""
         messages = []
-        while (message := self.book.next_message()) is not None:
-            self.book.delivered(message.id)
+        while (message := self.store.next_message()) is not None:
+            self.store.delivered(message.id)
             messages.append(message)
         return messages
 
@@ -316,16 +316,16 @@ def test_a_wrong_meter_clock_is_alarmed_until_it_is_right(world: World) -> None:
 def test_what_the_station_does_not_confirm_is_kept_and_what_it_denies_waits(world: World) -> None:
     world.report(1, Kind.OPENED, StateClass.OPEN)
     world.poll()
-    first = world.book.next_message()
+    first = world.store.next_message()
     assert first is not None
-    world.book.unconfirmed(first.id)
-    assert world.book.next_message() == first
-    world.book.refused(first.id)
-    second = world.book.next_message()
+    world.store.unconfirmed(first.id)
+    assert world.store.next_message() == first
+    world.store.refused(first.id)
+    second = world.store.next_message()
     assert second is not None
     assert second.afn == Afn.ALARM
-    assert world.book.unsent_alarms() == [second]
-    world.book.delivered(second.id)
-    assert world.book.next_message() is None
+    assert world.store.unsent_alarms() == [second]
+    world.store.delivered(second.id)
+    assert world.store.next_message() is None
     world.clock.advance(3601)
-    assert world.book.next_message() == first
+    assert world.store.next_message() == first
