@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -26,3 +27,10 @@ def test_a_diagram_is_that_of_the_code(name: str) -> None:
 def test_every_pin_of_the_chip_is_at_a_block() -> None:
     chip = SealChip(12_000_000, front_end="sigma-delta", gsm=True)
     assert {pin for pins in wiring_of(chip).pins.values() for pin in pins} == set(chip.signature.members)
+
+
+@pytest.mark.parametrize("picture", sorted(IMAGES.glob("*.svg")), ids=lambda path: path.name)
+def test_a_picture_loads_nothing(picture: Path) -> None:
+    """Neither a font nor an image comes from another host."""
+    loaded = re.findall(r'(?:href|src)="http[^"]*|url\(.?http[^)]*|@import[^;]*', picture.read_text("utf-8"))
+    assert loaded == []

@@ -90,7 +90,7 @@ class LiveDisplay:
         self._wires: deque[str] = deque(maxlen=_WIRE_LINES)
         self._lamps: dict[str, tuple[bool, bool]] = {}
         # Last: it draws the page at once.
-        self._live = Live(console=console, refresh_per_second=8, get_renderable=self._page)
+        self._live = Live(console=console, refresh_per_second=8, get_renderable=self.page)
 
     def __enter__(self) -> LiveDisplay:
         """Take the lower part of the terminal."""
@@ -117,7 +117,8 @@ class LiveDisplay:
         """Show what the stores say."""
         self._seen = seen
 
-    def _page(self) -> Group:
+    def page(self) -> Group:
+        """Return what is shown now."""
         return Group(
             self._events(),
             self._alarms(),
