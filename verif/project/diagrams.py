@@ -1,6 +1,6 @@
 """The diagrams of the documents, drawn from the code: the chain from its commands, the chip from its wiring.
 
-`METERSEAL_UPDATE_DOCS=1 .venv/bin/pytest verif/project/test_diagrams.py` draws them anew.
+`make docs` draws them anew.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ def test_a_diagram_is_that_of_the_code(name: str) -> None:
     if os.environ.get("METERSEAL_UPDATE_DOCS"):
         path.write_text(fresh, encoding="utf-8")
     else:
-        assert path.read_text(encoding="utf-8") == fresh, "run once with METERSEAL_UPDATE_DOCS=1"
+        assert path.read_text(encoding="utf-8") == fresh, "`make docs` writes it anew"
 
 
 def test_every_pin_of_the_chip_is_at_a_block() -> None:

@@ -1,7 +1,7 @@
 """The documents say what the code does: tables, examples, commands, paths and links.
 
 Blocks between `<!-- generated: NAME -->` and `<!-- end -->` are made from the code; after a change there,
-`METERSEAL_UPDATE_DOCS=1 .venv/bin/pytest verif/project/test_docs.py` writes them anew.
+`make docs` writes them anew.
 """
 
 from __future__ import annotations
@@ -390,7 +390,7 @@ def test_generated_blocks_are_those_of_the_code(document: Path) -> None:
     if os.environ.get("METERSEAL_UPDATE_DOCS"):
         document.write_text(fresh, encoding="utf-8")
     else:
-        assert text == fresh, "run once with METERSEAL_UPDATE_DOCS=1"
+        assert text == fresh, "`make docs` writes it anew"
 
 
 def test_everything_generated_is_in_a_document_once() -> None:

@@ -114,5 +114,5 @@ def test_the_tables_are_those_of_plans_and_results() -> None:
     if os.environ.get("METERSEAL_UPDATE_DOCS"):
         DOCUMENT.write_text(fresh, encoding="utf-8")
     else:
-        assert text == fresh, "run once with METERSEAL_UPDATE_DOCS=1"
+        assert text == fresh, "`make docs` writes it anew"
     assert sorted(name for _, name, _ in TABLE.findall(text)) == sorted(TABLES)
