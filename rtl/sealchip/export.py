@@ -1,4 +1,4 @@
-"""The chip as Verilog: module `seal_chip` with the fixed pins."""
+"""Export of the chip as Verilog: module `seal_chip` with the fixed pins."""
 
 import re
 import subprocess
@@ -16,14 +16,14 @@ __all__ = ["FRONT_ENDS", "verilog", "verilog_of"]
 FRONT_ENDS = tuple(sensor.value for sensor in Sensor)
 
 _HEAD = """\
-// Plain Verilog, the same text for synthesis and every simulator. `$start` falls behind everything else of
-// the first instant, so that each process runs once, also one whose inputs never change.
+// Plain Verilog, the same text for synthesis and every simulator. `$start` falls after everything else of
+// the first instant, so that each process runs once, even if its inputs never change.
 /* verilator lint_off INITIALDLY */
 """
-#: What yosys has each `always @*` read so that it runs at the start. A simulator may give it its value before
-#: any process waits for it, and then none runs.
+#: The register that yosys makes each `always @*` read so that it runs at the start. A simulator may assign
+#: its value before any process waits for it, and then no process runs.
 _START = re.compile(r"reg (?P<name>\\\$auto\$verilog_backend\S+ ) = 0;")
-#: A name that is written escaped though it looks like any other.
+#: A name that is written escaped although it has only ordinary characters, so it is a keyword.
 _KEYWORD = re.compile(r"\\([A-Za-z_]\w*) ")
 
 
@@ -36,7 +36,7 @@ def verilog(
     gsm=False,
     name="seal_chip",
 ):
-    """Verilog text of the chip.
+    """Return the Verilog text of the chip.
 
     Raises `ValueError` for a clock or baud rate that the chip cannot time, for parts that this version
     of the chip does not have, and for a name that is a keyword.
@@ -47,16 +47,16 @@ def verilog(
 
 
 def verilog_of(component, name):
-    """Verilog text of `component`, module `name`, for synthesis and any simulator.
+    """Return the Verilog text of `component` as module `name`, for synthesis and any simulator.
 
-    Raises `ValueError` where the module or one of its ports has the name of a keyword.
+    Raises `ValueError` if the module or one of its ports has the name of a keyword.
 
     Guarantees:
 
     1. Every process runs at the start, so that nothing stays X: `verif/chip/test_export.py`,
        `verif/campaigns/gates/test_icarus.py`.
-    2. What is inside and called like a keyword gets a `$` behind its name, for some tools take not even an
-       escaped keyword for a name: `verif/chip/test_export.py::test_keywords_inside_get_another_name`.
+    2. An inner name that is a keyword is followed by a `$`, because some tools do not accept even an escaped
+       keyword as a name: `verif/chip/test_export.py::test_keywords_inside_get_another_name`.
     """
     text = _yosys(rtlil.convert(component, name=name))
     for keyword in {name, *component.signature.members}.intersection(_KEYWORD.findall(text)):
@@ -67,16 +67,16 @@ def verilog_of(component, name):
     for start in _START.findall(text):
         text = text.replace(start, r"\$start ")
     text = text.replace("reg \\$start  = 0;", "reg \\$start  = 1;\n  initial \\$start  <= 0;")
-    # Source references without the place where the package happens to be installed.
+    # Source references are relative to the package, wherever it is installed.
     return _HEAD + text.replace(f"{Path(__file__).parent.parent}/", "")
 
 
 def _yosys(text):
-    """Verilog of RTLIL `text`.
+    """Return the Verilog of RTLIL `text`.
 
-    Not Amaranth's own script, which makes multiplexers of every process. Not SystemVerilog either: Icarus
-    takes an `always_comb` that reads one bit of a vector to read all of it, and so runs one that sets the
-    other bits for ever.
+    This is not done by Amaranth's own script, which turns every process into multiplexers, nor in
+    SystemVerilog: Icarus treats an `always_comb` that reads one bit of a vector as reading all of it, and so
+    never finishes one that sets the other bits.
     """
     read = f"read_rtlil <<rtlil\n{text}\nrtlil"
     script = "\n".join([read, "proc -nomux -norom", "memory_collect", "write_verilog -norename", ""])

@@ -1,4 +1,4 @@
-"""The two status LEDs, which are all that the installer sees."""
+"""The two status LEDs, which are all that an installer sees of the chip."""
 
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
@@ -11,10 +11,11 @@ __all__ = ["StatusLeds"]
 
 
 class StatusLeds(wiring.Component):
-    """Green: all good and exchanged. Red: a fault. Neither: not yet known. Never both.
+    """Shows green when all is good, red for a fault, neither while that is not yet known, and never both.
 
-    Green means: identity read, seal closed, and every event acknowledged by the meter since power-up, and no
-    fault. Red tells the fault by groups of flashes, ¼ s each, with 1 s between the groups; the first of
+    Green means that the identity has been read, the seal is closed, the meter has acknowledged every event
+    since power-up, and there is no fault. Red shows a fault by groups of flashes, ¼ s each, with 1 s between
+    the groups; the first of
 
         1 flash    the identity cannot be read
         3 flashes  the loop is low, high, does not match or is flapping
@@ -72,7 +73,8 @@ class StatusLeds(wiring.Component):
         with m.Elif(self.locked_out):
             m.d.comb += flashes.eq(4)
 
-        # Down from the first flash: lit in steps 4, 6, 8, 10, then dark from 3 to 0.
+        # Quarters of a second count down to 0. Of the steps from 4 on the even ones are lit, so a group of n
+        # flashes begins at 2n + 2; the steps from 3 to 0 are the dark second between two groups.
         step = Signal(4)
         flashing = flashes != 0
         with m.If(self.ticks.quarter):

@@ -1,4 +1,4 @@
-"""The chip's sense of time: ticks of a millisecond, a quarter of a second and a second."""
+"""The timebase: ticks of a millisecond, a quarter of a second and a second."""
 
 from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
@@ -18,7 +18,7 @@ class Timebase(wiring.Component):
 
     Parameters
     ----------
-    clock_hz: frequency of the clock in Hz.
+    clock_hz : the frequency of the clock in Hz.
 
     Members
     -------
@@ -48,7 +48,13 @@ class Timebase(wiring.Component):
 
 
 class _Divider(wiring.Component):
-    """Ticks on every `period`-th enabled cycle."""
+    """Ticks on every `period`-th cycle in which it is enabled.
+
+    Members
+    -------
+    en : count this cycle.
+    tick : strobe, in the cycle that completes a period.
+    """
 
     def __init__(self, period):
         self._period = period

@@ -1,4 +1,4 @@
-"""Time to clock cycles, with the rounding error checked: the one place where seconds meet the clock."""
+"""Conversion of times to clock cycles, with the rounding error checked; nothing else converts them."""
 
 from math import ceil
 
@@ -6,7 +6,7 @@ __all__ = ["at_least", "bit_cycles", "bit_steps", "cycles"]
 
 
 def cycles(clock_hz, seconds, *, tolerance=0.01):
-    """Whole clock cycles nearest to `seconds`.
+    """Return the number of clock cycles nearest to `seconds`.
 
     Raises `ValueError` when rounding moves the time by more than `tolerance` (relative).
     """
@@ -20,7 +20,11 @@ def cycles(clock_hz, seconds, *, tolerance=0.01):
 
 
 def bit_cycles(clock_hz, baud):
-    """Clock cycles of one UART bit; at most 2 % off, so that 8E1 still meets the middle of the stop bit."""
+    """Return the clock cycles of one UART bit.
+
+    At most 2 % of error is allowed: over the 11 bits of 8E1 it adds up to a fifth of a bit, so that the
+    receiver still samples the stop bit well inside. Raises `ValueError` where the clock cannot do that.
+    """
     whole = cycles(clock_hz, 1 / baud, tolerance=0.02)
     if whole < 8:
         raise ValueError(f"{baud} baud needs at least 8 clock cycles a bit; {clock_hz} Hz gives {whole}")
@@ -28,9 +32,10 @@ def bit_cycles(clock_hz, baud):
 
 
 def bit_steps(clock_hz, baud):
-    """One UART bit as (cycles of a step, steps): as few steps as keep it within 0.5 %, eight at least.
+    """Return one UART bit as (cycles of a step, steps), with the fewest steps, from eight on, within 0.5 %.
 
-    Where there are none, steps of one cycle. What counts steps is smaller than what counts cycles.
+    If no number of steps below 64 is that exact, a step is one cycle. A counter of steps is smaller than one
+    of cycles, and several of them can share the counter of a step's cycles.
     """
     exact = clock_hz / baud
     for steps in range(8, 64):
@@ -41,5 +46,5 @@ def bit_steps(clock_hz, baud):
 
 
 def at_least(clock_hz, seconds):
-    """The fewest clock cycles that take `seconds` or longer: for times that may be exceeded at will."""
+    """Return the fewest clock cycles that take `seconds` or longer, for times that may be exceeded freely."""
     return ceil(clock_hz * seconds)

@@ -181,8 +181,9 @@ class Processor(wiring.Component):
                 m.d.comb += b.eq(self.i)
             with m.Default():
                 m.d.comb += b.eq(read.data)
-        # In the codes from Op.ADD on the lowest bit means *with carry* and the next one *subtract*, which adds
-        # the complement and one. So one adder does all four, and its carry out is the inverted borrow.
+        # In the codes from Op.ADD on the lowest bit means *with carry* and the next one *subtract*.
+        # Subtracting adds the complement and one, so one adder does all four and its carry out is the
+        # inverted borrow.
         subtracts, with_carry = op[1], op[0]
         total = Signal(9)
         m.d.comb += total.eq(self.a + (b ^ subtracts.replicate(8)) + Mux(with_carry, carry, subtracts))

@@ -1,1 +1,1 @@
-"""Loop sensing: from the voltage at the electrode plates to numbered events."""
+"""Loop sensing, from the voltage at the electrode plates to events."""

@@ -1,4 +1,4 @@
-"""Run-length filter for the class of the loop; what is shorter is told, never silently dropped."""
+"""A run-length filter for the class of the loop, which reports runs that are too short as excursions."""
 
 from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
@@ -12,23 +12,27 @@ HOLD_MS = 20
 
 
 class Debounce(wiring.Component):
-    """Takes over a class of measurement when it has held for the whole hold time.
+    """Takes over a measured class as the state when it has held for the whole hold time.
 
     Any change restarts the run. After reset the state is *unknown* until the first run is complete.
 
     *Timing:* a class is taken over at the 20th tick after its first cycle, so after 19 to 20 ms.
-    *Excursions:* every return of `i` to the present state, after having left it for one cycle or longer.
-    While `blind` time stands still and `i` is not looked at.
+    *Excursions:* each return of `i` to the present state, after one cycle or longer of another class.
+    While `blind`, the run neither goes on nor ends, and `i` is ignored.
 
     Parameters
     ----------
-    hold_ms: ticks that a class must hold.
+    hold_ms : how many ticks a class must hold.
 
     Members
     -------
-    tick_ms: strobe. i: class of the present measurement. blind: it is not a present one.
-    takes: strobe, `i` will be the state in the next cycle. state: the filtered class.
-    changed: strobe, `state` is new. excursion: strobe, see above.
+    tick_ms : strobe, each millisecond.
+    i : the class of the newest measurement.
+    blind : that measurement does not show the loop as it is.
+    takes : strobe, `i` will be the state in the next cycle.
+    state : the filtered class.
+    changed : strobe in the first cycle of a new state.
+    excursion : strobe, see above.
 
     Guarantees: `verif/blocks/test_loop.py::test_debounce_against_model`, `test_debounce_is_two_sided`,
     `test_every_excursion_counts_once`; proofs: `verif/formal/loop.py::state_changes_iff_the_input_held`,

@@ -1,4 +1,4 @@
-"""The bytes of DI 04805302."""
+"""The source of the bytes that answer DI 04805302."""
 
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
@@ -10,7 +10,7 @@ from ..signatures import DiagnosticsRead, LoopStatus, Measurement
 
 __all__ = ["MEASURED_BYTES", "DiagnosticsSource"]
 
-#: What is told of the loop; behind it comes the time.
+#: The bytes about the loop; those about the time follow them.
 MEASURED_BYTES = DIAGNOSTICS.offsets["uptime"]
 _ROOM = 16
 
@@ -58,7 +58,7 @@ class DiagnosticsSource(wiring.Component):
 
         place = Cat(second, pair)
         least = LOOP_NOT_MEASURED.to_bytes(2, "little")
-        # What is kept, and a copy that can be read while it stays.
+        # The values so far, and a copy of them that is not written while it is read.
         m.submodules.kept = kept = Memory(shape=8, depth=_ROOM, init=[*least, *least, 0, 0])
         unknown = [0xFF] * DIAGNOSTICS.offsets["state"]
         m.submodules.served = served = Memory(shape=8, depth=_ROOM, init=unknown)
@@ -67,7 +67,7 @@ class DiagnosticsSource(wiring.Component):
         value = Signal(8)
         extreme, greatest = Signal(), Signal()
         takes = Signal()  # the value replaces the old one
-        # The third bit makes no difference: what a pass writes from place 9 on nobody reads.
+        # The third bit may be left out: what a pass writes from place 9 on is never read.
         extremes = {
             name: pair[:2] == DIAGNOSTICS.offsets[name] // 2 for name in ("loop_min_mv", "loop_max_mv")
         }
@@ -85,7 +85,8 @@ class DiagnosticsSource(wiring.Component):
             copy.en.eq(done & writes & ~held),
         ]
         self._choose(m, place, done & writes, value, copy)
-        # Byte by byte, the low one first, whether one is less than the other.
+        # Compare byte by byte, the low one first; for the greatest both are inverted, so one subtractor
+        # serves.
         ours, other = Mux(greatest, ~value, value), Mux(greatest, ~old.data, old.data)
         with m.If(done & ~writes):
             m.d.sync += takes.eq((ours - other[:8] - (takes & second))[8])
@@ -98,7 +99,7 @@ class DiagnosticsSource(wiring.Component):
         return m
 
     def _choose(self, m, place, written, value, copy):
-        """The bytes that are no voltage."""
+        """Choose the bytes that are not of a voltage."""
         low, high = DIAGNOSTICS.slice("excursions").start, DIAGNOSTICS.slice("excursions").stop - 1
         before = Signal()  # the upper bit of the low byte
         with m.Switch(place):
@@ -110,6 +111,7 @@ class DiagnosticsSource(wiring.Component):
                     m.d.sync += before.eq(self.loop.excursions[7])
             with m.Case(high):
                 m.d.comb += value.eq(self.loop.excursions[8:])
-                # It has just been carried into: the old one belongs to the low byte that has been written.
+                # A carry has come in between: the old high byte belongs to the low byte that has been
+                # written.
                 with m.If(before & ~self.loop.excursions[7]):
                     m.d.comb += copy.en.eq(0)

@@ -1,4 +1,4 @@
-"""Events that wait while the log is busy."""
+"""A queue for the events that wait while the log is busy."""
 
 from amaranth.hdl import Module, Signal
 from amaranth.lib import stream, wiring
@@ -11,18 +11,19 @@ QUEUE_DEPTH = 32
 
 
 class EventQueue(wiring.Component):
-    """First in, first out, 32 events in block RAM.
+    """Holds 32 events in block RAM, first in, first out.
 
-    *Timing:* an event is offered two cycles after it was taken in, at the earliest, and taken in every
-    second cycle at most.
+    *Timing:* an event is offered two cycles after it has entered, at the earliest. One
+    leaves in every second cycle at most.
 
     Parameters
     ----------
-    shape: of an event.
+    shape : the shape of an event.
 
     Members
     -------
-    i, o: events. empty: none waits.
+    i, o : events.
+    empty : no event waits.
 
     Guarantees: `verif/blocks/test_event_queue.py::test_queue_like_a_list`; as part of `LoopMonitor`,
     `verif/blocks/test_loop.py::test_nothing_is_lost_while_the_log_is_stalled`.
@@ -38,7 +39,7 @@ class EventQueue(wiring.Component):
         m = Module()
         storage = m.submodules.storage = Memory(shape=self._shape, depth=QUEUE_DEPTH, init=[])
         write, read = storage.write_port(), storage.read_port()
-        # One bit more than a row's number, which tells a full queue from an empty one.
+        # One bit more than the number of a row: it differs in a full queue and is equal in an empty one.
         produce = Signal(range(2 * QUEUE_DEPTH))
         consume = Signal(range(2 * QUEUE_DEPTH))
         m.d.comb += [
@@ -48,7 +49,7 @@ class EventQueue(wiring.Component):
             write.data.eq(self.i.payload),
             write.en.eq(self.i.valid & self.i.ready),
             read.addr.eq(consume),
-            # Never both at once: block RAM is undefined there, and synthesis would add logic to define it.
+            # Never both at once: block RAM leaves that undefined, and synthesis would add logic to define it.
             read.en.eq(~write.en),
             self.o.payload.eq(read.data),
         ]

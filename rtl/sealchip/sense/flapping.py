@@ -1,4 +1,4 @@
-"""Tells a contact that keeps changing: one alarm with a count, not a storm."""
+"""The detector of a contact that keeps changing, so that it causes one alarm with a count and not a storm."""
 
 from itertools import pairwise
 
@@ -8,24 +8,30 @@ from amaranth.lib.wiring import In, Out
 
 __all__ = ["FLAPPING_CHANGES", "FLAPPING_S", "Flapping"]
 
-#: So many changes within so many seconds are *flapping*, until so many seconds without one.
+#: So many changes within so many seconds begin *flapping*, and so many seconds without a change end it.
 FLAPPING_CHANGES, FLAPPING_S = 6, 10
-#: Overlapping counts; one begins every `_PERIOD_S`.
+#: How many counts overlap; one begins every `_PERIOD_S`.
 _WINDOWS = 3
 _PERIOD_S = FLAPPING_S // (_WINDOWS - 1)
 
 
 class Flapping(wiring.Component):
-    """Flapping begins with the sixth change within 10 s and ends after 10 to 11 s without a change.
+    """Reports flapping from the sixth change within 10 s until 10 to 11 s have passed without a change.
 
-    Three counts begin 5 s apart, and each lasts 15 s: any 10 s lie wholly in one of them. So six changes
-    within 10 s always begin it, six that take 15 s or longer never do. The oldest count is the greatest.
+    An exact window would need the time of each of the last changes. Three counts do nearly the same: they
+    begin 5 s apart and each lasts 15 s, so any 10 s lie wholly in one of them. Six changes within 10 s always
+    begin flapping, and six that take 15 s or longer never do. The oldest count is always the greatest, so it
+    is the only one that is compared.
 
     *Timing:* `flapping` follows `begins` and `ends` by one cycle.
 
     Members
     -------
-    tick_s, change: strobes. flapping: see above. begins, ends: strobes; `begins` comes with the sixth change.
+    tick_s : strobe, each second.
+    change : strobe, the state has changed.
+    flapping : see above.
+    begins : strobe, in the cycle of the sixth change.
+    ends : strobe.
 
     Guarantees: `verif/blocks/test_sense_flapping.py::test_six_changes_within_ten_seconds`,
     `test_a_count_lasts_fifteen_seconds`,
@@ -41,7 +47,7 @@ class Flapping(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        # Of the present period, or, while flapping, whole ones since the last change.
+        # Seconds of the present period; while flapping, whole seconds since the last change.
         second = Signal(range(FLAPPING_S + 1))
         boundary = Signal()
         counts = [Signal(range(FLAPPING_CHANGES + 1), name=f"count{number}") for number in range(_WINDOWS)]
@@ -57,8 +63,8 @@ class Flapping(wiring.Component):
         with m.Elif(self.tick_s):
             m.d.sync += second.eq(second + 1)
 
-        # The oldest first. At a boundary it ends, and the next one is the oldest; a change in that very cycle
-        # belongs to those that had begun.
+        # The counts, the oldest first. At a boundary the oldest one ends and each moves up by one place; a
+        # change in that very cycle is counted by those that had begun.
         for count, later in pairwise(counts):
             m.d.sync += count.eq(Mux(boundary, later, count) + self.change)
         m.d.sync += counts[-1].eq(Mux(boundary, 0, counts[-1] + self.change))

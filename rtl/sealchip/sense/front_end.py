@@ -1,4 +1,4 @@
-"""The front end of the seal loop: from pins to a class of measurement."""
+"""The front end of the seal loop, from the pins to measurements and their classes."""
 
 from typing import NamedTuple
 
@@ -30,26 +30,28 @@ class _Sensed(NamedTuple):
 
 
 class Sensor(enum.Enum):
-    """How the loop voltage is sensed; by these names the chip is built."""
+    """How the loop voltage is sensed; a chip is built with one of these names."""
 
-    #: A comparator with a fixed threshold tells *sealed* and *open*. No millivolts.
+    #: A comparator with a fixed threshold distinguishes *sealed* and *open*, without millivolts.
     COMPARATOR = "comparator"
-    #: A comparator within a sigma-delta converter: millivolts and all classes.
+    #: A comparator within a sigma-delta converter gives millivolts and all classes.
     SIGMA_DELTA = "sigma-delta"
 
 
 class FrontEnd(wiring.Component):
     """Senses the loop, and with `pattern` drives it and checks what returns.
 
-    What the build leaves out costs nothing: without a pattern the drive is always on and there is no
-    *mismatch*; a comparator measures no voltage.
+    Parts that a build leaves out cost nothing: without a pattern the drive is always on and *mismatch* never
+    comes; with a comparator no voltage is measured.
 
     *Timing:* a comparator's class follows the pin by two cycles (three with the pattern); for a converter see
-    `SigmaDelta`. While `blind`, class and voltage stay what they were before.
+    `SigmaDelta`. While `blind`, class and voltage stay as they were.
 
     Parameters
     ----------
-    clock_hz: frequency of the clock in Hz. sensor: a `Sensor`. pattern: whether the drive carries a pattern.
+    clock_hz : the frequency of the clock in Hz.
+    sensor : a `Sensor`.
+    pattern : whether the drive carries a pattern.
 
     Members
     -------

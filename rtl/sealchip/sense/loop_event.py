@@ -1,4 +1,4 @@
-"""What the loop monitor tells the log."""
+"""The event that the loop monitor passes to the log."""
 
 from amaranth.lib import data
 
@@ -8,13 +8,12 @@ __all__ = ["LoopEvent"]
 
 
 class LoopEvent(data.Struct):
-    """One event; the log adds boot count, counter and time stamp.
-
-    `excursions` since the event before, saturating; `baseline_mv` in force from this event on, FFFF = none.
-    """
+    """One event, with its fields in the order of `interface.ENTRY`; the log adds counters and time stamp."""
 
     kind: Kind
     state: StateClass
     loop_mv: 16
+    #: Excursions since the event before, saturating.
     excursions: 8
+    #: The baseline in force from this event on; FFFF without one.
     baseline_mv: 16

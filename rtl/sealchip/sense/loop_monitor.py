@@ -1,4 +1,4 @@
-"""From classes of measurement to events: what the loop is, every change of it, and what was asked of it."""
+"""From classes of measurement to events: the loop's first state, each change, and each sealing command."""
 
 from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
@@ -14,28 +14,32 @@ from .loop_event import LoopEvent
 
 __all__ = ["LoopMonitor"]
 
-#: Place of a change among the kinds that are told; whether *boot*, *opened* or *closed* is decided then.
+#: Stands for a change among the kinds of event; *boot*, *opened* or *closed* is chosen when it is queued.
 CHANGE = None
 
 
 class LoopMonitor(wiring.Component):
     """Makes one event of the first state after power-up (*boot*) and of every later change.
 
-    Becoming *sealed* is *closed*, leaving it is *opened*; so is any change between classes that are not
-    sealed (the state class tells which). With the sixth change within 10 s comes *flapping* instead; what
-    changes then is counted as excursions, and when the loop has held still for 10 s one *closed* or *opened*
-    tells how it is. An event carries how many excursions were counted since the one before, at most 255.
-    State and voltages are those of when it is queued: a few cycles later, more if the queue is full.
+    Becoming *sealed* is the event *closed*; leaving it is *opened*, and so is any change between classes that
+    are not sealed (the state class shows which). The sixth change within 10 s is *flapping* instead; from
+    then on changes are counted as excursions, and when the loop has held still for 10 s one *closed* or
+    *opened* reports its state. An event carries the number of excursions since the one before, at most 255.
+    State and voltages are those at the time when it is queued: a few cycles later, or more if the queue is
+    full.
 
-    *Sealing:* the voltage of the sealed loop is learned when the loop closes for the first time, or by `seal`
-    while the loop is stable and `sealable`. It never changes otherwise. `seal` on any other loop is refused
-    and an event; on a sealed loop it is *provisioned*; on another, *closed* follows as the class changes.
+    *Sealing:* the voltage of the sealed loop is learned when the loop closes for the first time, or by a
+    `seal` command while the loop is stable and sealable. It never changes otherwise. A `seal` command on any
+    other loop is refused, which is an event; on a sealed loop it is the event *provisioned*, and on an
+    unsealed one *closed* follows as the class changes.
 
-    *Timing:* the loop is *unknown* until `restored`. `seal_done` or `seal_refused` in the cycle after `seal`.
+    *Timing:* the loop is *unknown* until `restored.valid`. `command.seal_done` or `command.seal_refused`
+    comes in the cycle after `command.seal`.
 
     Parameters
     ----------
-    measures: the front end tells millivolts; else there is no baseline. hold_ms: debounce time.
+    measures : the front end measures millivolts; else there is no baseline.
+    hold_ms : the debounce time.
 
     Members
     -------
@@ -96,7 +100,8 @@ class LoopMonitor(wiring.Component):
             command.seal_refused.eq(command.seal & ~accepted),
         ]
 
-        # What has to be told, the most important first. A change is told by the state as it is when told.
+        # The events that are due, the most important first. Of a change only the state when it is queued
+        # counts, so changes that come while one still waits need no event of their own.
         due = {
             Kind.FLAPPING: flapping.begins,
             CHANGE: (debounce.changed & ~counted & ~flapping.begins) | flapping.ends,
@@ -122,7 +127,7 @@ class LoopMonitor(wiring.Component):
                 event.baseline_mv.eq(status.baseline_mv),
             ]
 
-        # Only what is not the same in all events takes room in block RAM.
+        # A field that is the same in all events takes no room in block RAM.
         constant = () if self._measures else ("loop_mv", "baseline_mv")
         fields = [name for name, _ in data.Layout.cast(LoopEvent) if name not in constant]
         queue = m.submodules.queue = EventQueue(sum(len(Value.cast(event[field])) for field in fields))
@@ -139,7 +144,7 @@ class LoopMonitor(wiring.Component):
         return m
 
     def _offer(self, m, due, event, offered, taken, booted):
-        """Offer the first of what is `due` as `event` until it is taken; whether a change waits."""
+        """Offer the first event that is due until it is taken; return whether a change waits."""
         free, waiting = 1, {}
         for kind, happens in due.items():
             waits = waiting[kind] = Signal(name=f"{kind.name.lower()}_waits" if kind else "change_waits")
@@ -152,7 +157,7 @@ class LoopMonitor(wiring.Component):
             with m.Elif(chosen & taken):
                 m.d.sync += waits.eq(0)
             if kind is CHANGE:
-                # Nothing comes before *boot*, which is a change.
+                # No other event comes before *boot*, which is a change.
                 free = free & booted
                 with m.If(chosen & (self.status.state == StateClass.SEALED)):
                     m.d.comb += event.kind.eq(Kind.CLOSED)
@@ -163,7 +168,7 @@ class LoopMonitor(wiring.Component):
         return waiting[Kind.FLAPPING] | waiting[CHANGE]
 
     def _count(self, m, event, excursion, taken):
-        """Count excursions since reset, and those since the last event for the next one."""
+        """Count the excursions since reset, and those since the last event, which the next one carries."""
         excursions = self.status.excursions
         with m.If(excursion & ~excursions.all()):
             m.d.sync += excursions.eq(excursions + 1)
@@ -175,6 +180,7 @@ class LoopMonitor(wiring.Component):
             m.d.sync += since.eq(since + 1)
 
     def _learn(self, m, learn, started):
+        """Take the baseline from the log at first, and later the voltage measured when `learn`."""
         with m.If(self.restored.valid & ~started):
             m.d.sync += self.status.baseline_mv.eq(self.restored.baseline_mv)
         with m.Elif(learn):

@@ -1,4 +1,4 @@
-"""The driven pattern: what returns must be what was sent, else another source feeds the loop."""
+"""The driven pattern: if the loop does not return what was sent, another source feeds it."""
 
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
@@ -6,31 +6,38 @@ from amaranth.lib.wiring import In, Out
 
 __all__ = ["CLEAN_PHASES", "DrivenPattern"]
 
-#: Ticks of 1 ms. A converter has followed any step of the loop after `SETTLE_MS`.
+#: Durations in ticks of 1 ms. After `SETTLE_MS` a converter has followed any step of the loop.
 SETTLE_MS, OFF_MS, ON_MIN_MS, ON_MAX_MS = 8, 12, 64, 256
-#: Off phases in a row that must be clean before a mismatch is over.
+#: How many off phases in a row must be clean before a mismatch is over.
 CLEAN_PHASES = 4
-#: While more than `ON_MIN_MS` have passed, the drive goes off with this chance in each millisecond.
+#: After `ON_MIN_MS` the drive goes off with a chance of 1 in 2^`_CHANCE_BITS` in each millisecond.
 _CHANCE_BITS = 5
 
 
 class DrivenPattern(wiring.Component):
     """Switches the drive off at times that cannot be foreseen; the loop must then read as open.
 
-    The drive is off for 12 ms, then on for 64 to 256 ms; when it ends is drawn from a shift register of 16
-    bits that steps every millisecond and takes in the noise of the measurement. After each switching the
-    loop settles for 8 ms. The first phase after reset is off.
+    The drive is off for 12 ms, then on for 64 to 256 ms. The end of the on phase is drawn from a shift
+    register of 16 bits that steps every millisecond and mixes in the noise of the measurement, so that a
+    source which has watched the pattern cannot follow it. After each switching the loop settles for 8 ms. The
+    first phase after reset is off.
 
     An off phase is *clean* when at least one settled reading was taken in it and every one was open.
-    `mismatch` rises at the end of one that was not, and falls at the end of the fourth clean one in a row.
+    `mismatch` rises at the end of a phase that was not, and falls at the end of the fourth clean one in a
+    row.
 
-    *Timing:* `blind` from the switching off until the drive has been on for 8 ms, so for 20 ms, and then not
-    for 56 ms at least. What the loop reads while blind does not tell how it is.
+    *Timing:* `blind` is high from the switching off until the drive has been on for 8 ms, so for 20 ms, and
+    then low for 56 ms at least.
 
     Members
     -------
-    tick_ms: strobe. reads_open, valid: a reading. noise: a bit of it that nobody knows in advance.
-    drive: for the first electrode plate. blind, mismatch: see above.
+    tick_ms : strobe, each millisecond.
+    valid : strobe, a reading.
+    reads_open : whether it is that of an open loop.
+    noise : a bit of the reading that cannot be foreseen.
+    drive : the voltage on the first electrode plate.
+    blind : readings do not show the loop as it is.
+    mismatch : see above.
 
     Guarantees: `verif/blocks/test_sense_pattern.py::test_any_foreign_reading_is_a_mismatch`,
     `test_phases_are_bounded_and_differ`, `test_the_shift_register_takes_its_time_to_repeat`.
