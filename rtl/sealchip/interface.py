@@ -341,8 +341,6 @@ REFUSED = 0x40
 #: Control bit D5: follow-up frames can be fetched with 12H.
 MORE = 0x20
 
-#: Bits per second of a seal whose identity names no other rate, and of every line until it is told another.
-DEFAULT_BAUD = 2400
 #: Baud feature word of DL/T 645-2007 (also in the identity) to bits per second.
 BAUD_FEATURE = {0x02: 600, 0x04: 1200, 0x08: 2400, 0x10: 4800, 0x20: 9600, 0x40: 19200}
 #: Rate of a new seal, and of a meter port whose rate nobody has changed.

@@ -22,6 +22,7 @@ from meterseal.errors import Failure
 from meterseal.io.endpoint import bound_to, open_listener, parse_endpoint
 from meterseal.io.port import Port, PortLost
 from meterseal.io.recording import SCHEME, RecordedPort, ReplayPort
+from sealchip.interface import DEFAULT_BAUD
 
 __all__ = ["Line", "open_port"]
 
@@ -32,7 +33,9 @@ CHUNK = 4096
 WRITE_TIMEOUT = 2.0
 
 
-async def open_port(url: str, baud: int = 2400, *, even: bool = True, record: Path | None = None) -> Port:
+async def open_port(
+    url: str, baud: int = DEFAULT_BAUD, *, even: bool = True, record: Path | None = None
+) -> Port:
     """Open `url` once: a device, a PTY, `socket://HOST:PORT`, any other pyserial URL, or `replay:FILE`.
 
     Real ports are set to 8E1, or 8N1 without `even`. All bytes are added to the file `record`. Raises
@@ -234,7 +237,7 @@ class Line:
     """
 
     def __init__(
-        self, url: str, *, trace: Callable[..., None], baud: int = 2400, record: Path | None = None
+        self, url: str, *, trace: Callable[..., None], baud: int = DEFAULT_BAUD, record: Path | None = None
     ) -> None:
         #: The URL; of `listen://` with its true port after `open`.
         self.url = url

@@ -13,12 +13,11 @@ from meterseal.protocols.csg1209022.frame import (
     Frame,
     FrameError,
 )
+from meterseal.protocols.csg1209022.timing import PARTIAL_FRAME
 
 __all__ = ["Decoder", "Discarded", "Received", "TimedDecoder"]
 
 NO_START = "no frame starts here"
-#: Seconds without a byte that completes anything, after which a started frame is given up.
-PARTIAL_FRAME = 10.0
 
 
 @dataclass(frozen=True, slots=True)

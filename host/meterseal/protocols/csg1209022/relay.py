@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from meterseal.hexadecimal import hex_bytes
+from sealchip.interface import DEFAULT_BAUD
 
 __all__ = ["Parity", "RelayAnswer", "RelayError", "RelayRequest", "StopBits"]
 
@@ -45,7 +46,7 @@ class RelayRequest:
 
     frame: bytes
     port: int = 1
-    baud: int = 2400
+    baud: int = DEFAULT_BAUD
     parity: Parity = Parity.EVEN
     data_bits: int = 8
     stop_bits: StopBits = StopBits.ONE

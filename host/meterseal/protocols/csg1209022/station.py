@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from meterseal.protocols.csg1209022.codes import Afn, Ask, UplinkDi
 from meterseal.protocols.csg1209022.decoder import Discarded, Received, TimedDecoder
 from meterseal.protocols.csg1209022.frame import PRM, Frame, TerminalAddress
+from meterseal.protocols.csg1209022.timing import ANSWER_TIME
 
 __all__ = [
     "Answered",
@@ -110,7 +111,7 @@ class StationSession:
     `test_everything_is_confirmed_once_or_unconfirmed`.
     """
 
-    def __init__(self, *, timeout: float = 20.0, station: int = 1) -> None:
+    def __init__(self, *, timeout: float = ANSWER_TIME, station: int = 1) -> None:
         self.address: TerminalAddress | None = None
         self._timeout = timeout
         self._station = station

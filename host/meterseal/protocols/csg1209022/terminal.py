@@ -22,6 +22,7 @@ from meterseal.protocols.csg1209022.frame import (
     TerminalAddress,
     single,
 )
+from meterseal.protocols.csg1209022.timing import ANSWER_TIME, HEARTBEAT
 
 __all__ = [
     "Confirmed",
@@ -127,8 +128,8 @@ class TerminalLink:
         self,
         address: TerminalAddress,
         *,
-        heartbeat: float = 900.0,
-        timeout: float = 20.0,
+        heartbeat: float = HEARTBEAT,
+        timeout: float = ANSWER_TIME,
         tries: int = 3,
     ) -> None:
         self.address = address

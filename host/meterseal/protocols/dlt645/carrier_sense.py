@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from meterseal.protocols.dlt645.control import ANSWER_TIMEOUT
+
 __all__ = ["CarrierSense"]
 
 
@@ -15,7 +17,7 @@ class CarrierSense:
     Guarantees: `test_dlt645_carrier_sense.py`.
     """
 
-    def __init__(self, *, quiet: float = 0.060, gap: float = 0.150, answer: float = 0.600) -> None:
+    def __init__(self, *, quiet: float = 0.060, gap: float = 0.150, answer: float = ANSWER_TIMEOUT) -> None:
         self._quiet = quiet
         self._gap = gap
         self._answer = answer

@@ -5,6 +5,7 @@ from __future__ import annotations
 from sealchip.interface import FROM_SLAVE, MORE, REFUSED, Err, Function
 
 __all__ = [
+    "ANSWER_TIMEOUT",
     "CLEARS",
     "FROM_SLAVE",
     "MORE",
@@ -30,6 +31,8 @@ SEQ_MAX = 255
 TD_MIN = 0.020
 #: and no later than this.
 TD_MAX = 0.500
+#: A master waits this long for an answer to begin: the slave's time and some more for the line.
+ANSWER_TIMEOUT = 0.600
 #: A longer gap between two bytes ends the frame, seconds.
 TB_MAX = 0.500
 

@@ -15,11 +15,11 @@ from dataclasses import dataclass, field
 
 from meterseal import bcd
 from meterseal.protocols.dlt645.addressing import BROADCAST, matches
-from meterseal.protocols.dlt645.control import SEQ_MAX, Err, Function
+from meterseal.protocols.dlt645.control import ANSWER_TIMEOUT, SEQ_MAX, Err, Function
 from meterseal.protocols.dlt645.decoder import Decoder, Discarded, Received
 from meterseal.protocols.dlt645.frame import LONGEST, Frame
 from meterseal.protocols.dlt645.requests import read_more
-from sealchip.interface import Di
+from sealchip.interface import DEFAULT_BAUD, Di
 
 __all__ = ["Answered", "Event", "Master", "Overheard", "Refused", "Send", "TimedOut"]
 
@@ -116,7 +116,7 @@ class Master:
     clock; call `tick` at `deadline`.
     """
 
-    def __init__(self, *, baud: int = 2400, timeout: float = 0.6, tries: int = 3) -> None:
+    def __init__(self, *, baud: int = DEFAULT_BAUD, timeout: float = ANSWER_TIMEOUT, tries: int = 3) -> None:
         self._byte_time = _CHARACTER / baud
         self._timeout = timeout
         self._tries = tries

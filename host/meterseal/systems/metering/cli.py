@@ -7,8 +7,10 @@ from typing import Annotated
 
 import typer
 
+from meterseal.domain.image import DEFAULT_PASSWORD
 from meterseal.store.cli import add_queries
 from meterseal.systems.metering.keys_cli import keys
+from meterseal.systems.metering.settings import Settings
 
 __all__ = ["app"]
 
@@ -39,38 +41,38 @@ def run(
     ] = None,
     heartbeat: Annotated[
         float, typer.Option("--heartbeat", min=0.1, help="The terminals' heartbeat period, s.")
-    ] = 900.0,
+    ] = Settings.heartbeat,
     silence: Annotated[
         float, typer.Option("--silence", min=1.0, help="Heartbeats without a word: terminal lost.")
-    ] = 2.5,
+    ] = Settings.silence,
     master_key: Annotated[
         Path | None,
         typer.Option("--master-key", help="File with the key that the seals' keys are encrypted under."),
     ] = None,
     allow_unsigned: Annotated[
         bool, typer.Option("--allow-unsigned", help="Believe unsigned records of seals that have a key.")
-    ] = False,
+    ] = Settings.allow_unsigned,
     clock_drift: Annotated[
         float, typer.Option("--clock-drift", min=1.0, help="Accepted error of a meter's clock, s.")
-    ] = 60.0,
+    ] = Settings.clock_drift,
     cover_grace: Annotated[
         float, typer.Option("--cover-grace", min=0.0, help="A cover alarm waits for its seal record, s.")
-    ] = 30.0,
+    ] = Settings.cover_grace,
     cover_tolerance: Annotated[
         float, typer.Option("--cover-tolerance", min=0.0, help="Their times may differ by so much, s.")
-    ] = 5.0,
+    ] = Settings.cover_tolerance,
     meter_password: Annotated[
         str, typer.Option("--meter-password", metavar="DIGITS", help="Six digits, for writes to meters.")
-    ] = "000000",
+    ] = DEFAULT_PASSWORD,
     request_timeout: Annotated[
         float, typer.Option("--request-timeout", min=0.1, help="A terminal's time to answer, s.")
-    ] = 20.0,
+    ] = Settings.request_timeout,
     bus_timeout: Annotated[
         int, typer.Option("--bus-timeout", min=1, max=255, help="A meter's or seal's time to answer, s.")
-    ] = 5,
+    ] = Settings.bus_timeout,
     connections: Annotated[
         int, typer.Option("--connections", min=1, help="Terminals served at a time.")
-    ] = 10_000,
+    ] = Settings.connections,
     as_json: Annotated[bool, typer.Option("--json", help="JSON lines.")] = False,
 ) -> None:
     """Serve terminals, watch the seals and hand events on, until interrupted."""
@@ -80,7 +82,6 @@ def run(
     from meterseal.systems.metering.process import Options
     from meterseal.systems.metering.process import run as serve
     from meterseal.systems.metering.registry import Registry
-    from meterseal.systems.metering.settings import Settings
     from meterseal.trace import Trace
 
     options = Options(

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from meterseal.protocols.csg1209022.timing import ANSWER_TIME, HEARTBEAT
+
 __all__ = ["Settings"]
 
 
-@dataclass(frozen=True, slots=True)
+# Without slots, so that the command line reads each default from the class.
+@dataclass(frozen=True)
 class Settings:
     """All times in seconds."""
 
     #: Heartbeat period of the terminals.
-    heartbeat: float = 900.0
+    heartbeat: float = HEARTBEAT
     #: A terminal silent for so many heartbeats is lost.
     silence: float = 2.5
     #: Largest accepted difference between a meter's clock and this one, above the terminals' poll period.
@@ -22,7 +25,7 @@ class Settings:
     #: How far the times of a cover alarm and of the seal's opening may differ.
     cover_tolerance: float = 5.0
     #: How long a terminal may take to answer a request.
-    request_timeout: float = 20.0
+    request_timeout: float = ANSWER_TIME
     #: How long a terminal may wait for a meter or seal behind it.
     bus_timeout: int = 5
     #: Connections served at a time.

@@ -40,8 +40,8 @@ class Bus:
         clock: Clock,
         trace: Trace,
         oddity: Callable[[str, bytes], None],
-        baud: int = 2400,
-        timeout: float = 0.6,
+        baud: int,
+        timeout: float,
     ) -> None:
         self._line = line
         self._clock = clock

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from meterseal.store.cli import add_queries
+from meterseal.systems.terminal.settings import Settings, parse_address, parse_points
 
 __all__ = ["app"]
 
@@ -31,26 +32,31 @@ def run(
         list[str],
         typer.Option("--point", metavar="N=METER", help="Meter at a measured point; once for each."),
     ],
-    poll: Annotated[float, typer.Option("--poll", min=0.1, help="Seconds between polls of a meter.")] = 5.0,
-    baud: Annotated[int, typer.Option("--baud", help="Speed of the pair.")] = 2400,
+    poll: Annotated[
+        float, typer.Option("--poll", min=0.1, help="Seconds between polls of a meter.")
+    ] = Settings.poll,
+    baud: Annotated[int, typer.Option("--baud", help="Speed of the bus.")] = Settings.baud,
     timeout: Annotated[
         float, typer.Option("--timeout", min=0.1, help="Seconds until a meter's answer has begun.")
-    ] = 0.6,
-    heartbeat: Annotated[float, typer.Option("--heartbeat", help="Seconds between heartbeats.")] = 900.0,
+    ] = Settings.timeout,
+    heartbeat: Annotated[
+        float, typer.Option("--heartbeat", help="Seconds between heartbeats.")
+    ] = Settings.heartbeat,
     confirm_timeout: Annotated[
         float, typer.Option("--confirm-timeout", help="Seconds until an unconfirmed message is repeated.")
-    ] = 20.0,
+    ] = Settings.confirm_timeout,
     sync_clock: Annotated[
         bool, typer.Option("--sync-clock", help="Broadcast the time at the start and daily.")
-    ] = False,
-    wait: Annotated[float, typer.Option("--wait", help="Seconds to wait for the port at the start.")] = 5.0,
+    ] = Settings.sync_clock,
+    wait: Annotated[
+        float, typer.Option("--wait", help="Seconds to wait for the port at the start.")
+    ] = Settings.wait,
     as_json: Annotated[bool, typer.Option("--json", help="JSON lines.")] = False,
 ) -> None:
     """Poll the meters on a bus and report to a master station, until interrupted."""
     import asyncio
 
     from meterseal.io.running import until_signal
-    from meterseal.systems.terminal.process import Settings, parse_address, parse_points
     from meterseal.systems.terminal.process import run as work
     from meterseal.trace import Trace
 

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from pathlib import Path
 
 from meterseal.clock import Clock, SystemClock
 from meterseal.domain.alarm_rules import Code
-from meterseal.errors import Failure
 from meterseal.hexadecimal import hex_digits
 from meterseal.io.endpoint import parse_endpoint
 from meterseal.io.ports import Line
-from meterseal.protocols.csg1209022.frame import FrameError, TerminalAddress, point_da
 from meterseal.protocols.csg1209022.terminal import TerminalLink
 from meterseal.protocols.dlt645 import requests
 from meterseal.store.applied import Applied
@@ -22,65 +19,15 @@ from meterseal.systems.terminal.answers import Answers
 from meterseal.systems.terminal.bus import Bus, SilentError
 from meterseal.systems.terminal.poll import Poller
 from meterseal.systems.terminal.schedule import LOST_AFTER, Schedule
+from meterseal.systems.terminal.settings import Settings
 from meterseal.systems.terminal.store import SCHEMA, TerminalStore
 from meterseal.systems.terminal.uplink import Uplink
 from meterseal.trace import Trace
 
-__all__ = ["Settings", "run"]
+__all__ = ["run"]
 
 #: Seconds between two broadcasts of the time.
 SYNC_PERIOD = 86400.0
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """Who this terminal is, what it polls, and how often; times in seconds."""
-
-    bus: str
-    station: str
-    address: TerminalAddress
-    points: dict[str, int]
-    baud: int = 2400
-    poll: float = 5.0
-    timeout: float = 0.6
-    heartbeat: float = 900.0
-    confirm_timeout: float = 20.0
-    sync_clock: bool = False
-    wait: float = 5.0
-
-    @property
-    def name(self) -> str:
-        """`440106:1`."""
-        return f"{self.address.region}:{self.address.number}"
-
-
-def parse_address(region: str, number: int) -> TerminalAddress:
-    """The terminal's address; `Failure` when the fields do not fit."""
-    if not (region.isascii() and region.isdecimal()):
-        raise Failure(f"region {region!r}: give 6 decimal digits")
-    try:
-        return TerminalAddress(region, number)
-    except FrameError as error:
-        raise Failure(str(error)) from None
-
-
-def parse_points(texts: list[str]) -> dict[str, int]:
-    """Measured points by meter address, from `N=METER`; `Failure` says which is wrong."""
-    points: dict[str, int] = {}
-    for text in texts:
-        number, _, meter = text.partition("=")
-        if not (text.isascii() and number.isdecimal() and meter.isdecimal() and len(meter) <= 12):
-            raise Failure(f"--point {text}: give N=METER, a measured point and a meter address")
-        if int(number) in points.values() or meter.rjust(12, "0") in points:
-            raise Failure(f"--point {text}: this measured point or this meter was given before")
-        try:
-            point_da(int(number))
-        except FrameError as error:
-            raise Failure(f"--point {text}: {error}") from None
-        points[meter.rjust(12, "0")] = int(number)
-    if 0 in points.values():
-        raise Failure("measured point 0 is the terminal itself: meters begin at 1")
-    return points
 
 
 class Terminal:
