@@ -24,11 +24,11 @@ BLOCK ?=
 CAMPAIGN_ARGS ?=
 CAMPAIGN := $(BIN)/python -W ignore -m verif.campaigns
 
-.PHONY: help demo quick test test-long boards lint docs transcript site verify gates mutation coverage soak clean
+.PHONY: help demo quick test test-long boards lint docs transcript screenshots site verify gates mutation coverage soak clean
 .DEFAULT_GOAL := help
 
 help: ## - | Show this list; the times are those of two cores, installation apart
-	@awk -F ' *## *| *[|] *' '/^[a-z-]+:.* ## / {sub(/:.*/, "", $$1); printf "  %-10s %-7s %s\n", $$1, $$2, $$3}' $(MAKEFILE_LIST)
+	@awk -F ' *## *| *[|] *' '/^[a-z-]+:.* ## / {sub(/:.*/, "", $$1); printf "  %-12s %-7s %s\n", $$1, $$2, $$3}' $(MAKEFILE_LIST)
 
 demo: $(if $(GATES),$(BOARDS),$(RUN)) ## 1 min | Run the whole chain: a seal is opened and attacked; GATES=up5k for its gates
 	@$(if $(GATES),$(BIN)/meterseal board netlist $(GATES) $(if $(FROM),--from-$(FROM)) -o $(NETLIST))
@@ -44,7 +44,7 @@ quick: $(DEV) ## 1 min | Run the tests that a change is most likely to fail
 test: $(DEV) ## 12 min | Run the tests that every change must pass, with coverage of the code
 	@$(BIN)/pytest $(PARALLEL) -m "not long and not boards" --cov --cov-report=term:skip-covered $(TEST_ARGS)
 
-test-long: $(DEV) ## ? | Run the tests and proofs that are too long for `make test`
+test-long: $(DEV) ## 10 min | Run the tests and proofs that are too long for `make test`
 	@$(BIN)/pytest $(PARALLEL) -m long $(TEST_ARGS)
 
 lint: $(DEV) ## 1 min | Check style, format and types
@@ -60,6 +60,9 @@ docs: $(DEV) ## 1 min | Write the generated parts of the documents anew
 
 transcript: $(DEV) ## 1 min | Play the demo and write its transcript, docs/demo.md, anew
 	@$(BIN)/python -m verif.project.transcript
+
+screenshots: $(RUN) ## 1 min | Play the demo and take the pictures in docs/images anew; one needs Chromium
+	@$(BIN)/python docs/site/screenshots.py
 
 site: $(DOCS) ## 1 min | Build the documents and the API reference into build/site
 	@# The theme's makers announce a successor at each build.
