@@ -1,16 +1,15 @@
-"""What the lamps of a seal say to whoever looks at them for a while."""
+"""The blink codes of a seal, decoded from changes of its lamps."""
 
 from __future__ import annotations
 
 __all__ = ["BlinkDecoder"]
 
-#: Seconds: a flash is shorter than the first, the pause between two groups longer than the second and shorter
-#: than the third.
+#: Seconds: a flash is shorter than the first, the pause between two groups lies between the second and third.
 _FLASH_MAX, _PAUSE_MIN, _DARK = 0.4, 0.7, 2.0
 
 
 class BlinkDecoder:
-    """Counts the flashes of the red lamp. Times in seconds, rising.
+    """Counts the flashes of the red lamp; times are in seconds and must not decrease.
 
     Test: `verif/host/sim/chip/test_bus_watch.py::test_lamps_are_read`.
     """
@@ -22,7 +21,7 @@ class BlinkDecoder:
         self._group: int | None = None
 
     def update(self, at: float, *, green: bool, red: bool) -> None:
-        """The lamps are like this from now on."""
+        """Take the state of the lamps from `at` on."""
         lasted = at - self._changed
         if green or self._green:
             self._group, self._flashes = None, 0
@@ -33,7 +32,7 @@ class BlinkDecoder:
         self._green, self._red, self._changed = green, red, at
 
     def shown(self, now: float) -> str:
-        """`green`, `red`, `dark`, `red N` for groups of N flashes, `red ?` before one was counted."""
+        """Return `green`, `red`, `dark`, `red N` for groups of N flashes, `red ?` before one was counted."""
         lasted = now - self._changed
         if self._green:
             return "green"

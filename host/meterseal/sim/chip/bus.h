@@ -1,7 +1,7 @@
 // Chips and host ends on one RS485 bus. C interface for ctypes; `bus.py` mirrors it.
 //
-// Time is counted in cycles of the chips' clock. Chips are numbered from 0, host ends from 0. Nothing here
-// allocates while it runs, and nothing here knows a file, a socket or a real clock.
+// Time is counted in cycles of the chips' clock. Chips and host ends are numbered from 0 each. Running does not
+// allocate memory, and nothing here uses a file, a socket or a real clock.
 #pragma once
 
 #include <cstddef>
@@ -13,7 +13,7 @@ extern "C" {
 
 struct Bus;
 
-// What the tap saw. `source`: chip number, or number of chips + end number.
+// One record of the tap. `source`: chip number, or number of chips + end number.
 struct Tap {
     uint64_t cycle;
     uint32_t source;
@@ -25,14 +25,14 @@ struct Tap {
 enum { tap_byte = 0, tap_lamps = 1 };
 enum { byte_corrupted = 1, byte_malformed = 2 };
 
-// `loop_mv`: what the loop comes to while it is driven. `flash_clocks`: SPI clocks with the flash selected.
+// `loop_mv`: voltage of the loop while it is driven. `flash_clocks`: SPI clocks with the flash selected.
 struct ChipState {
     uint32_t powered, closed, loop_mv, loop_driven, comparator, lamps, flash_busy;
     uint32_t flash_programs, flash_erases, flash_cut;
     uint64_t flash_clocks;
 };
 
-// What is done to a loop, and its comparator; `foreign_mv` below 0: none.
+// Manipulations of a loop and its comparator; a negative `foreign_mv` stands for none.
 struct LoopSetting {
     int32_t contact_mv, foreign_mv, jumper, offset_mv, noise_mv;
 };
@@ -45,7 +45,7 @@ struct EndState {
 struct BusState {
     uint64_t cycle;
     uint64_t collided_bits;  // bit times in which drivers disagreed
-    uint64_t noisy_bits;     // bit times that noise turned over
+    uint64_t noisy_bits;     // bit times that noise inverted
     uint64_t tap_overflowed;
     uint64_t skipped;  // cycles left out by `bus_skip_idle`
 };
@@ -56,25 +56,26 @@ void bus_destroy(Bus*);
 // Flash of one chip: `size` bytes that outlive the bus; times of one operation in cycles.
 void bus_flash(Bus*, uint32_t chip, uint8_t* array, size_t size, uint64_t page, uint64_t erase);
 void bus_power(Bus*, uint32_t chip, int on);
-// The rate of all ends and of the tap, from now on; nobody may be sending.
+// Sets the rate of all ends and of the tap; no end may be transmitting.
 void bus_change_baud(Bus*, uint32_t baud);
 void bus_position(Bus*, uint32_t chip, int closed);
-// `count` times, counted from now and rising, at which the seal head touches or leaves its plates.
+// `count` times from now, in rising order, at which the seal head touches or leaves its plates.
 void bus_edges(Bus*, uint32_t chip, const uint64_t* after, size_t count);
 void bus_loop(Bus*, uint32_t chip, const LoopSetting*);
-// Each bit time of the next `cycles` is turned over with `probability`.
+// Inverts each bit time of the next `cycles` with `probability`.
 void bus_noise(Bus*, double probability, uint64_t cycles);
 
-// Time in which all chips are idle is left out from now on; nothing else changes. False: not with this model.
+// Leaves out time in which all chips are idle from now on; nothing else changes. Returns false where the model
+// does not support it.
 int bus_skip_idle(Bus*);
 
 void bus_run(Bus*, uint64_t cycles);
-// The same until the tap has got something.
+// Runs until the tap has recorded something, at most so many cycles.
 void bus_run_until_seen(Bus*, uint64_t cycles);
-// Until the flash of this chip has seen so many clocks, at most so many cycles; whether it has.
+// Runs until the flash of this chip has counted so many clocks, at most so many cycles; returns whether it has.
 int bus_run_to_flash_clock(Bus*, uint32_t chip, uint64_t clocks, uint64_t cycles);
 
-// An end that is not open hears nothing; opening forgets what was heard before.
+// An end receives only while it is open; opening discards what was received before.
 void bus_open(Bus*, uint32_t end, int open);
 size_t bus_write(Bus*, uint32_t end, const uint8_t* bytes, size_t count);  // bytes taken
 size_t bus_read(Bus*, uint32_t end, uint8_t* bytes, size_t most);          // bytes given
@@ -90,7 +91,7 @@ void bus_state(const Bus*, BusState*);
 void bus_chip_state(const Bus*, uint32_t chip, ChipState*);
 void bus_end_state(const Bus*, uint32_t end, EndState*);
 
-// For the benchmark: the chip alone, both clock edges evaluated as Verilator's manual has it.
+// For the benchmark: runs the chip alone and evaluates both clock edges, as in Verilator's manual.
 void bus_bare_run(uint64_t cycles);
 }
 #pragma GCC visibility pop

@@ -1,4 +1,4 @@
-"""The simulated bus as a Python object: bytes and commands, never clock edges. Mirrors `bus.h`."""
+"""The simulated bus as a Python object, in bytes and commands instead of clock edges. Mirrors `bus.h`."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ __all__ = [
     "run_bare",
 ]
 
-#: Clock of the simulated chips: the least that the chip takes, and a whole multiple of every baud rate.
+#: Clock of the simulated chips: the slowest that the chip supports, and a whole multiple of every baud rate.
 CLOCK_HZ: Final = 307_200
-#: Times of the flash's operations, as common 25-series parts have them, in seconds.
+#: Seconds that one operation of the flash takes, as in common 25-series parts.
 PAGE_PROGRAM: Final = 0.0007
 SECTOR_ERASE: Final = 0.045
 
@@ -47,7 +47,7 @@ _READ_BYTES = 4096
 _TAP_RECORDS = 4096
 _BYTE, _LAMPS = 0, 1
 _CORRUPTED, _MALFORMED = 1, 2
-#: Characters that a host end has sent, heard, and could not use; `overflowed` were heard and nobody read.
+#: Characters that a host end sent, received, and discarded; `overflowed` were received and never read.
 END_COUNTERS = ("sent", "heard", "bad_parity", "bad_framing", "overflowed")
 
 
@@ -63,9 +63,9 @@ class _Tap(Structure):
 
 
 class ChipState(Structure):
-    """One chip and its surroundings.
+    """The state of one chip and its surroundings.
 
-    `closed` is the seal head, `loop_mv` what the loop comes to while it is driven, `comparator` the pin.
+    `closed` is the seal head, `loop_mv` the voltage of the loop while it is driven, `comparator` the pin.
     """
 
     _fields_ = (
@@ -98,7 +98,7 @@ class _LoopSetting(Structure):
 
 
 class EndState(Structure):
-    """One host end: `END_COUNTERS`, characters queued, and whether it drives the bus."""
+    """The state of one host end: `END_COUNTERS`, characters queued, and whether it drives the bus."""
 
     _fields_ = (
         *((name, c_uint64) for name in END_COUNTERS),
@@ -114,7 +114,7 @@ class EndState(Structure):
 
 
 class BusState(Structure):
-    """Simulated time in cycles, how much of it was skipped, and what happened to the bus in bit times."""
+    """Simulated time in cycles, the part of it that was skipped, and disturbed bit times of the bus."""
 
     _fields_ = tuple(
         (name, c_uint64) for name in ("cycle", "collided_bits", "noisy_bits", "tap_overflowed", "skipped")
@@ -130,8 +130,8 @@ class BusState(Structure):
 class ByteSeen:
     """A byte that one driver put on the bus, `at` seconds of simulated time.
 
-    `source` counts the chips, then the host ends. `corrupted`: the bus had another level meanwhile;
-    `malformed`: the driver itself did not send 8E1.
+    `source` numbers the chips, then the host ends. `corrupted`: the bus had another level at some moment;
+    `malformed`: the driver did not transmit 8E1.
     """
 
     at: float
@@ -143,7 +143,7 @@ class ByteSeen:
 
 @dataclass(frozen=True, slots=True)
 class LampsSeen:
-    """The lamps of chip `source` have changed to this."""
+    """A change of the lamps of chip `source`."""
 
     at: float
     source: int
@@ -154,7 +154,7 @@ class LampsSeen:
 class BusSim:
     """N chips and K host ends on one RS485 bus.
 
-    Bytes go in and out at host ends; each is an 8E1 UART that hears everything but itself.
+    Bytes go in and out at host ends. Each is an 8E1 UART that receives everything except what it transmits.
     Errors: `Failure` for a clock too slow for the baud rate. Tests: `verif/chip/test_pair_*.py`.
     """
 
@@ -180,7 +180,7 @@ class BusSim:
         self._tap_buffer = (_Tap * _TAP_RECORDS)()
 
     def close(self) -> None:
-        """Power everything off. May be called twice."""
+        """Power everything off; calling it again has no effect."""
         if self._bus is not None:
             self._library.bus_destroy(self._bus)
             self._bus = None
@@ -193,7 +193,7 @@ class BusSim:
 
     @property
     def now(self) -> float:
-        """Simulated time in seconds."""
+        """Return the simulated time in seconds."""
         return self.state.cycle / self.clock_hz
 
     def run(self, seconds: float) -> None:
@@ -201,23 +201,23 @@ class BusSim:
         self._library.bus_run(self._bus, self._cycles(seconds))
 
     def run_until_seen(self, seconds: float) -> None:
-        """The same, no further than until a driver has sent a byte or a lamp has changed."""
+        """Advance simulated time, at most until a driver has sent a byte or a lamp has changed."""
         self._library.bus_run_until_seen(self._bus, self._cycles(seconds))
 
     def skip_idle(self) -> None:
         """From now on, leave out time in which every chip does nothing but count it.
 
-        Everything goes on as without it, at the same cycles, only sooner. A chip that measures always does
-        something. `Failure` for a chip of gates, whose counters nobody knows.
+        Everything happens at the same cycles as without it, only sooner in real time. A chip that measures is
+        never idle. `Failure` for a chip of gates, whose counters have no known names.
         Test: `verif/host/sim/chip/test_bus_idle.py`.
         """
         if not self._library.bus_skip_idle(self._bus):
             raise Failure("no time can be skipped: this chip is made of gates, give its source instead")
 
     def run_to_flash_clock(self, chip: int, clocks: int, *, at_most: float) -> bool:
-        """Advance until the flash of `chip` has seen so many SPI clocks in all, at most `at_most` seconds.
+        """Advance until the flash of `chip` has counted `clocks` SPI clocks, at most `at_most` seconds.
 
-        Returns whether it has. Slower than `run`: every cycle is looked at.
+        Returns whether it has. Slower than `run`, because every cycle is examined.
         """
         return bool(self._library.bus_run_to_flash_clock(self._bus, chip, clocks, self._cycles(at_most)))
 
@@ -229,16 +229,16 @@ class BusSim:
         page_program: float = PAGE_PROGRAM,
         sector_erase: float = SECTOR_ERASE,
     ) -> None:
-        """Solder a flash to `chip`; it stays open until the bus is closed. Times in seconds."""
+        """Attach a flash to `chip`, to stay open until the bus is closed; times are in seconds."""
         page, erase = self._cycles(page_program), self._cycles(sector_erase)
         self._library.bus_flash(self._bus, chip, flash.array, len(flash.array), page, erase)
 
     def power(self, chip: int, on: bool) -> None:
-        """Power one chip on or off: all of its registers start anew."""
+        """Power one chip on or off; at power-up every register has its initial value."""
         self._library.bus_power(self._bus, chip, on)
 
     def change_baud(self, baud: int) -> None:
-        """Let all host ends, and the tap, follow to another rate; nobody may be sending.
+        """Switch all host ends and the tap to another rate; no end may be transmitting.
 
         Errors: `Failure` as above. Test: `verif/chip/test_chip_scenarios.py::test_every_rate_on_request`.
         """
@@ -253,7 +253,7 @@ class BusSim:
     def bounce(self, chip: int, *, seconds: float, edges: int, closed: bool) -> int:
         """Let the contact touch and leave at least `edges` times within `seconds`, ending `closed` or open.
 
-        Returns the number of edges: one more than asked where the end would be the other one.
+        Returns the number of edges: one more than `edges` where that number would end in the other position.
         """
         if (edges % 2 == 1) != (bool(self.chip(chip).closed) != closed):
             edges += 1
@@ -264,51 +264,51 @@ class BusSim:
         return edges
 
     def loop(self, chip: int, loop: Loop) -> None:
-        """Change what is done to the loop; the voltage follows through resistor and capacitor."""
+        """Manipulate the loop; its voltage follows through resistor and capacitor."""
         foreign = -1 if loop.foreign_mv is None else loop.foreign_mv
         setting = _LoopSetting(loop.contact_mv, foreign, loop.jumper, loop.offset_mv, loop.noise_mv)
         self._library.bus_loop(self._bus, chip, setting)
 
     def noise(self, probability: float, seconds: float) -> None:
-        """Turn over each bit time of the coming `seconds` with `probability`."""
+        """Invert each bit time of the coming `seconds` with `probability`."""
         self._library.bus_noise(self._bus, probability, self._cycles(seconds))
 
     def open(self, end: int) -> None:
-        """Begin to listen at a host end; what it heard before is forgotten."""
+        """Begin to receive at a host end; bytes received before are discarded."""
         self._library.bus_open(self._bus, end, True)
 
     def close_end(self, end: int) -> None:
-        """Stop listening; what is queued is still sent."""
+        """Stop receiving; bytes already queued are still transmitted."""
         self._library.bus_open(self._bus, end, False)
 
     def write(self, end: int, data: bytes) -> int:
-        """Queue bytes at a host end; returns how many found room."""
+        """Queue bytes at a host end and return how many there was room for."""
         taken: int = self._library.bus_write(self._bus, end, data, len(data))
         return taken
 
     def read(self, end: int) -> bytes:
-        """What a host end has heard since the last call."""
-        heard = bytearray()
+        """Return the bytes that a host end has received since the last call."""
+        received = bytearray()
         while count := self._library.bus_read(self._bus, end, self._read_buffer, _READ_BYTES):
-            heard += memoryview(self._read_buffer)[:count]
-        return bytes(heard)
+            received += memoryview(self._read_buffer)[:count]
+        return bytes(received)
 
     def open_gsm(self, chip: int) -> None:
-        """Begin to listen at the GSM port of `chip` (8N1, 9600 baud); what it said before is forgotten."""
+        """Begin to receive at the GSM port of `chip` (8N1, 9600 baud); earlier bytes are discarded."""
         self._library.bus_gsm_open(self._bus, chip, True)
 
     def write_gsm(self, chip: int, data: bytes) -> int:
-        """Queue bytes for the GSM port of `chip`; returns how many found room."""
+        """Queue bytes for the GSM port of `chip` and return how many there was room for."""
         taken: int = self._library.bus_gsm_write(self._bus, chip, data, len(data))
         return taken
 
     def read_gsm(self, chip: int) -> bytes:
-        """What `chip` has said to its modem since the last call."""
+        """Return the bytes that `chip` has transmitted to its modem since the last call."""
         count = self._library.bus_gsm_read(self._bus, chip, self._read_buffer, _READ_BYTES)
         return bytes(self._read_buffer[:count])
 
     def tap(self) -> list[ByteSeen | LampsSeen]:
-        """What the drivers and the lamps did since the last call, in order."""
+        """Return what drivers and lamps have done since the last call, in order."""
         seen: list[ByteSeen | LampsSeen] = []
         while count := self._library.bus_tap(self._bus, self._tap_buffer, _TAP_RECORDS):
             seen.extend(self._seen(record) for record in self._tap_buffer[:count])
@@ -316,19 +316,19 @@ class BusSim:
 
     @property
     def state(self) -> BusState:
-        """Time and counters of the bus."""
+        """Return time and counters of the bus."""
         state = BusState()
         self._library.bus_state(self._bus, state)
         return state
 
     def chip(self, chip: int) -> ChipState:
-        """State of one chip and of what is around it."""
+        """Return the state of one chip and its surroundings."""
         state = ChipState()
         self._library.bus_chip_state(self._bus, chip, state)
         return state
 
     def end(self, end: int) -> EndState:
-        """Counters of one host end."""
+        """Return the counters of one host end."""
         state = EndState()
         self._library.bus_end_state(self._bus, end, state)
         return state
@@ -346,7 +346,7 @@ class BusSim:
 
 
 def run_bare(library: Path, cycles: int) -> None:
-    """The chip alone, without bus, flash and loop: what a benchmark compares with."""
+    """Run the chip alone, without bus, flash and loop: the baseline of a benchmark."""
     _load(library).bus_bare_run(cycles)
 
 
@@ -356,7 +356,7 @@ def _check_rate(clock_hz: int, baud: int) -> None:
 
 
 def _load(path: Path) -> ctypes.CDLL:
-    """The library with the signatures of `bus.h`."""
+    """Load the library and declare the signatures of `bus.h`."""
     library = ctypes.CDLL(str(path))
     bus, index, array = c_void_p, c_uint32, POINTER(c_uint8)
     for name, result, arguments in (

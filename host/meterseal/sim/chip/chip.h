@@ -1,5 +1,5 @@
-// One chip with what is soldered to it: flash, seal loop, GSM port, lamps. Its clock edges are `tick`;
-// everything slower happens at `next`.
+// One chip and its surroundings: flash, seal loop, GSM port, lamps. `tick` is one clock edge; everything
+// slower happens at `next`.
 #pragma once
 
 #include <algorithm>
@@ -14,9 +14,9 @@
 #include "ring.h"
 #include "uart.h"
 
-// The model acts on the rising edge alone. Taking back what it remembers of the clock makes the next
-// evaluation a rising edge again and saves evaluating the falling one; where a version of Verilator
-// remembers under another name, the falling edge is evaluated.
+// The model acts on the rising edge alone. Resetting its copy of the clock makes the next evaluation a rising
+// edge again and saves evaluating the falling one. Where a version of Verilator uses another name for the copy,
+// the falling edge is evaluated.
 template <class Root>
 inline void clock_low(Root& root, Vseal_chip& model) {
     root.clk = 0;
@@ -24,7 +24,7 @@ inline void clock_low(Root& root, Vseal_chip& model) {
     else model.eval();
 }
 
-// The host's side of the chip's GSM port; nothing is heard while it is not open.
+// The modem's side of the chip's GSM port, which receives only while it is open.
 struct GsmPort {
     static constexpr size_t bytes = 4096;
 
@@ -51,11 +51,11 @@ class Chip {
     Flash flash;
     Loop loop;
     GsmPort gsm;
-    Receiver monitor;           // hears what this chip alone drives
+    Receiver monitor;           // receives what this chip alone drives
     Idle<Vseal_chip___024root> idle;
     bool corrupted = false;     // the bus differed from what this chip drove
-    uint8_t lamps_told = 0;
-    Cycle next = never;         // the next of reset's end, the flash, the head's edges and the GSM port
+    uint8_t lamps_recorded = 0;
+    Cycle next = never;         // earliest of reset's end, flash, edges of the head and GSM port
 
     bool powered() const { return model_ != nullptr; }
     bool driving() const { return pins_ & pin_de; }
@@ -65,7 +65,7 @@ class Chip {
     Vseal_chip___024root& root() const { return *root_; }
     uint8_t lamps() const { return uint8_t(pins_ >> lamps_shift & 3); }
 
-    // All registers start anew with a power-up: the model is made and destroyed.
+    // Creates and destroys the model, so that every register has its initial value at power-up.
     void power(bool on, bool line, Cycle now) {
         if (on == powered()) return;
         if (on) {
@@ -76,7 +76,7 @@ class Chip {
             root_->rst = 1;
             root_->gsm_rxd = gsm.transmitter.level;
             root_->flash_cipo = 1;
-            hear(line);
+            set_line(line);
             model_->eval();
             reset_end_ = now + reset_cycles;
             look(now);
@@ -93,11 +93,11 @@ class Chip {
         plan();
     }
 
-    void hear(bool line) {
+    void set_line(bool line) {
         if (powered()) root_->rs485_ro = line;
     }
 
-    // One clock cycle. True when the driver, a lamp or `next` has changed.
+    // Simulates one clock cycle; returns whether the driver, a lamp or `next` has changed.
     bool tick(Cycle now) {
         if (loop.active) root_->loop_cmp = loop.step(root_->loop_fb);
         root_->clk = 1;
@@ -106,7 +106,7 @@ class Chip {
         return sample_pins() != pins_ && look(now);
     }
 
-    // What is due at `now`.
+    // Carries out what is due at `now`.
     void events(Cycle now) {
         if (now >= reset_end_) {
             root_->rst = 0;
@@ -122,13 +122,13 @@ class Chip {
         plan();
     }
 
-    // The seal head touches and leaves its plates at the times in `edges`.
+    // Schedules the times at which the seal head touches and leaves its plates.
     void move(std::vector<Cycle> edges) {
         edges_ = std::move(edges);
         plan();
     }
 
-    // Something is to be sent on the GSM port.
+    // Starts the transmitter of the GSM port, whose queue is not empty any more.
     void wake_gsm(Cycle now) {
         gsm.transmitter.wake(now);
         plan();

@@ -1,20 +1,20 @@
-"""The control port's language: one JSON object a line there, one back. No I/O here.
+"""The language of the control port: one JSON object a line in each direction, without I/O.
 
     {"do": "open", "seal": 0}                     seal: number on the bus, or address; 0 if there is one
     {"do": "close", "seal": "000000000101"}
     {"do": "bounce", "seal": 0, "ms": 10, "edges": 7, "end": "closed"}       end: as it is, if not given
     {"do": "jumper", "seal": 0, "on": true}       a wire across the plates, past the resistor in the head
-    {"do": "loop_mv", "seal": 0, "mv": 3300}      held so from outside, whatever the chip drives; null ends it
-    {"do": "corrode", "seal": 0, "mv": 2800}      all that the contact lets through; null: a good one
+    {"do": "loop_mv", "seal": 0, "mv": 3300}      an external voltage, whatever the chip drives; null ends it
+    {"do": "corrode", "seal": 0, "mv": 2800}      a contact that passes no more; null: a good one
     {"do": "loop_noise", "seal": 0, "mv": 40}     at the comparator, rms
     {"do": "power", "seal": 0, "on": false}
     {"do": "noise", "probability": 0.01, "seconds": 2}             on the bus, in each bit time
     {"do": "state"}                               all seals, or the one given
 
-`state` tells of each seal, among others, `loop_mv` (while driven) and `lamps`: green, red, dark, or `red 3`
+`state` gives for each seal, among others, `loop_mv` (while driven) and `lamps`: green, red, dark, or `red 3`
 for groups of three flashes.
 
-An answer has `"ok": true` and what was asked for, or `"ok": false` and `error`.
+An answer has `"ok": true` and the result, or `"ok": false` and `error`.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def _or_null(checked: tuple[_Check, str]) -> tuple[_Check, str]:
 
 _SWITCH: tuple[_Check, str] = (lambda value: isinstance(value, bool), "true or false")
 
-#: Fields of each command beside `do` and `seal`: the check, and what a good value is.
+#: Fields of each command beside `do` and `seal`: the check, and a description of valid values.
 _FIELDS: dict[str, dict[str, tuple[_Check, str]]] = {
     "open": {},
     "close": {},
@@ -75,7 +75,7 @@ _FIELDS: dict[str, dict[str, tuple[_Check, str]]] = {
 
 
 def answer(rig: Rig, line: bytes) -> bytes:
-    """Carry out the command in `line`; the answer, with its line end."""
+    """Carry out the command in `line` and return the answer with its line end."""
     try:
         result = {"ok": True, **_carry_out(rig, _parse(line))}
     except Failure as failure:

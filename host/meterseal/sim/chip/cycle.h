@@ -7,7 +7,7 @@
 using Cycle = uint64_t;
 constexpr Cycle never = UINT64_MAX;
 
-// Numbers that look random and are the same in every run (SplitMix64).
+// Pseudo-random numbers that are the same in every run (SplitMix64).
 inline uint64_t scramble(uint64_t x) {
     x += 0x9e3779b97f4a7c15;
     x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9;

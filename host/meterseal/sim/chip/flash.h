@@ -1,5 +1,5 @@
-// SPI NOR flash of one chip (25-series command set, mode 0). The array belongs to the caller, who maps it
-// on a file: whatever is in it survives the end of this process at any moment.
+// SPI NOR flash of one chip (25-series command set, mode 0). The array belongs to the caller, which maps it
+// on a file, so that its content survives the end of this process at any moment.
 #pragma once
 
 #include <algorithm>
@@ -27,7 +27,7 @@ class Flash {
 
     bool busy() const { return next != never; }
 
-    // One of chip select and clock has changed.
+    // Takes a change of chip select or clock.
     void pins(bool cs_n, bool sck, bool copi, Cycle now) {
         if (!array_) return;
         if (cs_n != cs_n_) {
@@ -49,14 +49,14 @@ class Flash {
         }
     }
 
-    // The running operation is over.
+    // Completes the running operation.
     void finish() {
         if (command_running_ == program_page) program(count_);
         else erase_from(0, sector_bytes);
         end_operation();
     }
 
-    // Power is gone: a running operation leaves the array half done.
+    // Power is cut: a running operation leaves the array half done.
     void power_cut(Cycle now) {
         if (busy()) {
             const Cycle time = command_running_ == program_page ? page_time_ : erase_time_;
@@ -97,8 +97,8 @@ class Flash {
     bool ignored_ = false, write_enabled_ = false, asleep_ = false;
     uint32_t address_ = 0;
 
-    // The running operation. `page_` is in the order in which the bytes came; a byte that comes after a
-    // whole page takes the place of the one a page earlier.
+    // The running operation. `page_` holds the bytes in order of arrival; a byte beyond a whole page
+    // replaces the one a page earlier.
     uint8_t command_running_ = 0;
     std::array<uint8_t, page_bytes> page_{};
     size_t page_start_ = 0, sector_ = 0, count_ = 0, received_ = 0;
@@ -123,7 +123,7 @@ class Flash {
         const unsigned index = bytes_++;
         if (index == 0) {
             command_ = value;
-            // A busy flash hears the status request alone, a sleeping one the wake-up alone.
+            // A busy flash accepts the status request alone, a sleeping one the wake-up alone.
             ignored_ = (busy() && command_ != read_status) || (asleep_ && command_ != wake);
             address_ = 0;
             received_ = 0;
@@ -142,7 +142,7 @@ class Flash {
         }
     }
 
-    // Commands that change something take effect when the chip is deselected, on a byte's border.
+    // Commands that change state take effect when the flash is deselected, at a byte boundary.
     void deselected(Cycle now) {
         if (ignored_ || bytes_ == 0 || bits_ % 8 != 0) return;
         switch (command_) {

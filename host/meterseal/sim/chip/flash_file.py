@@ -1,4 +1,4 @@
-"""The flash of a simulated chip, in a file."""
+"""The flash of a simulated chip, kept in a file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["FlashFile"]
 
 
 class FlashFile:
-    """A flash file in memory, shared with the file: what the chip has written survives a SIGKILL.
+    """A flash file mapped into memory: what the chip has written survives a SIGKILL.
 
     Errors: `Failure` when the file is absent, of the wrong size, or in use by another simulated chip.
     Test: `verif/host/sim/chip/test_chip_run.py::test_a_killed_process_goes_on_where_it_was`.
@@ -36,11 +36,11 @@ class FlashFile:
         self.array = (c_uint8 * FLASH_SIZE).from_buffer(self._map)
 
     def read(self) -> bytes:
-        """The content as it is now."""
+        """Return the current content."""
         return bytes(self._map)
 
     def close(self) -> None:
-        """Give the file back; nothing may point into `array` any more."""
+        """Release the file; nothing may refer to `array` any more."""
         del self.array
         self._map.close()
         self._file.close()

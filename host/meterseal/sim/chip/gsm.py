@@ -1,4 +1,4 @@
-"""The GSM ports of the simulated chips, each carried to a modem."""
+"""The GSM ports of the simulated chips, each connected to a modem."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from meterseal.io.ports import Line
 from meterseal.sim.chip.bus import BusSim
-from meterseal.sim.chip.rig import Tell
+from meterseal.sim.chip.rig import Emit
 
 __all__ = ["Modems"]
 
@@ -16,36 +16,36 @@ _RETRY = 0.010
 
 
 class Modems:
-    """Chip 0 has the modem at the first endpoint, and so on: a PTY, a device, or HOST:PORT.
+    """Connects chip 0 to the modem at the first endpoint, and so on: a PTY, a device, or HOST:PORT.
 
-    A modem that is away hears nothing, like one without power, and is looked for again and again. What the
-    chips say is carried with `deliver`, to be called after each step of the simulation.
+    A modem that is absent receives nothing, like one without power, and opening its port is retried. Bytes
+    from the chips are handed out by `deliver`, to be called after each step of the simulation.
     Tests: `verif/host/sim/chip/test_bus_gsm.py`.
     """
 
-    def __init__(self, bus: BusSim, endpoints: Sequence[str], tell: Tell) -> None:
+    def __init__(self, bus: BusSim, endpoints: Sequence[str], emit: Emit) -> None:
         self._bus = bus
-        self._lines = [Line(_url(endpoint), trace=tell, baud=9600) for endpoint in endpoints]
+        self._lines = [Line(_url(endpoint), trace=emit, baud=9600) for endpoint in endpoints]
         for chip in range(len(self._lines)):
             bus.open_gsm(chip)
 
     async def deliver(self) -> None:
-        """Hand out what the chips have said."""
+        """Hand out what the chips have transmitted."""
         for chip, line in enumerate(self._lines):
-            if said := self._bus.read_gsm(chip):
-                await line.write(said)
+            if data := self._bus.read_gsm(chip):
+                await line.write(data)
 
     async def serve(self) -> None:
-        """Carry what the modems say until cancelled."""
+        """Carry what the modems transmit until cancelled."""
         try:
             async with asyncio.TaskGroup() as tasks:
                 for chip, line in enumerate(self._lines):
-                    tasks.create_task(self._hear(chip, line))
+                    tasks.create_task(self._carry(chip, line))
         finally:
             for line in self._lines:
                 line.close()
 
-    async def _hear(self, chip: int, line: Line) -> None:
+    async def _carry(self, chip: int, line: Line) -> None:
         while True:
             data = await line.read()
             while data := data[self._bus.write_gsm(chip, data) :]:
@@ -53,5 +53,5 @@ class Modems:
 
 
 def _url(endpoint: str) -> str:
-    """HOST:PORT is a socket, anything with a slash a path or an URL already."""
+    """Return HOST:PORT as a socket URL; anything with a slash is a path or a URL already."""
     return endpoint if "/" in endpoint or ":" not in endpoint else f"socket://{endpoint}"

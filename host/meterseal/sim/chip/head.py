@@ -1,4 +1,4 @@
-"""The seal head and what is done to its loop, kept in a small file beside the flash."""
+"""The seal head and the manipulations of its loop, kept in a small file beside the flash."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["Head", "Loop"]
 
 @dataclass(frozen=True, slots=True)
 class Loop:
-    """What is done to a seal loop besides moving its head; voltages in mV.
+    """The manipulations of a seal loop besides moving its head; voltages in mV.
 
     `contact_mv`: while the head is in and the plate driven, less with a corroded contact. `jumper`: a wire
     across the plates, past the end-of-line resistor. `foreign_mv`: a source of its own on the loop, whatever
@@ -32,7 +32,7 @@ class Loop:
 class Head:
     """The seal head, in or out, and its loop.
 
-    It is a piece of metal: neither the chip's power nor the end of a process moves it.
+    Being a piece of metal, it is moved neither by the chip's power nor by the end of a process.
     """
 
     closed: bool = False
@@ -40,7 +40,7 @@ class Head:
 
     @classmethod
     def load(cls, flash: Path) -> Head:
-        """As last saved for the seal of this flash file; out where nothing was saved."""
+        """Load the head last saved for the seal of this flash file; out where none was saved."""
         path = _beside(flash)
         try:
             saved = json.loads(path.read_bytes())
@@ -51,7 +51,7 @@ class Head:
             raise Failure(f"{path} does not say how the seal head is set ({error}): remove it") from None
 
     def save(self, flash: Path) -> None:
-        """Write the file whole or not at all."""
+        """Write the file atomically."""
         path = _beside(flash)
         part = path.with_name(path.name + ".part")
         part.write_text(json.dumps(asdict(self)))

@@ -1,4 +1,4 @@
-"""Host ends of the bus: bytes between the simulation and the programs that are connected to it."""
+"""Ports of the host ends: bytes between the simulated bus and the programs connected to it."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from collections.abc import Awaitable, Callable
 
 from meterseal.io.pty import PtyEnd
 from meterseal.sim.chip.bus import BusSim
-from meterseal.sim.chip.rig import Tell
+from meterseal.sim.chip.rig import Emit
 
 __all__ = ["CONNECTIONS_MAX", "NAMES", "HostPorts"]
 
-#: TCP connections at a time.
+#: Most TCP connections at a time.
 CONNECTIONS_MAX = 16
-#: Of the ends, in the bus's order.
+#: Names of the ends, in the order of the bus.
 NAMES = ("pty", *(f"tcp{number}" for number in range(1, CONNECTIONS_MAX + 1)))
-#: Bytes that a TCP client may leave unread.
+#: Most bytes that a TCP client may leave unread.
 UNREAD_MAX = 65536
 _CHUNK = 4096
 #: Seconds between two tries to find room at an end.
@@ -25,28 +25,28 @@ _Sink = Callable[[bytes], Awaitable[None]]
 
 
 class HostPorts:
-    """End 0 is the PTY, each TCP connection gets one of the others.
+    """The PTY at end 0, and one of the other ends for each TCP connection.
 
-    What programs write waits with them, not here, until the end has room. What they hear comes with
+    A program whose end has no room blocks: nothing is buffered here. Bytes from the bus are handed out by
     `deliver`, to be called after each step of the simulation.
     """
 
-    def __init__(self, bus: BusSim, tell: Tell) -> None:
+    def __init__(self, bus: BusSim, emit: Emit) -> None:
         self._bus = bus
-        self._tell = tell
+        self._emit = emit
         self._sinks: dict[int, _Sink] = {}
 
     async def deliver(self) -> None:
-        """Hand out what the ends have heard."""
+        """Hand out what the ends have received."""
         for end, sink in list(self._sinks.items()):
-            if heard := self._bus.read(end):
-                await sink(heard)
+            if data := self._bus.read(end):
+                await sink(data)
 
     async def serve_pty(self, pty: PtyEnd) -> None:
         """Carry the PTY's bytes until cancelled."""
 
-        async def sink(heard: bytes) -> None:
-            await pty.write(heard)
+        async def sink(data: bytes) -> None:
+            await pty.write(data)
 
         self._open(0, sink)
         while True:
@@ -56,24 +56,24 @@ class HostPorts:
         """Carry one connection's bytes until it ends."""
         end = self._free()
         if end is None:
-            self._tell("lost", connection="tcp", reason=f"{CONNECTIONS_MAX} connections are open already")
+            self._emit("lost", connection="tcp", reason=f"{CONNECTIONS_MAX} connections are open already")
             writer.close()
             return
 
-        async def sink(heard: bytes) -> None:
+        async def sink(data: bytes) -> None:
             if writer.transport.get_write_buffer_size() > UNREAD_MAX:
-                self._tell("lost", connection=NAMES[end], reason=f"left {UNREAD_MAX} bytes unread")
+                self._emit("lost", connection=NAMES[end], reason=f"left {UNREAD_MAX} bytes unread")
                 writer.transport.abort()
             else:
-                writer.write(heard)
+                writer.write(data)
 
         self._open(end, sink)
-        self._tell("connected", connection=NAMES[end])
+        self._emit("connected", connection=NAMES[end])
         try:
             while data := await reader.read(_CHUNK):
                 await self._send(end, data)
         except OSError as error:
-            self._tell("lost", connection=NAMES[end], reason=str(error))
+            self._emit("lost", connection=NAMES[end], reason=str(error))
         finally:
             del self._sinks[end]
             self._bus.close_end(end)
@@ -84,7 +84,7 @@ class HostPorts:
         self._sinks[end] = sink
 
     def _free(self) -> int | None:
-        """An end that nobody uses and that has sent everything its last user gave it."""
+        """Return an unused end that has transmitted everything its last user queued; None without one."""
         for end in range(1, self._bus.ends):
             if end not in self._sinks and not self._bus.end(end).driving and not self._bus.end(end).queued:
                 return end

@@ -1,10 +1,10 @@
-// Time in which a chip does nothing but count it: found by looking, and left out.
+// Leaves out time in which a chip does nothing but count it, found by comparing states.
 //
-// Between two ticks of a millisecond an idle chip goes through the same few states again and again, and a tick
-// changes no more than the counters below. So where all else is as it was a whole number of such rounds and
-// one tick before, any number of rounds may be left out, up to the next quarter of a second, or, where a quarter
-// was seen to change no more, up to the next second. That the chip is then where it would have come by itself:
-// `verif/host/sim/chip/test_bus_idle.py`.
+// Between two ticks of a millisecond an idle chip repeats the same few states, here called a round, and a tick
+// changes only the counters below. So where everything else is as it was a whole number of rounds and one tick
+// before, any number of rounds may be left out, up to the next quarter of a second or, where a quarter was
+// observed to change nothing else, up to the next second. The chip then has the state that it would have
+// reached by itself: `verif/host/sim/chip/test_bus_idle.py`.
 #pragma once
 
 #include <cstring>
@@ -13,10 +13,11 @@
 
 #include "cycle.h"
 
-// Cycles, ticks, quarters of a second, the next draw.
+// Cycles, ticks, quarters of a second, next random number.
 using Counts = std::tuple<Cycle, Cycle, Cycle, Cycle>;
 
-// What counts time in an idle chip; copies of nothing for the chip of a netlist, which has no such names.
+// References to the counters of time in an idle chip; an empty tuple of values for the chip of a netlist, which
+// has no such names.
 template <class Root>
 auto counters_of(Root& root) {
     if constexpr (requires { root.simulated_chip__DOT__chip__DOT__time__024__DOT__prescaler__DOT__count; })
@@ -30,7 +31,7 @@ auto counters_of(Root& root) {
 // Cycles from one tick to the next, as `Timebase` counts them.
 constexpr Cycle cycles_of_tick(uint64_t clock_hz) { return (clock_hz + 500) / 1000; }
 
-// Evaluates all that follows from the registers at once.
+// Evaluates all logic that depends on registers alone.
 void Vseal_chip___024root___eval_settle(Vseal_chip___024root*);
 
 template <class Root>
@@ -40,20 +41,20 @@ class Idle {
 
     explicit Idle(uint32_t clock_hz) : tick_(cycles_of_tick(clock_hz)) {}
 
-    // Cycles of a round, 0 while none is known.
+    // Length of a round in cycles, 0 while unknown.
     Cycle round() const { return round_; }
 
-    // What a tick sets off is over.
-    bool rested(Root& root) const { return Counters(root).cycles >= settling; }
+    // Whether the work that a tick starts has ended.
+    bool settled(Root& root) const { return Counters(root).cycles >= settling; }
 
-    // Whether it is time to ask for `as_before`: whole rounds and a tick have passed, or no round is known.
+    // Whether `as_before` has a meaning now: whole rounds and a tick have passed, or the round is unknown.
     bool comparable(Root& root, Cycle now) const {
-        if (!rested(root)) return false;
+        if (!settled(root)) return false;
         return !round_ || ((now - begun_) % round_ == 0 && Counters(root).ticks != seen_.ticks);
     }
 
-    // Whether all but the counters is as it was at `begin`, and was so behind the first tick. Behind a second
-    // it is not: the chip knows how late it is.
+    // Whether everything but the counters is as at `begin`, and was so after the first tick. It is not after a
+    // second, because the chip counts its uptime.
     bool as_before(Root& root) {
         if (!round_) return false;
         const Counters now(root);
@@ -65,7 +66,7 @@ class Idle {
         return alike && kept_;
     }
 
-    // A round begins, its length is not known.
+    // Begins a round of unknown length.
     void begin(Root& root, Cycle now) {
         seen_ = Counters(root);
         seen_.into(root);
@@ -75,7 +76,7 @@ class Idle {
         kept_ = quarter_kept_ = false;
     }
 
-    // Whether the round that has begun ends here: all is as it was, and no tick was between.
+    // Whether the round ends here: everything is as at its beginning, and no tick was in between.
     bool ends_round(Root& root, Cycle now) {
         if (now == begun_) return false;
         auto&& cycles = std::get<0>(counters_of(root));
@@ -87,15 +88,15 @@ class Idle {
         return alike;
     }
 
-    // Cycles for which it goes on like this.
+    // Most cycles for which the chip stays idle.
     Cycle most(Root& root) const {
         const Counters now(root);
         const Cycle quarters = quarter_kept_ ? quarters_of_second - now.quarters : 1;
         return (quarters * quarter - now.ticks) * tick_ - now.cycles - 1;
     }
 
-    // Whether it would be rested again so many cycles later.
-    bool rests_after(Root& root, Cycle cycles) const {
+    // Whether the chip would be settled again so many cycles later.
+    bool settled_after(Root& root, Cycle cycles) const {
         return (Counters(root).cycles + cycles) % tick_ >= settling;
     }
 
@@ -111,7 +112,7 @@ class Idle {
     }
 
   private:
-    // Cycles behind a tick in which blocks may still be at work; ticks of a quarter of a second.
+    // Cycles after a tick in which blocks may still be working; ticks in a quarter of a second.
     static constexpr Cycle settling = 80, quarter = 250, quarters_of_second = 4;
 
     struct Counters {
@@ -128,7 +129,7 @@ class Idle {
     };
 
     Cycle tick_, begun_ = 0, round_ = 0;
-    bool kept_ = false, quarter_kept_ = false;  // a tick, a quarter of a second has left all as it was
+    bool kept_ = false, quarter_kept_ = false;  // a tick, a quarter of a second has left everything else as it was
     Counters seen_;
     alignas(Root) char state_[sizeof(Root)] = {};
 };

@@ -1,7 +1,7 @@
-// The seal loop of one chip, from the plate that it drives back to its comparator, cycle by cycle.
+// The seal loop of one chip, from the plate that the chip drives back to its comparator, cycle by cycle.
 //
-// The plate feeds the loop through the seal head's end-of-line resistor; a divider and a capacitor make the
-// voltage that the comparator sees (here as the loop voltage, before the divider). A plain comparator has a
+// The plate feeds the loop through the seal head's end-of-line resistor; a divider and a capacitor
+// produce the comparator's input (here the loop voltage, before the divider). A plain comparator has a
 // fixed threshold; a chip that measures has `loop_fb` behind a resistor and a capacitor in its place.
 #pragma once
 
@@ -27,16 +27,16 @@ class Loop {
           follow_feedback_(1 - std::exp(-1 / (feedback_tau * clock_hz))),
           random_(seed) {}
 
-    // The surroundings; `moved` takes them over.
+    // The surroundings; `moved` puts changes into effect.
     bool closed = false, jumper = false;
-    int contact_mv = SEAL_SEALED_MV;  // while the head is in: less with a corroded contact
-    int foreign_mv = -1;    // a source of its own on the loop, whatever is driven; negative: none
+    int contact_mv = SEAL_SEALED_MV;  // while the head is in; less with a corroded contact
+    int foreign_mv = -1;    // an external source on the loop, whatever is driven; negative: none
     int offset_mv = 0, noise_mv = 0;  // of the comparator; noise is rms
 
-    // Whether the comparator's output may change by itself: `step` wants to be called.
+    // Whether the comparator's output may change by itself, so that `step` must be called.
     bool active = feedback;
 
-    // Voltage that the loop comes to.
+    // Final voltage of the loop.
     int settled_mv(bool driven) const {
         if (foreign_mv >= 0) return foreign_mv;
         if (!driven) return 0;
@@ -48,7 +48,7 @@ class Loop {
         active = true;
     }
 
-    // The comparator's output one clock cycle later.
+    // Advances one clock cycle and returns the comparator's output.
     bool step(bool fb) {
         voltage_ += (target_ - voltage_) * follow_;
         if constexpr (feedback) reference_ += ((fb ? full_scale_mv : 0) - reference_) * follow_feedback_;
@@ -62,14 +62,14 @@ class Loop {
     double target_ = 0, voltage_ = 0, reference_ = feedback ? 0 : threshold_mv;
     uint64_t random_;
 
-    // With a fixed threshold nothing happens any more once the voltage is there and noise cannot reach over.
+    // With a fixed threshold the output is constant once the voltage is final and beyond the reach of the noise.
     void settle() {
         if (std::abs(target_ - voltage_) > 0.5) return;
         voltage_ = target_;
         active = std::abs(target_ + offset_mv - threshold_mv) <= noise_reach * noise_mv;
     }
 
-    // Nearly normal, and never beyond `noise_reach` times its rms: the sum of four even numbers.
+    // Approximately normal and never beyond `noise_reach` times its rms: the sum of four uniform numbers.
     static constexpr double noise_reach = 3.4642;
     double noise() {
         random_ = scramble(random_);

@@ -1,4 +1,4 @@
-"""The process `meterseal chip run`: simulated chips on a bus, its host ends on a PTY and on TCP."""
+"""The process `meterseal chip run`: simulated chips on a bus whose host ends are a PTY and TCP ports."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from meterseal.sim.chip.control import LINE_MAX, answer
 from meterseal.sim.chip.gsm import Modems
 from meterseal.sim.chip.host_ports import NAMES, HostPorts
 from meterseal.sim.chip.options import Options
-from meterseal.sim.chip.rig import Rig, Seal, Tell, open_seals
+from meterseal.sim.chip.rig import Emit, Rig, Seal, open_seals
 from meterseal.sim.chip.tcp_server import listen
 from meterseal.sim.chip.watch import Watch
 from meterseal.trace import Trace
@@ -27,26 +27,26 @@ from sealchip.interface import DEFAULT_BAUD
 
 __all__ = ["default_identity", "run"]
 
-#: Simulated and, at real pace, real seconds between two looks at the outside.
+#: Seconds simulated between two exchanges with the outside; at real pace also real seconds.
 SLICE = 0.010
-#: A machine that falls further behind than this goes on from there: catching up in a burst would let the
-#: chips' timeouts run out before a host could have answered.
+#: Most seconds by which the simulation may lag. A slower machine does not catch up beyond this: in a burst
+#: the chips' timeouts would expire before a host could answer.
 LAG_MAX = 0.050
 
 
 def default_identity(index: int, baud: int = DEFAULT_BAUD) -> Identity:
-    """Seal 000000000101 for meter 000000000201, asset number SEAL-000101, and so on upwards."""
+    """Return the identity of a temporary seal: 000000000101 for meter 000000000201, SEAL-000101, …"""
     return Identity(f"{101 + index:012d}", f"SEAL-{101 + index:06d}", f"{201 + index:012d}", baud=baud)
 
 
 async def run(options: Options, *, as_json: bool) -> None:
-    """Simulate until cancelled. `Failure` for what the options cannot mean."""
+    """Simulate until cancelled; `Failure` for options that contradict each other or the flash images."""
     with ExitStack() as stack:
-        tell = _teller(options.log, as_json, stack)
-        rig = stack.enter_context(_rig(options, tell))
+        emit = _emitter(options.log, as_json, stack)
+        rig = stack.enter_context(_rig(options, emit))
         pty = stack.enter_context(PtyEnd(options.pty))
-        ends = HostPorts(rig.bus, tell)
-        modems = Modems(rig.bus, options.gsm, tell)
+        ends = HostPorts(rig.bus, emit)
+        modems = Modems(rig.bus, options.gsm, emit)
         async with AsyncExitStack() as servers:
             places = {"pty": pty.path}
             if options.tcp:
@@ -54,27 +54,27 @@ async def run(options: Options, *, as_json: bool) -> None:
             if options.control:
                 control = _Control(rig)
                 places["control"] = await listen(options.control, control.serve, servers, line_max=LINE_MAX)
-            tell("ready", **places, baud=rig.bus.baud, seals=[_introduction(seal) for seal in rig.seals])
+            emit("ready", **places, baud=rig.bus.baud, seals=[_introduction(seal) for seal in rig.seals])
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(ends.serve_pty(pty))
                 tasks.create_task(modems.serve())
                 clock = SystemClock() if options.real_time else None
-                await _simulate(rig, (ends.deliver, modems.deliver), tell, clock)
+                await _simulate(rig, (ends.deliver, modems.deliver), emit, clock)
 
 
 async def _simulate(
-    rig: Rig, deliveries: Iterable[Callable[[], Awaitable[None]]], tell: Tell, clock: Clock | None
+    rig: Rig, deliveries: Iterable[Callable[[], Awaitable[None]]], emit: Emit, clock: Clock | None
 ) -> None:
-    """Run the bus, in step with `clock` or as fast as it goes; `deliveries` carry away what was said."""
+    """Run the bus in step with `clock`, or as fast as possible; `deliveries` carry away what it transmits."""
     watch = Watch([seal.name for seal in rig.seals], NAMES)
     due = clock.monotonic() if clock else 0.0
     while True:
         rig.bus.run(SLICE)
-        # Told first: who hears the bytes cannot be earlier than the chip that said them.
+        # Traced before delivery, so that no receiver's time is earlier than the chip's.
         seen = rig.bus.tap()
         rig.see(seen)
         for what, fields in watch.feed(seen, rig.bus.now):
-            tell(what, **fields)
+            emit(what, **fields)
         for deliver in deliveries:
             await deliver()
         if clock:
@@ -85,13 +85,13 @@ async def _simulate(
 
 
 class _Control:
-    """The control port's connections."""
+    """Serves the connections of the control port."""
 
     def __init__(self, rig: Rig) -> None:
         self._rig = rig
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Answer line after line until the client goes."""
+        """Answer each line until the client disconnects."""
         try:
             while line := await reader.readline():
                 writer.write(answer(self._rig, line))
@@ -99,29 +99,29 @@ class _Control:
         except ValueError:
             writer.write(b'{"ok": false, "error": "a command has at most %d bytes"}\n' % LINE_MAX)
         except OSError:
-            # The client has gone without waiting for its answer.
+            # The client has disconnected without waiting for its answer.
             pass
         finally:
             writer.close()
 
 
-def _teller(log: Path | None, as_json: bool, stack: ExitStack) -> Tell:
-    """Trace lines to the screen; all but the bytes on the wire to the log as well."""
+def _emitter(log: Path | None, as_json: bool, stack: ExitStack) -> Emit:
+    """Return the trace: every line on the screen, and all but the bytes on the wire in the log."""
     trace = Trace("chip", as_json=as_json)
     if log is None:
         return trace
     logged = Trace("chip", as_json=True, stream=stack.enter_context(_open_log(log)))
 
-    def tell(what: str, **fields: object) -> None:
+    def emit(what: str, **fields: object) -> None:
         trace(what, **fields)
         if what not in ("wire", "discarded"):
             logged(what, **fields)
 
-    return tell
+    return emit
 
 
 def _open_log(path: Path) -> TextIO:
-    """The log, to be continued; a line that a killed process left without its end is taken away."""
+    """Open the log to append; an unfinished line, left by a killed process, is removed."""
     try:
         log = path.open("a+", encoding="utf-8")
     except OSError as error:
@@ -132,8 +132,8 @@ def _open_log(path: Path) -> TextIO:
 
 
 @contextmanager
-def _rig(options: Options, tell: Tell) -> Iterator[Rig]:
-    """Everything that is simulated, powered on."""
+def _rig(options: Options, emit: Emit) -> Iterator[Rig]:
+    """Build everything that is simulated, powered on."""
     with ExitStack() as stack:
         seals = open_seals(_flash_files(options, stack))
         for seal in seals:
@@ -151,11 +151,11 @@ def _rig(options: Options, tell: Tell) -> Iterator[Rig]:
         bus = stack.enter_context(
             BusSim(library, chips=len(seals), ends=len(NAMES), clock_hz=options.clock_hz, baud=baud)
         )
-        yield Rig(bus, seals, tell)
+        yield Rig(bus, seals, emit)
 
 
 def _flash_files(options: Options, stack: ExitStack) -> list[Path]:
-    """The given files, or temporary ones that last as long as `stack`."""
+    """Return the given files, or temporary ones that last as long as `stack`."""
     given = list(options.flashes)
     count = len(given) or 1 if options.seals is None else options.seals
     if given and count != len(given):
@@ -171,7 +171,7 @@ def _flash_files(options: Options, stack: ExitStack) -> list[Path]:
 
 
 def _baud(wanted: int | None, seals: list[Seal]) -> int:
-    """The bus's rate: the one asked for, else the seals' own."""
+    """Return the rate of the bus: the one requested, else that of the seals."""
     for seal in seals:
         if seal.identity is not None:
             wanted = seal.identity.baud if wanted is None else wanted
@@ -184,7 +184,7 @@ def _baud(wanted: int | None, seals: list[Seal]) -> int:
 
 
 def _introduction(seal: Seal) -> dict[str, object]:
-    """How `ready` presents a seal; one without an identity has only its number."""
+    """Describe a seal for `ready`; one without an identity has only its number."""
     known = seal.identity
     return {
         "address": seal.name,

@@ -1,4 +1,4 @@
-"""The simulated chips with their flash files and seal heads: what a hand at the bench can do to them."""
+"""The simulated chips with their flash files and seal heads, and what can be done to them at the bench."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from meterseal.sim.chip.flash_file import FlashFile
 from meterseal.sim.chip.head import Head
 from sealchip.interface import SEALED_MV
 
-__all__ = ["Rig", "Seal", "Tell", "open_seals"]
+__all__ = ["Emit", "Rig", "Seal", "open_seals"]
 
-#: Called with what happened, and its fields.
-Tell = Callable[..., None]
+#: Writes one trace line: what happened, and its fields.
+Emit = Callable[..., None]
 
 
 class Seal:
-    """One chip on the bus. `identity` is None where its flash holds none: such a chip shows red."""
+    """One chip on the bus; `identity` is None where its flash holds none, and such a chip shows red."""
 
     def __init__(self, index: int, flash: FlashFile) -> None:
         self.index = index
@@ -37,21 +37,21 @@ class Seal:
 
     @property
     def name(self) -> str:
-        """The seal's address, or its number on this bus where it has none."""
+        """Return the seal's address, or its number on this bus where it has none."""
         return self.identity.seal if self.identity else f"#{self.index}"
 
 
 class Rig:
-    """Seals on a bus, powered on at once.
+    """Seals on a bus, all powered on from the start.
 
-    A movement of the seal head is in its file before the simulated chip can see it: a killed process finds
-    the head where the last acknowledged command left it.
+    A movement of the seal head is saved to its file before the simulated chip can see it, so a process that
+    was killed finds the head where the last acknowledged command left it.
     """
 
-    def __init__(self, bus: BusSim, seals: list[Seal], tell: Tell) -> None:
+    def __init__(self, bus: BusSim, seals: list[Seal], emit: Emit) -> None:
         self.bus = bus
         self.seals = seals
-        self._tell = tell
+        self._emit = emit
         for seal in seals:
             bus.attach_flash(seal.index, seal.flash)
             bus.loop(seal.index, seal.head.loop)
@@ -59,7 +59,7 @@ class Rig:
             bus.power(seal.index, True)
 
     def find(self, which: object) -> Seal:
-        """The seal with this number or address."""
+        """Return the seal with this number or address; `Failure` where there is none."""
         for seal in self.seals:
             if which in (seal.index, seal.name):
                 return seal
@@ -67,7 +67,7 @@ class Rig:
         raise Failure(f"no seal {which!r} on this bus: there are 0 to {len(self.seals) - 1} ({known})")
 
     def move(self, seal: Seal, *, closed: bool) -> None:
-        """Push the seal head in or pull it, cleanly."""
+        """Push the seal head in or pull it out, without bouncing."""
         self._move(seal, closed=closed)
         self.bus.position(seal.index, closed)
 
@@ -77,39 +77,39 @@ class Rig:
         self.bus.bounce(seal.index, seconds=ms / 1000, edges=edges, closed=closed)
 
     def jumper(self, seal: Seal, *, on: bool) -> None:
-        """Put a wire across the plates, or take it away."""
+        """Put a wire across the plates, or remove it."""
         self._change_loop(seal, jumper=on)
 
     def foreign(self, seal: Seal, millivolts: int | None) -> None:
-        """Hold the loop at a voltage from outside, whatever the chip drives; None ends it."""
+        """Hold the loop at an external voltage, whatever the chip drives; None ends it."""
         self._change_loop(seal, foreign_mv=millivolts)
 
     def corrode(self, seal: Seal, millivolts: int | None) -> None:
-        """Let the contact carry only this voltage while the head is in; None makes it good again."""
+        """Limit the loop to this voltage while the head is in, like corrosion; None restores the contact."""
         self._change_loop(seal, contact_mv=SEALED_MV if millivolts is None else millivolts)
 
     def loop_noise(self, seal: Seal, millivolts: int) -> None:
-        """Noise at the comparator, rms."""
+        """Set the noise at the comparator, rms."""
         self._change_loop(seal, noise_mv=millivolts)
 
     def power(self, seal: Seal, *, on: bool) -> None:
-        """Give or take one chip's supply."""
+        """Switch one chip's supply on or off."""
         self.bus.power(seal.index, on)
-        self._tell("power", seal=seal.name, on=on)
+        self._emit("power", seal=seal.name, on=on)
 
     def noise(self, probability: float, seconds: float) -> None:
         """Disturb the bus for some time."""
         self.bus.noise(probability, seconds)
-        self._tell("noise", probability=probability, seconds=seconds)
+        self._emit("noise", probability=probability, seconds=seconds)
 
     def see(self, seen: Sequence[ByteSeen | LampsSeen]) -> None:
-        """Look at the lamps."""
+        """Follow the lamps."""
         for item in seen:
             if isinstance(item, LampsSeen):
                 self.seals[item.source].blink.update(item.at, green=item.green, red=item.red)
 
     def state(self, seal: Seal) -> dict[str, Any]:
-        """What can be seen of one chip from outside."""
+        """Return what can be observed of one chip from outside."""
         chip = self.bus.chip(seal.index)
         return {
             "index": seal.index,
@@ -133,7 +133,7 @@ class Rig:
         }
 
     def bus_state(self) -> dict[str, Any]:
-        """Simulated time, the troubles of the bus, and the counters of each host end in use."""
+        """Return simulated time, disturbances of the bus, and the counters of each host end in use."""
         state = self.bus.state
         ends = []
         for number in range(self.bus.ends):
@@ -152,11 +152,11 @@ class Rig:
         loop = replace(seal.head.loop, **changes)
         self._put(seal, replace(seal.head, loop=loop))
         self.bus.loop(seal.index, loop)
-        self._tell("loop", seal=seal.name, **changes)
+        self._emit("loop", seal=seal.name, **changes)
 
     def _move(self, seal: Seal, *, closed: bool) -> None:
         self._put(seal, replace(seal.head, closed=closed))
-        self._tell("position", seal=seal.name, position="closed" if closed else "open")
+        self._emit("position", seal=seal.name, position="closed" if closed else "open")
 
     def _put(self, seal: Seal, head: Head) -> None:
         head.save(seal.flash.path)
@@ -164,7 +164,7 @@ class Rig:
 
 
 def open_seals(paths: list[Path]) -> list[Seal]:
-    """The seals of these flash files, numbered in this order; all of them, or none stays open."""
+    """Open the seals of these flash files, numbered in this order; after a failure none stays open."""
     seals: list[Seal] = []
     try:
         for path in paths:

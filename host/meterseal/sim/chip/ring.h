@@ -1,4 +1,4 @@
-// Bounded first-in first-out buffer: what does not fit is refused, and the caller counts it.
+// Bounded first-in first-out buffer; an item that does not fit is refused, and the caller counts it.
 #pragma once
 
 #include <cstddef>

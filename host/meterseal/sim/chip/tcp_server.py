@@ -1,4 +1,4 @@
-"""TCP servers that end with everything that hangs on them."""
+"""TCP servers that close together with all of their connections."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Coroutine[Any, 
 
 
 async def listen(endpoint: str, handler: Handler, until: AsyncExitStack, *, line_max: int = 65536) -> str:
-    """Serve each connection at `endpoint` with `handler` while `until` is open; returns the true endpoint.
+    """Serve each connection at `endpoint` with `handler` while `until` is open; return the actual endpoint.
 
     `Failure` when the endpoint cannot be used.
     """

@@ -1,5 +1,5 @@
-// Bit-level UART, 8E1 or 8N1: 1 start, 8 data low bit first, even parity or none, 1 stop. Event driven:
-// `next` is the cycle at which it wants to be called.
+// Bit-level UART, 8E1 or 8N1: 1 start, 8 data low bit first, even parity or none, 1 stop. It is event
+// driven: `next` is the cycle at which it must be called.
 #pragma once
 
 #include <array>
@@ -7,7 +7,7 @@
 #include "ring.h"
 #include "cycle.h"
 
-// Shape of a character, and the cycle of every half bit of it, rounded each by itself so that no error adds up.
+// Format of a character, and the cycle of each half bit, rounded separately so that errors do not accumulate.
 class BitTimes {
   public:
     bool parity;
@@ -34,7 +34,7 @@ class Receiver {
     Cycle next = never;
     uint8_t data = 0;
 
-    // The line has changed; a falling edge starts a character.
+    // Takes a change of the line; a falling edge starts a character.
     void edge(Cycle now, bool level) {
         if (level || next != never) return;
         start_ = now;
@@ -76,12 +76,12 @@ class Transmitter {
     bool driving = false, level = true;
     uint8_t data = 0;
 
-    // Something has been queued: begin unless a character is on its way.
+    // Begins to transmit what has been queued, unless a character is being transmitted.
     void wake(Cycle now) {
         if (!driving && !queue.empty()) next = now;
     }
 
-    // Puts the next bit on the line. True when a character has been sent whole.
+    // Puts the next bit on the line; returns whether a character has been transmitted completely.
     bool step(Cycle now) {
         const bool sent = driving && bit_ == times_.bits;
         if (!driving || sent) {
@@ -91,8 +91,8 @@ class Transmitter {
             data_sent = data;
             if (!driving) return sent;
             data = queue.pop();
-            const unsigned behind = times_.parity ? unsigned(__builtin_parity(data)) | 2u : 1u;
-            bits_ = unsigned(data) << 1 | behind << 9;
+            const unsigned tail = times_.parity ? unsigned(__builtin_parity(data)) | 2u : 1u;
+            bits_ = unsigned(data) << 1 | tail << 9;
             bit_ = 0;
             start_ = now;
         }
@@ -101,7 +101,7 @@ class Transmitter {
         return sent;
     }
 
-    // The character that `step` reported as sent.
+    // The character that `step` reported as transmitted.
     uint8_t data_sent = 0;
 
   private:

@@ -1,4 +1,4 @@
-"""What went over the bus, told as trace lines: frames where there are frames, and each event once."""
+"""Trace lines for the traffic on the bus: frames, bytes that are no frame, and each event once."""
 
 from __future__ import annotations
 
@@ -23,32 +23,32 @@ Line = tuple[str, dict[str, Any]]
 
 
 class _Driver:
-    """What one driver has put on the bus since its last whole frame."""
+    """The bytes that one driver has put on the bus since its last whole frame."""
 
     def __init__(self, name: str, *, chip: bool) -> None:
         self.name = name
         self.chip = chip
         self.decoder = Decoder()
-        #: Of each byte that the decoder has not given back yet: whether the bus carried it as it was driven.
+        #: For each byte that the decoder still holds, whether the bus carried another level than was driven.
         self.damaged: deque[bool] = deque()
 
 
 class Watch:
-    """Follows the tap of a bus. `chips` and `ends` are the drivers' names in the tap's order.
+    """Follows the tap of a bus; `chips` and `ends` are the drivers' names in the tap's order.
 
-    An event is told when the chip has sent its report whole for the first time in this process's life. A
-    chip listens to itself and drops a frame that collides, so a whole one is one that it heard as it was;
-    whether every listener did, `corrupted` on the `wire` line tells.
+    An event is traced when the chip has transmitted its report whole for the first time since this process
+    started. A chip compares the bus with what it drives and drops a frame that collides, so it received a
+    whole frame as transmitted; `corrupted` on the `wire` line shows that other receivers may not have.
     Tests: `verif/host/sim/chip/test_bus_watch.py`.
     """
 
     def __init__(self, chips: Sequence[str], ends: Sequence[str]) -> None:
         self._drivers = [_Driver(name, chip=True) for name in chips]
         self._drivers += [_Driver(name, chip=False) for name in ends]
-        self._told: set[tuple[str, int]] = set()
+        self._traced: set[tuple[str, int]] = set()
 
     def feed(self, seen: Sequence[ByteSeen | LampsSeen], now: float) -> Iterator[Line]:
-        """The lines that `seen` and the time `now` (simulated seconds) give."""
+        """Yield the lines for `seen` and for the passing of time until `now`, in simulated seconds."""
         for item in seen:
             driver = self._drivers[item.source]
             if isinstance(item, LampsSeen):
@@ -88,9 +88,9 @@ class Watch:
         except (FrameError, LayoutError) as error:
             yield "discarded", {"bytes": hex_digits(frame.data), "reason": str(error)}
             return
-        if (record.seal, record.counter) in self._told:
+        if (record.seal, record.counter) in self._traced:
             return
-        self._told.add((record.seal, record.counter))
+        self._traced.add((record.seal, record.counter))
         yield (
             "event",
             {
