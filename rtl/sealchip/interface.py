@@ -62,21 +62,21 @@ class Di(IntEnum):
     DIAGNOSTICS = 0x04805302
     #: Write: challenge; the next record echoes it and is signed over it.
     CHALLENGE = 0x04805303
-    #: Read: n-th newest record, n = low nibble (0 = newest).
+    #: Read: the n-th newest record, n = low nibble (0 = newest).
     RECORD_HISTORY = 0x04805310
     #: Read, with follow-up frames (12H): the last 64 records, newest first, one a frame.
     EVENT_LOG = 0x04805304
     #: Read, meter only: first and last journal number, 4 + 4 bytes.
     JOURNAL_BOUNDS = 0x04805340
-    #: Read, meter only: one journal entry; the request carries its number (4 bytes) behind the DI.
+    #: Read, meter only: one journal entry; the request carries its number (4 bytes) after the DI.
     JOURNAL_ENTRY = 0x04805341
-    #: Write, chip to meter: report of one seal record.
+    #: Write, chip to meter: the report of one seal record.
     REPORT = 0x04805380
     #: Write, chip to meter: the seal's address and asset number, once after each power-up.
     REPORT_IDENTITY = 0x04805381
     #: Write, master station to meter through the terminal: what it found about a record.
     VERDICT = 0x04805390
-    #: Write with password: provisioning, up to 048053FF; which item is which says `PROVISIONING`.
+    #: Write with password: provisioning, up to 048053FF; the items are those of `PROVISIONING`.
     PROVISIONING = 0x048053F0
     #: Write with password, no data: take the loop as it is now for sealed.
     SEAL = 0x048053FE
@@ -144,17 +144,17 @@ class Err(IntFlag):
 
 
 class Kind(IntEnum):
-    """What happened. An event is a fact, not an alarm."""
+    """The kind of an event, which is a fact and not yet an alarm."""
 
-    #: The chip was powered up; the state class says how it found the loop.
+    #: The chip was powered up; the state class is that in which it found the loop.
     BOOT = 1
     #: The loop left *sealed*.
     OPENED = 2
     #: The loop became *sealed*.
     CLOSED = 3
-    #: The loop changes too often to tell each change; the next event tells how it settled.
+    #: The loop changes too often for an event each time; the next event reports how it settled.
     FLAPPING = 4
-    #: Sealing was asked for while the loop was not closed.
+    #: Sealing was requested while the loop was not closed.
     SEALING_REFUSED = 5
     #: Three wrong passwords: writes with password are refused for a time.
     LOCKED_OUT = 6
@@ -163,7 +163,7 @@ class Kind(IntEnum):
 
 
 class StateClass(IntEnum):
-    """Class of the loop. Only *sealed* needs positive proof; power-up is *unknown*."""
+    """The class of the loop. Only *sealed* needs positive proof; at power-up the loop is *unknown*."""
 
     UNKNOWN = 0
     OPEN = 1
@@ -174,7 +174,7 @@ class StateClass(IntEnum):
 
 
 class Flags(IntFlag):
-    """Circumstances of one record, bits 0 to 7 of its flags; bits 8 to 15 count excursions."""
+    """The circumstances of one record: bits 0 to 7 of its flags; bits 8 to 15 count excursions."""
 
     #: The chip had no power for an unknown time before this event.
     UNOBSERVED = 1 << 0
@@ -182,29 +182,29 @@ class Flags(IntFlag):
     AGE_UNKNOWN = 1 << 1
     #: The record echoes a challenge.
     CHALLENGED = 1 << 2
-    #: Excursions too short to be an event were counted since the last record.
+    #: Excursions, too short to be events, were counted since the last record.
     EXCURSIONS = 1 << 3
 
 
 class Algorithm(IntEnum):
-    """How the MAC of a record is made."""
+    """The algorithm by which the MAC of a record is made."""
 
     UNSIGNED = 0
     SM4_CMAC = 1
 
 
 class VerdictCode(IntEnum):
-    """What a master station found about a record."""
+    """The verdict of a master station about a record."""
 
     #: Its MAC is not the seal's.
     AUTH_FAIL = 1
-    #: It is the seal's, and played again.
+    #: It is the seal's, but has been replayed.
     REPLAY = 2
 
 
 @dataclass(frozen=True)
 class Field:
-    """One field of a layout: name, width in bytes, what it holds. Numbers are little endian."""
+    """One field of a layout: its name, its width in bytes, and its meaning. Numbers are little endian."""
 
     name: str
     width: int
@@ -212,7 +212,7 @@ class Field:
 
 
 class Layout:
-    """Fields in wire order, with their offsets."""
+    """A row of fields in wire order, with their offsets."""
 
     def __init__(self, *fields: Field) -> None:
         self.fields = fields
@@ -226,7 +226,7 @@ class Layout:
         return next(field for field in self.fields if field.name == name)
 
     def slice(self, name: str) -> slice:
-        """Position of field `name` in the encoded bytes."""
+        """Return the position of field `name` in the encoded bytes."""
         start = self.offsets[name]
         return slice(start, start + self[name].width)
 
@@ -235,7 +235,7 @@ RECORD_VERSION = 1
 #: `loop_mv` of a front end that cannot measure.
 LOOP_NOT_MEASURED = 0xFFFF
 
-#: The seal record: fills a 14H write exactly (50 bytes less DI, password and operator code).
+#: The seal record. It fills a 14H write exactly (50 bytes less DI, password and operator code).
 RECORD = Layout(
     Field("version", 1, "layout version, 1"),
     Field("algorithm", 1, "0 = unsigned, 1 = SM4-CMAC"),
@@ -258,13 +258,13 @@ RECORD = Layout(
     Field("mac", 8, "message authentication code, 0 when unsigned"),
 )
 
-#: What the chip says of itself after a power-up.
+#: The report of the chip's identity after a power-up.
 IDENTITY_REPORT = Layout(
     Field("seal", 6, "seal address, BCD, low byte first"),
-    Field("asset", 32, "asset number, ASCII, last character first, padded with 00 behind"),
+    Field("asset", 32, "asset number, ASCII, last character first, padded with 00 at the end"),
 )
 
-#: What the chip tells of itself when asked; FF.. = not measured, not set.
+#: The answer about the state of the chip; FF.. = not measured, not set.
 DIAGNOSTICS = Layout(
     Field("loop_mv", 2, "loop voltage now in mV"),
     Field("loop_min_mv", 2, "least voltage since power-up of a loop that has settled, in mV"),
@@ -275,7 +275,7 @@ DIAGNOSTICS = Layout(
     Field("clock", 6, "the chip's clock, ss mm hh DD MM YY"),
 )
 
-#: What a meter keeps of one report and serves to the terminal.
+#: The entry that a meter keeps of one report and serves to the terminal.
 JOURNAL_ENTRY = Layout(
     Field("number", 4, "journal number, one more for every entry"),
     Field("occurred", 6, "meter's time of the event (report time less age), ss mm hh DD MM YY"),
@@ -283,22 +283,22 @@ JOURNAL_ENTRY = Layout(
     Field("record", RECORD.size, "the seal record as received"),
 )
 
-#: What the master station found about one record, told to the meter that reported it.
+#: The verdict of the master station about one record, sent to the meter that reported it.
 VERDICT = Layout(
     Field("seal", 6, "seal address in the record, BCD, low byte first"),
     Field("counter", 4, "event counter in the record"),
-    Field("code", 1, "1 = MAC not the seal's, 2 = played again"),
+    Field("code", 1, "1 = MAC not the seal's, 2 = replayed"),
     Field("digest", 8, "which record: first bytes of SHA-256 over its 38 bytes"),
 )
 
-#: Identity record in flash, two slots; the chip takes the first whose CRC is right.
+#: The identity record in flash, in two slots; the chip takes the newer one whose CRC is right.
 IDENTITY = Layout(
     Field("version", 1, "layout version, 1"),
     Field("baud", 1, "baud feature word of DL/T 645: 02 = 600 … 08 = 2400 … 40 = 19200"),
     Field("meter", 6, "meter address, BCD, low byte first"),
-    # These two stay neighbours: together they are the identity report.
+    # These two stay together: they are the identity report.
     Field("seal", 6, "seal address, BCD, low byte first"),
-    Field("asset", 32, "asset number, ASCII, last character first, padded with 00 behind"),
+    Field("asset", 32, "asset number, ASCII, last character first, padded with 00 at the end"),
     Field("key", 16, "SM4 key"),
     Field("phone", 16, "customer's phone, ASCII, padded with 00"),
     Field("sequence", 2, "provisioning sequence number"),
@@ -307,7 +307,7 @@ IDENTITY = Layout(
     Field("crc", 2, "CRC-16/IBM-3740 over all before it, high byte first"),
 )
 
-#: One slot of the event log in flash. Ages and signature are made when a record is sent.
+#: One slot of the event log in flash. Age and signature are made when a record is sent.
 ENTRY = Layout(
     Field("boot", 4, "boot count"),
     Field("counter", 4, "event counter"),
@@ -317,13 +317,13 @@ ENTRY = Layout(
     Field("flags", 2, "flags known when it happened"),
     Field("baseline_mv", 2, "loop voltage learned at sealing in mV, in force since this event; FFFF = none"),
     Field("stamp", 4, "uptime in seconds when it happened"),
-    # An erase that is cut short leaves bits of chance, and one in 65536 of such slots would pass the CRC.
+    # An erase that is cut short leaves random bits, and one in 65536 of such slots would pass the CRC alone.
     Field("zeros", 4, "00: what an interrupted erase does not leave"),
     Field("crc", 2, "CRC-16/IBM-3740 over all before it, high byte first"),
     Field("acked", 1, "FF until the meter has acknowledged the report, then 00"),
 )
 
-#: What may be written with the password: offset from `Di.PROVISIONING` to the field of `IDENTITY`.
+#: The items that may be written with the password: offset from `Di.PROVISIONING` to the field of `IDENTITY`.
 PROVISIONING = {0: "seal", 1: "meter", 2: "asset", 3: "key", 4: "phone", 5: "baud", 6: "password"}
 
 FLASH_SIZE = 0x4000
@@ -341,10 +341,10 @@ REFUSED = 0x40
 #: Control bit D5: follow-up frames can be fetched with 12H.
 MORE = 0x20
 
+#: Bits per second of a seal whose identity names no other rate, and of every line until another one is set.
+DEFAULT_BAUD = 2400
 #: Baud feature word of DL/T 645-2007 (also in the identity) to bits per second.
 BAUD_FEATURE = {0x02: 600, 0x04: 1200, 0x08: 2400, 0x10: 4800, 0x20: 9600, 0x40: 19200}
-#: Rate of a new seal, and of a meter port whose rate nobody has changed.
-DEFAULT_BAUD = 2400
 
 #: The loop's circuit: the rail that `loop_drive` switches, the end-of-line resistor inside the seal head, and
 #: the divider from the second plate, above and below the tap that the comparator sees.
