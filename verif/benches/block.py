@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cached_property
 
 from amaranth.sim import Simulator
 from hypothesis import Phase, settings
 
-__all__ = ["Bench", "characters", "examples", "simulate", "wave"]
+__all__ = ["Bench", "characters", "examples", "simulate", "untraced", "wave"]
 
 #: Period of the simulated clock in seconds; only a label, all times are counted in cycles.
 PERIOD = 1e-6
@@ -20,6 +23,20 @@ def examples(number):
     return settings(max_examples=number, phases=phases, derandomize=True, deadline=None, database=None)
 
 
+@contextmanager
+def untraced() -> Iterator[None]:
+    """Simulate without measuring code coverage, which would take longer than all the rest.
+
+    The gateware's own code has run by then: it is what makes the design.
+    """
+    trace = sys.gettrace()
+    sys.settrace(None)
+    try:
+        yield
+    finally:
+        sys.settrace(trace)
+
+
 def simulate(dut, *testbenches, background=()):
     """Run `testbenches` on `dut` until all have ended; those in the `background` need not end."""
     sim = Simulator(dut)
@@ -28,7 +45,8 @@ def simulate(dut, *testbenches, background=()):
         sim.add_testbench(testbench)
     for testbench in background:
         sim.add_testbench(testbench, background=True)
-    sim.run()
+    with untraced():
+        sim.run()
 
 
 class Bench:
@@ -57,8 +75,10 @@ class Bench:
         if self._testbench:
             self._sim.reset()
         self._testbench = testbench
+        sim = self._sim
         try:
-            self._sim.run()
+            with untraced():
+                sim.run()
         except BaseException:
             # A simulation that was left in the middle is not used again.
             self._testbench = None

@@ -9,6 +9,7 @@ from sealchip.core.firmware.flash import POWER_UP_MS
 from sealchip.core.firmware.layout import Flash, In, Out, Requests, Status, StatusOut
 from sealchip.core.processor import MEMORY_BYTES, Instruction, Op, Port
 from sealchip.interface import FLASH_SIZE
+from verif.benches.block import untraced
 from verif.models.processor import Machine
 
 __all__ = ["MILLISECOND", "Nor", "Request", "Rig"]
@@ -214,11 +215,12 @@ class Rig:
     def _run_until(self, done, limit=2_000_000):
         """Run until `done()`, which changes only when the firmware reads an input or writes an output."""
         machine, step, last = self.machine, self.machine.step, self.machine.steps + limit
-        while not done():
-            self._exchanged = False
-            while not self._exchanged:
-                step()
-                assert machine.steps < last, "waited in vain"
+        with untraced():
+            while not done():
+                self._exchanged = False
+                while not self._exchanged:
+                    step()
+                    assert machine.steps < last, "waited in vain"
 
     def idle(self):
         """Run until nothing is left to be done."""

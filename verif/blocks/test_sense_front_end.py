@@ -22,19 +22,27 @@ class Rig:
     def __init__(self, ctx, dut):
         self._ctx, self._dut = ctx, dut
         self._capacitor = Capacitor(CLOCK_HZ)
-        self._cycle = 0
+        # One trigger for all cycles: to make a new one for each takes longer than to simulate it.
+        self._ticks = aiter(ctx.tick())
         self.loop = Loop()
 
     async def run(self, ms, until=lambda: False):
         """Let time pass; the number of milliseconds until `until` held."""
-        ctx, dut = self._ctx, self._dut
+        ctx, cmp, fb, drive, tick = (
+            self._ctx,
+            self._dut.cmp,
+            self._dut.fb,
+            self._dut.drive,
+            self._dut.ticks.ms,
+        )
+        levels = [self.loop.mv(driven) for driven in range(2)]
         for passed in range(ms):
-            for _ in range(MS):
-                self._cycle += 1
-                self._capacitor.follow(ctx.get(dut.fb))
-                ctx.set(dut.cmp, self._capacitor.compare(self.loop.mv(ctx.get(dut.drive))))
-                ctx.set(dut.ticks.ms, self._cycle % MS == 0)
-                await ctx.tick()
+            for cycle in range(1, MS + 1):
+                self._capacitor.follow(ctx.get(fb))
+                ctx.set(cmp, self._capacitor.compare(levels[ctx.get(drive)]))
+                if cycle in (1, MS):
+                    ctx.set(tick, cycle == MS)
+                await anext(self._ticks)
             if until():
                 return passed + 1
         return ms
