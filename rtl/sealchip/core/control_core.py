@@ -1,12 +1,12 @@
 """What the chip keeps: identity, event log, records and time. A processor, and what its program works on."""
 
-from amaranth.hdl import Array, Cat, Module, Mux, Signal, Value
+from amaranth.hdl import Array, Cat, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from ..interface import IDENTITY, LOOP_NOT_MEASURED
-from ..sense.loop_event import LoopEvent
+from ..sense.loop_event import LoopEvent, entry_bytes
 from . import firmware
 from .crc16 import SerialCrc
 from .firmware import layout
@@ -118,10 +118,6 @@ class ControlCore(wiring.Component):
         requests = self._requests(m, processor, strobes)
         self._hold_status(m, processor, strobes)
 
-        # In the order of an entry in flash; the flags are the program's.
-        event = self.i.payload
-        loop_mv, baseline_mv = event.loop_mv, event.baseline_mv
-        told = (event.kind, event.state, *_bytes(loop_mv), 0, event.excursions, *_bytes(baseline_mv))
         inputs = {
             layout.In.REQUESTS: requests,
             layout.In.FLASH: m.submodules.spi.o,
@@ -129,7 +125,7 @@ class ControlCore(wiring.Component):
             layout.In.COMMAND: self.command,
             layout.In.VALUE: self.value,
             layout.In.STATUS: status,
-            layout.In.EVENT: Array(map(Value.cast, told))[processor.x[:3]],
+            layout.In.EVENT: Array(entry_bytes(self.i.payload))[processor.x[:3]],
         }
         with m.Switch(number):
             for port, value in inputs.items():
@@ -218,8 +214,3 @@ class ControlCore(wiring.Component):
         ):
             with m.If(strobes[port]):
                 m.d.sync += value
-
-
-def _bytes(word):
-    """The low byte, and the high one."""
-    return word[:8], word[8:]

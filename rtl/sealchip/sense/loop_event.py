@@ -1,10 +1,11 @@
 """The event that the loop monitor passes to the log."""
 
+from amaranth.hdl import C, Cat, Value
 from amaranth.lib import data
 
-from ..interface import Kind, StateClass
+from ..interface import ENTRY, Kind, StateClass
 
-__all__ = ["LoopEvent"]
+__all__ = ["LoopEvent", "entry_bytes"]
 
 
 class LoopEvent(data.Struct):
@@ -17,3 +18,14 @@ class LoopEvent(data.Struct):
     excursions: 8
     #: The baseline in force from this event on; FFFF without one.
     baseline_mv: 16
+
+
+def entry_bytes(event):
+    """Yield the bytes of a `LoopEvent` in the order of `interface.ENTRY`, from the kind up to the time stamp.
+
+    The low byte of the flags is the firmware's and is 0 here; their high byte counts excursions.
+    """
+    names = [*ENTRY.offsets]
+    for name in names[names.index("kind") : names.index("stamp")]:
+        value = Cat(C(0, 8), event.excursions) if name == "flags" else Value.cast(event[name])
+        yield from (value[8 * n : 8 * n + 8] for n in range(ENTRY[name].width))
