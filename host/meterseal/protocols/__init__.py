@@ -1,1 +1,1 @@
-"""Sans-IO protocols: bytes and times in, events and bytes out."""
+"""Sans-IO protocols: bytes and times go in, events and bytes come out."""

@@ -11,7 +11,7 @@ __all__ = ["Annotation", "plain"]
 
 @dataclass(frozen=True, slots=True)
 class Annotation:
-    """One field of a frame: its name in the standard, its wire bytes, what they say in zh and en."""
+    """One field of a frame: its name in the standard, its wire bytes, their meaning in zh and en."""
 
     field: str
     raw: bytes
@@ -20,5 +20,5 @@ class Annotation:
 
 
 def plain(raw: bytes) -> str:
-    """Bytes as they are, in hex; a dash for none."""
+    """Return bytes as they are, in hex; a dash for none."""
     return hex_bytes(raw) or "–"

@@ -1,7 +1,7 @@
 """The bodies that metering hands to marketing: a seal event or a finding, CloudEvents 1.0 in structured JSON.
 
-Defined here alone; the sender encodes, the receiver decodes. The signed record inside is the event, the
-other fields repeat what it says for readers; a body whose fields contradict its record is refused.
+They are defined here alone; the sender encodes, the receiver decodes. The signed record inside is the event;
+the other fields repeat its content for readers, and a body whose fields contradict its record is refused.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ __all__ = [
     "key",
 ]
 
-#: Where marketing takes the body, by POST; 2xx means that the event is stored there.
+#: Path at which marketing accepts the body, by POST; 2xx means that the event is stored there.
 PATH = "/events"
 CONTENT_TYPE = "application/cloudevents+json"
 SOURCE = "/meterseal/metering"
@@ -45,12 +45,12 @@ FINDING_TYPE = "meterseal.seal.finding.v1"
 
 
 class HandoverError(ValueError):
-    """A body that is no seal event; the message says what is wrong with it."""
+    """The body is not a seal event; the message states what is wrong with it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What metering found about a record, in a sentence of its own."""
+    """A finding of metering about a record, with its reason in a sentence."""
 
     verdict: RecordVerdict
     detail: str
@@ -58,12 +58,12 @@ class Finding:
 
 
 def key(event: SealEvent) -> str:
-    """The CloudEvents id: the same for every repetition of one event."""
+    """Return the CloudEvents id, the same for every repetition of one event."""
     return f"{event.seal}-{event.counter}"
 
 
 def encode(event: SealEvent) -> bytes:
-    """The body for one event, to be sent as `CONTENT_TYPE`; the same event gives the same bytes."""
+    """Return the body for one event, to be sent as `CONTENT_TYPE`; the same event gives the same bytes."""
     attributes = {
         "id": key(event),
         "source": SOURCE,
@@ -76,7 +76,7 @@ def encode(event: SealEvent) -> bytes:
 
 
 def encode_finding(finding: Finding) -> bytes:
-    """The body for one finding."""
+    """Return the body for one finding."""
     verdict = finding.verdict
     attributes = {
         "id": verdict.key,
@@ -98,7 +98,7 @@ def encode_finding(finding: Finding) -> bytes:
 
 
 def decode(body: bytes) -> SealEvent | Finding:
-    """The event (its `stored_at` is the sender's) or finding; `HandoverError` names what is wrong."""
+    """Return the event (its `stored_at` is the sender's) or finding; `HandoverError` names what is wrong."""
     try:
         message = from_structured_event(HTTPMessage({"content-type": CONTENT_TYPE}, body))
         attributes, data = message.get_attributes(), message.get_data()
@@ -146,10 +146,10 @@ def _event(data: Mapping[str, Any]) -> SealEvent:
         raise HandoverError(f"record: {error}") from error
     except (ValueError, TypeError) as error:
         raise HandoverError(f"data: {error}") from error
-    said = event_document(event)
+    expected = event_document(event)
     for name in ("seal", "boot", "counter", "kind", "state", "loop_mv", "flags", "excursions"):
-        if data.get(name) != said[name]:
-            raise HandoverError(f"{name} {data.get(name)!r}: the record says {said[name]!r}")
+        if data.get(name) != expected[name]:
+            raise HandoverError(f"{name} {data.get(name)!r}: the record says {expected[name]!r}")
     return event
 
 

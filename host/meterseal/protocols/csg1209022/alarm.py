@@ -1,6 +1,6 @@
-"""Content of AFN 13: state, time, and for an opened cover ARD11 (58 bytes).
+"""The content of AFN 13: state, time, and for an opened cover ARD11 (58 bytes).
 
-ARD11 carries the same six energies as the meter's record 03300E01, so one maps onto the other.
+ARD11 has the same six energies as the meter's record 03300E01, so one maps onto the other.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ ARD11_BYTES = 58
 
 
 class AlarmError(ValueError):
-    """Bytes that are no alarm content; the message names them."""
+    """The bytes are not alarm content; the message names them."""
 
 
 class AlarmState(IntEnum):
-    """First byte of an alarm."""
+    """The first byte of an alarm."""
 
     RECOVERED = 0x00
     OCCURRED = 0x01
@@ -34,7 +34,7 @@ class AlarmState(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class AlarmHead:
-    """What every alarm starts with, and the bytes behind it."""
+    """The fields with which every alarm starts, and the bytes after them."""
 
     state: AlarmState
     at: datetime
@@ -42,20 +42,20 @@ class AlarmHead:
 
     @classmethod
     def decode(cls, content: bytes) -> AlarmHead:
-        """State and time of any alarm."""
+        """Return state and time of any alarm."""
         try:
             return cls(AlarmState(content[0]), bcd.moment(content[1:HEAD_BYTES]), content[HEAD_BYTES:])
         except (IndexError, ValueError) as error:
             raise AlarmError(f"alarm {hex_bytes(content)!r}: {error}") from None
 
     def encode(self) -> bytes:
-        """State, time, rest."""
+        """Return state, time and rest."""
         return bytes([self.state]) + bcd.moment_bytes(self.at) + self.rest
 
 
 @dataclass(frozen=True, slots=True)
 class CoverAlarm:
-    """ARD11: a cover was opened for the `count`-th time; energies before and after."""
+    """The content ARD11: a cover was opened for the `count`-th time; energies before and after."""
 
     at: datetime
     count: int
@@ -65,19 +65,19 @@ class CoverAlarm:
 
     @classmethod
     def of(cls, record: CoverRecord, count: int) -> CoverAlarm:
-        """The alarm of a meter's cover record; `AlarmError` when the record has no start."""
+        """Return the alarm of a meter's cover record; `AlarmError` when the record has no start."""
         if record.start is None:
             raise AlarmError("a cover record without a start makes no alarm")
         return cls(record.start, count, record.before, record.after)
 
     def encode(self) -> bytes:
-        """The 58 bytes."""
+        """Return the 58 bytes."""
         rest = bcd.bcd(self.count, COUNT_BYTES) + energies_bytes(self.before) + energies_bytes(self.after)
         return AlarmHead(self.state, self.at, rest).encode()
 
     @classmethod
     def decode(cls, content: bytes) -> CoverAlarm:
-        """The alarm in exactly 58 bytes."""
+        """Return the alarm in exactly 58 bytes."""
         if len(content) != ARD11_BYTES:
             raise AlarmError(f"ARD11 {hex_bytes(content)!r}: {len(content)} bytes, expected {ARD11_BYTES}")
         head = AlarmHead.decode(content)

@@ -22,7 +22,7 @@ Name = tuple[str, str]
 
 
 class Afn(IntEnum):
-    """Application function codes."""
+    """The application function codes."""
 
     CONFIRM = 0x00
     LINK = 0x02
@@ -59,7 +59,7 @@ AFN_NAMES: dict[int, Name] = {
 
 
 class Ask(IntEnum):
-    """Function codes of the side that starts an exchange (PRM = 1)."""
+    """The function codes of the side that starts an exchange (PRM = 1)."""
 
     RESET = 1
     USER_DATA = 4
@@ -69,7 +69,7 @@ class Ask(IntEnum):
 
 
 class Reply(IntEnum):
-    """Function codes of the side that answers (PRM = 0)."""
+    """The function codes of the side that answers (PRM = 0)."""
 
     ACK = 0
     USER_DATA = 8
@@ -92,7 +92,7 @@ FUNCTION_NAMES: dict[tuple[bool, int], Name] = {
 
 
 class WriteError(IntEnum):
-    """ERR of the answer to a write."""
+    """The values of ERR in the answer to a write."""
 
     OK = 0
     RELAY_SILENT = 1
@@ -117,7 +117,7 @@ WRITE_ERROR_NAMES: dict[int, Name] = {
 
 
 class UplinkDi(IntEnum):
-    """Data identifiers of the uplink that the project uses or explains."""
+    """The data identifiers of the uplink that the project uses or explains."""
 
     CONFIRM = 0xE0000000
     TERMINAL_CLOCK = 0xE0000130

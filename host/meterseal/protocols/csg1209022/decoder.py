@@ -1,4 +1,4 @@
-"""Uplink frames out of a byte stream of any chunking, with everything thrown away reported."""
+"""Uplink frames out of a byte stream of any chunking, with all discarded bytes reported."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NO_START = "no frame starts here"
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A whole frame and the bytes it came in."""
+    """A whole frame was received; `raw` has its bytes."""
 
     frame: Frame
     raw: bytes
@@ -30,17 +30,17 @@ class Received:
 
 @dataclass(frozen=True, slots=True)
 class Discarded:
-    """Bytes that belong to no frame, and why."""
+    """Bytes were discarded that belong to no frame, for this reason."""
 
     raw: bytes
     reason: str
 
 
 class Decoder:
-    """Find frames by length and checksum; 68 and 16 may stand anywhere inside one.
+    """Find frames by length and checksum; 68 and 16 may occur anywhere inside one.
 
     A start whose length, end byte or checksum is wrong is given up one byte at a time, so that a real
-    frame behind it, even inside its claimed length, is found. At most `max_length` + 8 bytes are held
+    frame after it, even inside its claimed length, is found. At most `max_length` + 8 bytes are held
     back. A partial frame waits for its rest until `flush`, which the owner calls when the line has been
     quiet for too long or has ended.
 
@@ -54,16 +54,16 @@ class Decoder:
 
     @property
     def pending(self) -> int:
-        """Bytes of a frame that is not complete yet."""
+        """Return the number of bytes of a frame that is not complete yet."""
         return len(self._buffer)
 
     def feed(self, data: bytes) -> list[Received | Discarded]:
-        """Take bytes as they came; frames and garbage in the order of the bytes."""
+        """Take bytes as they came; return frames and discarded bytes in their order."""
         self._buffer += data
         return self._scan(ended=False)
 
     def flush(self) -> list[Received | Discarded]:
-        """Nothing more comes: give up the partial frame, and find what may stand inside it."""
+        """Give up the partial frame, since no more bytes come, and find frames inside it."""
         return self._scan(ended=True)
 
     def _scan(self, *, ended: bool) -> list[Received | Discarded]:
@@ -85,17 +85,17 @@ class Decoder:
             if position + total > len(buffer):
                 if not ended:
                     break
-                verdict: Frame | str = "the frame is not complete"
+                outcome: Frame | str = "the frame is not complete"
             else:
-                verdict = _verdict(bytes(buffer[position : position + total]))
+                outcome = _decoded(bytes(buffer[position : position + total]))
             discard()
             done = position
-            if isinstance(verdict, Frame):
+            if isinstance(outcome, Frame):
                 position += total
-                events.append(Received(verdict, bytes(buffer[done:position])))
+                events.append(Received(outcome, bytes(buffer[done:position])))
                 done, reason = position, NO_START
             else:
-                position, reason = position + 1, verdict
+                position, reason = position + 1, outcome
         else:
             position = len(buffer)
         discard()
@@ -103,7 +103,7 @@ class Decoder:
         return events
 
     def _total(self, position: int) -> int:
-        """Size of the frame that may start here, as far as it can be seen; 0 when none can."""
+        """Return the size of the frame that may start here, as far as it is known; 0 when none can."""
         header = self._buffer[position : position + HEADER_BYTES]
         if len(header) < HEADER_BYTES:
             return HEADER_BYTES if header[:1] == bytes([START]) else 0
@@ -113,7 +113,7 @@ class Decoder:
 
 
 class TimedDecoder:
-    """A decoder that gives up a partial frame which makes no progress for `PARTIAL_FRAME` seconds."""
+    """A decoder that gives up a partial frame without progress for `PARTIAL_FRAME` seconds."""
 
     def __init__(self) -> None:
         self._decoder = Decoder()
@@ -134,12 +134,12 @@ class TimedDecoder:
         return self.flush() if self.deadline is not None and now >= self.deadline else []
 
     def flush(self) -> list[Received | Discarded]:
-        """Nothing more comes."""
+        """Give up the partial frame, since no more bytes come."""
         self.deadline = None
         return self._decoder.flush()
 
 
-def _verdict(raw: bytes) -> Frame | str:
+def _decoded(raw: bytes) -> Frame | str:
     try:
         return Frame.decode(raw)
     except FrameError as error:

@@ -43,14 +43,14 @@ PARITIES: dict[Parity, Name] = {
     Parity.ODD: ("奇校验", "odd parity"),
 }
 STOP_BITS: dict[StopBits, str] = {StopBits.ONE: "1", StopBits.ONE_AND_HALF: "1.5", StopBits.TWO: "2"}
-#: What may be asked for several identifiers at once.
+#: Functions that may read several identifiers at once.
 SEVERAL = frozenset({Afn.READ, Afn.CURRENT})
 
 
 def explain(frame: Frame) -> list[Annotation]:
-    """One line a field, in wire order.
+    """Annotate each field, in wire order.
 
-    Guarantee: `test_uplink_explain.py::test_lines_hold_every_byte_in_order`, but that the data of a
+    Guarantee: `test_uplink_explain.py::test_lines_hold_every_byte_in_order`, except that the data of a
     relayed meter frame is shown without its +33H.
     """
     raw = frame.encode()
@@ -207,7 +207,7 @@ def _alarm(raw: bytes) -> list[Annotation]:
     if len(raw) != ARD11_BYTES:
         return [*lines, *_plain("DATA", head.rest)]
     alarm = CoverAlarm.decode(raw)
-    # The energies stand in the meter's cover record as they do here, behind start and end.
+    # The meter's cover record has the same energies, after start and end.
     energies = shapes.cover_record(raw[1:7] + b"\xff" * 6 + raw[10:])[2:]
     return [*lines, Annotation("COUNT", raw[7:10], f"次数 {alarm.count}", f"count {alarm.count}"), *energies]
 

@@ -1,7 +1,7 @@
-"""One uplink frame: bytes to fields and back.
+"""One uplink frame, between bytes and fields.
 
 `68 L L 68 | C A(7) AFN SEQ DA(2) DI(4) data … [PW 16] [Tp 5] | CS 16`; L counts the bytes from C to the
-last one before CS, low byte first, and is sent twice. A DL/T 645 identifier is carried without +33H.
+last one before CS, low byte first, and is sent twice. A DL/T 645 identifier is sent without +33H.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ __all__ = [
 START = 0x68
 END = 0x16
 HEADER_BYTES = 6
-#: What a frame has beside the L counted bytes: two starts, two L, checksum, end.
+#: Bytes of a frame beside the L counted ones: two starts, two L, checksum, end.
 OVERHEAD_BYTES = 8
 PASSWORD_BYTES = 16
 TP_BYTES = 5
@@ -44,7 +44,7 @@ TP_BYTES = 5
 MIN_LENGTH = 16
 #: The largest L of any channel; 255 and 1024 are the limits of narrower ones.
 MAX_LENGTH = 16383
-#: Sent where the real MAC is not known; it cannot be made from public material.
+#: Sent in place of the real MAC, which cannot be computed from public material.
 NO_PASSWORD = bytes(PASSWORD_BYTES)
 
 #: DA of the terminal itself and of every measured point.
@@ -66,12 +66,12 @@ CON = 0x10
 
 
 class FrameError(ValueError):
-    """Bytes or fields that make no frame; the message names them."""
+    """The bytes or fields do not make a frame; the message names them."""
 
 
 @dataclass(frozen=True, slots=True)
 class TerminalAddress:
-    """Region (province, city, county), terminal number, master station; 0 where the terminal starts.
+    """The region (province, city, county), terminal number, and master station: 0 where the terminal starts.
 
     `region` is printed high digit first. Region FFFFFF with number FFFFFF is the broadcast.
     """
@@ -87,12 +87,12 @@ class TerminalAddress:
             raise FrameError(f"terminal number {self.number}, station {self.station}: out of range")
 
     def __str__(self) -> str:
-        """The 12 printed digits: region, then the number as 6 hexadecimal digits."""
+        """Return the 12 printed digits: region, then the number as 6 hexadecimal digits."""
         return f"{self.region}{self.number:06X}"
 
     @classmethod
     def parse(cls, digits: str, station: int = 0) -> TerminalAddress:
-        """The address of 12 printed digits, as `str` gives them."""
+        """Return the address of 12 printed digits, as `str` gives them."""
         printed = digits.upper()
         if len(printed) != 12 or not set(printed) <= HEX_DIGITS:
             raise FrameError(
@@ -101,26 +101,26 @@ class TerminalAddress:
         return cls(printed[:6], int(printed[6:], 16), station)
 
     def encode(self) -> bytes:
-        """The 7 bytes A1, A2, A3."""
+        """Return the 7 bytes A1, A2, A3."""
         return bytes.fromhex(self.region)[::-1] + self.number.to_bytes(3, "little") + bytes([self.station])
 
     @classmethod
     def decode(cls, raw: bytes) -> TerminalAddress:
-        """The address of 7 bytes."""
+        """Return the address of 7 bytes."""
         return cls(hex_digits(raw[2::-1]), int.from_bytes(raw[3:6], "little"), raw[6])
 
     @property
     def broadcast(self) -> bool:
-        """Meant for every terminal."""
+        """Whether the address is the broadcast to every terminal."""
         return self.number == 0xFFFFFF
 
     def same_terminal(self, other: TerminalAddress) -> bool:
-        """Equal but for the master station."""
+        """Return whether both are equal except for the master station."""
         return self.region == other.region and self.number == other.number
 
 
 def point_da(point: int) -> bytes:
-    """DA of one measured point, 1 to 2032; 0 is the terminal itself."""
+    """Return the DA of one measured point, 1 to 2032; 0 is the terminal itself."""
     if point == 0:
         return TERMINAL_ITSELF
     if not 1 <= point <= 254 * 8:
@@ -130,7 +130,7 @@ def point_da(point: int) -> bytes:
 
 
 def da_points(da: bytes) -> tuple[int, ...] | None:
-    """The measured points of a DA, lowest first; (0,) is the terminal, None is every point."""
+    """Return the measured points of a DA, lowest first; (0,) is the terminal, None is every point."""
     if da == TERMINAL_ITSELF:
         return (0,)
     if da == ALL_POINTS:
@@ -140,13 +140,13 @@ def da_points(da: bytes) -> tuple[int, ...] | None:
 
 
 def da_point(da: bytes) -> int | None:
-    """The one measured point of a DA (0 = the terminal); None where it names several, all or none."""
+    """Return the one measured point of a DA (0 = the terminal); None where it names several, all or none."""
     points = da_points(da)
     return points[0] if points is not None and len(points) == 1 else None
 
 
 def single(number: int, *, con: bool = False) -> int:
-    """SEQ of a single frame: FIR and FIN set, CON as asked, number 0 to 15."""
+    """Return SEQ of a single frame: FIR and FIN set, CON as given, number 0 to 15."""
     if not 0 <= number <= 15:
         raise FrameError(f"sequence number {number}: expected 0 to 15")
     return FIR | FIN | (CON if con else 0) | number
@@ -154,7 +154,7 @@ def single(number: int, *, con: bool = False) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One frame. `body` is every DA, DI and data; `password` and `tp` stand behind it where present.
+    """One frame. `body` is every DA, DI and data; `password` and `tp` follow it where present.
 
     Guarantee: `test_uplink_frame.py::test_decode_undoes_encode`.
     """
@@ -196,7 +196,7 @@ class Frame:
         *,
         con: bool = False,
     ) -> Frame:
-        """A single frame with one identifier; a request with AFN 04 or 06 gets an empty password."""
+        """Return a single frame with one identifier; a request with AFN 04 or 06 gets an empty password."""
         body = da + di.to_bytes(4, "little") + content
         protected = control & (DIR_UP | PRM) == PRM and afn in (Afn.WRITE, Afn.SECURITY)
         return cls(
@@ -209,75 +209,75 @@ class Frame:
 
     @property
     def dir_up(self) -> bool:
-        """From terminal to master station."""
+        """Whether the frame goes from terminal to master station."""
         return bool(self.control & DIR_UP)
 
     @property
     def prm(self) -> bool:
-        """From the side that starts the exchange."""
+        """Whether the frame comes from the side that starts the exchange."""
         return bool(self.control & PRM)
 
     @property
     def function(self) -> int:
-        """Function code, C bits 3 to 0."""
+        """Return the function code, C bits 3 to 0."""
         return self.control & 0x0F
 
     @property
     def fir(self) -> bool:
-        """First frame of a series."""
+        """Whether this is the first frame of a series."""
         return bool(self.seq & FIR)
 
     @property
     def fin(self) -> bool:
-        """Last frame of a series."""
+        """Whether this is the last frame of a series."""
         return bool(self.seq & FIN)
 
     @property
     def con(self) -> bool:
-        """A confirmation is wanted."""
+        """Whether a confirmation is requested."""
         return bool(self.seq & CON)
 
     @property
     def number(self) -> int:
-        """Sequence number, 0 to 15."""
+        """Return the sequence number, 0 to 15."""
         return self.seq & 0x0F
 
     @property
     def da(self) -> bytes:
-        """The first DA, 2 bytes."""
+        """Return the first DA, 2 bytes."""
         return self.body[:2]
 
     @property
     def point(self) -> int | None:
-        """The one measured point of the first DA; 0 is the terminal, None several, all or none."""
+        """Return the one measured point of the first DA; 0 is the terminal, None several, all or none."""
         return da_point(self.da)
 
     @property
     def di(self) -> int:
-        """The first data identifier."""
+        """Return the first data identifier."""
         return int.from_bytes(self.body[2:6], "little")
 
     @property
     def content(self) -> bytes:
-        """Everything behind the first DI."""
+        """Return everything after the first DI."""
         return self.body[6:]
 
     @property
     def identifiers(self) -> list[tuple[bytes, int]]:
-        """Every (DA, DI) of a reading request that carries nothing else; the first one otherwise."""
+        """Return every (DA, DI) of a reading request without other content; otherwise the first one."""
         body = self.body if len(self.body) % 6 == 0 else self.body[:6]
         return [
             (body[i : i + 2], int.from_bytes(body[i + 2 : i + 6], "little")) for i in range(0, len(body), 6)
         ]
 
     def answer(self, content: bytes) -> Frame:
-        """The answer to this request: same address, AFN, number, DA and DI."""
+        """Return the answer to this request, with its address, AFN, number, DA and DI."""
         control = (self.control & DIR_UP ^ DIR_UP) | Reply.USER_DATA
         seq = single(self.number)
         return replace(self, control=control, seq=seq, body=self.body[:6] + content, password=None, tp=None)
 
     def confirmation(self, *, ok: bool = True) -> Frame:
-        """AFN 00 to this frame, content 00 (yes) or 01 (no)."""
+        """Return AFN 00 to this frame, content 00 (yes) or 01 (no)."""
         control = (self.control & DIR_UP ^ DIR_UP) | (Reply.ACK if ok else Reply.DENY)
         body = TERMINAL_ITSELF + UplinkDi.CONFIRM.to_bytes(4, "little") + (YES if ok else NO)
         return replace(
@@ -285,7 +285,7 @@ class Frame:
         )
 
     def encode(self) -> bytes:
-        """The bytes on the wire."""
+        """Return the bytes on the wire."""
         counted = b"".join(self._parts())
         if len(counted) > MAX_LENGTH:
             raise FrameError(f"L {len(counted)}: a frame carries at most {MAX_LENGTH} bytes")
@@ -302,7 +302,7 @@ class Frame:
 
     @classmethod
     def decode(cls, raw: bytes) -> Frame:
-        """The frame that `raw` is, exactly; `FrameError` says what is wrong with it."""
+        """Return the frame in exactly these bytes; `FrameError` names what is wrong with them."""
         if len(raw) < HEADER_BYTES or raw[0] != START or raw[5] != START:
             raise FrameError(f"{hex_bytes(raw[:HEADER_BYTES])!r}: a frame starts with 68 L L 68")
         if raw[1:3] != raw[3:5]:

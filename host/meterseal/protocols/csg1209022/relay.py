@@ -1,4 +1,4 @@
-"""Content of AFN 10, DI E3020001: one DL/T 645 frame through the terminal to its RS485 port.
+"""The content of AFN 10, DI E3020001: one DL/T 645 frame through the terminal to its RS485 port.
 
 Down: type, port, baud, parity, data bits, stop bits, timeout, length, frame. Up: type, length, frame.
 Every field is one byte. Baud is in units of 300 bit/s, as a public implementation of a terminal has it.
@@ -16,16 +16,16 @@ __all__ = ["Parity", "RelayAnswer", "RelayError", "RelayRequest", "StopBits"]
 
 HEAD_BYTES = 8
 BAUD_UNIT = 300
-#: Type: the frame is passed on as it is.
+#: Type in which the frame is passed on as it is.
 TRANSPARENT = 0
 
 
 class RelayError(ValueError):
-    """Bytes or fields that are no relay content; the message names them."""
+    """The bytes or fields are not relay content; the message names them."""
 
 
 class Parity(IntEnum):
-    """Parity of the port."""
+    """The parity of the port."""
 
     NONE = 0
     EVEN = 1
@@ -33,7 +33,7 @@ class Parity(IntEnum):
 
 
 class StopBits(IntEnum):
-    """Stop bits of the port."""
+    """The stop bits of the port."""
 
     ONE = 0
     ONE_AND_HALF = 1
@@ -42,7 +42,7 @@ class StopBits(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class RelayRequest:
-    """What the master station asks the terminal to pass on; `timeout` in seconds."""
+    """A frame that the terminal shall pass on, and how; `timeout` in seconds."""
 
     frame: bytes
     port: int = 1
@@ -54,7 +54,7 @@ class RelayRequest:
     type: int = TRANSPARENT
 
     def encode(self) -> bytes:
-        """The content behind DA and DI."""
+        """Return the content after DA and DI."""
         if self.baud % BAUD_UNIT:
             raise RelayError(f"baud {self.baud}: expected a multiple of {BAUD_UNIT}")
         units = self.baud // BAUD_UNIT
@@ -66,7 +66,7 @@ class RelayRequest:
 
     @classmethod
     def decode(cls, content: bytes) -> RelayRequest:
-        """The request in exactly these bytes."""
+        """Return the request in exactly these bytes."""
         shown = hex_bytes(content)
         if len(content) < HEAD_BYTES or len(content) != HEAD_BYTES + content[7]:
             raise RelayError(f"relay request {shown!r}: expected {HEAD_BYTES} bytes, then the frame")
@@ -88,20 +88,20 @@ class RelayRequest:
 
 @dataclass(frozen=True, slots=True)
 class RelayAnswer:
-    """What came back from the port; an empty frame means that nothing did."""
+    """The frame that came back from the port; an empty one means that none did."""
 
     frame: bytes
     type: int = TRANSPARENT
 
     def encode(self) -> bytes:
-        """The content behind DA and DI."""
+        """Return the content after DA and DI."""
         if len(self.frame) > 0xFF:
             raise RelayError(f"a frame of {len(self.frame)} bytes does not fit: its length is one byte")
         return bytes([self.type, len(self.frame)]) + self.frame
 
     @classmethod
     def decode(cls, content: bytes) -> RelayAnswer:
-        """The answer in exactly these bytes."""
+        """Return the answer in exactly these bytes."""
         if len(content) < 2 or len(content) != 2 + content[1]:
             shown = hex_bytes(content)
             raise RelayError(f"relay answer {shown!r}: expected type, length and a frame of that length")

@@ -27,42 +27,42 @@ NUMBERS = 16
 
 
 class SessionError(RuntimeError):
-    """The session cannot take this request now; the message says why."""
+    """The session cannot take this request now; the message states why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """Put these bytes on the wire."""
+    """These bytes have to be sent."""
 
     raw: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class LoggedIn:
-    """The terminal has said who it is; its confirmation is in the `Send` that follows."""
+    """The terminal has logged in with this address; its confirmation is in the `Send` that follows."""
 
     address: TerminalAddress
 
 
 @dataclass(frozen=True, slots=True)
 class Heartbeat:
-    """The terminal is alive."""
+    """The terminal has sent a heartbeat."""
 
     address: TerminalAddress
 
 
 @dataclass(frozen=True, slots=True)
 class LoggedOut:
-    """The terminal leaves."""
+    """The terminal has logged out."""
 
     address: TerminalAddress
 
 
 @dataclass(frozen=True, slots=True)
 class Reported:
-    """The terminal reports something; `StationSession.confirm` once it is stored durably.
+    """The terminal has reported `frame`; call `StationSession.confirm` once it is stored durably.
 
-    The terminal repeats an unconfirmed report, so the same one may come several times.
+    The terminal repeats an unconfirmed report, so the same one may arrive several times.
     """
 
     frame: Frame
@@ -70,7 +70,7 @@ class Reported:
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """The answer to request `key`; AFN 00 in `frame` means the terminal denied (or confirmed) it."""
+    """Request `key` was answered; AFN 00 in `frame` means that the terminal denied (or confirmed) it."""
 
     key: object
     frame: Frame
@@ -85,7 +85,7 @@ class TimedOut:
 
 @dataclass(frozen=True, slots=True)
 class Ignored:
-    """A valid frame that answers nothing, or that no terminal sends."""
+    """A valid frame was ignored, which answers nothing or which no terminal sends."""
 
     frame: Frame
     reason: str
@@ -102,9 +102,9 @@ class _Asked:
 
 
 class StationSession:
-    """One connection of one terminal: confirms login and heartbeat by itself, reports when told to.
+    """One connection of one terminal; login and heartbeat are confirmed at once, reports by `confirm`.
 
-    Up to 16 requests may be open, told apart by their sequence number; an answer must also match in AFN,
+    Up to 16 requests may be open, distinguished by their sequence number; an answer must also match in AFN,
     DA and DI. `address` is None until the terminal has logged in.
 
     Guarantees: `test_uplink_link.py::test_answers_find_their_requests`,
@@ -121,7 +121,7 @@ class StationSession:
 
     @property
     def deadline(self) -> float | None:
-        """When `tick` must be called next."""
+        """Return when `tick` must be called next."""
         times = [asked.due for asked in self._asked.values()]
         if self._decoder.deadline is not None:
             times.append(self._decoder.deadline)
@@ -132,20 +132,20 @@ class StationSession:
         return self._handle(self._decoder.feed(data, now))
 
     def tick(self, now: float) -> list[Event]:
-        """Give up what is overdue: requests without an answer, the rest of a partial frame."""
+        """Give up overdue requests and the rest of a partial frame."""
         events = self._handle(self._decoder.tick(now))
         overdue = [number for number, asked in self._asked.items() if now >= asked.due]
         return events + [TimedOut(self._asked.pop(number).key) for number in overdue]
 
     def disconnected(self) -> list[Event]:
-        """The connection has ended: what its last bytes held, then every open request as `TimedOut`."""
+        """End the connection: return what its last bytes held, then every open request as `TimedOut`."""
         events = self._handle(self._decoder.flush())
         events += [TimedOut(asked.key) for asked in self._asked.values()]
         self._asked.clear()
         return events
 
     def request(self, afn: int, da: bytes, di: int, content: bytes, key: object, now: float) -> bytes:
-        """A request to the terminal; its answer comes as `Answered(key)`, silence as `TimedOut(key)`."""
+        """Return a request to the terminal, which ends in `Answered(key)` or `TimedOut(key)`."""
         if self.address is None:
             raise SessionError("the terminal has not logged in yet")
         number = next((n for n in self._numbers() if n not in self._asked), None)
@@ -159,7 +159,7 @@ class StationSession:
         return frame.encode()
 
     def confirm(self, frame: Frame, ok: bool = True) -> bytes:
-        """The confirmation of a report; `ok=False` tells the terminal not to send it again."""
+        """Return the confirmation of a report; after `ok=False` the terminal does not send it again."""
         return frame.confirmation(ok=ok).encode()
 
     def _numbers(self) -> list[int]:

@@ -1,8 +1,8 @@
 """The terminal's side of one uplink connection, without I/O.
 
-Login, heartbeat and every message that wants a confirmation go out one at a time; each is repeated
-after `timeout` seconds, `tries` times in all. A message that nobody confirmed, or that was still waiting
-when the connection ended, comes back as `Unconfirmed`: the caller keeps it and sends it again later.
+Login, heartbeat and every message that requests a confirmation are sent one at a time; each is repeated
+after `timeout` seconds, `tries` times in all. A message that was not confirmed, or that was still waiting
+when the connection ended, is returned as `Unconfirmed`: the caller keeps it and sends it again later.
 """
 
 from __future__ import annotations
@@ -39,53 +39,53 @@ __all__ = [
 
 #: Version in the login, BCD, low byte first: 01.00.
 PROTOCOL_VERSION = b"\x00\x01"
-#: Messages that may wait behind the outstanding one.
+#: Messages that may wait after the outstanding one.
 WINDOW = 16
 
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """Put these bytes on the wire."""
+    """These bytes have to be sent."""
 
     raw: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class LoggedIn:
-    """The master station has confirmed the login; messages go out from now on."""
+    """The master station has confirmed the login; messages are sent from now on."""
 
 
 @dataclass(frozen=True, slots=True)
 class Confirmed:
-    """The master station has stored the message `key`."""
+    """The master station has confirmed that it stored the message `key`."""
 
     key: object
 
 
 @dataclass(frozen=True, slots=True)
 class Denied:
-    """The master station refuses the message `key`; sending it again will not help."""
+    """The master station has refused the message `key`; sending it again will not help."""
 
     key: object
 
 
 @dataclass(frozen=True, slots=True)
 class Unconfirmed:
-    """The message `key` was not confirmed on this connection; keep it."""
+    """The message `key` was not confirmed on this connection and has to be kept."""
 
     key: object
 
 
 @dataclass(frozen=True, slots=True)
 class Requested:
-    """The master station asks or orders something; `TerminalLink.answer` makes the reply."""
+    """The master station has sent a request; `TerminalLink.answer` makes the reply."""
 
     frame: Frame
 
 
 @dataclass(frozen=True, slots=True)
 class Ignored:
-    """A valid frame that is not for this terminal or answers nothing it has asked."""
+    """A valid frame was ignored, which is for another terminal or answers nothing that was sent."""
 
     frame: Frame
     reason: str
@@ -93,7 +93,7 @@ class Ignored:
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """The connection is of no use any more: close it, connect again, call `connected`."""
+    """The connection is no longer usable: close it, connect again, call `connected`."""
 
     reason: str
 
@@ -115,9 +115,9 @@ _HEARTBEAT = object()
 
 
 class TerminalLink:
-    """One terminal's link: give it bytes and time, put what it says on the wire.
+    """One terminal's link: it takes bytes and times, and returns what has to be sent and what happened.
 
-    When `tries` frames in a row stay without a confirmation the connection is given up (`Lost`): on a
+    When a frame sent `tries` times stays without a confirmation the connection is given up (`Lost`): on a
     fresh connection a late confirmation can no longer be mistaken for another message's.
 
     Guarantees: `test_uplink_link.py::test_everything_is_confirmed_once_or_unconfirmed`,
@@ -149,24 +149,24 @@ class TerminalLink:
 
     @property
     def ready(self) -> bool:
-        """Logged in with nothing outstanding: the next message goes out at once."""
+        """Whether the terminal is logged in with nothing outstanding, so that a message is sent at once."""
         return self.online and self._outstanding is None
 
     @property
     def deadline(self) -> float | None:
-        """When `tick` must be called next."""
+        """Return when `tick` must be called next."""
         own = self._outstanding.due if self._outstanding else self._next_heartbeat
         return min((time for time in (own, self._decoder.deadline) if time is not None), default=None)
 
     def connected(self, now: float) -> list[Event]:
-        """A new connection is there: log in."""
+        """Log in on a new connection."""
         self._reset()
         self._open = True
         login = self._frame(Afn.LINK, TERMINAL_ITSELF, UplinkDi.LOGIN, PROTOCOL_VERSION)
         return self._start(login, _LOGIN, now)
 
     def disconnected(self) -> list[Event]:
-        """The connection has ended: everything unconfirmed comes back, and what the last bytes held."""
+        """End the connection: return everything unconfirmed, and what the last bytes held."""
         keys = [self._outstanding.key] if self._outstanding else []
         keys += [key for _, key in self._waiting]
         rest = self._decoder.flush()
@@ -181,7 +181,7 @@ class TerminalLink:
         ]
 
     def send(self, afn: int, da: bytes, di: int, content: bytes, key: object, now: float) -> list[Event]:
-        """Send a message that wants a confirmation, or put it behind those before it.
+        """Send a message that requests a confirmation, or queue it after those before it.
 
         Without a connection, or with `WINDOW` messages waiting, it is `Unconfirmed` at once.
         """
@@ -191,7 +191,7 @@ class TerminalLink:
         return self._proceed(now)
 
     def logout(self) -> list[Event]:
-        """Tell the master station that the terminal leaves; no confirmation is waited for."""
+        """Log out, without waiting for a confirmation."""
         if not self.online:
             return []
         self.online = False
@@ -203,18 +203,18 @@ class TerminalLink:
         return self._handle(self._decoder.feed(data, now), now)
 
     def tick(self, now: float) -> list[Event]:
-        """Do what is due: repeat, give up, send a heartbeat, stop waiting for the rest of a frame."""
+        """Do what is due: repeat, give up, send a heartbeat, give up a partial frame."""
         events = self._handle(self._decoder.tick(now), now)
         if self._outstanding and now >= self._outstanding.due:
             events += self._repeat(self._outstanding, now)
         return events + self._proceed(now)
 
     def answer(self, request: Frame, content: bytes) -> bytes:
-        """The answer to a request: its DA and DI, then `content`."""
+        """Return the answer to a request: its DA and DI, then `content`."""
         return request.answer(content).encode()
 
     def confirm(self, request: Frame, *, ok: bool) -> bytes:
-        """AFN 00 to a request that has no other answer; `ok=False` denies it."""
+        """Return AFN 00 to a request that has no other answer; `ok=False` denies it."""
         return request.confirmation(ok=ok).encode()
 
     def _frame(self, afn: int, da: bytes, di: int, content: bytes) -> Frame:

@@ -1,6 +1,6 @@
-"""Content of AFN 15, DI E0002000: how a meter's journal entry with its seal record goes up.
+"""The content of AFN 15, DI E0002000: a meter's journal entry with its seal record, on the way up.
 
-The project's own extension: vendor code `MS`, layout version, meter address, journal entry.
+It is the project's own extension: vendor code `MS`, layout version, meter address, journal entry.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ USER_DATA = HEAD_BYTES + JOURNAL_ENTRY.size
 
 
 class UserDataError(ValueError):
-    """Bytes that are no seal report of this project; the message names them."""
+    """The bytes are not a seal report of this project; the message names them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +33,12 @@ class SealReport:
     entry: JournalEntry
 
     def encode(self) -> bytes:
-        """The 63 bytes."""
+        """Return the 63 bytes."""
         return VENDOR + bytes([VERSION]) + bcd.address_bytes(self.meter) + self.entry.encode()
 
     @classmethod
     def decode(cls, content: bytes) -> SealReport:
-        """The report in exactly 63 bytes."""
+        """Return the report in exactly 63 bytes."""
         shown = hex_bytes(content)
         if content[:2] != VENDOR:
             raise UserDataError(f"user data {shown!r}: vendor code is not {VENDOR.decode()}")

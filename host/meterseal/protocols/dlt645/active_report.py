@@ -1,7 +1,8 @@
 """The active-report status word 04001501 (主动上报状态字).
 
-12 bytes of bits, then for each set bit, lowest first, how often it happened since the word was last cleared.
-Sources differ on an AAH before and behind the counts: all four forms are read, the one without is written.
+It has 12 bytes of bits, then for each set bit, lowest first, the number of its events since the word was last
+cleared. Sources differ on an AAH before and after the counts: all four forms are read, the one without is
+written.
 """
 
 from __future__ import annotations
@@ -21,19 +22,19 @@ _MARK = 0xAA
 
 @dataclass(frozen=True)
 class ActiveReport:
-    """Count of each bit that is set; a set bit counts at least 1, at most 255."""
+    """The count of each bit that is set, from 1 to 255."""
 
     counts: Mapping[int, int]
 
     def encode(self) -> bytes:
-        """Status word and counts."""
+        """Return the status word and the counts."""
         bits = sorted(self.counts)
         word = sum(1 << bit for bit in bits)
         return word.to_bytes(WORD_BYTES, "little") + bytes(self.counts[bit] for bit in bits)
 
     @classmethod
     def decode(cls, raw: bytes) -> ActiveReport:
-        """The report in `raw`; `ValueError` when the counts do not fit the bits."""
+        """Return the report in `raw`; `ValueError` when the counts do not fit the bits."""
         word = int.from_bytes(raw[:WORD_BYTES], "little")
         bits = [bit for bit in range(8 * WORD_BYTES) if word >> bit & 1]
         counts = raw[WORD_BYTES:]

@@ -1,4 +1,4 @@
-"""When a master may talk on a pair that it shares with seals, meters and other masters."""
+"""When a master may transmit on a bus that it shares with seals, meters and other masters."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ __all__ = ["CarrierSense"]
 
 
 class CarrierSense:
-    """Carrier sense without I/O: told what was heard, says when the line is free.
+    """Carrier sense without I/O: it takes what was received and states when the line is free.
 
-    A station talks once the line has been quiet for `quiet` seconds, `gap` seconds after its own last
-    exchange (the seals' turn), and not while an overheard request waits for its answer: at most `answer`
-    seconds. Times are seconds of a steady clock.
+    A station transmits once the line has been quiet for `quiet` seconds, `gap` seconds after its own last
+    exchange (which leaves the seals their turn), and not while an overheard request waits for its answer,
+    which is at most `answer` seconds. Times are seconds of a steady clock.
 
     Guarantees: `test_dlt645_carrier_sense.py`.
     """
@@ -21,21 +21,21 @@ class CarrierSense:
         self._quiet = quiet
         self._gap = gap
         self._answer = answer
-        self._heard = self._own = self._foreign = float("-inf")
+        self._received = self._own = self._foreign = float("-inf")
 
     @property
     def free_at(self) -> float:
-        """Earliest time to talk, as far as is known now."""
-        return max(self._heard, self._own, self._foreign)
+        """Return the earliest time to transmit, as far as is known now."""
+        return max(self._received, self._own, self._foreign)
 
     def received(self, now: float) -> None:
-        """Bytes came in, whosever they are."""
-        self._heard = now + self._quiet
+        """Note that bytes came in, whoever sent them."""
+        self._received = now + self._quiet
 
     def overheard(self, now: float, *, answer: bool) -> None:
-        """A frame between others came in: a request begins an exchange, an answer ends it."""
+        """Note a frame between other stations: a request begins an exchange, an answer ends it."""
         self._foreign = float("-inf") if answer else now + self._answer
 
     def finished(self, now: float) -> None:
-        """The own exchange is over, answered or not."""
+        """Note that the own exchange is over, answered or not."""
         self._own = now + self._gap

@@ -2,7 +2,7 @@
 
     start(6: ss mm hh DD MM YY)  end(6)  before(6 × 4)  after(6 × 4)
 
-FF..FF stands for what is not valid or not over yet; a meter that never had the event gives zeros.
+FF..FF stands for a value that is not valid or not known yet; a meter without such an event returns zeros.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ __all__ = ["COVER_BYTES", "ENERGIES", "NO_ENERGIES", "CoverRecord", "Energies", 
 
 #: The energies of a record, in order: total active forward and reverse, reactive quadrants 1 to 4.
 ENERGIES = (0x00010000, 0x00020000, 0x00050000, 0x00060000, 0x00070000, 0x00080000)
-#: Their values in 0.01 kWh (kvarh), None where not valid.
+#: Values of the energies in 0.01 kWh (kvarh), None where not valid.
 Energies = tuple[int | None, ...]
 NO_ENERGIES: Energies = (None,) * len(ENERGIES)
 
@@ -29,7 +29,7 @@ COVER_BYTES = 2 * _TIME + 2 * _SNAPSHOT
 
 @dataclass(frozen=True, slots=True)
 class CoverRecord:
-    """When the cover was opened and closed, and the energies at both moments."""
+    """The times at which the cover was opened and closed, and the energies at both."""
 
     start: datetime | None
     end: datetime | None
@@ -37,13 +37,13 @@ class CoverRecord:
     after: Energies = NO_ENERGIES
 
     def encode(self) -> bytes:
-        """The 60 bytes."""
+        """Return the 60 bytes."""
         times = _time_bytes(self.start) + _time_bytes(self.end)
         return times + energies_bytes(self.before) + energies_bytes(self.after)
 
     @classmethod
     def decode(cls, raw: bytes) -> CoverRecord:
-        """The record in `raw`; `ValueError` names what is wrong with it."""
+        """Return the record in `raw`; `ValueError` names what is wrong with it."""
         if len(raw) != COVER_BYTES:
             raise ValueError(f"{hex_bytes(raw)}: a cover record has {COVER_BYTES} bytes")
         before = 2 * _TIME
@@ -56,14 +56,14 @@ class CoverRecord:
 
 
 def energies_bytes(values: Energies) -> bytes:
-    """Four BCD bytes for each of the six energies."""
+    """Return four BCD bytes for each of the six energies."""
     if len(values) != len(ENERGIES):
         raise ValueError(f"{len(values)} energies, expected {len(ENERGIES)}")
     return b"".join(b"\xff" * _ENERGY if value is None else bcd.bcd(value, _ENERGY) for value in values)
 
 
 def energies(raw: bytes) -> Energies:
-    """The six energies that 24 bytes hold."""
+    """Return the six energies that 24 bytes hold."""
     if len(raw) != _SNAPSHOT:
         raise ValueError(f"{hex_bytes(raw)}: six energies have {_SNAPSHOT} bytes")
     parts = (raw[at : at + _ENERGY] for at in range(0, _SNAPSHOT, _ENERGY))

@@ -1,9 +1,9 @@
-"""Bytes as they come to frames, and to what had to be thrown away.
+"""Frames out of a byte stream, and the bytes that belong to none.
 
 Every byte fed comes out again exactly once, in order, as `raw` of a `Received` or a `Discarded`; the last
 ones after `idle`. A frame is found by its length and checksum. When those do not fit, only the 68H that
-seemed to begin it is given up and the search goes on behind it, so that a good frame that starts inside
-a damaged one is not lost.
+seemed to begin it is given up and the search continues with the byte after it, so that a good frame that
+starts inside a damaged one is not lost.
 
 Guarantees: `test_dlt645_decoder.py::test_nothing_is_lost`, `::test_chunking_does_not_matter`,
 `::test_memory_is_bounded`, `::test_good_frame_inside_a_bad_one`.
@@ -18,7 +18,7 @@ from meterseal.protocols.dlt645.frame import LONGEST, OVERHEAD, Fault, Frame, ch
 
 __all__ = ["PREAMBLE_MAX", "Decoder", "Discarded", "Received"]
 
-#: Preamble bytes kept with a frame; a longer run of FE is noise.
+#: Most preamble bytes kept with a frame; a longer run of FE is noise.
 PREAMBLE_MAX = 64
 
 _NOISE = Fault.NOISE
@@ -26,7 +26,7 @@ _NOISE = Fault.NOISE
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A good frame and its bytes, preamble included."""
+    """A good frame was received; `raw` has its bytes, preamble included."""
 
     frame: Frame
     raw: bytes
@@ -34,14 +34,14 @@ class Received:
 
 @dataclass(frozen=True, slots=True)
 class Discarded:
-    """Bytes that belong to no good frame."""
+    """Bytes were discarded that belong to no good frame."""
 
     raw: bytes
     reason: Fault
 
 
 class Decoder:
-    """Decodes one byte stream; never holds more than two longest frames.
+    """Decode one byte stream; never more than two longest frames are held.
 
     Times are seconds of a steady clock. Bytes that begin a frame wait for the rest of it until `deadline`;
     then `idle`, or the next `feed`, or before that `flush`, gives them up and looks for a frame inside them.
@@ -63,11 +63,11 @@ class Decoder:
 
     @property
     def deadline(self) -> float | None:
-        """When the frame that has begun is over for want of bytes (Tb); None when none has begun."""
+        """Return when the frame that has begun ends for want of bytes (Tb); None when none has begun."""
         return self._last + TB_MAX if self._rest else None
 
     def feed(self, data: bytes, now: float) -> list[Received | Discarded]:
-        """What the bytes in `data`, read at `now`, complete."""
+        """Return what the bytes in `data`, read at `now`, complete."""
         if not data:
             return []
         ended = self.flush() if now - self._last > TB_MAX else []
@@ -75,40 +75,40 @@ class Decoder:
         return ended + self._scan(self._rest + data, final=False)
 
     def idle(self, now: float) -> list[Received | Discarded]:
-        """What is left of a frame that did not go on within Tb; nothing before `deadline`."""
+        """Return the rest of a frame that did not continue within Tb; nothing before `deadline`."""
         return self.flush() if now >= self._last + TB_MAX else []
 
     def flush(self) -> list[Received | Discarded]:
-        """What is left of a frame that will not go on, whenever it began."""
+        """Return the rest of a frame that will not continue, whenever it began."""
         return self._scan(self._rest, final=True) if self._rest else []
 
     def _scan(self, raw: bytes, *, final: bool) -> list[Received | Discarded]:
-        """Report what can be told of `raw` and keep the rest; with `final` nothing is kept."""
+        """Return what is decided about `raw` and keep the rest; with `final` nothing is kept."""
         events: list[Received | Discarded] = []
         begin, reason, refused = 0, self._reason, self._refused
         start = raw.find(b"\x68", self._from)
         while start >= 0:
-            verdict = check(raw, start)
-            if isinstance(verdict, int):
+            outcome = check(raw, start)
+            if isinstance(outcome, int):
                 preamble = _preamble(raw, begin, start)
                 if preamble > begin:
                     events.append(Discarded(raw[begin:preamble], reason))
-                events.append(Received(Frame.at(raw, start), raw[preamble:verdict]))
-                begin, reason, refused = verdict, _NOISE, verdict
-                start = raw.find(b"\x68", verdict)
+                events.append(Received(Frame.at(raw, start), raw[preamble:outcome]))
+                begin, reason, refused = outcome, _NOISE, outcome
+                start = raw.find(b"\x68", outcome)
                 continue
-            if verdict is Fault.INCOMPLETE and not final:
+            if outcome is Fault.INCOMPLETE and not final:
                 break
             # Bytes inside a refused frame are refused with it, unless a good frame begins there.
-            if verdict is not Fault.NOISE and start >= refused:
+            if outcome is not Fault.NOISE and start >= refused:
                 preamble = _preamble(raw, begin, start)
                 if preamble > begin:
                     events.append(Discarded(raw[begin:preamble], reason))
-                begin, reason = preamble, verdict
-                refused = len(raw) if verdict is Fault.INCOMPLETE else start + OVERHEAD + raw[start + 9]
+                begin, reason = preamble, outcome
+                refused = len(raw) if outcome is Fault.INCOMPLETE else start + OVERHEAD + raw[start + 9]
             start = raw.find(b"\x68", start + 1)
-        # Refused bytes stay until it is known whether the frame that begins behind them is good: then they
-        # are reported as one. Up to a limit, for memory's sake.
+        # Refused bytes stay until it is known whether the frame that begins after them is good, and are then
+        # reported as one piece. A limit bounds the memory.
         if start < 0 or start - begin > LONGEST:
             keep = len(raw) if final else _preamble(raw, begin, start if start >= 0 else len(raw))
             if keep > begin:
@@ -122,5 +122,5 @@ class Decoder:
 
 
 def _preamble(raw: bytes, begin: int, start: int) -> int:
-    """Where the run of FE before `start` begins, looking back no further than `begin`."""
+    """Return where the run of FE before `start` begins, looking back no further than `begin`."""
     return max(begin + len(raw[begin:start].rstrip(b"\xfe")), start - PREAMBLE_MAX)

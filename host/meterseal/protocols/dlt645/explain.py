@@ -49,7 +49,7 @@ _ADDRESSES = {BROADCAST: ("广播地址", "broadcast"), WILDCARD: ("通配地址
 
 
 def explain(frame: Frame) -> list[Annotation]:
-    """One line a field, in wire order without preamble; data bytes are shown without +33H."""
+    """Annotate each field, in wire order without preamble; data bytes are shown without +33H."""
     raw = frame.encode(preamble=0)
     return [
         Annotation("68", raw[:1], "帧起始符", "start"),
@@ -83,7 +83,7 @@ def _control(frame: Frame) -> tuple[str, str]:
 
 
 def _data(frame: Frame) -> list[Annotation]:
-    """The data field; what does not fit the control code is shown as it is."""
+    """Annotate the data field; data that does not fit the control code is shown as it is."""
     if frame.refused:
         return _refusal(frame.data)
     explain_data = _DATA.get(frame.control, _plain)
@@ -151,7 +151,7 @@ def _more_answer(frame: Frame) -> list[Annotation]:
 
 
 def _item_part(di: int, content: bytes, *, whole: bool) -> list[Annotation]:
-    """A part of an item cannot be read as the item."""
+    """Annotate a part of an item, which cannot be read as the item."""
     item = find(di)
     return item.explain(content) if whole or item.framed else _bytes("DATA", content)
 
@@ -213,7 +213,7 @@ def _freeze(frame: Frame) -> list[Annotation]:
 
 
 def _relay(frame: Frame) -> list[Annotation]:
-    """Password, operator code, N1, N2, end of validity; known from frames, not from the 2007 text."""
+    """Annotate password, operator code, N1, N2 and end of validity, known from frames, not the 2007 text."""
     data = frame.data
     if len(data) != 16:
         raise ValueError(f"{len(data)} bytes, expected 16")

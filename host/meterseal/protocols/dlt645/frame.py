@@ -2,7 +2,7 @@
 
     [FE × n]  68  A0 … A5  68  C  L  DATA(L)  CS  16
 
-Every data byte travels as itself + 33H; `Frame.data` holds it without. CS is the sum of all bytes from the
+On the wire, 33H is added to every data byte; `Frame.data` is without it. CS is the sum of all bytes from the
 first 68 to the last data byte. 68H and 16H may stand inside address and data, so a frame is known by its
 length and its checksum, never by its end byte alone.
 
@@ -32,17 +32,17 @@ _DESCRAMBLE = bytes((byte - 0x33) & 0xFF for byte in range(256))
 
 
 class FrameError(ValueError):
-    """Bytes that are no frame, or values that make none; the message names them."""
+    """The bytes are not a frame, or the values do not make one; the message names them."""
 
 
 class Fault(StrEnum):
-    """Why bytes are not a frame."""
+    """The reason why bytes are not a frame."""
 
     #: No frame begins here.
     NOISE = "noise"
     #: A frame begins but does not end.
     INCOMPLETE = "incomplete"
-    #: The sum of the bytes is not what CS says.
+    #: The sum of the bytes differs from CS.
     CHECKSUM = "checksum"
     #: The sum is right but 16H does not follow.
     END = "end"
@@ -58,38 +58,38 @@ class Frame:
 
     @property
     def function(self) -> int:
-        """Control bits D4 to D0, see `Function`; may be a code that nobody has defined."""
+        """Return control bits D4 to D0, see `Function`; the code may be an undefined one."""
         return self.control & 0x1F
 
     @property
     def from_slave(self) -> bool:
-        """D7: an answer, not a request."""
+        """Whether the frame is an answer, not a request (D7)."""
         return self.control & FROM_SLAVE != 0
 
     @property
     def refused(self) -> bool:
-        """D6: the slave refuses; `data` is one `Err` byte."""
+        """Whether the slave refuses (D6); `data` is then one `Err` byte."""
         return self.control & REFUSED != 0
 
     @property
     def more(self) -> bool:
-        """D5: follow-up frames can be fetched."""
+        """Whether follow-up frames can be fetched (D5)."""
         return self.control & MORE != 0
 
     @property
     def di(self) -> int | None:
-        """The data identifier at the head of the data, where the control code has one there."""
+        """Return the data identifier at the start of the data, where the control code has one there."""
         if self.control in WITH_DI and len(self.data) >= 4:
             return int.from_bytes(self.data[:4], "little")
         return None
 
     @property
     def content(self) -> bytes:
-        """The data behind the DI; all of it where there is no DI."""
+        """Return the data after the DI; all of it where there is no DI."""
         return self.data if self.di is None else self.data[4:]
 
     def encode(self, preamble: int = 4) -> bytes:
-        """Wire bytes behind `preamble` times FE; `FrameError` when the values do not fit a frame."""
+        """Return the wire bytes, with `preamble` times FE; `FrameError` when the values make no frame."""
         data = self.data
         try:
             body = b"\x68%b\x68%c%c%b" % (
@@ -106,9 +106,9 @@ class Frame:
 
     @classmethod
     def decode(cls, raw: bytes) -> Frame:
-        """The frame in `raw`, which holds exactly one, behind any number of FE.
+        """Return the frame in `raw`, which holds exactly one, after any number of FE.
 
-        `FrameError` says what is wrong: start, length, checksum or end byte.
+        `FrameError` names what is wrong: start, length, checksum or end byte.
         """
         start = len(raw) - len(raw.lstrip(b"\xfe"))
         fault = _fault(raw, start)
@@ -118,7 +118,7 @@ class Frame:
 
     @classmethod
     def at(cls, raw: bytes, start: int) -> Frame:
-        """The frame whose first 68H stands at `start` and which `check` has found good."""
+        """Return the frame whose first 68H is at `start` and which `check` has accepted."""
         return cls(
             hex_digits(raw[start + 6 : start : -1]),
             raw[start + 8],
@@ -127,7 +127,7 @@ class Frame:
 
 
 def check(raw: bytes, start: int) -> int | Fault:
-    """Position behind the frame whose first 68H stands at `start`, or why there is none."""
+    """Return the position after the frame whose first 68H is at `start`, or why there is none."""
     size = len(raw) - start
     if (size > 0 and raw[start] != START) or (size > 7 and raw[start + 7] != START):
         return Fault.NOISE
@@ -144,7 +144,7 @@ def check(raw: bytes, start: int) -> int | Fault:
 
 
 def _fault(raw: bytes, start: int) -> str:
-    """What keeps `raw` from being one frame from `start` to its end, in words; empty when nothing does."""
+    """State why `raw` is not one frame from `start` to its end; empty when it is one."""
     size = len(raw) - start
     if check(raw, start) is Fault.NOISE:
         return "a frame begins with 68, six address bytes and 68"

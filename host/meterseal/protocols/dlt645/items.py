@@ -1,4 +1,4 @@
-"""The data identifiers that matter here: name, length, and what the data says.
+"""The data identifiers that are used here: name, length, and the meaning of the data.
 
 Standard items as several open implementations agree on them; the manufacturer range 0480 53xx is this
 project's own extension, from `sealchip.interface`.
@@ -32,7 +32,7 @@ __all__ = ["ITEMS", "Item", "find"]
 class Item:
     """One data item; `size` in bytes, None where it varies.
 
-    `framed`: of a long answer each frame is whole by itself, not a part of one item.
+    `framed`: each frame of a long answer is complete by itself, not a part of one item.
     """
 
     di: int
@@ -43,7 +43,7 @@ class Item:
     framed: bool = False
 
     def explain(self, content: bytes) -> list[Annotation]:
-        """What `content` says; bytes that do not fit the item are shown as they are, with the reason."""
+        """Annotate `content`; bytes that do not fit the item are shown as they are, with the reason."""
         try:
             return self._read(content)
         except ValueError as error:
@@ -59,7 +59,7 @@ class Item:
 
 
 def _numbered(first: int, last: int, zh: str, en: str, size: int, shape: Shape) -> list[Item]:
-    """Items of neighbouring DIs: the n-th newest record, counted from 1 as the standard does."""
+    """Return items with consecutive DIs: the n-th newest record, counted from 1 as the standard does."""
     return [
         Item(di, zh.format(di - first + 1), en.format(di - first + 1), size, shape)
         for di in range(first, last + 1)
@@ -67,7 +67,7 @@ def _numbered(first: int, last: int, zh: str, en: str, size: int, shape: Shape) 
 
 
 def _records(count: int, zh: str, en: str, size: int, shape: Shape) -> list[Item]:
-    """The records of the events whose number is at `count`, which is the identifier before theirs."""
+    """Return the items of the records that follow the identifier `count` of their number."""
     return _numbered(count + 1, count + RECORDS_KEPT, zh, en, size, shape)
 
 
@@ -86,7 +86,7 @@ _PHASES = ((0x100, "A相", "phase A"), (0x200, "B相", "phase B"), (0x300, "C相
 
 
 def _measured() -> list[Item]:
-    """Energies, voltages, currents, power."""
+    """Return energies, voltages, currents and power."""
     items = [
         Item(
             0x00000000,
@@ -115,7 +115,7 @@ def _measured() -> list[Item]:
 
 
 def _events() -> list[Item]:
-    """Counts and records of power cuts and openings."""
+    """Return counts and records of power cuts and openings."""
     count = shapes.number(0)
     cover = shapes.cover_record
     return [
@@ -141,7 +141,7 @@ def _events() -> list[Item]:
 
 
 def _parameters() -> list[Item]:
-    """Clock, addresses, status words, active report."""
+    """Return clock, addresses, status words and active report."""
     return [
         Item(Standard.DATE, "日期及星期", "date and weekday", 4, shapes.date),
         Item(Standard.TIME, "时间", "time", 3, shapes.time_of_day),
@@ -171,7 +171,7 @@ def _parameters() -> list[Item]:
 
 
 def _seal() -> list[Item]:
-    """The project's own."""
+    """Return the project's own items."""
     record = seal_shapes.seal_record
     entry = seal_shapes.journal_entry
     return [
@@ -204,7 +204,7 @@ def _seal() -> list[Item]:
 
 
 def _provisioning() -> list[Item]:
-    """One item for each field of the identity that can be written."""
+    """Return one item for each field of the identity that can be written."""
     return [
         Item(
             Di.PROVISIONING + offset,
@@ -222,7 +222,7 @@ ITEMS = {item.di: item for item in (*_measured(), *_events(), *_parameters(), *_
 
 
 def find(di: int) -> Item:
-    """The item of `di`; an unknown one shows its data as it is."""
+    """Return the item of `di`; an unknown one shows its data as it is."""
     return ITEMS.get(di) or replace(_UNKNOWN, di=di)
 
 

@@ -1,9 +1,9 @@
-"""The master side, sans-IO: one exchange at a time.
+"""The master side, sans-IO, with one exchange at a time.
 
 The protocol has no sequence number. An answer is taken for the outstanding request only when address,
-function and DI (for a follow-up frame SEQ too) fit; everything else on the line is told as `Overheard`. The
-acknowledgement of a write carries no DI, so a late one would fit the next write: after an exchange with more
-requests than answers the line is given the time for late answers, and `ready_at` says until when. An answer
+function and DI (for a follow-up frame SEQ too) fit; every other frame is reported as `Overheard`. The
+acknowledgement of a write carries no DI, so a late one would fit the next write. After an exchange with more
+requests than answers the line is therefore given the time for late answers, until `ready_at`. An answer
 that is complete within twice the timeout is never taken for another request's. Other slaves need not wait.
 
 Guarantees: `test_dlt645_master.py`; with lost, damaged and late frames `test_dlt645_pair.py`.
@@ -29,16 +29,16 @@ _CHARACTER = 11
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """Put these bytes on the line now: a repeated request, or one for a follow-up frame."""
+    """These bytes have to be sent now: a repeated request, or one for a follow-up frame."""
 
     raw: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """The exchange succeeded. `frame` is the last answer; `content` is the data behind the DI, joined.
+    """The exchange succeeded. `frame` is the last answer; `content` is the joined data after the DI.
 
-    Only when `frame.more` is set is something missing: the slave has more than 255 follow-up frames.
+    Data is missing only when `frame.more` is set: the slave has more than 255 follow-up frames.
     """
 
     request: Frame
@@ -48,7 +48,7 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The slave refused."""
+    """The slave refused the request."""
 
     request: Frame
     err: Err
@@ -56,14 +56,14 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class TimedOut:
-    """No answer to any try."""
+    """No try was answered."""
 
     request: Frame
 
 
 @dataclass(frozen=True, slots=True)
 class Overheard:
-    """A good frame that does not answer the outstanding request."""
+    """A good frame was received that does not answer the outstanding request."""
 
     frame: Frame
 
@@ -73,7 +73,7 @@ Event = Send | Answered | Refused | TimedOut | Overheard | Discarded
 
 @dataclass(slots=True)
 class _Exchange:
-    """The outstanding request, and the frame on the line for it now (itself or one for a follow-up)."""
+    """The outstanding request, and the frame last sent for it (itself or one for a follow-up)."""
 
     request: Frame
     asking: Frame
@@ -83,7 +83,7 @@ class _Exchange:
     parts: list[bytes] = field(default_factory=list)
 
     def is_answered_by(self, frame: Frame) -> bool:
-        """Whether `frame` answers what was asked last."""
+        """Return whether `frame` answers the frame sent last."""
         if not frame.from_slave or frame.function != self.asking.function:
             return False
         if not _from(self.asking, frame):
@@ -98,10 +98,10 @@ class _Exchange:
 
 
 def _from(request: Frame, frame: Frame) -> bool:
-    """Whether the slave that sent `frame` is the one asked; a new address may answer already."""
+    """Return whether `frame` comes from the slave addressed, possibly already under its new address."""
     if request.function == Function.WRITE_ADDRESS and frame.address == bcd.address(request.data):
         return True
-    # The project's own item for a seal's address, behind DI, password and operator code.
+    # The project's own item for a seal's address follows DI, password and operator code.
     provisions = request.function == Function.WRITE and request.di == Di.PROVISIONING
     if provisions and frame.address == bcd.address(request.data[12:]):
         return True
@@ -109,7 +109,7 @@ def _from(request: Frame, frame: Frame) -> bool:
 
 
 class Master:
-    """Master of one line at `baud` bit/s.
+    """The master of one line at `baud` bit/s.
 
     A try ends `timeout` seconds after the request has left the line, unless an answer has begun by then:
     that may take as long as the longest frame. `tries` counts the first one. Times are seconds of a steady
@@ -121,11 +121,11 @@ class Master:
         self._timeout = timeout
         self._tries = tries
         self._decoder = Decoder()
-        #: What was on the line before the last `start`, to be told with the next events.
+        #: What was on the line before the last `start`, to be reported with the next events.
         self._before: list[Event] = []
         self._exchange: _Exchange | None = None
         self._due = 0.0
-        #: Slaves that may still answer something that is over, and until when.
+        #: Slaves that may still answer a request that is over, and until when.
         self._late: dict[str, float] = {}
 
     @property
@@ -135,7 +135,7 @@ class Master:
 
     @property
     def deadline(self) -> float | None:
-        """When `tick` has something to do; None while nothing is awaited."""
+        """Return when `tick` must be called next; None while nothing is awaited."""
         partial = self._decoder.deadline
         if self._exchange is None:
             return partial
@@ -145,20 +145,20 @@ class Master:
 
     @property
     def _latest(self) -> float:
-        """When even an answer that has begun is given up."""
+        """Return when even an answer that has begun is given up."""
         return self._due + LONGEST * self._byte_time
 
     def ready_at(self, address: str) -> float:
-        """Earliest time for `start` to `address`; long ago when nothing late is expected from it."""
+        """Return the earliest time for `start` to `address`; long ago when no late answer is expected."""
         late = (at for slave, at in self._late.items() if matches(slave, address) or matches(address, slave))
         return max(late, default=float("-inf"))
 
     def start(self, request: Frame, now: float) -> bytes:
-        """Begin an exchange: the bytes to put on the line.
+        """Begin an exchange and return the bytes to send.
 
-        A broadcast has no answer and is over at once. What was heard before is no answer, not even a frame
-        that comes to light later, behind the remains of a damaged one. `RuntimeError` while an exchange is
-        outstanding or before `ready_at`.
+        A broadcast has no answer and is over at once. Bytes received before are never an answer, not even a
+        frame that is found only later, after the remains of a damaged one. `RuntimeError` while an exchange
+        is outstanding or before `ready_at`.
         """
         if self._exchange is not None:
             raise RuntimeError(f"{self._exchange.request} is outstanding")
@@ -173,11 +173,11 @@ class Master:
         return raw
 
     def receive(self, data: bytes, now: float) -> list[Event]:
-        """What the bytes read at `now` mean."""
+        """Return what the bytes read at `now` mean."""
         return self._take(self._decoder.feed(data, now), now)
 
     def tick(self, now: float) -> list[Event]:
-        """What the passing of time means: bytes given up, a repeated request, the end of the exchange."""
+        """Return what is due at `now`: bytes given up, a repeated request, the end of the exchange."""
         events = self._take(self._decoder.idle(now), now)
         if self._exchange is not None and now >= (self._latest if self._decoder.busy else self._due):
             events.append(self._expire(self._exchange, now))
@@ -198,7 +198,7 @@ class Master:
         return events
 
     def _advance(self, exchange: _Exchange, frame: Frame, now: float) -> Event:
-        """Take an answer: the end of the exchange, or the request for the next follow-up frame."""
+        """Take an answer; it ends the exchange, or the next follow-up frame is requested."""
         if frame.refused:
             self._finish(exchange)
             return Refused(exchange.request, Err(frame.data[0]))
@@ -215,13 +215,13 @@ class Master:
         return Answered(exchange.request, frame, b"".join(exchange.parts))
 
     def _finish(self, exchange: _Exchange) -> None:
-        """End the exchange; after more requests than answers, late ones may come."""
+        """End the exchange; after more requests than answers, late answers may arrive."""
         self._exchange = None
         if exchange.unanswered:
             self._late[exchange.asking.address] = self._due + self._timeout
 
     def _expire(self, exchange: _Exchange, now: float) -> Event:
-        """The try is over: the next one, or the end."""
+        """Begin the next try, or end the exchange after the last one."""
         exchange.tries += 1
         exchange.unanswered = True
         if exchange.tries < self._tries:

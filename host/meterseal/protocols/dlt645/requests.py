@@ -1,4 +1,4 @@
-"""Requests a master sends, one function a control code, and how a slave reads the ones with many fields."""
+"""The requests of a master, one function for each control code, and how a slave parses the longer ones."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def _di(di: int) -> bytes:
 
 
 def read(address: str, di: int, parameters: bytes = b"") -> Frame:
-    """11H: read `di`; block parameters go behind it."""
+    """11H: read `di`; block parameters follow it."""
     return _frame(address, Function.READ, _di(di) + parameters)
 
 
@@ -76,7 +76,7 @@ def write(
 
 
 def broadcast_time(at: datetime, address: str = BROADCAST) -> Frame:
-    """08H: set the time, ss first; nobody answers."""
+    """08H: set the time, ss first; it is not answered."""
     return _frame(address, Function.BROADCAST_TIME, bcd.moment_bytes(at))
 
 
@@ -86,7 +86,7 @@ def write_address(new: str, address: str = WILDCARD) -> Frame:
 
 
 def freeze(address: str, *, minute: int = ANY, hour: int = ANY, day: int = ANY, month: int = ANY) -> Frame:
-    """16H: freeze when the given fields match the time; all wildcards: now. Nobody answers a broadcast."""
+    """16H: freeze when the given fields match the time; all wildcards: now. A broadcast is not answered."""
     fields = (minute, hour, day, month)
     return _frame(address, Function.FREEZE, b"".join(bcd.bcd(field, 1) for field in fields))
 
@@ -130,7 +130,7 @@ def _clear(address: str, clear: Clear) -> Frame:
 
 
 def _four(**fields: bytes) -> bytes:
-    """Password and operator code, one behind the other."""
+    """Join password and operator code."""
     for name, raw in fields.items():
         if len(raw) != 4:
             raise FrameError(f"{name} {hex_bytes(raw) or 'without a byte'}: expected 4 bytes")
@@ -138,7 +138,7 @@ def _four(**fields: bytes) -> bytes:
 
 
 def _split(frame: Frame, function: Function, *widths: int) -> list[bytes]:
-    """Fields of a request's data, the last one taking the rest."""
+    """Return the fields of a request's data, the last one with the rest."""
     if frame.control != function or len(frame.data) < sum(widths):
         raise FrameError(
             f"{hex_bytes(frame.data) or 'no data'} with control {frame.control:02X} "
@@ -153,7 +153,7 @@ def _split(frame: Frame, function: Function, *widths: int) -> list[bytes]:
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """Content of a 14H."""
+    """The content of a 14H."""
 
     di: int
     password: bytes
@@ -161,31 +161,31 @@ class Write:
     data: bytes
 
     def encode(self) -> bytes:
-        """DI, PA P0 P1 P2, C0..C3, data."""
+        """Return DI, PA P0 P1 P2, C0..C3, data."""
         return _di(self.di) + _four(password=self.password, operator=self.operator) + self.data
 
     @classmethod
     def parse(cls, frame: Frame) -> Write:
-        """The write in `frame`; `FrameError` when it is none or too short."""
+        """Return the write in `frame`; `FrameError` when there is none or it is too short."""
         di, password, operator, data = _split(frame, Function.WRITE, 4, 4, 4)
         return cls(int.from_bytes(di, "little"), password, operator, data)
 
 
 @dataclass(frozen=True, slots=True)
 class PasswordChange:
-    """Content of an 18H."""
+    """The content of an 18H."""
 
     di: int
     old: bytes
     new: bytes
 
     def encode(self) -> bytes:
-        """DI, old PA P0 P1 P2, new PA P0 P1 P2."""
+        """Return DI, old PA P0 P1 P2, new PA P0 P1 P2."""
         return _di(self.di) + _four(old_password=self.old, new_password=self.new)
 
     @classmethod
     def parse(cls, frame: Frame) -> PasswordChange:
-        """The change in `frame`; `FrameError` when it is none or of the wrong length."""
+        """Return the change in `frame`; `FrameError` when there is none or its length is wrong."""
         di, old, new, rest = _split(frame, Function.CHANGE_PASSWORD, 4, 4, 4)
         if rest:
             raise FrameError(f"{hex_bytes(frame.data)}: a password change has 12 bytes")
@@ -194,7 +194,7 @@ class PasswordChange:
 
 @dataclass(frozen=True, slots=True)
 class Clear:
-    """Content of a 19H, 1AH or 1BH; `di` only with 1BH."""
+    """The content of a 19H, 1AH or 1BH; `di` only with 1BH."""
 
     function: Function
     password: bytes
@@ -202,13 +202,13 @@ class Clear:
     di: int | None = None
 
     def encode(self) -> bytes:
-        """PA P0 P1 P2, C0..C3, DI."""
+        """Return PA P0 P1 P2, C0..C3, DI."""
         which = b"" if self.di is None else _di(self.di)
         return _four(password=self.password, operator=self.operator) + which
 
     @classmethod
     def parse(cls, frame: Frame) -> Clear:
-        """The clearing in `frame`; `FrameError` when it is none or of the wrong length."""
+        """Return the clearing in `frame`; `FrameError` when there is none or its length is wrong."""
         function = Function(frame.function)
         password, operator, rest = _split(frame, function, 4, 4)
         if len(rest) != (4 if function is Function.CLEAR_EVENTS else 0):

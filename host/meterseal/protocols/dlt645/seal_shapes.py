@@ -1,4 +1,4 @@
-"""What the project's own items say: seal record, identity, diagnostics, journal.
+"""The meaning of the project's own items: seal record, identity, diagnostics, journal.
 
 Layouts: `sealchip.interface`.
 """
@@ -67,7 +67,7 @@ _VERDICTS = {
     VerdictCode.AUTH_FAIL: ("校验失败", "MAC not the seal's"),
     VerdictCode.REPLAY: ("旧记录重放", "played again"),
 }
-#: Fields of the identity, as they are called.
+#: Names of the identity's fields.
 IDENTITY_NAMES: Mapping[str, Words] = {
     "seal": ("封印地址", "seal address"),
     "meter": ("电能表地址", "meter address"),
@@ -146,7 +146,7 @@ def _baud(raw: bytes) -> Words:
 
 
 def _secret(raw: bytes) -> Words:
-    """Not shown: what is explained gets copied about."""
+    """Show the length only, because explanations get copied and passed on."""
     return f"{len(raw)} 字节", f"{len(raw)} bytes"
 
 
@@ -202,7 +202,7 @@ _JOURNAL: Mapping[str, Meaning] = {
 
 
 def _lines(layout: Layout, meanings: Mapping[str, Meaning], raw: bytes) -> list[Annotation]:
-    """A line for each field of `layout` that has a meaning."""
+    """Annotate each field of `layout` that has a meaning."""
     lines = []
     for name, part in unpack(layout, raw).items():
         if name in meanings:
@@ -213,28 +213,28 @@ def _lines(layout: Layout, meanings: Mapping[str, Meaning], raw: bytes) -> list[
 
 
 def seal_record(raw: bytes) -> list[Annotation]:
-    """04805301, 04805304, 0480531n, 04805380."""
+    """Annotate a seal record: 04805301, 04805304, 0480531n, 04805380."""
     SealRecord.decode(raw)
     return _lines(RECORD, _RECORD, raw)
 
 
 def identity_report(raw: bytes) -> list[Annotation]:
-    """04805381."""
+    """Annotate the identity report 04805381."""
     return _lines(IDENTITY_REPORT, _IDENTITY, raw)
 
 
 def diagnostics(raw: bytes) -> list[Annotation]:
-    """04805302."""
+    """Annotate the diagnostics 04805302."""
     return _lines(DIAGNOSTICS, _DIAGNOSTICS, raw)
 
 
 def verdict(raw: bytes) -> list[Annotation]:
-    """04805390."""
+    """Annotate the verdict 04805390."""
     return _lines(VERDICT, _VERDICT, raw)
 
 
 def provisioned(field: str) -> Callable[[bytes], list[Annotation]]:
-    """048053F0..: how the identity's `field` is shown."""
+    """Return how 048053F0.. shows the identity's `field`."""
 
     def show(raw: bytes) -> list[Annotation]:
         zh, en = IDENTITY_NAMES[field]
@@ -245,7 +245,7 @@ def provisioned(field: str) -> Callable[[bytes], list[Annotation]]:
 
 
 def journal_bounds(raw: bytes) -> list[Annotation]:
-    """04805340: first and last journal number."""
+    """Annotate the first and the last journal number, 04805340."""
     if len(raw) != 8:
         raise ValueError(f"{hex_bytes(raw)}: journal bounds have 8 bytes")
     first, last = (int.from_bytes(raw[at : at + 4], "little") for at in (0, 4))
@@ -256,5 +256,5 @@ def journal_bounds(raw: bytes) -> list[Annotation]:
 
 
 def journal_entry(raw: bytes) -> list[Annotation]:
-    """04805341: number, times, and the record inside."""
+    """Annotate the journal entry 04805341: number, times, and the record inside."""
     return _lines(JOURNAL_ENTRY, _JOURNAL, raw) + seal_record(unpack(JOURNAL_ENTRY, raw)["record"])

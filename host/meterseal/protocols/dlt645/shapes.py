@@ -1,7 +1,7 @@
-"""What the data of an item says, field by field, in Chinese and English.
+"""The meaning of an item's data, field by field, in Chinese and English.
 
-A *shape* turns an item's data into lines. It raises `ValueError` for data that it cannot read; the caller
-then shows the bytes as they are.
+A *shape* turns an item's data into annotations. It raises `ValueError` for data that it cannot read; the
+caller then shows the bytes as they are.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ __all__ = [
 Shape = Callable[[bytes], list[Annotation]]
 
 _NOT_VALID = ("无效", "not valid")
-#: Bits of the active-report word that have a name here.
+#: Names of bits of the active-report word.
 _REPORTS = {
     METER_COVER_OPEN: ("开表盖", "meter cover opened"),
     TERMINAL_COVER_OPEN: ("开端钮盖", "terminal cover opened"),
@@ -51,12 +51,12 @@ def _data(raw: bytes, zh: str, en: str | None = None) -> list[Annotation]:
 
 
 def opaque(raw: bytes) -> list[Annotation]:
-    """Bytes as they are."""
+    """Show bytes as they are."""
     return _data(raw, plain(raw))
 
 
 def number(decimals: int, unit: str = "", *, width: int = 0, signed: bool = False) -> Shape:
-    """A BCD number that fills the data, or several of `width` bytes; `signed`: the top bit is the sign."""
+    """Return a shape of one BCD number, or of several of `width` bytes; `signed`: the top bit is the sign."""
 
     def show(raw: bytes) -> list[Annotation]:
         step = width or len(raw)
@@ -77,39 +77,39 @@ def _number(raw: bytes, decimals: int, unit: str, *, signed: bool = False) -> tu
 
 
 def address(raw: bytes) -> list[Annotation]:
-    """12 digits."""
+    """Show an address of 12 digits."""
     return _data(raw, bcd.address(raw))
 
 
 def text(raw: bytes) -> list[Annotation]:
-    """ASCII, last character first."""
+    """Show ASCII text, sent last character first."""
     return _data(raw, values.text(raw) or "–")
 
 
 def date(raw: bytes) -> list[Annotation]:
-    """`WW DD MM YY`."""
+    """Show the date in `WW DD MM YY`."""
     return _data(raw, values.day(raw).isoformat())
 
 
 def time_of_day(raw: bytes) -> list[Annotation]:
-    """`ss mm hh`."""
+    """Show the time in `ss mm hh`."""
     return _data(raw, values.time_of_day(raw).isoformat())
 
 
 def clock(raw: bytes) -> list[Annotation]:
-    """`ss mm hh WW DD MM YY`."""
+    """Show date and time in `ss mm hh WW DD MM YY`."""
     return _data(raw, isoformat(values.clock(raw)))
 
 
 def bits(raw: bytes) -> list[Annotation]:
-    """The numbers of the bits that are set."""
+    """Show the numbers of the bits that are set."""
     word = int.from_bytes(raw, "little")
     names = " ".join(str(bit) for bit in range(8 * len(raw)) if word >> bit & 1)
     return _data(raw, f"置位:{names or '无'}", f"set: {names or 'none'}")
 
 
 def active_report(raw: bytes) -> list[Annotation]:
-    """04001501: each set bit and its count."""
+    """Show each set bit of 04001501 and its count."""
     lines = bits(raw[:WORD_BYTES])
     for bit, count in ActiveReport.decode(raw).counts.items():
         zh, en = _REPORTS.get(bit, (f"第{bit}位", f"bit {bit}"))
@@ -126,7 +126,7 @@ def _labelled(field: str, raw: bytes, label: tuple[str, str], value: tuple[str, 
 
 
 def period(raw: bytes) -> list[Annotation]:
-    """Start and end of an event, 6 bytes each."""
+    """Show start and end of an event, 6 bytes each."""
     record = CoverRecord.decode(raw + b"\xff" * 48)
     return [
         _labelled("START", raw[:6], ("开始", "start"), _moment(record.start)),
@@ -135,7 +135,7 @@ def period(raw: bytes) -> list[Annotation]:
 
 
 def cover_record(raw: bytes) -> list[Annotation]:
-    """The 60-byte record of an opening."""
+    """Show the 60-byte record of an opening."""
     CoverRecord.decode(raw)
     lines = period(raw[:12])
     for at, label in ((12, ("之前", "before")), (36, ("之后", "after"))):

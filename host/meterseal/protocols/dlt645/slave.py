@@ -1,11 +1,11 @@
-"""The slave side, sans-IO: one request in, one answer or silence out.
+"""The slave side, sans-IO: one request in, one answer or none out.
 
-Silence (None) is the answer to a foreign address, a broadcast, a request of the wrong length, an unknown
-function and a frame that comes from a slave. The delay of the answer (Td) is the caller's: no earlier than
+There is no answer (None) to a foreign address, a broadcast, a request of the wrong length, an unknown
+function and a frame that comes from a slave. The caller delays the answer (Td): it begins no earlier than
 `control.TD_MIN` and no later than `TD_MAX` after the last byte of the request.
 
 A shortened or wildcard address (`AA`) counts as this slave's with every function, and is answered with the
-full address. Whoever sends one is sure that it means one slave on the line.
+full address. The master has to make sure that such an address means one slave on the line.
 
 Guarantees: `test_dlt645_slave.py` and, against our own master, `test_dlt645_pair.py`.
 """
@@ -34,20 +34,20 @@ from sealchip.interface import BAUD_FEATURE
 
 __all__ = ["LONGEST_ANSWER", "Handler", "Refusal", "Slave"]
 
-#: Data bytes behind the DI in the first frame of an answer, and in each follow-up frame (less SEQ).
+#: Data bytes after the DI in the first frame of an answer, and in each follow-up frame (less SEQ).
 _FIRST = READ_MAX - 4
 _NEXT = READ_MAX - 5
-#: Most bytes that one read can answer, follow-up frames included.
+#: Most bytes in the answer to one read, follow-up frames included.
 LONGEST_ANSWER = _FIRST + SEQ_MAX * _NEXT
 
 _FUNCTIONS = frozenset(Function)
 _BROADCAST = frozenset({Function.BROADCAST_TIME, Function.FREEZE})
-#: The standard gives these no error answer: refused means silence.
+#: The standard has no error answer for these: when refused they are not answered.
 _NO_REFUSAL = frozenset({Function.BROADCAST_TIME, Function.READ_ADDRESS, Function.WRITE_ADDRESS})
 
 
 class Refusal(Exception):
-    """Raised by a handler: the request is answered with this ERR byte. `what` says to people what it was."""
+    """A handler refuses the request, which is answered with this ERR byte. `what` describes the request."""
 
     def __init__(self, err: Err, what: str = "") -> None:
         super().__init__(f"{err!r} {what}".rstrip())
@@ -55,22 +55,22 @@ class Refusal(Exception):
 
 
 class Handler:
-    """What a slave does. Override what it can; everything else is refused."""
+    """The functions of a slave. A subclass overrides those that it has; the others are refused."""
 
     def read(self, di: int, parameters: bytes) -> bytes:
-        """The data of `di`, at most `LONGEST_ANSWER` bytes; `parameters` stood behind the DI."""
+        """Return the data of `di`, at most `LONGEST_ANSWER` bytes; `parameters` followed the DI."""
         raise Refusal(Err.NO_DATA, f"read of {di:08X} {hex_bytes(parameters)}")
 
     def write(self, write: Write) -> None:
-        """Take a 14H; it is acknowledged when this returns, so what must last is stored by then."""
+        """Take a 14H. It is acknowledged when this returns, so data that must persist is stored by then."""
         raise Refusal(Err.OTHER, f"write of {write.di:08X}")
 
     def set_time(self, at: datetime) -> None:
-        """Take a broadcast time; nobody hears a refusal."""
+        """Take a broadcast time; a refusal is not answered."""
         raise Refusal(Err.OTHER, f"time {at}")
 
     def write_address(self, address: str) -> None:
-        """Take a new address; the slave answers to it from then on. A refusal is silence."""
+        """Take a new address, which the slave has from then on. A refusal is not answered."""
         raise Refusal(Err.OTHER, f"address {address}")
 
     def freeze(self, pattern: bytes) -> None:
@@ -78,7 +78,7 @@ class Handler:
         raise Refusal(Err.OTHER, f"freeze at {pattern.hex(' ')}")
 
     def change_baud(self, baud: int) -> None:
-        """Change to `baud` bit/s behind the answer, which still goes out at the old rate."""
+        """Change to `baud` bit/s after the answer, which is still sent at the old rate."""
         raise Refusal(Err.RATE, f"rate {baud}")
 
     def change_password(self, change: PasswordChange) -> None:
@@ -90,11 +90,11 @@ class Handler:
         raise Refusal(Err.UNAUTHORISED, clear.function.name)
 
     def malformed(self, request: Frame) -> None:
-        """A request to this slave was passed over in silence: its length or content does not fit."""
+        """Note that a request to this slave was not answered, because its length or content does not fit."""
 
 
 class Slave:
-    """One slave at `address` (12 digits). A follow-up frame may be asked for again until the next read."""
+    """The slave at `address` (12 digits). A follow-up frame can be read again until the next 11H."""
 
     def __init__(self, address: str, handler: Handler) -> None:
         self.address = bcd.address(bcd.address_bytes(address))
@@ -103,7 +103,7 @@ class Slave:
         self._more: list[bytes] = []
 
     def receive(self, request: Frame) -> Frame | None:
-        """The answer to `request`, or None for silence."""
+        """Return the answer to `request`, or None where there is none."""
         if request.control not in _FUNCTIONS or not self._is_meant(request):
             return None
         function = Function(request.control)
@@ -121,13 +121,13 @@ class Slave:
         return Frame(self.address, FROM_SLAVE | control, data)
 
     def _is_meant(self, request: Frame) -> bool:
-        """Whether the address names this slave, or all of them with a function for all."""
+        """Return whether the address is this slave's, or the broadcast with a function for all."""
         if request.address == BROADCAST:
             return request.function in _BROADCAST
         return matches(request.address, self.address)
 
     def _answer(self, function: Function, request: Frame) -> tuple[int, bytes]:
-        """Control bits and data of a normal answer."""
+        """Return control bits and data of a normal answer."""
         if function is Function.READ:
             return self._read(request)
         if function is Function.READ_MORE:
@@ -159,7 +159,7 @@ class Slave:
         return function, b""
 
     def _read(self, request: Frame) -> tuple[int, bytes]:
-        """The first frame of an answer; the rest is kept for 12H."""
+        """Return the first frame of an answer and keep the rest for 12H."""
         if request.di is None:
             raise FrameError("a read has a DI")
         content = self._handler.read(request.di, request.content)
@@ -170,7 +170,7 @@ class Slave:
         return Function.READ | (MORE if self._more else 0), request.data[:4] + content[:_FIRST]
 
     def _read_more(self, request: Frame) -> tuple[int, bytes]:
-        """Follow-up frame SEQ of the newest read."""
+        """Return follow-up frame SEQ of the newest read."""
         data = _need(request, 5)
         seq = data[4]
         if request.di != self._more_di or not 1 <= seq <= len(self._more):
@@ -179,7 +179,7 @@ class Slave:
         return Function.READ_MORE | more, data[:4] + self._more[seq - 1] + data[4:]
 
     def _write_address(self, request: Frame) -> None:
-        """Take a new address; the answer already comes from it."""
+        """Take a new address, which the answer already carries."""
         new = bcd.address(_need(request, 6))
         if not new.isdecimal() or new == BROADCAST:
             raise FrameError(f"{new} cannot be a slave's address")
@@ -187,7 +187,7 @@ class Slave:
         self.address = new
 
     def _change_baud(self, request: Frame) -> None:
-        """Hand on the rate that the feature word names."""
+        """Pass on the rate of the feature word."""
         baud = BAUD_FEATURE.get(_need(request, 1)[0])
         if baud is None:
             raise Refusal(Err.RATE)
@@ -195,14 +195,14 @@ class Slave:
 
 
 def _need(request: Frame, size: int) -> bytes:
-    """The data, which has exactly `size` bytes."""
+    """Return the data, which must have exactly `size` bytes."""
     if len(request.data) != size:
         raise FrameError(f"control {request.control:02X} has {size} data bytes, not {len(request.data)}")
     return request.data
 
 
 def _moment(request: Frame) -> datetime:
-    """The time that a broadcast carries."""
+    """Return the time in a broadcast."""
     try:
         return bcd.moment(request.data)
     except ValueError as error:

@@ -2,10 +2,10 @@
 
 3GPP TS 27.007 (general commands, `+CME ERROR`) and TS 27.005 (`AT+CMGS` in PDU mode, `+CMS ERROR`).
 
-A message ends in `Sent` or in `Failed`; `Failed` without a code means that nobody knows whether the
-network took it, so the caller sends the same PDU again and lets the network refuse the copy (`pdu`). After
+A message ends in `Sent` or in `Failed`; `Failed` without a code means that it is unknown whether the
+network took it, so the caller sends the same PDU again and the network refuses the copy (`pdu`). After
 such an end the dialogue starts from its beginning, and a late answer cannot be taken for the next
-message's: a modem answers in order, and the answer counts only behind that message's own prompt.
+message's: a modem answers in order, and the answer counts only after that message's own prompt.
 
 Guarantees: `test_gsm_at.py::test_chunks_do_not_matter`, `::test_a_late_answer_is_not_taken_for_the_next`,
 `::test_memory_is_bounded`, `::test_any_bytes_are_survived`.
@@ -41,26 +41,26 @@ _FINAL = re.compile(r"OK|ERROR|\+CM[ES] ERROR: ?(.*)")
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """Bytes for the modem."""
+    """These bytes have to be sent to the modem."""
 
     raw: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """The modem is registered with a network and takes a message."""
+    """The modem is registered with a network and accepts a message."""
 
 
 @dataclass(frozen=True, slots=True)
 class Unready:
-    """The modem cannot take messages now; the dialogue is begun again after a pause."""
+    """The modem cannot accept messages now; the dialogue begins again after a pause."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """The network took the message; `reference` as the modem told it."""
+    """The network took the message; `reference` as the modem reported it."""
 
     reference: int
 
@@ -75,14 +75,14 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Unsolicited:
-    """A line that answers nothing we asked."""
+    """A line was received that answers no command."""
 
     line: str
 
 
 @dataclass(frozen=True, slots=True)
 class Discarded:
-    """Bytes that are no line."""
+    """Bytes were discarded that do not make a line."""
 
     raw: bytes
 
@@ -107,7 +107,7 @@ class _Command:
     line: str
     #: Answer line that has to come before OK, if any.
     answer: str = ""
-    #: What the answer has to say.
+    #: Pattern that the answer has to match.
     wanted: re.Pattern[str] = re.compile("")
 
 
@@ -124,7 +124,7 @@ _BEGINNING = (
 
 
 class AtClient:
-    """Speaks with one modem; one message under way at a time.
+    """The dialogue with one modem, with one message under way at a time.
 
     Times in seconds of a steady clock: `timeout` for a command, `send_timeout` for the network to take a
     message, `pause` between two beginnings.
@@ -150,7 +150,7 @@ class AtClient:
         return self._phase is _Phase.READY
 
     def start(self, now: float) -> list[Event]:
-        """Begin the dialogue on a port just opened. ESC ends a prompt that somebody else left open."""
+        """Begin the dialogue on a port just opened. ESC ends a prompt that an earlier program left open."""
         self._buffer = b""
         self._step = 0
         return [Send(_ESC + b"\r"), *self._ask(_BEGINNING[0], _Phase.BEGIN, now)]
@@ -160,11 +160,11 @@ class AtClient:
         if not self.ready:
             raise RuntimeError("the modem is not ready for a message: wait for Ready, Sent or Failed")
         self._pdu = pdu
-        # Chosen again each time: a modem that restarted unseen is back in text mode.
+        # PDU mode is set each time: a modem that restarted unnoticed is back in text mode.
         return self._ask(_PDU_MODE, _Phase.MODE, now)
 
     def receive(self, data: bytes, now: float) -> list[Event]:
-        """What the modem's bytes mean."""
+        """Return what the modem's bytes mean."""
         events: list[Event] = []
         self._buffer += data
         while True:
@@ -183,7 +183,7 @@ class AtClient:
         return events
 
     def tick(self, now: float) -> list[Event]:
-        """What the time that passed means."""
+        """Return what is due at `now`."""
         if self.deadline is None or now < self.deadline:
             return []
         if self._phase is _Phase.DOWN:
@@ -215,7 +215,7 @@ class AtClient:
         asked = self._phase in (_Phase.BEGIN, _Phase.ANSWER) and self._command.answer
         if not asked or not line.startswith(asked):
             return [Unsolicited(line)]
-        # An unsolicited line may look like the answer (`+CREG: 1`) and come before or behind it.
+        # An unsolicited line may look like the answer (`+CREG: 1`) and come before or after it.
         if not self._answered:
             self._answer = line.removeprefix(asked).strip()
         return []
@@ -233,11 +233,11 @@ class AtClient:
         if self._phase is _Phase.ANSWER and self._answered:
             self._phase, self.deadline = _Phase.READY, None
             return [Sent(int(self._answer.partition(",")[0]))]
-        # Behind a prompt, OK means nothing without the answer line: it is late, from an earlier command.
+        # After a prompt, OK without the answer line is ignored: it is late, from an earlier command.
         return [Unsolicited(line)]
 
     def _next(self, now: float) -> list[Event]:
-        """The next command of the beginning, if the last one's answer is what it has to be."""
+        """Send the next command of the beginning, if the last one's answer is as required."""
         if self._command.answer and not self._answer:
             return [Unsolicited("OK")]
         if not self._answered:
@@ -267,11 +267,11 @@ class AtClient:
 
 
 def _cut(buffer: bytes) -> tuple[bytes, bytes, bytes]:
-    """The first line, its end, the rest."""
+    """Return the first line, its end and the rest."""
     match = re.search(rb"[\r\n]+", buffer)
     return (buffer[: match.start()], match[0], buffer[match.end() :]) if match else (buffer, b"", b"")
 
 
 def printable(raw: bytes) -> str:
-    """Bytes of the dialogue on one line, for a trace: control characters are spelled out."""
+    """Return bytes of the dialogue on one line, for a trace, with control characters spelled out."""
     return repr(raw)[2:-1]

@@ -1,4 +1,4 @@
-"""SMS-SUBMIT as a modem takes it in PDU mode: UCS-2 text, one part or several.
+"""SMS-SUBMIT as a modem accepts it in PDU mode: UCS-2 text, one part or several.
 
 3GPP TS 23.040 clause 9.2.2.2 (SMS-SUBMIT), 9.2.3.24.1 (concatenation), TS 27.005 (`AT+CMGS` in PDU
 mode). A message that must not arrive twice has TP-RD set and keeps its TP-MR in every attempt: the
@@ -22,7 +22,7 @@ DUPLICATE = 197
 #: Parts of one message; the utility allows two.
 PARTS_MAX = 2
 
-#: UCS-2 characters of a message alone (140 octets), and of a part behind its six octets of header.
+#: UCS-2 characters of a message alone (140 octets), and of a part after its six octets of header.
 _ALONE, _PART = 70, 67
 
 _SUBMIT, _REJECT_DUPLICATES, _HEADER = 0x01, 0x04, 0x40
@@ -35,12 +35,12 @@ _CONCATENATION, _CONCATENATION_OCTETS = 0x00, 3
 
 
 class PduError(ValueError):
-    """A message that cannot be encoded, or bytes that are no message; the text names them."""
+    """The message cannot be encoded, or the bytes are not a message; the text names them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Place of a part in its message: the reference all parts share, how many, which one (from 1)."""
+    """The place of a part in its message: the reference that all parts share, their number, index from 1."""
 
     reference: int
     total: int
@@ -60,7 +60,7 @@ class Submit:
     part: Part | None = None
 
     def encode(self) -> bytes:
-        """The PDU with an empty service centre address: the modem's own is used."""
+        """Return the PDU with an empty service centre address, for which the modem uses its own."""
         first = _SUBMIT | _REJECT_DUPLICATES * self.reject_duplicates | _HEADER * (self.part is not None)
         data = _header(self.part) + _characters(self.text)
         if len(data) > 2 * _ALONE:
@@ -72,7 +72,7 @@ class Submit:
 
     @classmethod
     def decode(cls, raw: bytes) -> Submit:
-        """The message in `raw`, service centre address included; `PduError` says what is wrong with it."""
+        """Return the message in `raw`, service centre address included; `PduError` names what is wrong."""
         reader = _Reader(raw)
         reader.take(reader.octet("service centre length"), "service centre")
         first = reader.octet("first octet")
@@ -99,7 +99,7 @@ class Submit:
 
 
 def split(text: str, parts_max: int = PARTS_MAX) -> list[str]:
-    """`text` as the texts of its parts, no character cut in two; `PduError` when it needs too many."""
+    """Split `text` into the texts of its parts between characters; `PduError` when it needs too many."""
     units = len(_characters(text)) // 2
     if units <= _ALONE:
         return [text]
@@ -118,7 +118,7 @@ def split(text: str, parts_max: int = PARTS_MAX) -> list[str]:
 
 
 def submits(number: str, text: str, sequence: int) -> list[Submit]:
-    """The parts of a message, made the same again for every attempt.
+    """Return the parts of a message, the same for every attempt.
 
     `sequence` numbers the messages to one number: 128 of them have references of their own.
     """
@@ -140,7 +140,7 @@ def _characters(text: str) -> bytes:
 
 
 def _header(part: Part | None) -> bytes:
-    """TP-UDH: its length, and one concatenation element with an 8-bit reference."""
+    """Return TP-UDH: its length, and one concatenation element with an 8-bit reference."""
     if part is None:
         return b""
     if not (0 <= part.reference <= 0xFF and 1 <= part.index <= part.total <= 0xFF):
@@ -150,7 +150,7 @@ def _header(part: Part | None) -> bytes:
 
 
 def _part(header: bytes) -> Part | None:
-    """The concatenation element among the header's; others are ignored, as clause 9.2.3.24 asks."""
+    """Return the header's concatenation element; others are ignored, as clause 9.2.3.24 requires."""
     elements = _Reader(header)
     part = None
     while elements.left:
@@ -164,7 +164,7 @@ def _part(header: bytes) -> Part | None:
 
 
 def _address(number: str) -> bytes:
-    """TP-DA: digits, type, digits in swapped pairs."""
+    """Return TP-DA: digits, type, digits in swapped pairs."""
     if not re.fullmatch(r"\+?[0-9]{1,20}", number):
         raise PduError(f"{number!r} is not a phone number of 1 to 20 digits")
     digits = number.removeprefix("+")
@@ -186,7 +186,7 @@ def _number(reader: _Reader) -> str:
 
 
 class _Reader:
-    """Takes octets off the front and says what is missing where."""
+    """A reader that takes octets off the front and reports which field is incomplete."""
 
     def __init__(self, raw: bytes) -> None:
         self._raw = raw

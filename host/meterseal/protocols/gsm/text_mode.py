@@ -1,4 +1,4 @@
-"""What the host writes in text mode, as a modem reads it: 3GPP TS 27.005 clause 3.5.1, TS 27.007 clause 5.5.
+"""Text mode from the modem's side: 3GPP TS 27.005 clause 3.5.1, TS 27.007 clause 5.5.
 
 Strings are in the character set that `AT+CSCS` chose. In `UCS2` each character is four hex digits, in the
 names and numbers of commands too. A text whose data coding is UCS-2 is hex digits in any character set.
@@ -32,7 +32,7 @@ class TextMode:
     coding: int = _GSM_7_BIT
 
     def string(self, raw: str) -> str:
-        """A string parameter, quotes taken off; `PduError` when it is none in this character set."""
+        """Return a string parameter, given without quotes; `PduError` when the character set lacks it."""
         if self.character_set != "UCS2":
             return raw
         try:
@@ -43,7 +43,7 @@ class TextMode:
             raise PduError(f"{raw!r} is not in UCS-2: {error}") from None
 
     def choose(self, name: str) -> bool:
-        """Choose the character set that `AT+CSCS="name"` names; whether there is such a one.
+        """Choose the character set that `AT+CSCS="name"` names; return whether there is such a one.
 
         In UCS-2 the name may be in UCS-2 itself, as clause 5.5 has it, or in letters, as with most modules.
         """
@@ -58,7 +58,7 @@ class TextMode:
         return True
 
     def parameters(self, raw: str) -> bool:
-        """Take `fo[,vp[,pid[,dcs]]]` of `AT+CSMP`; whether they can be used here."""
+        """Take `fo[,vp[,pid[,dcs]]]` of `AT+CSMP`; return whether they can be used here."""
         found = re.fullmatch(r"(\d{1,3})(?:,(\d{0,3})(?:,(\d{0,3})(?:,(\d{0,3}))?)?)?", raw)
         first, coding = (int(found[1]), int(found[4] or 0)) if found else (_HEADER, 0)
         usable = first & 0x03 == 1 and not first & _HEADER and coding in _MOST
@@ -67,7 +67,7 @@ class TextMode:
         return usable
 
     def message(self, number: str, raw: str, reference: int) -> Submit:
-        """The message to `number` with `raw` typed behind the prompt; `PduError` when it is none."""
+        """Return the message to `number` with `raw` typed after the prompt; `PduError` when it is none."""
         ucs2 = TextMode("UCS2") if self.coding == _UCS2 else self
         text = ucs2.string(raw)
         if len(text) > _MOST[self.coding]:
@@ -75,7 +75,7 @@ class TextMode:
         return Submit(number, text, reference, bool(self.first_octet & _REJECT_DUPLICATES))
 
     def number(self, raw: str) -> str:
-        """The destination of `AT+CMGS`; `PduError` when it is no phone number."""
+        """Return the destination of `AT+CMGS`; `PduError` when it is not a phone number."""
         number = self.string(raw)
         if not re.fullmatch(r"\+?[0-9]{1,20}", number):
             raise PduError(f"{number!r} is not a phone number of 1 to 20 digits")
