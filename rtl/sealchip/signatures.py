@@ -29,6 +29,7 @@ __all__ = [
     "NotifierFeed",
     "PublicRead",
     "RestoredBaseline",
+    "SealPins",
     "SendResult",
     "Ticks",
     "Turn",
@@ -48,6 +49,26 @@ class FrameHead(data.Struct):
     #: The address is AAAAAAAAAAAA.
     wildcard: 1
 
+
+#: The pins of the chip. Boards, simulators and the exported Verilog rely on these names.
+SealPins = Signature(
+    {
+        "loop_cmp": In(1),
+        "loop_fb": Out(1),
+        "loop_drive": Out(1),
+        "rs485_ro": In(1, init=1),
+        "rs485_di": Out(1, init=1),
+        "rs485_de": Out(1),
+        "flash_sck": Out(1),
+        "flash_cs_n": Out(1, init=1),
+        "flash_copi": Out(1),
+        "flash_cipo": In(1),
+        "gsm_txd": Out(1, init=1),
+        "gsm_rxd": In(1, init=1),
+        "led_green": Out(1),
+        "led_red": Out(1),
+    }
+)
 
 #: From the timebase: one-cycle strobes each millisecond, each quarter of a second and each second.
 Ticks = Signature({"ms": Out(1), "quarter": Out(1), "s": Out(1)})

@@ -31,21 +31,21 @@ async def hear(ctx, dut, control, broadcast):
         ctx.set(dut.ro, level)
         await ctx.tick()
     ctx.set(dut.ro, 1)
-    ctx.set(dut.head.control, control)
-    ctx.set(dut.head.broadcast, broadcast)
-    ctx.set(dut.frame, 1)
+    ctx.set(dut.frame.head.control, control)
+    ctx.set(dut.frame.head.broadcast, broadcast)
+    ctx.set(dut.frame.valid, 1)
     await ctx.tick()
-    ctx.set(dut.frame, 0)
+    ctx.set(dut.frame.valid, 0)
 
 
 async def speak(ctx, dut, expects):
     """An own frame, sent whole."""
     ctx.set(dut.de, 1)
     await ctx.tick().repeat(3)
-    ctx.set(dut.sent, 1)
+    ctx.set(dut.sent.done, 1)
     ctx.set(dut.expects, expects)
     await ctx.tick()
-    ctx.set(dut.sent, 0)
+    ctx.set(dut.sent.done, 0)
     ctx.set(dut.de, 0)
 
 
@@ -54,9 +54,9 @@ async def give_up(ctx, dut, *, low=3):
     ctx.set(dut.de, 1)
     ctx.set(dut.ro, 0)
     await ctx.tick().repeat(3)
-    ctx.set(dut.broken, 1)
+    ctx.set(dut.sent.broken, 1)
     await ctx.tick()
-    ctx.set(dut.broken, 0)
+    ctx.set(dut.sent.broken, 0)
     ctx.set(dut.de, 0)
     await ctx.tick().repeat(low)
     ctx.set(dut.ro, 1)
@@ -65,18 +65,18 @@ async def give_up(ctx, dut, *, low=3):
 async def draw(ctx, dut, cycles=1):
     """Draw once, after some cycles."""
     await ctx.tick().repeat(cycles)
-    ctx.set(dut.draw, 1)
+    ctx.set(dut.request.draw, 1)
     await ctx.tick()
-    ctx.set(dut.draw, 0)
+    ctx.set(dut.request.draw, 0)
 
 
 async def wait(ctx, dut):
     """Quiet in ms until the pair is free; a tick each cycle."""
-    ctx.set(dut.tick_ms, 1)
+    ctx.set(dut.ticks.ms, 1)
     for _ in range(ANSWER + LATEST + 100):
         assert ctx.get(dut.silence) == (ctx.get(dut.quiet_ms) >= ANSWER)
-        if ctx.get(dut.free):
-            ctx.set(dut.tick_ms, 0)
+        if ctx.get(dut.request.free):
+            ctx.set(dut.ticks.ms, 0)
             return ctx.get(dut.quiet_ms)
         await ctx.tick()
     raise AssertionError("never free")
@@ -134,14 +134,14 @@ def test_any_level_restarts_the_silence(quiet, own):
         dut = ACCESS.dut
         await hear(ctx, dut, 0x91, 0)
         for time in quiet:
-            ctx.set(dut.tick_ms, 1)
+            ctx.set(dut.ticks.ms, 1)
             await ctx.tick().repeat(time)
             assert ctx.get(dut.quiet_ms) == time
             ctx.set(dut.de if own else dut.ro, own)
-            assert not ctx.get(dut.free)
+            assert not ctx.get(dut.request.free)
             await ctx.tick()
             ctx.set(dut.de if own else dut.ro, not own)
-            ctx.set(dut.tick_ms, 0)
+            ctx.set(dut.ticks.ms, 0)
             await ctx.tick()
         first = await wait(ctx, dut)
         assert (first >= ANSWER) == bool(quiet)
@@ -160,12 +160,12 @@ def test_a_slot_is_counted_down_over_several_gaps(drawn, gaps):
         slot = 0
         for gap in gaps:
             await hear(ctx, dut, 0x91, 0)
-            ctx.set(dut.tick_ms, 1)
+            ctx.set(dut.ticks.ms, 1)
             for _ in range(LEAST_GAP + gap):
-                if ctx.get(dut.free):
+                if ctx.get(dut.request.free):
                     return
                 await ctx.tick()
-            ctx.set(dut.tick_ms, 0)
+            ctx.set(dut.ticks.ms, 0)
             slot += gap
         await hear(ctx, dut, 0x91, 0)
         slot += await wait(ctx, dut) - LEAST_GAP
@@ -182,9 +182,9 @@ def test_quick_after_a_collision(another):
     async def testbench(ctx):
         dut = ACCESS.dut
         await give_up(ctx, dut)
-        ctx.set(dut.tick_ms, 1)
+        ctx.set(dut.ticks.ms, 1)
         await ctx.tick().repeat(AFTER_CRASH - 5)
-        assert not ctx.get(dut.free)
+        assert not ctx.get(dut.request.free)
         if another:
             ctx.set(dut.ro, 0)
             await ctx.tick()
@@ -200,8 +200,8 @@ def test_not_free_in_the_cycle_of_a_frame():
     async def testbench(ctx):
         dut = ACCESS.dut
         await wait(ctx, dut)
-        ctx.set(dut.frame, 1)
-        assert not ctx.get(dut.free)
+        ctx.set(dut.frame.valid, 1)
+        assert not ctx.get(dut.request.free)
 
     ACCESS.run(testbench)
 
@@ -215,10 +215,10 @@ def test_a_stuck_line_is_told():
         ctx.set(dut.ro, 0)
         assert not ctx.get(dut.stuck), "silence is none"
         await ctx.tick()
-        ctx.set(dut.tick_ms, 1)
+        ctx.set(dut.ticks.ms, 1)
         for low in range(STUCK + 50):
             assert ctx.get(dut.stuck) == (low >= STUCK)
-            assert not ctx.get(dut.free)
+            assert not ctx.get(dut.request.free)
             await ctx.tick()
         ctx.set(dut.ro, 1)
         assert not ctx.get(dut.stuck)
@@ -233,11 +233,11 @@ def test_stays_free_in_a_long_silence():
         dut = ACCESS.dut
         await draw(ctx, dut)
         await wait(ctx, dut)
-        ctx.set(dut.tick_ms, 1)
+        ctx.set(dut.ticks.ms, 1)
         before = 0
         for _ in range(1200):
             await ctx.tick()
-            assert ctx.get(dut.free)
+            assert ctx.get(dut.request.free)
             assert ctx.get(dut.quiet_ms) >= before
             before = ctx.get(dut.quiet_ms)
 
@@ -260,12 +260,12 @@ class Seals(wiring.Component):
             m.submodules[f"seal{n}"] = seal
             m.d.comb += [
                 seal.seed.eq(seed),
-                seal.draw.eq(self.draw),
+                seal.request.draw.eq(self.draw),
                 seal.ro.eq(self.ro),
-                seal.tick_ms.eq(1),
-                seal.frame.eq(self.answer),
-                seal.head.control.eq(0x91),
-                self.free[n].eq(seal.free),
+                seal.ticks.ms.eq(1),
+                seal.frame.valid.eq(self.answer),
+                seal.frame.head.control.eq(0x91),
+                self.free[n].eq(seal.request.free),
             ]
         return m
 
@@ -387,10 +387,11 @@ def test_every_cycle_is_as_promised():
 
     async def testbench(ctx):
         dut = ACCESS.dut
-        names = ("ro", "de", "tick_ms", "frame", "sent", "expects", "broken", "seed", "draw")
-        ports = {name: getattr(dut, name) for name in names}
-        ports |= {"control": dut.head.control, "broadcast": dut.head.broadcast}
-        outputs = dut.free, dut.quiet_ms, dut.silence, dut.stuck
+        ports = {name: getattr(dut, name) for name in ("ro", "de", "expects", "seed")}
+        ports |= {"frame": dut.frame.valid, "sent": dut.sent.done, "broken": dut.sent.broken}
+        ports |= {"control": dut.frame.head.control, "broadcast": dut.frame.head.broadcast}
+        ports |= {"tick_ms": dut.ticks.ms, "draw": dut.request.draw}
+        outputs = dut.request.free, dut.quiet_ms, dut.silence, dut.stuck
         given = still = dict.fromkeys(ports, 0) | {"ro": 1}
         for _ in range(250):
             ticks, seed = chance.choice([1, 1, 1, 0.7]), chance.randrange(1 << 16)

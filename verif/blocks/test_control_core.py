@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
 from random import Random
 from typing import Any
 
@@ -68,18 +69,61 @@ def obedient() -> list[int]:
 BENCH = Bench(lambda: ControlCore(2400, program=(obedient(), b"")))
 
 
+#: Ports by the names that the tests have for them.
+PORTS = {
+    "tick_ms": "ticks.ms",
+    "tick_s": "ticks.s",
+    **{f"flash_{name}": f"flash.{name}" for name in ("sck", "cs_n", "copi", "cipo")},
+    **{name: f"status.{name}" for name in ("identity_ready", "identity_valid", "log_ready", "pending")},
+    "clock_set": "feed.clock_valid",
+    "clock_free": "feed.clock_free",
+    "baseline_mv": "restored.baseline_mv",
+    "restored": "restored.valid",
+    "oldest": "reporter.oldest",
+    "acknowledge": "reporter.acknowledge",
+    "reporter_done": "reporter.done",
+    "found": "reporter.found",
+    "slave": "slave.start",
+    "slave_done": "slave.done",
+    **{name: f"slave.{name}" for name in ("command", "value", "position", "content", "spoiled", "right")},
+    "lock_tick": "slave.lock_tick",
+    "gsm_address": "feed.identity_address",
+    "gsm_byte": "feed.identity_byte",
+    "clock_index": "feed.clock_index",
+    "clock_byte": "feed.clock_byte",
+}
+
+
 class Desk:
     """Tells the program what to do."""
 
     def __init__(self, ctx: Any) -> None:
         self.ctx, self.dut = ctx, BENCH.dut
+        self.reads_as(0)
 
     def set(self, **values: int) -> None:
         for name, value in values.items():
-            self.ctx.set(getattr(self.dut, name), value)
+            self.ctx.set(self.port(name), value)
 
     def get(self, *names: str) -> list[int]:
-        return [self.ctx.get(getattr(self.dut, name)) for name in names]
+        return [self.ctx.get(self.port(name)) for name in names]
+
+    def port(self, name: str) -> Any:
+        """The port of that name; of the public memory, that of the present reader."""
+        if name in ("address", "byte"):
+            return getattr(self.dut.public[self.reader], name)
+        return attrgetter(PORTS.get(name, name))(self.dut)
+
+    def reads_as(self, reader: int) -> None:
+        """The first reader has the port while it is active; then the other one's address is nothing."""
+        self.reader = reader
+        self.ctx.set(self.dut.public[0].active, reader == 0)
+        self.ctx.set(self.dut.public[1 - reader].address, 0x5A)
+
+    def needs_its_byte(self, who: int, *, needs: bool) -> None:
+        """One of those that read raises or lowers its `reading`."""
+        first, second = self.dut.public
+        self.ctx.set((first.reading, second.reading, self.dut.feed.identity_reading)[who], needs)
 
     def event(self, **fields: int) -> None:
         for name, value in fields.items():
@@ -158,13 +202,18 @@ def test_every_input(seed: int) -> None:
             await desk.write(Out.X, n | chance.randrange(256) & ~7)
             assert await desk.read(In.EVENT) == byte, n
         assert desk.get("slave_done") == [0]
+        feed = desk.dut.feed
+        assert (desk.ctx.get(feed.kind), desk.ctx.get(feed.state)) == (kind, state)
+        for tick in (1, 0):
+            desk.set(tick_s=tick)
+            assert desk.ctx.get(feed.tick_s) == tick
 
     run(testbench)
 
 
 HELD = (
     *("identity_ready", "identity_valid", "log_ready", "pending", "clock_set", "clock_free"),
-    *("rate", "seed", "baseline_mv", "flash_cs_n", "position"),
+    *("rate", "seed", "baseline_mv", "flash_cs_n", "position", "restored"),
 )
 QUIET = dict.fromkeys(HELD, 0) | {"clock_free": 1, "baseline_mv": LOOP_NOT_MEASURED, "flash_cs_n": 1}
 
@@ -181,7 +230,9 @@ def test_every_output(seed: int) -> None:
         for number, byte in story:
             if number == Out.ANSWER:
                 byte &= ~SLAVES  # that is how each command ends
-            strobes = dict.fromkeys(("reporter_done", "lock_tick", "ready", "right"), 0)
+            strobes = dict.fromkeys(("reporter_done", "lock_tick", "ready", "fed"), 0)
+            waits = chance.randrange(2)
+            desk.ctx.set(desk.dut.i.valid, waits)
             desk.set(value=WRITE | number, content=byte, slave=1)
             done = False
             while not done:
@@ -189,13 +240,15 @@ def test_every_output(seed: int) -> None:
                 for name in ("reporter_done", "lock_tick"):
                     strobes[name] += desk.get(name)[0]
                 strobes["ready"] += desk.ctx.get(desk.dut.i.ready)
+                strobes["fed"] += desk.ctx.get(desk.dut.feed.valid)
                 if done or desk.get("reporter_done")[0]:
-                    assert desk.get("right") == [byte & 1]
+                    assert desk.get("right", "found") == [byte & 1] * 2
                 await desk.ctx.tick()
             desk.set(slave=0)
             assert strobes["reporter_done"] == (number == Out.ANSWER)
             assert strobes["lock_tick"] == (number == Out.LOCK_TICK)
             assert strobes["ready"] == (number == Out.EVENT)
+            assert strobes["fed"] == (number == Out.EVENT and waits and held["identity_valid"])
             match number:
                 case Out.X:
                     held["position"] = byte & 0x3F
@@ -204,6 +257,7 @@ def test_every_output(seed: int) -> None:
                 case Out.STATUS:
                     for name, fact in zip(HELD[:5], StatusOut, strict=False):
                         held[name] = int(bool(byte & fact))
+                    held["restored"] = held["log_ready"]
                     held["clock_free"] = int(not byte & StatusOut.COUNTING)
                 case Out.BAUD:
                     held |= {"rate": byte & 7, "seed": 0}
@@ -378,18 +432,19 @@ def test_what_is_for_the_flash_waits_for_the_byte_under_way() -> None:
 
     async def testbench(ctx: Any) -> None:
         dut, bits, before = HASTY.dut, [], 0
-        ctx.set(dut.address, ANSWER)
-        while ctx.get(dut.flash_cs_n):
+        flash, public = dut.flash, dut.public[1]
+        ctx.set(public.address, ANSWER)
+        while ctx.get(flash.cs_n):
             await ctx.tick()
-        while not ctx.get(dut.flash_cs_n):
-            copi, sck = ctx.get(dut.flash_copi), ctx.get(dut.flash_sck)
-            ctx.set(dut.flash_cipo, 1 - copi)  # back comes another byte
+        while not ctx.get(flash.cs_n):
+            copi, sck = ctx.get(flash.copi), ctx.get(flash.sck)
+            ctx.set(flash.cipo, 1 - copi)  # back comes another byte
             if sck and not before:
                 bits.append(copi)
             before = sck
             await ctx.tick()
         assert int("".join(map(str, bits)), 2).to_bytes(len(bits) // 8, "big") == HASTE
-        assert ctx.get(dut.byte) == HASTE[1] ^ 0xFF
+        assert ctx.get(public.byte) == HASTE[1] ^ 0xFF
 
     HASTY.run(testbench)
 
@@ -398,20 +453,26 @@ def test_what_is_for_the_flash_waits_for_the_byte_under_way() -> None:
 @given(
     story=st.lists(
         st.tuples(st.integers(0, 255), st.integers(0, 255), st.lists(st.booleans(), max_size=300)), max_size=6
-    )
+    ),
+    reader=st.integers(0, 1),
+    who=st.integers(0, 2),
 )
-def test_what_is_published_can_be_read(story: list[tuple[int, int, list[bool]]]) -> None:
-    """At each of the ports; and nothing is published in a cycle in which somebody is reading."""
+def test_what_is_published_can_be_read(
+    story: list[tuple[int, int, list[bool]]], reader: int, who: int
+) -> None:
+    """By each reader; and nothing is published in a cycle in which one of them needs its byte."""
 
     async def testbench(desk: Desk) -> None:
         memory = bytearray(256)
+        desk.reads_as(reader)
         for address, byte, reading in story:
             desk.event(loop_mv=address)
             desk.set(value=PUBLISH, content=byte, slave=1)
             done = 0
             for reads in (*reading, *[False] * 400):
                 place = (address + 1) & 0xFF
-                desk.set(reading=reads, address=place)
+                desk.needs_its_byte(who, needs=reads)
+                desk.set(address=place)
                 if done:
                     break
                 done = desk.get("slave_done")[0]

@@ -33,10 +33,10 @@ class Listener(wiring.Component):
         m = Module()
         m.submodules.deframer, m.submodules.public = self.deframer, self.public
         read = self.public.read_port()
-        m.d.comb += [read.addr.eq(self.deframer.address), self.deframer.byte.eq(read.data)]
-        m.d.comb += read.en.eq(self.deframer.reading)  # the core writes whenever it may
+        m.d.comb += [read.addr.eq(self.deframer.public.address), self.deframer.public.byte.eq(read.data)]
+        m.d.comb += read.en.eq(self.deframer.public.reading)  # the core writes whenever it may
         with m.If(~self.deframer.readable):
-            m.d.comb += self.deframer.byte.eq(self.deframer.data)  # as bad as can be
+            m.d.comb += self.deframer.public.byte.eq(self.deframer.received.data)  # as bad as can be
         return m
 
 
@@ -68,35 +68,36 @@ def listen(characters, *, meter=METER, readable=True, bench=LISTENER, contents=N
         for position, character in enumerate(characters):
             if character == SILENCE:
                 ctx.set(dut.silence, 1)
-                ctx.set(dut.valid, 1)
-                ctx.set(dut.error, 0)
-                ctx.set(dut.data, (0x68, 0x16)[position % 2])
-                assert not ctx.get(dut.begun | dut.frame), "nothing is heard in the same cycle"
+                ctx.set(dut.received.valid, 1)
+                ctx.set(dut.received.error, 0)
+                ctx.set(dut.received.data, (0x68, 0x16)[position % 2])
+                assert not ctx.get(dut.frame.begun | dut.frame.valid), "nothing is heard in the same cycle"
                 await ctx.tick()
                 ctx.set(dut.silence, 0)
-                ctx.set(dut.valid, 0)
-                assert not ctx.get(dut.active)
+                ctx.set(dut.received.valid, 0)
+                assert not ctx.get(dut.public.active)
                 continue
             byte, error = character if isinstance(character, tuple) else (character, False)
-            ctx.set(dut.data, byte)
-            ctx.set(dut.error, error)
-            ctx.set(dut.valid, 1)
+            ctx.set(dut.received.data, byte)
+            ctx.set(dut.received.error, error)
+            ctx.set(dut.received.valid, 1)
             if byte != 0x68 or error:
-                assert not ctx.get(dut.begun)
-            if ctx.get(dut.frame):
-                heard.append((position, ctx.get(dut.head)))
+                assert not ctx.get(dut.frame.begun)
+            if ctx.get(dut.frame.valid):
+                heard.append((position, ctx.get(dut.frame.head)))
                 holds = True
             elif byte == 0x68:
                 holds = False
             await ctx.tick()
-            ctx.set(dut.valid, 0)
+            ctx.set(dut.received.valid, 0)
             for _ in range(4):
-                assert not ctx.get(dut.frame), "a strobe"
+                assert not ctx.get(dut.frame.valid), "a strobe"
                 await ctx.tick()
             if contents is not None and heard and heard[-1][0] == position:
-                contents.append(await content(ctx, dut, ctx.get(dut.head).length))
+                contents.append(await content(ctx, dut, ctx.get(dut.frame.head).length))
             if holds:
-                assert ctx.get(dut.head).as_bits() == heard[-1][1].as_bits(), "it holds until the next 68H"
+                head = ctx.get(dut.frame.head).as_bits()
+                assert head == heard[-1][1].as_bits(), "it holds until the next 68H"
 
     bench.run(testbench)
     return heard
@@ -188,11 +189,11 @@ def test_data_holds_until_there_is_other():
 
     async def testbench(ctx):
         for n, byte in enumerate(first + following[:-2]):
-            ctx.set(dut.data, byte)
-            ctx.set(dut.valid, 1)
+            ctx.set(dut.received.data, byte)
+            ctx.set(dut.received.valid, 1)
             await ctx.tick()
-            ctx.set(dut.valid, 0)
-            ctx.set(dut.data, 0xFF)
+            ctx.set(dut.received.valid, 0)
+            ctx.set(dut.received.data, 0xFF)
             await ctx.tick()
             if n >= len(first):
                 new = max(0, n - len(first) - 9)

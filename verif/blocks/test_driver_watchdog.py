@@ -25,7 +25,7 @@ def test_longest_frame_passes(rate, baud):
     async def testbench(ctx):
         dut = WATCHDOG.dut
         ctx.set(dut.rate, rate)
-        ctx.set(dut.tick_ms, 1)
+        ctx.set(dut.ticks.ms, 1)
         ctx.set(dut.wanted, 1)
         for _ in range(limit_ms):
             assert ctx.get(dut.de)
@@ -41,7 +41,7 @@ def test_off_until_nothing_is_to_be_sent():
     async def testbench(ctx):
         dut = WATCHDOG.dut
         ctx.set(dut.rate, len(RATES) - 1)
-        ctx.set(dut.tick_ms, 1)
+        ctx.set(dut.ticks.ms, 1)
         ctx.set(dut.busy, 1)
         ctx.set(dut.wanted, 1)
         await ctx.tick().repeat(200)

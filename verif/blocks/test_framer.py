@@ -43,11 +43,11 @@ class Speaker(wiring.Component):
         public = self.public.read_port()
         diagnostics, request = self.diagnostics.read_port(), self.request.read_port()
         m.d.comb += [
-            public.addr.eq(framer.address),
-            public.en.eq(framer.reading),  # the core writes whenever it may
-            framer.byte.eq(public.data),
-            diagnostics.addr.eq(framer.index),
-            framer.diagnostics.eq(diagnostics.data),
+            public.addr.eq(framer.public.address),
+            public.en.eq(framer.public.reading),  # the core writes whenever it may
+            framer.public.byte.eq(public.data),
+            diagnostics.addr.eq(framer.diagnostics.index),
+            framer.diagnostics.byte.eq(diagnostics.data),
             request.addr.eq(framer.position),
             framer.content.eq(request.data),
         ]
@@ -140,7 +140,7 @@ async def prepare(ctx, dut, message, identity, now):
     for n, byte in enumerate(measured):
         ctx.set(dut.diagnostics.data[n], byte)
     framer = dut.framer
-    ctx.set(framer.message, message)
+    ctx.set(framer.send.message, message)
     ctx.set(framer.function, now.function)
     request = now.di.to_bytes(4, "little") + bytes([now.sequence, 0, 0, 0]) + now.password
     for n, byte in enumerate(request):
@@ -148,10 +148,10 @@ async def prepare(ctx, dut, message, identity, now):
 
 
 async def start(ctx, dut):
-    assert not ctx.get(dut.framer.reading)
-    ctx.set(dut.framer.start, 1)
+    assert not ctx.get(dut.framer.public.reading)
+    ctx.set(dut.framer.send.start, 1)
     await ctx.tick()
-    ctx.set(dut.framer.start, 0)
+    ctx.set(dut.framer.send.start, 0)
 
 
 async def take(ctx, framer, chance):
@@ -163,7 +163,7 @@ async def take(ctx, framer, chance):
             assert idle <= 2, "a byte comes at most 2 cycles after the last was taken"
             await ctx.tick()
             continue
-        assert not ctx.get(framer.reading), "nobody waits for a byte that is there"
+        assert not ctx.get(framer.public.reading), "nobody waits for a byte that is there"
         idle, payload = 0, ctx.get(framer.o.payload)
         for _ in range(chance.choice([0, 0, 1, 4, 20])):
             await ctx.tick()

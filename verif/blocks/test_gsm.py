@@ -41,21 +41,21 @@ class Surroundings(wiring.Component):
         m = Hdl()
         m.submodules.dialogue = self.dialogue
         m.submodules.identity = self.identity
-        facts, read = self.dialogue.facts, self.identity.read_port()
-        m.d.comb += [read.addr.eq(facts.identity_address), facts.identity_byte.eq(read.data)]
-        byte = Array(self.clock.word_select(n, 8) for n in range(6))[facts.clock_index]
-        m.d.sync += facts.clock_byte.eq(Mux(facts.clock_free, byte, 0xEE))
+        feed, read = self.dialogue.feed, self.identity.read_port()
+        m.d.comb += [read.addr.eq(feed.identity_address), feed.identity_byte.eq(read.data)]
+        byte = Array(self.clock.word_select(n, 8) for n in range(6))[feed.clock_index]
+        m.d.sync += feed.clock_byte.eq(Mux(feed.clock_free, byte, 0xEE))
         return m
 
     def furnish(self, ctx, *, phone=PHONE, clock=CLOCK):
         """Set identity and clock."""
-        identity, facts = bytearray(IDENTITY.size), self.dialogue.facts
+        identity, feed = bytearray(IDENTITY.size), self.dialogue.feed
         identity[IDENTITY.slice("seal")] = bytes.fromhex(SEAL)[::-1]
         identity[IDENTITY.slice("phone")] = phone.encode().ljust(16, b"\0")
         for address, byte in enumerate(identity):
             ctx.set(self.identity.data[address], byte)
-        ctx.set(facts.clock_valid, clock is not None)
-        ctx.set(facts.clock_free, 1)
+        ctx.set(feed.clock_valid, clock is not None)
+        ctx.set(feed.clock_free, 1)
         ctx.set(self.clock, int.from_bytes(bytes(clock or b"\xff" * 6), "little"))
 
 
@@ -89,7 +89,7 @@ class Day:
 
     async def _testbench(self, ctx):
         dut = BENCH.dut
-        facts, module = dut.dialogue.facts, self.module
+        feed, module = dut.dialogue.feed, self.module
         dut.furnish(ctx, phone=self.phone, clock=self.clock)
         ctx.set(dut.dialogue.o.ready, 1)
         o = dut.dialogue.o
@@ -98,9 +98,9 @@ class Day:
             event = self._event(ctx, now, of_second)
             if event:
                 kind, state = event
-                ctx.set(facts.kind, kind)
-                ctx.set(facts.state, state)
-                ctx.set(facts.valid, 1)
+                ctx.set(feed.kind, kind)
+                ctx.set(feed.state, state)
+                ctx.set(feed.valid, 1)
                 quiet, heard = 0, now
             if module.late and now - heard >= LATE:
                 module.output += module.late
@@ -111,11 +111,11 @@ class Day:
                 quiet = 0
             of_second += 1
             if of_second >= (SECOND if quiet < QUIET else 0):
-                ctx.set(facts.tick_s, 1)
+                ctx.set(feed.tick_s, 1)
                 now, of_second = now + 1, 0
             _, _, valid, payload = await ctx.tick().sample(o.valid, o.payload)
             quiet += 1
-            for strobe in (facts.valid, dut.dialogue.valid, facts.tick_s):
+            for strobe in (feed.valid, dut.dialogue.valid, feed.tick_s):
                 ctx.set(strobe, 0)
             if valid:
                 quiet, heard, count = 0, now, len(module.messages)
@@ -252,9 +252,9 @@ class Crowded(Day):
         line = bytes(self.module.line)
         self._busy -= 1
         if self._busy == 0:
-            ctx.set(BENCH.dut.dialogue.facts.clock_free, 1)
+            ctx.set(BENCH.dut.dialogue.feed.clock_free, 1)
         if self._before and line == b"AT+CMGS=":
-            ctx.set(BENCH.dut.dialogue.facts.clock_free, 0)
+            ctx.set(BENCH.dut.dialogue.feed.clock_free, 0)
             self._busy = 150
             return self._before.pop()
         if self._within and self.module.number is not None and line and of_second % 40 == 0:
@@ -381,17 +381,17 @@ def on_the_wire(clock_hz, events, until):
             if cycle % (30 * bit) == 0 and waiting:
                 assert not wire.used
                 kind, state = waiting.popleft()
-                ctx.set(chip.facts.kind, kind)
-                ctx.set(chip.facts.state, state)
-                ctx.set(chip.facts.valid, 1)
+                ctx.set(chip.feed.kind, kind)
+                ctx.set(chip.feed.state, state)
+                ctx.set(chip.feed.valid, 1)
             if cycle % (100 * bit) in (0, 1):
-                ctx.set(chip.facts.tick_s, cycle % bit == 0)
+                ctx.set(chip.feed.tick_s, cycle % bit == 0)
             before, rxd = rxd, wire.cycle(ctx.get(chip.txd))
             if rxd != before:
                 ctx.set(chip.rxd, rxd)
             await ctx.tick()
             if cycle % bit == 0:
-                ctx.set(chip.facts.valid, 0)
+                ctx.set(chip.feed.valid, 0)
             if until(wire.module):
                 return
         raise AssertionError(wire.module)

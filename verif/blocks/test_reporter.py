@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from itertools import pairwise
+from operator import attrgetter
 from random import Random
 from types import SimpleNamespace
 from typing import Any
@@ -19,12 +20,30 @@ from verif.benches.block import Bench
 
 ANSWER_MS, SHORTEST_MS, LONGEST_MS = 1024, 512, 32768
 STROBES = (
-    *("enable", "offered", "arrived", "pending", "frame", "tick_ms", "free"),
-    *("slave_busy", "done", "found", "sent", "broken"),
+    *("identity_valid", "log_ready", "event_pending", "logged", "pending", "frame", "tick_ms", "free"),
+    *("answering", "done", "found", "sent", "broken"),
 )
+ENABLING = ("identity_valid", "log_ready")
+PORTS = {
+    **{name: f"status.{name}" for name in ("identity_valid", "log_ready", "pending")},
+    "event_pending": "event.pending",
+    "logged": "event.logged",
+    "frame": "frame.valid",
+    "tick_ms": "ticks.ms",
+    "draw": "request.draw",
+    "free": "request.free",
+    "answering": "turn.answering",
+    "reporting": "turn.reporting",
+    **{name: f"log.{name}" for name in ("oldest", "acknowledge", "done", "found")},
+    "send": "send.start",
+    "message": "send.message",
+    "sent": "sent.done",
+    "broken": "sent.broken",
+    **{name: f"meter.{name}" for name in ("exchanged", "failed")},
+}
 TOLD = data.StructLayout(
     {
-        **dict.fromkeys(("draw", "speaking", "oldest", "acknowledge"), 1),
+        **dict.fromkeys(("draw", "reporting", "oldest", "acknowledge"), 1),
         "send": 1,
         "message": Message,
         **dict.fromkeys(("unready", "exchanged", "failed", "baud_fallback"), 1),
@@ -48,9 +67,9 @@ class Desk(wiring.Component):
         m = Module()
         m.submodules.reporter = reporter = self.reporter
         m.d.comb += [
-            Cat(getattr(reporter, name) for name in STROBES).eq(self.strobes),
-            reporter.head.eq(self.head),
-            *(self.told[name].eq(getattr(reporter, name)) for name in TOLD.members),
+            Cat(attrgetter(PORTS[name])(reporter) for name in STROBES).eq(self.strobes),
+            reporter.frame.head.eq(self.head),
+            *(self.told[name].eq(attrgetter(PORTS.get(name, name))(reporter)) for name in TOLD.members),
         ]
         return m
 
@@ -74,7 +93,7 @@ class Reference:
 
     def life(self) -> Generator[dict[str, Any], SimpleNamespace]:
         self.now = yield {}
-        while not self.now.enable:
+        while not is_enabled(self.now):
             yield from self.cycle()
         yield from self.cycle(draw=True)
         state = self.idle
@@ -87,19 +106,19 @@ class Reference:
         kept = {name: getattr(self, name) for name in ("message", "unready", "exchanged", "failed")}
         self.now = yield {**QUIET, **kept, **told}
         self.ms += met.tick_ms
-        self.tried = self.tried and not met.arrived
+        self.tried = self.tried and not met.logged
         return met
 
     def idle(self) -> State:
         tried = self.tried
         met = yield from self.cycle()
         self.ms, self.held = 0, False
-        if not met.enable or met.slave_busy:
+        if not is_enabled(met) or met.answering:
             return self.idle
         if met.pending:
             self.message = Message.REPORT_RECORD
             return self.fetch
-        if met.offered and not tried:
+        if met.event_pending and not tried:
             if not met.free:
                 return self.idle
             # Ahead of the event.
@@ -126,19 +145,19 @@ class Reference:
         while True:
             old = self.ms >= ANSWER_MS
             met = yield from self.cycle()
-            if met.slave_busy or old:
+            if met.answering or old:
                 return self.idle
             if met.free:
                 return self.send
 
     def send(self) -> State:
-        yield from self.cycle(send=True, speaking=True)
+        yield from self.cycle(send=True, reporting=True)
         return self.sending
 
     def sending(self) -> State:
         while True:
             unready = self.unready
-            met = yield from self.cycle(speaking=True, draw=self.now.broken)
+            met = yield from self.cycle(reporting=True, draw=self.now.broken)
             if met.broken:
                 return self.idle if unready else self.contend
             if met.sent:
@@ -149,7 +168,7 @@ class Reference:
 
     def fetch_for_it(self) -> State:
         while True:
-            met = yield from self.ask_for_oldest(speaking=True, draw=self.now.broken)
+            met = yield from self.ask_for_oldest(reporting=True, draw=self.now.broken)
             if met.broken:
                 return self.fetch
             if met.done:
@@ -184,9 +203,13 @@ class Reference:
             pause = SHORTEST_MS << self.failures
             pause_over = self.ms >= pause
             met = yield from self.cycle()
-            if met.arrived or pause_over:
+            if met.logged or pause_over:
                 self.failures += pause < LONGEST_MS
                 return self.idle
+
+
+def is_enabled(met: SimpleNamespace) -> bool:
+    return met.identity_valid and met.log_ready
 
 
 RIGHT = {"control": 0x94, "length": 0, "meter": 1}
@@ -197,19 +220,20 @@ WRONG = [
     for bit in range(bits)
 ]
 #: High all the time, these bring one report after the other, each with a frame behind it.
-REPORTING = ("enable", "pending", "free", "done", "found", "sent", "frame", "arrived")
+REPORTING = (*ENABLING, "pending", "free", "done", "found", "sent", "frame", "logged")
 
 
 #: How often each strobe is high: one of these, for some cycles. Log and framer always come to an end.
 CHANCES = {
-    "enable": (1, 1, 1, 0.9),
-    "offered": (0, 0.5, 1),
-    "arrived": (0, 0.02, 0.2),
+    "identity_valid": (1, 1, 1, 0.9),
+    "log_ready": (1, 1, 1, 0.9),
+    "event_pending": (0, 0.5, 1),
+    "logged": (0, 0.02, 0.2),
     "pending": (0, 0.2, 0.9),
     "frame": (0.05, 0.5),
     "tick_ms": (0.5, 0.9),
     "free": (0.1, 0.5, 0.9),
-    "slave_busy": (0, 0, 0.02, 0.5),
+    "answering": (0, 0, 0.02, 0.5),
     "done": (0.3, 0.9),
     "found": (0.9, 1),
     "sent": (0.1, 0.3),
@@ -223,13 +247,14 @@ def stretch(random: Random) -> tuple[int, dict[str, float]]:
     if random.random() < 0.97:
         return random.randint(10, 60), chances
     # Time passes, and nothing else happens on the pair.
-    return random.randint(600, 1600), chances | dict.fromkeys(["frame", "arrived", "free"], 0)
+    return random.randint(600, 1600), chances | dict.fromkeys(["frame", "logged", "free"], 0)
 
 
 def story(random: Random, cycles: int) -> list[SimpleNamespace]:
     """What comes in, cycle by cycle."""
     # Not enabled before the identity is read; then each wrong answer, and the right one.
-    met = [_inputs(random, {**dict.fromkeys(STROBES, 0.5), "enable": 0}, [RIGHT]) for _ in range(6)]
+    half = dict.fromkeys(STROBES, 0.5)
+    met = [_inputs(random, {**half, name: 0}, [RIGHT]) for name in ENABLING for _ in range(6)]
     chances = {name: float(name in REPORTING) for name in STROBES}
     met += [_inputs(random, chances, [head]) for head in [*WRONG, RIGHT] for _ in range(7)]
     while len(met) < cycles:
@@ -271,7 +296,7 @@ def test_a_record_that_was_sent_for_long_in_vain_is_made_anew(ms: int) -> None:
     """A frame that a collision ends late: its record is too old to be sent again."""
 
     def cycles(number: int, *strobes: str) -> list[SimpleNamespace]:
-        given = {name: name in ("enable", "pending", "found", *strobes) for name in STROBES}
+        given = {name: name in (*ENABLING, "pending", "found", *strobes) for name in STROBES}
         return [SimpleNamespace(**given, head=RIGHT) for _ in range(number)]
 
     check(
@@ -287,7 +312,7 @@ def test_pauses_double_up_to_32_seconds() -> None:
     given_up: list[int] = []
 
     async def testbench(ctx: Any) -> None:
-        always = ("enable", "pending", "tick_ms", "free", "done", "found", "sent")
+        always = (*ENABLING, "pending", "tick_ms", "free", "done", "found", "sent")
         ctx.set(desk.strobes, sum((name in always) << n for n, name in enumerate(STROBES)))
         ms = 0
         async for _, _, send, fallback in ctx.tick().sample(desk.told.send, desk.told.baud_fallback):

@@ -70,7 +70,8 @@ class Talk:
     def check(self):
         """The port does so, in every cycle."""
         dut, offered = Rs485Phy(CLOCK_HZ), []
-        ports = dict(zip(STROBES, (dut.i.ready, dut.valid, dut.done, dut.broken), strict=True))
+        strobes = dut.i.ready, dut.received.valid, dut.sent.done, dut.sent.broken
+        ports = dict(zip(STROBES, strobes, strict=True))
 
         async def testbench(ctx):
             ctx.set(dut.baud, self.rate)
@@ -85,7 +86,7 @@ class Talk:
                 told = {name for name, port in ports.items() if ctx.get(port)}
                 assert told == {name for name, cycles in self.strobes.items() if cycle in cycles}
                 if "valid" in told:
-                    assert (ctx.get(dut.data), ctx.get(dut.error)) == self.heard[cycle]
+                    assert (ctx.get(dut.received.data), ctx.get(dut.received.error)) == self.heard[cycle]
                 if "broken" in told:
                     offered.clear()
                 elif "ready" in told:
@@ -127,8 +128,8 @@ def test_characters_are_heard_once(rate):
         ctx.set(dut.baud, rate)
         for level in [*wave(frame, bit), *[1] * round(bit)]:
             ctx.set(dut.ro, level)
-            if ctx.get(dut.valid):
-                heard.append((ctx.get(dut.data), ctx.get(dut.error)))
+            if ctx.get(dut.received.valid):
+                heard.append((ctx.get(dut.received.data), ctx.get(dut.received.error)))
             await ctx.tick()
 
     simulate(dut, testbench)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from operator import attrgetter
 from typing import Any
 
 import pytest
@@ -35,6 +36,15 @@ ASKS = ("start", "seal", "send")
 TELLS = ("locked_out", "provisioned", "changes_rate")
 STANDS = ("spoiled", "busy")
 BITS = {name: 1 << n for n, name in enumerate((*ASKS, *TELLS, *STANDS))}
+PORTS = {
+    "start": "core.start",
+    "seal": "loop.seal",
+    "send": "send.start",
+    "locked_out": "loop.locked_out",
+    "provisioned": "loop.provisioned",
+    "spoiled": "core.spoiled",
+    "busy": "turn.answering",
+}
 
 
 class Desk(wiring.Component):
@@ -53,7 +63,7 @@ class Desk(wiring.Component):
         m.d.comb += [
             read.addr.eq(self.slave.position),
             self.slave.content.eq(read.data),
-            self.told.eq(Cat(getattr(self.slave, name) for name in BITS)),
+            self.told.eq(Cat(attrgetter(PORTS.get(name, name))(self.slave) for name in BITS)),
         ]
         return m
 
@@ -81,6 +91,8 @@ class Situation:
     spoiled: bool = False
     #: It has been quiet for so many ms when all is done.
     quiet_ms: int = TD_MS
+    #: The answer's frame is given up.
+    broken: bool = False
 
 
 @dataclass
@@ -214,19 +226,19 @@ async def ask(ctx: Any, now: Situation) -> Doing:
     for place, byte in enumerate(now.data.ljust(16, b"\xa5")):
         ctx.set(desk.data.data[place], byte)
     flags = {name: getattr(now, name) for name in ("to_seal", "wildcard", "broadcast")}
-    ctx.set(slave.head, {"control": now.control, "length": len(now.data), "meter": 0, **flags})
-    for name in ("valid", "enable"):
-        ctx.set(getattr(slave, name), getattr(now, name))
+    ctx.set(slave.frame.head, {"control": now.control, "length": len(now.data), "meter": 0, **flags})
+    ctx.set(slave.status.identity_valid, now.valid)
+    ctx.set(slave.status.log_ready, now.enable)
     await ctx.tick().repeat(2)  # a program takes its time to begin
     assert not ctx.get(desk.told), "idle"
-    ctx.set(slave.frame, 1)
+    ctx.set(slave.frame.valid, 1)
     await ctx.tick()
-    ctx.set(slave.frame, 0)
+    ctx.set(slave.frame.valid, 0)
     ctx.set(slave.quiet_ms, TD_MS - 1)
-    ctx.set(slave.begun, now.spoiled)
+    ctx.set(slave.frame.begun, now.spoiled)
     seen = ctx.get(desk.told)
     await ctx.tick()
-    ctx.set(slave.begun, 0)
+    ctx.set(slave.frame.begun, 0)
     ctx.set(slave.quiet_ms, now.quiet_ms)
     # What is not for the seal is over before it has begun, and nothing else happens.
     for _ in range(200):
@@ -237,6 +249,17 @@ async def ask(ctx: Any, now: Situation) -> Doing:
     await ctx.tick()
     assert not ctx.get(desk.told), "idle again"
     return doing
+
+
+async def passes_data_on(ctx: Any, desk: Desk) -> None:
+    """The core reads DATA through the slave."""
+    for position in (16, 42, 63):
+        ctx.set(desk.slave.core.position, position)
+        ctx.set(desk.data.data[position], 0xC0 ^ position)
+        assert ctx.get(desk.slave.position) == position
+        await ctx.tick()
+        assert ctx.get(desk.slave.core.content) == 0xC0 ^ position
+    ctx.set(desk.slave.core.position, 0)
 
 
 async def _serve(ctx: Any, desk: Desk, now: Situation, doing: Doing) -> None:
@@ -267,33 +290,38 @@ async def _serve(ctx: Any, desk: Desk, now: Situation, doing: Doing) -> None:
         case []:
             await ctx.tick()
         case ["start"]:
-            command, of = Command(ctx.get(slave.command)), ctx.get(slave.of)
+            command, of = Command(ctx.get(slave.core.command)), ctx.get(slave.core.value)
             doing.asked.append((command, of))
             await holds(BITS["start"])
-            assert (ctx.get(slave.command), ctx.get(slave.of)) == (command, of)
+            assert (ctx.get(slave.core.command), ctx.get(slave.core.value)) == (command, of)
             if command == Command.FETCH:
+                ctx.set(slave.core.position, 63)
+                await holds(BITS["start"])
+                assert ctx.get(slave.core.value) == of, "DATA is the slave's"
+                ctx.set(slave.core.position, 0)
                 right = of % HAS_OLDER + of // HAS_OLDER < now.records
             else:
                 assert ctx.get(slave.position) == 0, "DATA is the core's"
+                await passes_data_on(ctx, desk)
                 right = now.right if command == Command.CHECK else now.takes
-            told = await done(slave.done, slave.right, right)
+            told = await done(slave.core.done, slave.core.right, right)
             doing.provisioned += told == BITS["start"] | BITS["provisioned"]
             doing.locked_out += told == BITS["start"] | BITS["locked_out"]
         case ["seal"]:
             doing.sealed += 1
             await ctx.tick()
             await holds(0)
-            await done(slave.seal_done if now.seals else slave.seal_refused)
+            await done(slave.loop.seal_done if now.seals else slave.loop.seal_refused)
         case ["send"]:
-            message = ctx.get(slave.message)
+            message = ctx.get(slave.send.message)
             doing.sent.append(message)
             await ctx.tick()
             told = ctx.get(desk.told) & BITS["changes_rate"]
             await holds(told)
             assert ctx.get(slave.position) == 0, "DATA is the framer's"
-            assert ctx.get(slave.message) == message
+            assert ctx.get(slave.send.message) == message
             doing.rate = ctx.get(slave.new_rate) if told else NO_RATE
-            assert await done(slave.sent) == told
+            assert await done(slave.sent.broken if now.broken else slave.sent.done) == told
         case others:
             raise AssertionError(f"{others} at a time")
 
@@ -364,6 +392,29 @@ def test_every_function() -> None:
     check(Situation(0x13, enable=False), Situation(0x13, to_seal=False), Situation(0x13))
 
 
+def test_an_answer_that_is_given_up_is_over() -> None:
+    """The next request is answered again."""
+    given_up = Situation(0x13, broken=True), Situation(0x17, b"\x08", broken=True)
+    check(*(situation for each in given_up for situation in (each, replace(each, broken=False))))
+
+
+def test_no_request_is_taken_while_the_reporter_sends() -> None:
+    async def testbench(ctx: Any) -> None:
+        slave = BENCH.dut.slave
+        ctx.set(slave.frame.head, {"control": 0x13, "to_seal": 1})
+        for port in (slave.status.identity_valid, slave.status.log_ready, slave.frame.valid):
+            ctx.set(port, 1)
+        ctx.set(slave.turn.reporting, 1)
+        for _ in range(20):
+            await ctx.tick()
+            assert not ctx.get(BENCH.dut.told)
+        ctx.set(slave.turn.reporting, 0)
+        await ctx.tick()
+        assert ctx.get(BENCH.dut.told) == BITS["busy"]
+
+    BENCH.run(testbench)
+
+
 WITHOUT_ANSWER = {
     "another frame begins": {"spoiled": True},
     "too late": {"quiet_ms": TOO_LATE_MS},
@@ -401,7 +452,7 @@ def test_locked_out() -> None:
             assert await ask(ctx, now) == expected(now, guard)
             assert ctx.get(slave.locked) == guard.locked
 
-        ctx.set(slave.tick, 1)
+        ctx.set(slave.core.lock_tick, 1)
         spoiled = replace(wrong, spoiled=True)
         forgiven = write(Di.PROVISIONING, takes=False), write(Di.SEAL, seals=False)
         for now in forgiven:
@@ -409,13 +460,13 @@ def test_locked_out() -> None:
                 await refused(story)
         for now in (wrong, wrong, Situation(0x15, bytes(6), valid=False, wildcard=True), spoiled):
             await refused(now)
-        ctx.set(slave.tick, 0)
+        ctx.set(slave.core.lock_tick, 0)
         await refused(wrong)
         assert guard.locked
         for now in (write(Di.PROVISIONING), write(Di.SEAL), Situation(0x18, bytes(12)), write(0x048053F7)):
             await refused(now)
         await refused(Situation(0x13))
-        ctx.set(slave.tick, 1)
+        ctx.set(slave.core.lock_tick, 1)
         await ctx.tick().repeat(LOCK_TICKS)
         guard.wrong = 0
         await refused(wrong)
@@ -432,11 +483,11 @@ def test_what_is_done_is_told_once() -> None:
         written = write(Di.PROVISIONING)
         for place, byte in enumerate(written.data):
             ctx.set(desk.data.data[place], byte)
-        ctx.set(slave.head, {"control": 0x14, "length": len(written.data), "to_seal": 1})
-        for name in ("valid", "enable", "done", "right"):
-            ctx.set(getattr(slave, name), 1)
+        ctx.set(slave.frame.head, {"control": 0x14, "length": len(written.data), "to_seal": 1})
+        for port in (slave.status.identity_valid, slave.status.log_ready, slave.core.done, slave.core.right):
+            ctx.set(port, 1)
         for cycle in range(100):
-            ctx.set(slave.frame, cycle == 2)
+            ctx.set(slave.frame.valid, cycle == 2)
             found.append(ctx.get(desk.told) & ~BITS["busy"])
             await ctx.tick()
 
@@ -450,17 +501,17 @@ def test_answers_when_it_is_quiet() -> None:
 
     async def testbench(ctx: Any) -> None:
         slave = BENCH.dut.slave
-        ctx.set(slave.head, {"control": 0x13, "to_seal": 1})
-        for name in ("valid", "enable", "frame"):
-            ctx.set(getattr(slave, name), 1)
+        ctx.set(slave.frame.head, {"control": 0x13, "to_seal": 1})
+        for port in (slave.status.identity_valid, slave.status.log_ready, slave.frame.valid):
+            ctx.set(port, 1)
         await ctx.tick().repeat(20)
         for quiet_ms in range(SILENCE_MS + 1):
             ctx.set(slave.quiet_ms, quiet_ms)
-            assert ctx.get(slave.send) == (TD_MS <= quiet_ms < TOO_LATE_MS)
+            assert ctx.get(slave.send.start) == (TD_MS <= quiet_ms < TOO_LATE_MS)
         for quiet_ms in (*range(TD_MS), TD_MS):
             ctx.set(slave.quiet_ms, quiet_ms)
-            assert ctx.get(slave.send) == (quiet_ms == TD_MS)
+            assert ctx.get(slave.send.start) == (quiet_ms == TD_MS)
             await ctx.tick()
-        assert not ctx.get(slave.send)
+        assert not ctx.get(slave.send.start)
 
     BENCH.run(testbench)

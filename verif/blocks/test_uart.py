@@ -89,7 +89,9 @@ def test_uart_loopback(divisor):
         await ctx.tick().until(~dut.tx.busy)
 
     async def receive(ctx):
-        async for _, _, valid, data, error in ctx.tick().sample(dut.rx.valid, dut.rx.data, dut.rx.error):
+        character = dut.rx.received
+        ports = character.valid, character.data, character.error
+        async for _, _, valid, data, error in ctx.tick().sample(*ports):
             if valid:
                 received.append((data, error))
             if len(received) == len(sent):
@@ -124,8 +126,8 @@ class Ear:
             ctx.set(dut.divisor, divisor)
             for cycle, level in enumerate(levels):
                 ctx.set(self._line(dut), level)
-                if ctx.get(dut.valid):
-                    heard.append((cycle, ctx.get(dut.data), ctx.get(dut.error)))
+                if ctx.get(dut.received.valid):
+                    heard.append((cycle, ctx.get(dut.received.data), ctx.get(dut.received.error)))
                     assert ctx.get(self._busy(dut)), "to the middle of the stop bit"
                 await ctx.tick()
             busy.append(ctx.get(self._busy(dut)))
@@ -246,11 +248,13 @@ def converse(frame, cycles, *, other=None, gaps=None, bench=PAIR):
             if offered:
                 ctx.set(pair.i.payload, {"data": offered[0], "last": len(offered) == 1})
             ctx.set(dut.other, other[cycle] if cycle < len(other) else 1)
-            for name in ("de", "di", "done", "broken"):
-                getattr(seen, name).append(ctx.get(getattr(pair, name)))
-            if ctx.get(pair.valid):
-                seen.heard.append((cycle, ctx.get(pair.data), ctx.get(pair.error)))
-            if ctx.get(pair.broken):
+            seen.de.append(ctx.get(pair.de))
+            seen.di.append(ctx.get(pair.di))
+            seen.done.append(ctx.get(pair.sent.done))
+            seen.broken.append(ctx.get(pair.sent.broken))
+            if ctx.get(pair.received.valid):
+                seen.heard.append((cycle, ctx.get(pair.received.data), ctx.get(pair.received.error)))
+            if ctx.get(pair.sent.broken):
                 offered.clear()  # as the framer does
             elif ready_to_offer and ctx.get(pair.i.ready):
                 offered.pop(0)

@@ -1,4 +1,4 @@
-"""Theorems about speaking on the pair: never into others' talk, and acknowledged only what has arrived."""
+"""Theorems about speaking on the bus: never into others' talk, and acknowledged only what has arrived."""
 
 from amaranth.asserts import AnyConst, AnySeq
 from amaranth.hdl import Assert, Assume, Cat, Cover, Module, Mux, Signal, Value
@@ -14,7 +14,7 @@ from verif.formal.theorem import Subject, past, theorem, unchanged
 LONGEST_BACKOFF_MS = SLOT_MS * ((1 << SLOT_BITS) - 1)
 
 
-@theorem(k=1, reach=526, parameters="anything on the pair, ticks at any time, any seed", long=True)
+@theorem(k=1, reach=526, parameters="anything on the bus, ticks at any time, any seed", long=True)
 def free_only_when_nobody_else_speaks(m: Module) -> list[Value]:
     """`free` only while the line is high, the own driver is off and no frame has just ended, and line and
     driver have been so for 520 ticks; or for 4, where the last thing heard was the end of an answer or a
@@ -33,32 +33,32 @@ def free_only_when_nobody_else_speaks(m: Module) -> list[Value]:
     settled, broken = Signal(), Signal()
     with m.If(activity):
         m.d.sync += quiet.eq(0)
-    with m.Elif(access.tick_ms & (quiet != SILENCE_MS)):
+    with m.Elif(access.ticks.ms & (quiet != SILENCE_MS)):
         m.d.sync += quiet.eq(quiet + 1)
-    with m.If(activity | access.draw | past(m, access.draw) | access.frame):
+    with m.If(activity | access.request.draw | past(m, access.request.draw) | access.frame.valid):
         m.d.sync += drawn.eq(0)
-    with m.Elif(access.tick_ms & (drawn != SILENCE_MS + LONGEST_BACKOFF_MS)):
+    with m.Elif(access.ticks.ms & (drawn != SILENCE_MS + LONGEST_BACKOFF_MS)):
         m.d.sync += drawn.eq(drawn + 1)
     with m.If(access.ro | before):
         m.d.sync += low.eq(0)
-    with m.Elif(access.tick_ms & (low != STUCK_MS)):
+    with m.Elif(access.ticks.ms & (low != STUCK_MS)):
         m.d.sync += low.eq(low + 1)
     falls = ~access.ro & before
     with m.If(access.de | falls):
         m.d.sync += [settled.eq(0), broken.eq(0)]
-    with m.If(access.frame):
-        m.d.sync += [settled.eq(access.head.control[7] | access.head.broadcast), broken.eq(0)]
-    with m.If(access.sent):
+    with m.If(access.frame.valid):
+        m.d.sync += [settled.eq(access.frame.head.control[7] | access.frame.head.broadcast), broken.eq(0)]
+    with m.If(access.sent.done):
         m.d.sync += [settled.eq(~access.expects), broken.eq(0)]
-    with m.If(access.broken):
+    with m.If(access.sent.broken):
         m.d.sync += [settled.eq(0), broken.eq(1)]
     least = Mux(settled, GAP_MS, Mux(broken, CRASH_MS, SILENCE_MS))
     waited = drawn == SILENCE_MS + LONGEST_BACKOFF_MS
 
     m.d.comb += [
-        Assert(~access.free | (~activity & ~access.frame)),
-        Assert(~access.free | (quiet >= least)),
-        Assert(access.free | ~waited | activity | access.frame),
+        Assert(~access.request.free | (~activity & ~access.frame.valid)),
+        Assert(~access.request.free | (quiet >= least)),
+        Assert(access.request.free | ~waited | activity | access.frame.valid),
         Assert(access.silence == (~activity & (quiet == SILENCE_MS))),
         Assert(access.quiet_ms == Mux(activity, 0, quiet)),
         Assert(access.stuck == (~access.ro & (low == STUCK_MS))),
@@ -68,28 +68,32 @@ def free_only_when_nobody_else_speaks(m: Module) -> list[Value]:
         Assert(Mux(before, low == 0, quiet == 0)),
         Assert(Mux(before, held == quiet, low == Mux(held < STUCK_MS, held, STUCK_MS))),
         Assert(held <= SILENCE_MS),
-        Assert(dut.signal("drawn") == past(m, access.draw)),
+        Assert(dut.signal("drawn") == past(m, access.request.draw)),
         Assert(dut.signal("slot_ms") <= LONGEST_BACKOFF_MS),
         Assert((drawn <= SILENCE_MS) | (dut.signal("slot_ms") <= SILENCE_MS + LONGEST_BACKOFF_MS - drawn)),
         Assert(dut.signal("due") == (~settled & ~broken)),
         Assert(~broken | dut.signal("crashed")),
         Assert(dut.signal("high") == before),
-        Cover(access.free & settled),
-        Cover(access.free & ~settled & ~broken),
-        Cover(access.free & broken),
+        Cover(access.request.free & settled),
+        Cover(access.request.free & ~settled & ~broken),
+        Cover(access.request.free & broken),
         Cover(access.stuck),
     ]
     return [
-        *(access.tick_ms, ~access.sent & ~access.draw & (access.seed == 0), access.ro == AnyConst(1)),
-        (~access.frame & ~access.broken) | (access.quiet_ms < 5),
-        ~access.de & (access.head.control == 0x91),
+        *(
+            access.ticks.ms,
+            ~access.sent.done & ~access.request.draw & (access.seed == 0),
+            access.ro == AnyConst(1),
+        ),
+        (~access.frame.valid & ~access.sent.broken) | (access.quiet_ms < 5),
+        ~access.de & (access.frame.head.control == 0x91),
     ]
 
 
 @theorem(
     k=1,
     reach=24,
-    parameters="any core and pair; while the reporter speaks the slave is not busy, and what is not ready "
+    parameters="any core and bus; while the reporter speaks the slave is not busy, and what is not ready "
     "is not sent whole, as `one_speaker_in_the_chip` says",
 )
 def acknowledged_only_what_arrived(m: Module) -> list[Value]:
@@ -100,58 +104,58 @@ def acknowledged_only_what_arrived(m: Module) -> list[Value]:
     """
     reporter = Reporter()
     dut = Subject(m, reporter)
-    sends_record = reporter.message == Message.REPORT_RECORD
-    answer = is_acknowledgement(reporter.head)
+    sends_record = reporter.send.message == Message.REPORT_RECORD
+    answer = is_acknowledgement(reporter.frame.head)
 
     # Reference: how far the report has come. The slave has another record made later than it becomes busy.
     held, on_wire, arrived, earned, exchanged = (Signal(name=name) for name in STAGES)
-    asks, acknowledges = reporter.oldest, reporter.acknowledge
-    with m.If(reporter.slave_busy & past(m, reporter.slave_busy)):
+    asks, acknowledges = reporter.log.oldest, reporter.log.acknowledge
+    with m.If(reporter.turn.answering & past(m, reporter.turn.answering)):
         m.d.sync += held.eq(0)
-    with m.If(asks & reporter.done):
-        m.d.sync += held.eq(reporter.found)
-    with m.If(reporter.send):
+    with m.If(asks & reporter.log.done):
+        m.d.sync += held.eq(reporter.log.found)
+    with m.If(reporter.send.start):
         m.d.sync += [on_wire.eq(1), arrived.eq(0), earned.eq(0)]
-    with m.Elif(on_wire & reporter.broken):
+    with m.Elif(on_wire & reporter.sent.broken):
         m.d.sync += on_wire.eq(0)
-    with m.Elif(on_wire & reporter.sent):
+    with m.Elif(on_wire & reporter.sent.done):
         m.d.sync += [on_wire.eq(0), arrived.eq(1)]
-    with m.Elif(arrived & reporter.frame):
+    with m.Elif(arrived & reporter.frame.valid):
         m.d.sync += [arrived.eq(0), earned.eq(answer & sends_record), exchanged.eq(exchanged | answer)]
-    with m.Elif(acknowledges & reporter.done):
+    with m.Elif(acknowledges & reporter.log.done):
         m.d.sync += earned.eq(0)
     m.d.comb += [
-        Assume(~reporter.speaking | ~reporter.slave_busy),
-        Assume(~reporter.sent | ~(reporter.speaking & reporter.unready)),
+        Assume(~reporter.turn.reporting | ~reporter.turn.answering),
+        Assume(~reporter.sent.done | ~(reporter.turn.reporting & reporter.unready)),
     ]
 
-    whole = on_wire & reporter.sent & ~reporter.broken
+    whole = on_wire & reporter.sent.done & ~reporter.sent.broken
     m.d.comb += [
         Assert(~acknowledges | earned),
         Assert(~whole | ~sends_record | held),
-        Assert(~reporter.send | past(m, reporter.free & ~reporter.slave_busy)),
-        Assert(~reporter.exchanged | exchanged),
-        *(Assert(~past(m, command & ~reporter.done) | command) for command in (asks, acknowledges)),
+        Assert(~reporter.send.start | past(m, reporter.request.free & ~reporter.turn.answering)),
+        Assert(~reporter.meter.exchanged | exchanged),
+        *(Assert(~past(m, command & ~reporter.log.done) | command) for command in (asks, acknowledges)),
         Assert(~(asks & acknowledges)),
-        Assert(reporter.speaking == (reporter.send | on_wire)),
+        Assert(reporter.turn.reporting == (reporter.send.start | on_wire)),
     ]
 
     # Invariants: what the states of the reporter mean.
     state, ready = dut.fsm(), dut.signal("held")
     waiting = state.ongoing("idle") | state.ongoing("contend") | state.ongoing("fetch")
-    with m.If(state.ongoing("contend") | reporter.speaking):
+    with m.If(state.ongoing("contend") | reporter.turn.reporting):
         m.d.comb += Assert(~(sends_record & ready) | held)
     m.d.comb += [
         Assert(~state.ongoing("contend") | ready | ~sends_record),
         Assert(on_wire == (state.ongoing("sending") | state.ongoing("fetch for it"))),
         Assert(on_wire + arrived + earned <= 1),
-        Assert(sends_record | (reporter.message == Message.REPORT_IDENTITY)),
+        Assert(sends_record | (reporter.send.message == Message.REPORT_IDENTITY)),
         Assert(~state.ongoing("await") | arrived),
         Assert(~state.ongoing("acknowledge") | (earned & sends_record)),
         Assert(~(state.ongoing("fetch") | state.ongoing("fetch for it")) | sends_record),
         Assert(~state.ongoing("fetch for it") | reporter.unready),
-        Cover(acknowledges & reporter.done),
-        Cover(whole & ~sends_record & reporter.exchanged),
+        Cover(acknowledges & reporter.log.done),
+        Cover(whole & ~sends_record & reporter.meter.exchanged),
         Cover(whole & sends_record & ~past(m, waiting) & dut.signal("tried")),
     ]
     return []
@@ -161,7 +165,7 @@ STAGES = ("held", "on_wire", "arrived", "earned", "exchanged")
 
 
 class Speakers:
-    """Slave and reporter as the chip connects them, with any framer on any pair.
+    """Slave and reporter as the chip connects them, with any framer on any bus.
 
     The framer sends nothing of a body while told to wait, as `frames_are_whole` says; a frame breaks off or
     ends some time.
@@ -171,8 +175,8 @@ class Speakers:
         self.reporter, self.slave = reporter, slave = Reporter(), Slave()
         self.busy, self.behind_body, self.message = Signal(), Signal(), Signal(Message)
         self.frame, self.broken, self.done = AnySeq(1), Signal(), Signal()
-        self.start = slave.send | reporter.send
-        wait = reporter.unready & reporter.speaking
+        self.start = slave.send.start | reporter.send.start
+        wait = reporter.unready & reporter.turn.reporting
         with m.If(self.start):
             m.d.sync += [self.busy.eq(1), self.behind_body.eq(0)]
         with m.Elif(self.broken | self.done):
@@ -180,38 +184,42 @@ class Speakers:
         with m.Elif(self.busy & ~wait & AnySeq(1)):
             m.d.sync += self.behind_body.eq(1)
 
-        own = [reporter.frame, reporter.slave_busy, reporter.free, reporter.sent, reporter.broken]
-        kept = [reporter.done, reporter.found] if core else []
+        own = [reporter.frame.valid, reporter.turn.answering, reporter.request.free]
+        own += [reporter.sent.done, reporter.sent.broken]
+        kept = [reporter.log.done, reporter.log.found] if core else []
         self.reports = Subject(m, reporter, "reporter", driven=(*own, *kept))
-        kept = [slave.done, slave.right] if core else []
-        self.replies = Subject(m, slave, "slave", driven=(slave.frame, slave.sent, *kept))
+        kept = [slave.core.done, slave.core.right] if core else []
+        own = [slave.frame.valid, slave.turn.reporting, slave.sent.done, slave.sent.broken]
+        self.replies = Subject(m, slave, "slave", driven=(*own, *kept))
         m.d.comb += [
             self.broken.eq(self.busy & AnySeq(1)),
             self.done.eq(self.busy & self.behind_body & ~self.broken & AnySeq(1)),
-            self.message.eq(Mux(slave.busy, slave.message, reporter.message)),
-            reporter.frame.eq(self.frame),
-            reporter.slave_busy.eq(slave.busy),
-            reporter.free.eq(~self.frame & AnySeq(1)),
-            reporter.sent.eq(self.done),
-            reporter.broken.eq(self.broken),
-            slave.frame.eq(self.frame & ~reporter.speaking),
-            slave.sent.eq(self.done | self.broken),
+            self.message.eq(Mux(slave.turn.answering, slave.send.message, reporter.send.message)),
+            reporter.frame.valid.eq(self.frame),
+            reporter.turn.answering.eq(slave.turn.answering),
+            reporter.request.free.eq(~self.frame & AnySeq(1)),
+            reporter.sent.done.eq(self.done),
+            reporter.sent.broken.eq(self.broken),
+            slave.frame.valid.eq(self.frame),
+            slave.turn.reporting.eq(reporter.turn.reporting),
+            slave.sent.done.eq(self.done),
+            slave.sent.broken.eq(self.broken),
         ]
 
         # Invariants
         state = self.reports.fsm()
         on_wire = state.ongoing("sending") | state.ongoing("fetch for it")
         m.d.comb += [
-            Assert(~reporter.speaking | ~slave.busy),
+            Assert(~reporter.turn.reporting | ~slave.turn.answering),
             Assert(~self.start | ~self.busy),
             *at_its_step(self.replies, slave),
             Assert(self.busy == (on_wire | sends(self.replies))),
-            Assert(~(self.busy & self.behind_body & reporter.speaking) | ~reporter.unready),
+            Assert(~(self.busy & self.behind_body & reporter.turn.reporting) | ~reporter.unready),
             Assert(~state.ongoing("fetch for it") | reporter.unready),
         ]
 
 
-@theorem(k=1, reach=20, parameters="any frames, any core, any framer and pair as `Speakers` says")
+@theorem(k=1, reach=20, parameters="any frames, any core, any framer and bus as `Speakers` says")
 def one_speaker_in_the_chip(m: Module) -> None:
     """Of slave, reporter and framer, connected as in the chip: while the reporter speaks the slave is not
     busy; a frame is begun only when nothing is on its way; what is sent stays the same message until it has
@@ -220,19 +228,19 @@ def one_speaker_in_the_chip(m: Module) -> None:
     chip = Speakers(m, core=False)
     reporter, slave = chip.reporter, chip.slave
     m.d.comb += [
-        Assert(~reporter.speaking | ~slave.busy),
+        Assert(~reporter.turn.reporting | ~slave.turn.answering),
         Assert(~chip.start | ~chip.busy),
         Assert(~(chip.busy & past(m, chip.busy)) | unchanged(m, chip.message)),
-        Assert(~(chip.done & reporter.speaking) | ~reporter.unready),
-        Cover(chip.done & reporter.speaking),
-        Cover(chip.done & slave.busy),
+        Assert(~(chip.done & reporter.turn.reporting) | ~reporter.unready),
+        Cover(chip.done & reporter.turn.reporting),
+        Cover(chip.done & slave.turn.answering),
     ]
 
 
 @theorem(
     k=1,
     reach=30,
-    parameters="any frames; any framer and pair as `Speakers` says; any core that does one thing at a "
+    parameters="any frames; any framer and bus as `Speakers` says; any core that does one thing at a "
     "time, in any order, and may give entries up",
 )
 def an_entry_leaves_only_when_told(m: Module) -> None:
@@ -242,17 +250,17 @@ def an_entry_leaves_only_when_told(m: Module) -> None:
     """
     chip = Speakers(m, core=True)
     reporter, slave = chip.reporter, chip.slave
-    commands = reporter.oldest, reporter.acknowledge, slave.start
+    commands = reporter.log.oldest, reporter.log.acknowledge, slave.core.start
     oldest, acknowledging, slaves = serving = Signal(3)
     begins, done, right = Signal(3), Signal(), AnySeq(1)
     m.d.comb += [
         begins.eq(Mux(serving == 0, AnySeq(3) & Cat(commands), 0)),
         Assume(begins & (begins - 1) == 0),
         done.eq((serving != 0) & AnySeq(1)),
-        reporter.done.eq(done & ~slaves),
-        reporter.found.eq(right),
-        slave.done.eq(done & slaves),
-        slave.right.eq(right),
+        reporter.log.done.eq(done & ~slaves),
+        reporter.log.found.eq(right),
+        slave.core.done.eq(done & slaves),
+        slave.core.right.eq(right),
     ]
     with m.If(done):
         m.d.sync += serving.eq(0)
@@ -271,22 +279,22 @@ def an_entry_leaves_only_when_told(m: Module) -> None:
         m.d.sync += held.eq(0)
     with m.Elif(done & oldest):
         m.d.sync += held.eq(right)
-    with m.If(chip.done & reporter.speaking):
-        m.d.sync += [told.eq(held & (reporter.message == Message.REPORT_RECORD)), earned.eq(0)]
+    with m.If(chip.done & reporter.turn.reporting):
+        m.d.sync += [told.eq(held & (reporter.send.message == Message.REPORT_RECORD)), earned.eq(0)]
     with m.Elif(chip.frame & told):
-        m.d.sync += [told.eq(0), earned.eq(is_acknowledgement(reporter.head))]
+        m.d.sync += [told.eq(0), earned.eq(is_acknowledgement(reporter.frame.head))]
     m.d.comb += Assert(~marks | earned)
 
     # Invariants: who is served has asked, and what the states of the reporter mean.
     state, ready = chip.reports.fsm(), chip.reports.signal("held")
-    record = reporter.message == Message.REPORT_RECORD
-    waits = state.ongoing("contend") & ~slave.busy
+    record = reporter.send.message == Message.REPORT_RECORD
+    waits = state.ongoing("contend") & ~slave.turn.answering
     m.d.comb += [
         *(Assert(~served | asked) for served, asked in zip(serving, commands, strict=True)),
         Assert(serving & (serving - 1) == 0),
-        Assert(~(waits | reporter.speaking) | ~(record & ready) | held),
+        Assert(~(waits | reporter.turn.reporting) | ~(record & ready) | held),
         Assert(~state.ongoing("contend") | ~record | ready),
-        Assert(record | (reporter.message == Message.REPORT_IDENTITY)),
+        Assert(record | (reporter.send.message == Message.REPORT_IDENTITY)),
         Assert(~state.ongoing("await") | ~record | told),
         Assert(~state.ongoing("acknowledge") | (record & earned & ~told)),
         Assert(~(state.ongoing("fetch") | state.ongoing("fetch for it")) | record),

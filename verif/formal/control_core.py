@@ -26,16 +26,16 @@ def the_pins_keep_mode_0(m: Module) -> None:
     word = Instruction(fetch.data)
     selects = processor.out & (word.op == Op.OUT) & (processor.address[:4] == Out.FLASH)
     begins = processor.out & (processor.address[:4] == Out.EXCHANGE)
-    half, sck, cs_n = dut.signal("half", "spi"), core.flash_sck, core.flash_cs_n
+    half, sck, cs_n = dut.signal("half", "spi"), core.flash.sck, core.flash.cs_n
     before = past(m, cs_n, init=1)
     m.d.comb += [
         Assert(spi.busy | ~sck),
         Assert((cs_n == before) | ~(spi.busy | sck)),
         Assert((cs_n == before) | past(m, selects)),
-        Assert(~sck | unchanged(m, core.flash_copi)),
+        Assert(~sck | unchanged(m, core.flash.copi)),
         Assert(~(selects | begins) | ~spi.busy),
         Assert(spi.start == begins),
-        Cover(sck & core.flash_copi & ~cs_n),
+        Cover(sck & core.flash.copi & ~cs_n),
         # Invariants
         Assert(sck == (spi.busy & half[0])),
         Assert(spi.busy | (half == 0)),

@@ -20,7 +20,7 @@ def accepts_exactly_the_frames(m: Module) -> list[Value]:
     """
     deframer = Deframer()
     dut = Subject(m, deframer)
-    data, head = deframer.data, deframer.head
+    data, head = deframer.received.data, deframer.frame.head
 
     # Reference: the number of the byte that is due and the sum of those before it, nothing else.
     due, total = Signal(range(HEAD + 255 + 2)), Signal(8)
@@ -38,11 +38,18 @@ def accepts_exactly_the_frames(m: Module) -> list[Value]:
         m.d.comb += fits.eq(data == total)
     with m.If(behind_length & end_due):
         m.d.comb += fits.eq(data == 0x16)
-    ends = deframer.valid & ~deframer.error & ~deframer.silence & behind_length & end_due & fits
+    ends = (
+        deframer.received.valid
+        & ~deframer.received.error
+        & ~deframer.silence
+        & behind_length
+        & end_due
+        & fits
+    )
 
-    with m.If(deframer.silence | (deframer.valid & deframer.error)):
+    with m.If(deframer.silence | (deframer.received.valid & deframer.received.error)):
         m.d.sync += due.eq(0)
-    with m.Elif(deframer.valid):
+    with m.Elif(deframer.received.valid):
         m.d.sync += [due.eq(due + 1), total.eq(total + data)]
         with m.If(due == CONTROL):
             m.d.sync += control.eq(data)
@@ -55,9 +62,9 @@ def accepts_exactly_the_frames(m: Module) -> list[Value]:
         with m.Elif(ends):
             m.d.sync += due.eq(0)
 
-    m.d.comb += Assert(deframer.frame == ends)
-    m.d.comb += Assert(deframer.active == (due != 0))
-    with m.If(deframer.frame):
+    m.d.comb += Assert(deframer.frame.valid == ends)
+    m.d.comb += Assert(deframer.public.active == (due != 0))
+    with m.If(deframer.frame.valid):
         m.d.comb += [Assert(head.control == control), Assert(head.length == length)]
         m.d.comb += Assert((length <= place) | (kept == byte))
 
@@ -85,11 +92,11 @@ def accepts_exactly_the_frames(m: Module) -> list[Value]:
     read = Mux(in_data, due - DATA, length)  # bytes of DATA so far
     m.d.comb += Assert(~behind_length | (read <= place) | (kept == byte))
     m.d.comb += [
-        Cover(deframer.frame & (length == 0)),
-        Cover(deframer.frame & (length == 5)),
+        Cover(deframer.frame.valid & (length == 0)),
+        Cover(deframer.frame.valid & (length == 5)),
         Cover(past(m, behind_length & ~fits) & (due == 1)),
     ]
-    return [deframer.valid & ~deframer.silence & ~deframer.error]
+    return [deframer.received.valid & ~deframer.silence & ~deframer.received.error]
 
 
 def plain(byte: Value) -> Value:

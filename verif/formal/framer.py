@@ -28,24 +28,24 @@ def frames_are_whole(m: Module) -> list[Value]:
     framer = Framer()
     dut = Subject(m, framer)
     data, taken = framer.o.payload.data, framer.o.valid & framer.o.ready
-    rests = Cat(unchanged(m, framer.message), unchanged(m, framer.function))
+    rests = Cat(unchanged(m, framer.send.message), unchanged(m, framer.function))
     m.d.comb += [
         Assume(~framer.busy | rests.all()),
-        Assume(Cat(*(framer.message == message for message in Message)).any()),
+        Assume(Cat(*(framer.send.message == message for message in Message)).any()),
     ]
 
     def of_shape(value: Callable[[Shape], int]) -> Value:
         """That of the message's shape."""
         values = {it.value: value(shape) for it, shape in MESSAGES.items()}
         codes = range(1 << Message.as_shape().width)
-        return Array(Const(values.get(code, 0), 8) for code in codes)[Value.cast(framer.message)]
+        return Array(Const(values.get(code, 0), 8) for code in codes)[Value.cast(framer.send.message)]
 
     # Reference: the number of the byte that is due and the sum of those before it.
     length = of_shape(lambda shape: shape.length)
     checksum, end = PREAMBLE + HEAD + length, PREAMBLE + HEAD + length + 1
     sending, due, total = Signal(), Signal(range(LONGEST + 1)), Signal(8)
     with m.If(~sending):
-        m.d.sync += [sending.eq(framer.start), due.eq(0)]
+        m.d.sync += [sending.eq(framer.send.start), due.eq(0)]
     with m.Elif(taken):
         m.d.sync += [due.eq(due + 1), total.eq(Mux(due == PREAMBLE, 0, total) + data)]
         with m.If(due == end):
@@ -76,7 +76,7 @@ def frames_are_whole(m: Module) -> list[Value]:
 
     # Invariants: the program's word follows from the byte that is due.
     expected = Signal(Word)
-    with m.Switch(Cat(due, framer.message)):
+    with m.Switch(Cat(due, framer.send.message)):
         for message, words in walks().items():
             for number, it in enumerate(words):
                 with m.Case(message.value << len(due) | number):
@@ -89,7 +89,7 @@ def frames_are_whole(m: Module) -> list[Value]:
     ]
 
     m.d.comb += [Cover(taken & framer.o.payload.last), Cover(past(m, framer.abort & framer.o.valid))]
-    return [framer.o.ready & (framer.message == Message.REFUSE_OTHER)]
+    return [framer.o.ready & (framer.send.message == Message.REFUSE_OTHER)]
 
 
 def walks() -> dict[Message, list[dict[str, int]]]:

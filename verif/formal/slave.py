@@ -17,7 +17,7 @@ def at_its_step(dut: Subject, slave: Slave) -> Iterator[Assert]:
     yield Assert(~settled[0] | (step == row.as_value()))
     yield Assert(settled[0] | ~settled[1])
     yield Assert(~begun | (settled[1] & ((row.op == Op.SEAL) | (row.op == Op.ANSWER))))
-    yield Assert(slave.busy | (row.op == Op.IDLE))
+    yield Assert(slave.turn.answering | (row.op == Op.IDLE))
 
 
 def sends(dut: Subject) -> Value:
@@ -65,23 +65,27 @@ def answers_only_what_is_meant(m: Module) -> list[Value]:
     """
     slave = Slave()
     dut = Subject(m, slave)
-    head, address = slave.head, dut.signal("address")
+    head, address = slave.frame.head, dut.signal("address")
     to_us, is_time = Signal(), Signal()
-    with m.If(~slave.busy & slave.frame):
+    with m.If(~slave.turn.answering & slave.frame.valid):
         m.d.sync += [
-            to_us.eq(head.to_seal & (slave.valid | head.wildcard) & (head.control[5:] == 0)),
+            to_us.eq(head.to_seal & (slave.status.identity_valid | head.wildcard) & (head.control[5:] == 0)),
             is_time.eq(head.control[:5] == Function.BROADCAST_TIME),
         ]
     m.d.comb += [
-        Assert(~slave.send | (to_us & ~is_time)),
-        Assert(~slave.send | ((slave.quiet_ms >= 25) & (slave.quiet_ms < 500))),
-        Cover(slave.send),
+        Assert(~slave.send.start | (to_us & ~is_time)),
+        Assert(~slave.send.start | ((slave.quiet_ms >= 25) & (slave.quiet_ms < 500))),
+        Cover(slave.send.start),
         # Invariants: what sets the clock comes nowhere else.
         *at_its_step(dut, slave),
-        Assert(~slave.busy | to_us | is_time),
-        Assert(~slave.busy | ~is_time | Value.cast(address).matches(*reachable(Function.BROADCAST_TIME))),
+        Assert(~slave.turn.answering | to_us | is_time),
+        Assert(
+            ~slave.turn.answering
+            | ~is_time
+            | Value.cast(address).matches(*reachable(Function.BROADCAST_TIME))
+        ),
     ]
-    return [head.control == 0x13, head.length == 0, ~slave.begun, slave.quiet_ms == 100]
+    return [head.control == 0x13, head.length == 0, ~slave.frame.begun, slave.quiet_ms == 100]
 
 
 @theorem(k=1, reach=50, parameters="any requests, core and loop")
@@ -92,27 +96,26 @@ def written_only_with_the_password(m: Module) -> None:
     """
     slave = Slave()
     dut = Subject(m, slave)
-    head, address, step = slave.head, dut.signal("address"), Step(dut.signal("step"))
+    head, address, step = slave.frame.head, dut.signal("address"), Step(dut.signal("step"))
     right, unaddressed, of_address = Signal(), Signal(), Signal()
-    checks, updates = (slave.start & (step.op == op) for op in (Op.CHECK, Op.UPDATE))
-    with m.If(~slave.busy):
-        m.d.sync += [
-            right.eq(0),
-            unaddressed.eq(0),
-            of_address.eq(head.control[:5] == Function.WRITE_ADDRESS),
-        ]
-    with m.Elif(checks & slave.done & slave.right):
+    checks, updates = (slave.core.start & (step.op == op) for op in (Op.CHECK, Op.UPDATE))
+    with m.If(~slave.turn.answering):
+        is_address = head.control[:5] == Function.WRITE_ADDRESS
+        m.d.sync += [right.eq(0), unaddressed.eq(0), of_address.eq(is_address)]
+    with m.Elif(checks & slave.core.done & slave.core.right):
         m.d.sync += right.eq(1)
-    with m.Elif(dut.signal("settled")[1] & (step.op == Op.UNADDRESSED) & head.wildcard & ~slave.valid):
+    with m.Elif(
+        dut.signal("settled")[1] & (step.op == Op.UNADDRESSED) & head.wildcard & ~slave.status.identity_valid
+    ):
         m.d.sync += unaddressed.eq(1)
     at = Value.cast(address).matches
     m.d.comb += [
         Assert(~updates | right | (unaddressed & of_address)),
-        Assert(~slave.seal | right),
+        Assert(~slave.loop.seal | right),
         Assert(~checks | ~slave.locked),
         Cover(updates & right),
         Cover(updates & unaddressed),
-        Cover(slave.seal),
+        Cover(slave.loop.seal),
         # Invariants
         *at_its_step(dut, slave),
         Assert(~at(*only_after(Op.CHECK)) | right),

@@ -11,39 +11,39 @@ from verif.formal.theorem import Subject, past, theorem
 from verif.formal.uart import CHARACTER_BITS, DIVISOR_MAX, character
 
 
-def assume_divisor(m: Module, pair: Transceiver) -> None:
+def assume_divisor(m: Module, bus: Transceiver) -> None:
     """Any divisor of a real chip; it rests while a character or a frame is under way."""
     m.d.comb += [
-        Assume((pair.divisor >= 8) & (pair.divisor <= DIVISOR_MAX)),
-        Assume(pair.divisor == AnyConst(len(pair.divisor))),
+        Assume((bus.divisor >= 8) & (bus.divisor <= DIVISOR_MAX)),
+        Assume(bus.divisor == AnyConst(len(bus.divisor))),
     ]
 
 
-@theorem(k=1, reach=101, parameters="any constant divisor from 8 to 80 000, anything on the pair")
+@theorem(k=1, reach=101, parameters="any constant divisor from 8 to 80 000, anything on the bus")
 def driver_is_on_for_each_frame_exactly(m: Module) -> list[Value]:
     """The driver is on from the cycle after a frame is offered: half a bit of idle line, then the characters
     of its bytes without a gap, to the end of the last one's stop bit, which `done` marks; or to a bit that
-    differs on the pair in its middle, or the cycle in which no next byte is offered, which `broken` marks.
+    differs on the bus in its middle, or the cycle in which no next byte is offered, which `broken` marks.
     Then it is off, the line idle.
     """
-    pair = Transceiver(DIVISOR_MAX)
-    dut = Subject(m, pair)
-    assume_divisor(m, pair)
+    bus = Transceiver(DIVISOR_MAX)
+    dut = Subject(m, bus)
+    assume_divisor(m, bus)
 
     # Reference: cycles of idle line so far, this one too, the character, and whether it is the last.
     on, sending, last = Signal(), Signal(), Signal()
     led = Signal(range(DIVISOR_MAX + 1))
     bits = Signal(CHARACTER_BITS)
     bit, cycle = Signal(range(CHARACTER_BITS)), Signal(range(DIVISOR_MAX))
-    bit_ends = cycle == pair.divisor - 1
+    bit_ends = cycle == bus.divisor - 1
     character_ends = sending & bit_ends & (bit == CHARACTER_BITS - 1)
     level = Mux(sending, bits.bit_select(bit, 1), 1)
-    lead = pair.divisor >> 1
-    clash = sending & (cycle == lead) & (pair.ro != level)
+    lead = bus.divisor >> 1
+    clash = sending & (cycle == lead) & (bus.ro != level)
     ready = on & ~last & Mux(sending, character_ends, led == lead)
-    broken = clash | (ready & ~pair.i.valid)
+    broken = clash | (ready & ~bus.i.valid)
     with m.If(~on):
-        m.d.sync += [on.eq(pair.i.valid), led.eq(1), last.eq(0)]
+        m.d.sync += [on.eq(bus.i.valid), led.eq(1), last.eq(0)]
     with m.Elif(led != lead):
         m.d.sync += led.eq(led + 1)
     with m.If(sending):
@@ -52,18 +52,18 @@ def driver_is_on_for_each_frame_exactly(m: Module) -> list[Value]:
             m.d.sync += [cycle.eq(0), bit.eq(bit + 1)]
         with m.If(character_ends):
             m.d.sync += [sending.eq(0), on.eq(~last)]
-    with m.If(pair.i.valid & ready):
+    with m.If(bus.i.valid & ready):
         m.d.sync += [sending.eq(1), bit.eq(0), cycle.eq(0)]
-        m.d.sync += [bits.eq(character(pair.i.payload.data)), last.eq(pair.i.payload.last)]
+        m.d.sync += [bits.eq(character(bus.i.payload.data)), last.eq(bus.i.payload.last)]
     with m.If(broken):
         m.d.sync += [on.eq(0), sending.eq(0)]
 
     m.d.comb += [
-        Assert(pair.de == on),
-        Assert(pair.di == level),
-        Assert(pair.i.ready == ready),
-        Assert(pair.done == (character_ends & last)),
-        Assert(pair.broken == broken),
+        Assert(bus.de == on),
+        Assert(bus.di == level),
+        Assert(bus.i.ready == ready),
+        Assert(bus.sent.done == (character_ends & last)),
+        Assert(bus.sent.broken == broken),
     ]
 
     # Invariants: the registers follow from the reference. What has been sent was read back, bit by bit.
@@ -79,7 +79,7 @@ def driver_is_on_for_each_frame_exactly(m: Module) -> list[Value]:
     with m.If(sending):
         m.d.comb += [
             Assert(bit < CHARACTER_BITS),
-            Assert(cycle < pair.divisor),
+            Assert(cycle < bus.divisor),
             Assert(time == cycle),
             Assert(dut.signal("bit") == (bit + START)[:4]),
             Assert(bits == character(bits[1:9])),
@@ -88,87 +88,87 @@ def driver_is_on_for_each_frame_exactly(m: Module) -> list[Value]:
             with m.If(read == n):
                 whole = bits[1:9].rotate_right(min(n, 8))
                 m.d.comb += [Assert(parity == bits[1 : 1 + n].xor())] if n < 10 else []
-                m.d.comb += Assert(pair.data == whole)
+                m.d.comb += Assert(bus.received.data == whole)
 
-    m.d.comb += [Cover(pair.done), Cover(clash), Cover(ready & ~pair.i.valid)]
-    payload = pair.i.payload
+    m.d.comb += [Cover(bus.sent.done), Cover(clash), Cover(ready & ~bus.i.valid)]
+    payload = bus.i.payload
     return [
-        pair.divisor == 8,
-        (pair.i.valid == (payload.last | ~sending)) & (payload.data == 0x16),
-        (pair.ro == level) | (bit == 5),
+        bus.divisor == 8,
+        (bus.i.valid == (payload.last | ~sending)) & (payload.data == 0x16),
+        (bus.ro == level) | (bit == 5),
     ]
 
 
-@theorem(k=1, reach=40, parameters="any divisor in any cycle, anything on the pair")
+@theorem(k=1, reach=40, parameters="any divisor in any cycle, anything on the bus")
 def never_drives_after_a_collision(m: Module) -> list[Value]:
     """In the cycle after a frame was given up the driver is off and the line idle, and both stay so until a
     frame is offered again.
     """
-    pair = Transceiver(DIVISOR_MAX)
-    Subject(m, pair)
+    bus = Transceiver(DIVISOR_MAX)
+    Subject(m, bus)
     broken = Signal()
-    with m.If(pair.broken):
+    with m.If(bus.sent.broken):
         m.d.sync += broken.eq(1)
-    with m.Elif(pair.i.valid):
+    with m.Elif(bus.i.valid):
         m.d.sync += broken.eq(0)
     m.d.comb += [
-        Assert(~broken | (~pair.de & pair.di)),
+        Assert(~broken | (~bus.de & bus.di)),
         Cover(past(m, broken) & broken),
     ]
-    return [pair.divisor == 8]
+    return [bus.divisor == 8]
 
 
-@theorem(k=1, reach=88, parameters="any constant divisor from 8 to 80 000, anything on the pair")
+@theorem(k=1, reach=88, parameters="any constant divisor from 8 to 80 000, anything on the bus")
 def only_others_are_heard(m: Module) -> list[Value]:
     """A received character is told only when the driver has been off since its start bit's falling edge: half
     a bit and ten bits ago.
     """
-    pair = Transceiver(DIVISOR_MAX)
-    dut = Subject(m, pair)
-    assume_divisor(m, pair)
+    bus = Transceiver(DIVISOR_MAX)
+    dut = Subject(m, bus)
+    assume_divisor(m, bus)
 
     # Reference: how long the driver has been off, in bits and cycles.
-    bits, cycles = Signal(range(CHARACTER_BITS + 1)), Signal(len(pair.divisor))
-    since, half = Cat(cycles, bits), pair.divisor >> 1
-    with m.If(pair.de):
+    bits, cycles = Signal(range(CHARACTER_BITS + 1)), Signal(len(bus.divisor))
+    since, half = Cat(cycles, bits), bus.divisor >> 1
+    with m.If(bus.de):
         m.d.sync += since.eq(0)
     with m.Elif(bits != CHARACTER_BITS):
         m.d.sync += cycles.eq(cycles + 1)
-        with m.If(cycles == pair.divisor - 1):
+        with m.If(cycles == bus.divisor - 1):
             m.d.sync += [cycles.eq(0), bits.eq(bits + 1)]
     begun = Cat(half[: len(cycles)], Const(CHARACTER_BITS - 1, len(bits)))
-    m.d.comb += Assert(~pair.valid | (~pair.de & (since >= begun)))
+    m.d.comb += Assert(~bus.received.valid | (~bus.de & (since >= begun)))
 
     # Invariant: what is counted is no more than has passed, unless it is muted.
     time, bit = dut.signal("time"), dut.signal("bit")
-    m.d.comb += Assert((cycles < pair.divisor) & (bits <= CHARACTER_BITS))
+    m.d.comb += Assert((cycles < bus.divisor) & (bits <= CHARACTER_BITS))
     with m.If(dut.signal("running")):
-        m.d.comb += Assert(time < pair.divisor)
-        m.d.comb += Assert((bit >= START) | (bit == PARITY) | ((bit == STOP) & (pair.de | (time <= half))))
-        with m.If(~pair.de & ~dut.signal("muted")), m.Switch(bit):
+        m.d.comb += Assert(time < bus.divisor)
+        m.d.comb += Assert((bit >= START) | (bit == PARITY) | ((bit == STOP) & (bus.de | (time <= half))))
+        with m.If(~bus.de & ~dut.signal("muted")), m.Switch(bit):
             for n in range(CHARACTER_BITS):
                 with m.Case((START + n) % 16):
                     m.d.comb += Assert(since >= Cat(time, Const(n, len(bits))))
 
-    m.d.comb += Cover(pair.valid & ~pair.error)
-    return [pair.divisor == 8, ~pair.i.valid, pair.ro == ((since == 0) | (bits >= 10))]
+    m.d.comb += Cover(bus.received.valid & ~bus.received.error)
+    return [bus.divisor == 8, ~bus.i.valid, bus.ro == ((since == 0) | (bits >= 10))]
 
 
 @theorem(
     k=1,
     reach=90,
-    parameters="any divisor in any cycle, anything on the pair, any stream of bytes, ticks at any time",
+    parameters="any divisor in any cycle, anything on the bus, any stream of bytes, ticks at any time",
 )
 def driver_on_time_is_bounded(m: Module) -> list[Value]:
     """Whatever the transceiver is given to send: the pin is high for no longer than 1280 ticks at 600 baud,
     half of them at each next rate; and after that not before there has been nothing to send.
     """
-    pair, watchdog = Transceiver(DIVISOR_MAX), DriverWatchdog()
-    Subject(m, pair, "pair")
+    bus, watchdog = Transceiver(DIVISOR_MAX), DriverWatchdog()
+    Subject(m, bus, "bus")
     dut = Subject(m, watchdog, "watchdog", driven=(watchdog.wanted, watchdog.busy))
     m.d.comb += [
-        watchdog.wanted.eq(pair.de),
-        watchdog.busy.eq(pair.i.valid),
+        watchdog.wanted.eq(bus.de),
+        watchdog.busy.eq(bus.i.valid),
         Assume(watchdog.rate < len(BAUD_FEATURE)),
         Assume(watchdog.rate == AnyConst(len(watchdog.rate))),
     ]
@@ -178,22 +178,22 @@ def driver_on_time_is_bounded(m: Module) -> list[Value]:
     limit = (LIMIT_MS >> watchdog.rate)[: len(on_ms)]
     with m.If(~watchdog.de):
         m.d.sync += on_ms.eq(0)
-    with m.Elif(watchdog.tick_ms):
+    with m.Elif(watchdog.ticks.ms):
         m.d.sync += on_ms.eq(on_ms + 1)
-    with m.If(~pair.de & ~pair.i.valid):
+    with m.If(~bus.de & ~bus.i.valid):
         m.d.sync += over.eq(0)
     with m.Elif(watchdog.expired):
         m.d.sync += over.eq(1)
     m.d.comb += [
-        Assert(~watchdog.de | (pair.de & (on_ms < limit) & ~over)),
+        Assert(~watchdog.de | (bus.de & (on_ms < limit) & ~over)),
         Assert(~watchdog.wanted | watchdog.de | watchdog.expired),
         # Invariants
         Assert(~over | watchdog.expired),
-        Cover(over & past(m, watchdog.tick_ms)),
+        Cover(over & past(m, watchdog.ticks.ms)),
     ]
     with m.Switch(watchdog.rate):
         for rate in range(len(BAUD_FEATURE)):
             with m.Case(rate):
                 worn = Cat(dut.signal("ticks")[: RATE_BITS - rate], dut.signal("worn"))
                 m.d.comb += Assert(~watchdog.de | (on_ms <= worn))
-    return [pair.divisor == 8, pair.ro == pair.di, watchdog.tick_ms & (watchdog.rate == 5)]
+    return [bus.divisor == 8, bus.ro == bus.di, watchdog.ticks.ms & (watchdog.rate == 5)]

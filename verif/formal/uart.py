@@ -137,9 +137,9 @@ class Talker:
         """Each byte once, without an error, in the middle of its stop bit."""
         told = self.sending & (self.slot == self.last) & (self.cycle == rx.divisor >> 1)
         m.d.comb += [
-            Assert(rx.valid == told),
-            Assert(~rx.valid | ((rx.data == self.byte) & ~rx.error)),
-            Cover(rx.valid & (self.byte == 0xA5)),
+            Assert(rx.received.valid == told),
+            Assert(~rx.received.valid | ((rx.received.data == self.byte) & ~rx.received.error)),
+            Cover(rx.received.valid & (self.byte == 0xA5)),
         ]
 
 
@@ -173,24 +173,24 @@ def receiver_takes_every_byte(m: Module) -> list[Value]:
         m.d.comb += Assert(count == sampled - 1)
     for n in range(it.last):
         with m.If(in_bits & (count == n)):
-            m.d.comb += Assert(rx.data[8 - min(n, 8) :] == it.byte[: min(n, 8)])
+            m.d.comb += Assert(rx.received.data[8 - min(n, 8) :] == it.byte[: min(n, 8)])
     return it.example
 
 
 @theorem(k=1, reach=100, parameters="any constant divisor from 8 to 80 000; nothing to send")
 def transceiver_takes_every_byte(m: Module) -> list[Value]:
-    """The same of the pair and 8E1 characters."""
-    pair = Transceiver(DIVISOR_MAX)
-    dut = Subject(m, pair, driven=(pair.ro, pair.i.valid))
-    it = Talker(m, pair.divisor, pair.ro, CHARACTER_BITS)
-    it.is_told(m, pair)
+    """The same of the bus and 8E1 characters."""
+    bus = Transceiver(DIVISOR_MAX)
+    dut = Subject(m, bus, driven=(bus.ro, bus.i.valid))
+    it = Talker(m, bus.divisor, bus.ro, CHARACTER_BITS)
+    it.is_told(m, bus)
 
     # Invariants: the counters are those of the time since the character began.
-    running, half = dut.signal("running"), pair.divisor >> 1
+    running, half = dut.signal("running"), bus.divisor >> 1
     inside = it.sending & ((it.slot != 0) | (it.cycle != 0)) & ((it.slot != it.last) | (it.cycle <= half))
     sampled = it.slot - (it.cycle <= half)  # behind the start bit
     m.d.comb += [
-        Assert(~pair.de & ~dut.signal("muted")),
+        Assert(~bus.de & ~dut.signal("muted")),
         Assert(dut.signal("high") == it.before),
         Assert(running == inside),
     ]
@@ -200,7 +200,7 @@ def transceiver_takes_every_byte(m: Module) -> list[Value]:
             Assert(dut.signal("bit") == (it.slot + START)[:4]),
         ]
     with m.Else():
-        m.d.comb += Assert(pair.idle)
+        m.d.comb += Assert(bus.idle)
     with m.If(running & (it.slot == 0)):
         m.d.comb += Assert(~dut.signal("parity"))
     bits = character(it.byte)[1:]
@@ -208,6 +208,6 @@ def transceiver_takes_every_byte(m: Module) -> list[Value]:
         with m.If(running & (it.slot != 0) & (sampled == n)):
             m.d.comb += [
                 Assert(dut.signal("parity") == bits[:n].xor()),
-                Assert(pair.data[8 - min(n, 8) :] == bits[: min(n, 8)]),
+                Assert(bus.received.data[8 - min(n, 8) :] == bits[: min(n, 8)]),
             ]
     return it.example

@@ -1,4 +1,4 @@
-"""The rate of the RS485 pair: the identity's, or one that 17H has set for a while."""
+"""The rate of the RS485 bus: the identity's, or one that a request 17H has set for a while."""
 
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
@@ -8,14 +8,17 @@ __all__ = ["BaudSelect"]
 
 
 class BaudSelect(wiring.Component):
-    """The stored rate until `take` brings another one into force; from then on that one until `revert`.
+    """Gives the stored rate until `take` brings another one into force, and that one until `revert`.
 
-    *Timing:* the rate changes in the cycle behind the strobe; of both in one cycle `take` counts.
+    *Timing:* the rate changes in the cycle after the strobe; of both in one cycle `take` counts.
 
     Members
     -------
-    stored: number of the identity's rate. number: of the rate that 17H asks for. take, revert: strobes.
-    rate: number of the rate in force.
+    stored : the number of the identity's rate, slowest first.
+    number : the number of the rate that 17H asks for.
+    take : strobe, `number` comes into force.
+    revert : strobe, the stored rate comes into force again.
+    rate : the number of the rate in force.
 
     Guarantees: `verif/blocks/test_baud_select.py::test_baud_select`.
     """

@@ -1,4 +1,4 @@
-"""Steps: the clock of the UARTs, a small part of a bit; and how slower baud rates follow from the fastest."""
+"""The clock of the UARTs, a small part of a bit, and how slower baud rates are divided from the fastest."""
 
 from amaranth.hdl import Array, Module, Mux, Signal
 from amaranth.lib import wiring
@@ -13,15 +13,26 @@ RATE_BITS = len(BAUD_FEATURE) - 1
 
 
 def carries(count, rate):
-    """Whether this count of `count`, of `RATE_BITS`, is the last that one of `rate` takes, slowest first."""
+    """Whether `count`, of `RATE_BITS` bits, now ends one period of `rate`, a number from the slowest on.
+
+    A rate is a power of two slower than the fastest, so its period ends where so many low bits are all ones.
+    """
     return Array(count[:width].all() for width in reversed(range(RATE_BITS + 1)))[rate]
 
 
 class BaudTick(wiring.Component):
     """Strobes `step` every `cycles` cycles, for the first time after as many.
 
-    Whatever runs on it under an `EnableInserter` behaves as its own contract says, with steps for cycles.
-    What it strobes lasts from one step to the next, and counts only together with `step`.
+    A component that runs on it under an `EnableInserter` behaves as its own contract says, with steps for
+    cycles. Its strobes last from one step to the next, and count only together with `step`.
+
+    Parameters
+    ----------
+    cycles : clock cycles of a step.
+
+    Members
+    -------
+    step : strobe.
 
     Guarantees: `verif/blocks/test_timing.py::test_baud_tick`.
     """

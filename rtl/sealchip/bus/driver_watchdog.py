@@ -1,13 +1,14 @@
-"""The last word about the driver: no frame is longer than the longest, whatever goes wrong inside the chip.
+"""The last word about the driver: it is never on for longer than the longest frame, whatever goes wrong.
 
-A driver that stays on silences the whole pair. The watchdog knows nothing of states, bytes and bits: only
-for how long somebody has wanted the driver, and how slow the pair is.
+A driver that stays on silences the whole bus. The watchdog does not depend on states, bytes and bits, which
+may be what went wrong: it knows only for how long the driver has been requested, and the baud rate.
 """
 
 from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from ..signatures import Ticks
 from .baud_tick import RATE_BITS, carries
 
 __all__ = ["LIMIT_MS", "DriverWatchdog"]
@@ -19,23 +20,26 @@ _LIMIT = LIMIT_MS >> RATE_BITS
 
 
 class DriverWatchdog(wiring.Component):
-    """Takes the driver away from whoever has wanted it for too long.
+    """Switches the driver off when it has been requested for too long.
 
     *Timing:* `de` follows `wanted` in the same cycle, for at most `LIMIT_MS >> rate` ticks. Then `expired`
     is high, and `de` low, until `wanted` and `busy` have both been low.
 
     Members
     -------
-    rate: index of the baud rate in `BAUD_FEATURE`, slowest first. tick_ms: time.
-    wanted: driver enable as the transceiver has it. busy: somebody has something to send.
-    de: the pin. expired: what is sent must be given up.
+    rate : the index of the baud rate in `BAUD_FEATURE`, slowest first.
+    ticks : the time.
+    wanted : driver enable as the transceiver has it.
+    busy : there is something to send.
+    de : the pin.
+    expired : the frame that is being sent must be given up.
 
     Guarantees: `verif/blocks/test_driver_watchdog.py::test_longest_frame_passes`;
     proof: `verif/formal/transceiver.py::driver_on_time_is_bounded`.
     """
 
     rate: In(range(6))
-    tick_ms: In(1)
+    ticks: In(Ticks)
     wanted: In(1)
     busy: In(1)
     de: Out(1)
@@ -51,7 +55,7 @@ class DriverWatchdog(wiring.Component):
         ]
         with m.If(~self.wanted & ~self.busy):
             m.d.sync += [ticks.eq(0), worn.eq(0)]
-        with m.Elif(self.tick_ms):
+        with m.Elif(self.ticks.ms):
             m.d.sync += ticks.eq(ticks + 1)
             with m.If(carries(ticks, self.rate) & ~self.expired):
                 m.d.sync += worn.eq(worn + 1)

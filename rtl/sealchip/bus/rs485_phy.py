@@ -1,4 +1,4 @@
-"""The RS485 pair at the baud rates of DL/T 645-2007."""
+"""The RS485 bus at the baud rates of DL/T 645-2007."""
 
 from amaranth.hdl import EnableInserter, Module, Mux, Signal
 from amaranth.lib import wiring
@@ -15,21 +15,22 @@ _RATES = list(BAUD_FEATURE.values())
 
 
 class Rs485Phy(wiring.Component):
-    """A `Transceiver` that counts parts of a bit instead of cycles, `baud` instead of a divisor.
+    """A `Transceiver` that counts parts of a bit instead of cycles; `baud` takes the place of its divisor.
 
-    Each rate is twice the one before: a bit of the fastest is a few steps, and a counter of steps carries at
-    all the others. While nothing is timed every step counts, so that an edge is seen as soon as it comes.
+    Each rate is twice the one before. So at the fastest rate a part of a bit is one step of `BaudTick`, and
+    at each slower one a counter of steps carries at its end. While nothing is timed every step is a part, so
+    that an edge is seen as soon as it comes.
 
     *Timing:* whatever begins is seen in the next step; each part of a bit lasts as many steps from there as
     the rate is slower than the fastest.
 
     Parameters
     ----------
-    clock_hz: frequency of the clock in Hz.
+    clock_hz : the frequency of the clock in Hz.
 
     Members
     -------
-    baud: index in `BAUD_FEATURE`, slowest first; the rest as in `Transceiver`.
+    baud : the index in `BAUD_FEATURE`, slowest first; the others are those of `Transceiver`.
 
     Guarantees: `verif/blocks/test_rs485_phy.py::test_frames_at_every_rate`, `test_collision_is_told_once`,
     `test_characters_are_heard_once`; the theorems of `Transceiver`, with parts of a bit for cycles.
@@ -41,22 +42,30 @@ class Rs485Phy(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.steps = steps = BaudTick(self._cycles)
-        pair = Transceiver(self._steps)
+        m.submodules.tick = tick = BaudTick(self._cycles)
+        transceiver = Transceiver(self._steps)
         part = Signal()
-        m.submodules.transceiver = EnableInserter(part)(pair)
+        m.submodules.transceiver = EnableInserter(part)(transceiver)
         count = Signal(RATE_BITS)
         m.d.comb += [
-            pair.divisor.eq(self._steps),
-            part.eq(steps.step & (pair.idle | carries(count, self.baud))),
+            transceiver.divisor.eq(self._steps),
+            part.eq(tick.step & (transceiver.idle | carries(count, self.baud))),
         ]
-        with m.If(steps.step):
-            m.d.sync += count.eq(Mux(pair.idle, 0, count + 1))
+        with m.If(tick.step):
+            m.d.sync += count.eq(Mux(transceiver.idle, 0, count + 1))
 
-        # What a part says counts in its last cycle.
-        m.d.comb += [pair.i.payload.eq(self.i.payload), pair.i.valid.eq(self.i.valid), pair.ro.eq(self.ro)]
-        m.d.comb += [getattr(self, name).eq(getattr(pair, name)) for name in ("di", "de", "data", "error")]
-        m.d.comb += self.i.ready.eq(pair.i.ready & part)
-        for name in ("valid", "broken", "done"):
-            m.d.comb += getattr(self, name).eq(getattr(pair, name) & part)
+        # A strobe of the transceiver lasts as long as a part; it counts in the part's last cycle only.
+        m.d.comb += [
+            transceiver.ro.eq(self.ro),
+            self.di.eq(transceiver.di),
+            self.de.eq(transceiver.de),
+            transceiver.i.payload.eq(self.i.payload),
+            transceiver.i.valid.eq(self.i.valid),
+            self.i.ready.eq(transceiver.i.ready & part),
+            self.received.valid.eq(transceiver.received.valid & part),
+            self.received.data.eq(transceiver.received.data),
+            self.received.error.eq(transceiver.received.error),
+            self.sent.done.eq(transceiver.sent.done & part),
+            self.sent.broken.eq(transceiver.sent.broken & part),
+        ]
         return m

@@ -1,12 +1,22 @@
-"""What the chip keeps: identity, event log, records and time. A processor, and what its program works on."""
+"""The control core keeps identity, log, records and time: a processor, and what its program works on."""
 
 from amaranth.hdl import Array, Cat, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from ..interface import IDENTITY, LOOP_NOT_MEASURED
+from ..interface import IDENTITY
 from ..sense.loop_event import LoopEvent, entry_bytes
+from ..signatures import (
+    CoreCommand,
+    CoreStatus,
+    FlashPins,
+    LogCommand,
+    NotifierFeed,
+    PublicRead,
+    RestoredBaseline,
+    Ticks,
+)
 from . import firmware
 from .crc16 import SerialCrc
 from .firmware import layout
@@ -15,45 +25,49 @@ from .spi import SpiByte
 
 __all__ = ["ControlCore"]
 
-#: Seconds that wait to be counted: longer than the flash takes for anything.
+#: How many seconds can wait to be counted, and one more: longer than the flash takes for anything.
 _SECONDS = 8
 _PUBLIC_BYTES = 256
-#: What waits for the byte under way. (And whatever else has the same number; that does no harm.)
+# Where identity and time begin no bit of a byte's number is set: the two can be joined instead of added.
+assert layout.Public.IDENTITY % 128 == layout.Public.CLOCK % 8 == 0
+assert IDENTITY.size <= 128
+
+#: Ports at which the processor waits for the byte under way. Their numbers alone are compared, so an input
+#: waits where an output has its number, and the other way round, which does no harm.
 _OF_FLASH = (layout.In.FLASH, layout.Out.EXCHANGE, layout.Out.FLASH)
 
 
 class ControlCore(wiring.Component):
     """Reads identity and event log from flash, then logs events, makes and signs records, keeps the time.
 
-    One thing is done at a time (`firmware/main.py`); `docs/architecture.md` tells how things stand in flash.
-    Each command holds, with all that belongs to it, until its `done`, in whose cycle `right` says whether
-    there is such an entry, or whether the slave's command was accepted.
+    One thing is done at a time (`firmware/main.py`); `docs/architecture.md` has the layout of the flash.
+    Each command holds, with all that belongs to it, until its `done`.
 
     *Public memory:* the last record made (`interface.RECORD`) at `layout.Public.RECORD`, uptime and time (ss
     mm hh DD MM YY, FF until set), the identity without key and password. A byte follows its address one cycle
-    later, unless something was published in between: who needs it then says so with `reading`, in the cycle
-    of the address. While `hold` uptime and time stay as they are; it must be low once in seven seconds.
+    later, unless something was published in between: a reader that needs the byte raises `reading` in the
+    cycle of the address. While `hold` uptime and time stay as they are; it must be low once in seven seconds.
 
     Parameters
     ----------
-    baud: baud rate while there is no identity, or when its feature word is not in the table.
-    flash_base: where the seal's part of the flash begins; `ValueError` when the log does not begin at a
-    multiple of its size there. program: words and memory, the firmware unless given.
+    baud : the baud rate while there is no identity, or when its feature word is not in the table.
+    flash_base : where the seal's part of the flash begins; `ValueError` when the log does not begin at a
+        multiple of its size there.
+    program : words and memory, the firmware unless given.
 
     Members
     -------
-    tick_ms, tick_s: time. i: events; one is `ready` when it stands in flash.
-    flash_sck, flash_cs_n, flash_copi, flash_cipo: the flash.
-    identity_ready: the identity has been read. identity_valid: a slot was right, the seal has an address.
-    log_ready: the log is restored. pending: there are unacknowledged events. clock_set: the time is right.
-    rate: number of the baud rate, slowest first. seed: differs between seals.
-    baseline_mv: of the newest event at power-up, from `log_ready` on; FFFF without one.
-    oldest, acknowledge, reporter_done: make the record of the oldest unacknowledged event; acknowledge it.
-    slave, command, value, slave_done: `layout.Command`, of what `layout.In.VALUE` says.
-    position, content, spoiled: the request's DATA, one cycle later; it may be another's.
-    right: see above. lock_tick: strobe every 128 seconds.
-    address, byte; gsm_address, gsm_byte; clock_index, clock_byte: public memory, and of the time alone.
-    reading, hold: see above. clock_free: the time can be read.
+    ticks : the time.
+    i : events; one is `ready` when it stands in flash.
+    flash : the flash's pins.
+    status : what is known of identity and log.
+    restored : the baseline from before this power-up.
+    rate : the number of the baud rate, slowest first.
+    seed : a number that differs between seals.
+    reporter, slave : their commands; `right` and `found` are the same.
+    public : two readers of the public memory; the first one has the port while it is active.
+    hold : see above.
+    feed : the notifier's.
 
     Guarantees: `verif/blocks/test_control_core.py`, and of the program `verif/blocks/test_firmware_log.py`,
     `verif/blocks/test_firmware_identity.py`, `verif/blocks/test_firmware_record.py`,
@@ -66,42 +80,18 @@ class ControlCore(wiring.Component):
         self._words, self._memory = program or firmware.build(flash_base, baud)
         super().__init__(
             {
-                "tick_ms": In(1),
-                "tick_s": In(1),
+                "ticks": In(Ticks),
                 "i": In(stream.Signature(LoopEvent)),
-                "flash_sck": Out(1),
-                "flash_cs_n": Out(1),
-                "flash_copi": Out(1),
-                "flash_cipo": In(1),
-                "identity_ready": Out(1),
-                "identity_valid": Out(1),
-                "log_ready": Out(1),
-                "pending": Out(1),
-                "clock_set": Out(1),
+                "flash": Out(FlashPins),
+                "status": Out(CoreStatus),
+                "restored": Out(RestoredBaseline),
                 "rate": Out(3),
                 "seed": Out(16),
-                "baseline_mv": Out(16, init=LOOP_NOT_MEASURED),
-                "oldest": In(1),
-                "acknowledge": In(1),
-                "reporter_done": Out(1),
-                "slave": In(1),
-                "command": In(3),
-                "value": In(8),
-                "slave_done": Out(1),
-                "position": Out(6),
-                "content": In(8),
-                "spoiled": In(1),
-                "right": Out(1),
-                "lock_tick": Out(1),
-                "address": In(8),
-                "byte": Out(8),
-                "reading": In(1),
-                "gsm_address": In(range(IDENTITY.size)),
-                "gsm_byte": Out(8),
-                "clock_index": In(3),
-                "clock_byte": Out(8),
-                "clock_free": Out(1),
+                "reporter": In(LogCommand),
+                "slave": In(CoreCommand),
+                "public": In(PublicRead).array(2),
                 "hold": In(1),
+                "feed": Out(NotifierFeed),
             }
         )
 
@@ -114,16 +104,17 @@ class ControlCore(wiring.Component):
         for port, strobe in strobes.items():
             m.d.comb += strobe.eq(processor.out & (number == port))
         status = self._flash(m, processor, strobes)
-        self._publish(m, processor)
+        reading = self._publish(m, processor)
+        self._feed(m)
         requests = self._requests(m, processor, strobes)
         self._hold_status(m, processor, strobes)
 
         inputs = {
             layout.In.REQUESTS: requests,
             layout.In.FLASH: m.submodules.spi.o,
-            layout.In.DATA: self.content,
-            layout.In.COMMAND: self.command,
-            layout.In.VALUE: self.value,
+            layout.In.DATA: self.slave.content,
+            layout.In.COMMAND: self.slave.command,
+            layout.In.VALUE: self.slave.value,
             layout.In.STATUS: status,
             layout.In.EVENT: Array(entry_bytes(self.i.payload))[processor.x[:3]],
         }
@@ -132,39 +123,40 @@ class ControlCore(wiring.Component):
                 with m.Case(port):
                     m.d.comb += processor.i.eq(value)
         m.d.comb += [
-            processor.hold.eq(self.reading | (m.submodules.spi.busy & number.matches(*_OF_FLASH))),
-            self.position.eq(processor.x),
-            self.right.eq(processor.a[0]),
+            processor.hold.eq(reading | (m.submodules.spi.busy & number.matches(*_OF_FLASH))),
+            self.slave.position.eq(processor.x),
+            self.slave.right.eq(processor.a[0]),
+            self.reporter.found.eq(processor.a[0]),
         ]
         return m
 
     def _flash(self, m, processor, strobes):
-        """The flash's pins, and what the CRC says of what went over them. Returns `layout.In.STATUS`."""
+        """Connect the flash's pins, and the CRC of what goes over them; return `layout.In.STATUS`."""
         spi = m.submodules.spi = SpiByte()
         crc = m.submodules.crc = SerialCrc()
         select, sums, appends, writes = Signal(), Signal(), Signal(), Signal()
         tick = Signal()
         with m.If(strobes[layout.Out.FLASH]):
             m.d.sync += Cat(select, sums, appends, writes).eq(processor.a)
-        with m.If(self.tick_ms):
+        with m.If(self.ticks.ms):
             m.d.sync += tick.eq(1)
         with m.Elif(strobes[layout.Out.TICK]):
             m.d.sync += tick.eq(0)
         m.d.comb += [
             spi.start.eq(strobes[layout.Out.EXCHANGE]),
             spi.i.eq(processor.a),
-            spi.cipo.eq(self.flash_cipo),
-            self.flash_sck.eq(spi.sck),
-            self.flash_cs_n.eq(~select),
-            self.flash_copi.eq(Mux(appends, crc.o, spi.copi)),
+            spi.cipo.eq(self.flash.cipo),
+            self.flash.sck.eq(spi.sck),
+            self.flash.cs_n.eq(~select),
+            self.flash.copi.eq(Mux(appends, crc.o, spi.copi)),
             crc.clear.eq(~sums),
             crc.valid.eq(spi.shifts),
-            crc.i.eq(Mux(writes, self.flash_copi, spi.received)),
+            crc.i.eq(Mux(writes, self.flash.copi, spi.received)),
         ]
-        return Cat(tick, crc.ok, self.spoiled, self.hold)
+        return Cat(tick, crc.ok, self.slave.spoiled, self.hold)
 
     def _publish(self, m, processor):
-        """The memory that others read."""
+        """Connect the memory that others read; return whether one of them needs what it reads."""
         m.submodules.public = public = Memory(shape=8, depth=_PUBLIC_BYTES, init=[])
         write = public.write_port()
         m.d.comb += [
@@ -172,45 +164,62 @@ class ControlCore(wiring.Component):
             write.data.eq(processor.a),
             write.en.eq(processor.publish),
         ]
-        addresses = {
-            "byte": self.address,
-            "gsm_byte": self.gsm_address | layout.Public.IDENTITY,
-            "clock_byte": self.clock_index | layout.Public.CLOCK,
-        }
-        for name, address in addresses.items():
+        first, second = self.public
+        for address, *bytes_ in (
+            (Mux(first.active, first.address, second.address), first.byte, second.byte),
+            (self.feed.identity_address | layout.Public.IDENTITY, self.feed.identity_byte),
+            (self.feed.clock_index | layout.Public.CLOCK, self.feed.clock_byte),
+        ):
             read = public.read_port()
             # Never both at once, as in `EventQueue`.
-            m.d.comb += [read.en.eq(~write.en), read.addr.eq(address), getattr(self, name).eq(read.data)]
+            m.d.comb += [read.en.eq(~write.en), read.addr.eq(address)]
+            m.d.comb += [byte.eq(read.data) for byte in bytes_]
+        return first.reading | second.reading | self.feed.identity_reading
+
+    def _feed(self, m):
+        """Connect what the notifier needs beside the public memory."""
+        event = self.i.payload
+        m.d.comb += [
+            self.feed.valid.eq(self.i.valid & self.i.ready & self.status.identity_valid),
+            self.feed.kind.eq(event.kind),
+            self.feed.state.eq(event.state),
+            self.feed.tick_s.eq(self.ticks.s),
+        ]
 
     def _requests(self, m, processor, strobes):
-        """What waits to be done: `layout.In.REQUESTS`."""
+        """Collect what waits to be done; return `layout.In.REQUESTS`."""
         seconds = Signal(range(_SECONDS))
         counted = strobes[layout.Out.SECOND]
-        with m.If(self.tick_s & ~counted):
+        with m.If(self.ticks.s & ~counted):
             m.d.sync += seconds.eq(seconds + 1)
-        with m.Elif(counted & ~self.tick_s):
+        with m.Elif(counted & ~self.ticks.s):
             m.d.sync += seconds.eq(seconds - 1)
         m.d.comb += [
             self.i.ready.eq(strobes[layout.Out.EVENT]),
-            self.reporter_done.eq(strobes[layout.Out.ANSWER] & ~processor.a[1]),
-            self.slave_done.eq(strobes[layout.Out.ANSWER] & processor.a[1]),
-            self.lock_tick.eq(strobes[layout.Out.LOCK_TICK]),
+            self.reporter.done.eq(strobes[layout.Out.ANSWER] & ~processor.a[1]),
+            self.slave.done.eq(strobes[layout.Out.ANSWER] & processor.a[1]),
+            self.slave.lock_tick.eq(strobes[layout.Out.LOCK_TICK]),
         ]
-        return Cat((seconds != 0) & ~self.hold, self.i.valid, self.oldest, self.acknowledge, self.slave)
+        reporter, slave = self.reporter, self.slave
+        second = (seconds != 0) & ~self.hold
+        return Cat(second, self.i.valid, reporter.oldest, reporter.acknowledge, slave.start)
 
     def _hold_status(self, m, processor, strobes):
-        """What the program says of itself, and holds until it says otherwise."""
-        a = processor.a
+        """Hold what the program has put out until it puts out something else."""
+        a, it, baseline_mv = processor.a, self.status, self.restored.baseline_mv
         counting = Signal()
-        status = Cat(
-            self.identity_ready, self.identity_valid, self.log_ready, self.pending, self.clock_set, counting
-        )
-        m.d.comb += self.clock_free.eq(~counting & ~processor.publish & ~self.hold)
+        clock_set = Signal()
+        status = Cat(it.identity_ready, it.identity_valid, it.log_ready, it.pending, clock_set, counting)
+        m.d.comb += [
+            self.restored.valid.eq(it.log_ready),
+            self.feed.clock_valid.eq(clock_set),
+            self.feed.clock_free.eq(~counting & ~processor.publish & ~self.hold),
+        ]
         for port, value in (
             (layout.Out.STATUS, status.eq(a)),
             (layout.Out.BAUD, [self.rate.eq(a), self.seed.eq(0)]),
             (layout.Out.SEED, self.seed.eq(self.seed.rotate_left(5) ^ a)),
-            (layout.Out.BASELINE, self.baseline_mv.eq(Cat(a, self.baseline_mv))),
+            (layout.Out.BASELINE, baseline_mv.eq(Cat(a, baseline_mv))),
         ):
             with m.If(strobes[port]):
                 m.d.sync += value

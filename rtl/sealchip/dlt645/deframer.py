@@ -1,4 +1,4 @@
-"""DL/T 645-2007 deframer: finds the frames on the pair and says whom they concern."""
+"""The DL/T 645-2007 deframer: it finds the frames on the bus and whom they are addressed to."""
 
 from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import enum, wiring
@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..core.firmware.layout import Public
 from ..interface import IDENTITY
-from ..signatures import FrameHead
+from ..signatures import Character, FrameIn, PublicRead
 
 __all__ = ["Deframer"]
 
@@ -32,23 +32,24 @@ class _State(enum.Enum, shape=3):
 
 
 class Deframer(wiring.Component):
-    """Accepts exactly the frames with right length, checksum and end; anything else is silence.
+    """Accepts exactly the frames with right length, checksum and end; anything else has no effect.
 
-    *Timing:* `frame` strobes at the end of the character 16h. `head` holds until the next 68h, of which
-    `begun` tells, and DATA until the first byte of DATA behind that. Each address byte is compared through
-    the identity's read port in the two cycles behind it.
+    *Timing:* `frame.valid` strobes at the end of the character 16h. `frame.head` holds until the next 68h,
+    which `frame.begun` marks, and DATA until the first byte of DATA after that. Each address byte is compared
+    through the identity's read port in the two cycles after it.
+
     *Errors:* a character with an error, a byte out of place or `silence` ends the frame; a character in the
-    same cycle as `silence` is not heard. A 68h out of place begins the next one. Without silence before it,
-    a frame cut short may still take bytes of the one behind it for its own: nothing is kept that could be
-    looked at again.
+    same cycle as `silence` is ignored. A 68h out of place begins the next one. Without silence before it, a
+    frame that follows one cut short may lose bytes to that one: no byte is kept to be looked at again.
 
     Members
     -------
-    valid, data, error: characters. silence: the pair has been quiet for longer than any gap in a frame.
-    frame, head: a frame. begun, active: the first 68h, inside a frame.
-    position, content: byte of DATA without the 33h that is added on the wire, one cycle later.
-    address, byte: read port of the public memory; reading: a byte of the identity is asked for. readable: it
-    says what it shall; while not, no address fits but those that fit any seal.
+    received : characters.
+    silence : the bus has been quiet for longer than any gap in a frame.
+    frame : frames.
+    position, content : a byte of DATA without the 33h that is added on the wire, one cycle later.
+    public : reads the identity; `active` inside a frame.
+    readable : the identity can be read; while not, only those addresses fit that fit any seal.
 
     Guarantees: `verif/blocks/test_deframer.py::test_accepts_exactly_the_frames`,
     `test_hears_what_the_host_hears`, `test_data_holds_until_there_is_other`,
@@ -56,24 +57,18 @@ class Deframer(wiring.Component):
     proof: `verif/formal/deframer.py::accepts_exactly_the_frames`.
     """
 
-    valid: In(1)
-    data: In(8)
-    error: In(1)
+    received: In(Character)
     silence: In(1)
-    frame: Out(1)
-    head: Out(FrameHead)
-    begun: Out(1)
-    active: Out(1)
+    frame: Out(FrameIn)
     position: In(8)
     content: Out(8)
-    address: Out(8)
-    byte: In(8)
-    reading: Out(1)
+    public: Out(PublicRead)
     readable: In(1)
 
     def elaborate(self, platform):
         m = Module()
-        head = self.head
+        received, frame, public = self.received, self.frame, self.public
+        head, begun, silence = frame.head, frame.begun, self.silence
         passed = Signal(8)  # bytes of the address, or of DATA
         checksum = Signal(8)
         state = Signal(_State)
@@ -81,58 +76,63 @@ class Deframer(wiring.Component):
         read, write = content.read_port(), content.write_port()
         m.submodules.compare = compare = _AddressCompare()
         m.d.comb += [
-            compare.data.eq(self.data),
-            compare.start.eq(self.begun),
+            compare.data.eq(received.data),
+            compare.start.eq(begun),
             compare.count.eq(passed),
-            self.address.eq(compare.address),
-            self.reading.eq(compare.reading),
-            compare.byte.eq(self.byte),
+            public.address.eq(compare.address),
+            public.reading.eq(compare.reading),
+            compare.byte.eq(public.byte),
             compare.readable.eq(self.readable),
             head.to_seal.eq(compare.to_seal),
             head.meter.eq(compare.meter),
             head.broadcast.eq(compare.broadcast),
             head.wildcard.eq(compare.wildcard),
             write.addr.eq(passed),
-            write.data.eq(self.data - SCRAMBLE),
+            write.data.eq(received.data - SCRAMBLE),
             read.addr.eq(self.position),
-            read.en.eq(~write.en),  # as in `EventQueue`
+            read.en.eq(~write.en),  # never both at once, as in `EventQueue`
             self.content.eq(read.data),
         ]
 
         # The states follow one another, so stepping to the next one is counting.
         is_start, fits, last = Signal(), Signal(), Signal()
         counts, whole = Signal(), Signal()
-        m.d.comb += [is_start.eq(self.data == START), whole.eq(passed == head.length), fits.eq(1), last.eq(1)]
+        m.d.comb += [
+            is_start.eq(received.data == START),
+            whole.eq(passed == head.length),
+            fits.eq(1),
+            last.eq(1),
+        ]
         with m.Switch(state):
             with m.Case(_State.START, _State.SECOND_START):
                 m.d.comb += fits.eq(is_start)
             with m.Case(_State.ADDRESS):
                 m.d.comb += [counts.eq(1), last.eq(passed == ADDRESS_BYTES - 1)]
             with m.Case(_State.DATA):
-                m.d.comb += [counts.eq(1), last.eq(whole), fits.eq(~whole | (self.data == checksum))]
+                m.d.comb += [counts.eq(1), last.eq(whole), fits.eq(~whole | (received.data == checksum))]
             with m.Case(_State.END):
-                m.d.comb += fits.eq(self.data == END)
+                m.d.comb += fits.eq(received.data == END)
 
-        good = self.valid & ~self.error & ~self.silence
+        good = received.valid & ~received.error & ~silence
         m.d.comb += [
-            self.active.eq(state != _State.START),
+            public.active.eq(state != _State.START),
             # A byte out of place: the next frame may begin with it.
-            self.begun.eq(good & is_start & ((state == _State.START) | ~fits)),
-            self.frame.eq(good & (state == _State.END) & fits),
+            begun.eq(good & is_start & ((state == _State.START) | ~fits)),
+            frame.valid.eq(good & (state == _State.END) & fits),
             compare.strobe.eq(good & (state == _State.ADDRESS)),
-            write.en.eq(self.valid & (state == _State.DATA) & ~whole),
+            write.en.eq(received.valid & (state == _State.DATA) & ~whole),
         ]
-        with m.If(self.valid):
-            m.d.sync += [checksum.eq(checksum + self.data), passed.eq(Mux(counts, passed + 1, 0))]
+        with m.If(received.valid):
+            m.d.sync += [checksum.eq(checksum + received.data), passed.eq(Mux(counts, passed + 1, 0))]
             with m.If(state == _State.CONTROL):
-                m.d.sync += head.control.eq(self.data)
+                m.d.sync += head.control.eq(received.data)
             with m.If(state == _State.LENGTH):
-                m.d.sync += head.length.eq(self.data)
-        with m.If(self.begun):
+                m.d.sync += head.length.eq(received.data)
+        with m.If(begun):
             m.d.sync += [checksum.eq(START), passed.eq(0), state.eq(_State.ADDRESS)]
-        with m.Elif(self.silence | (self.valid & (self.error | ~fits | (state == _State.END)))):
+        with m.Elif(silence | (received.valid & (received.error | ~fits | (state == _State.END)))):
             m.d.sync += state.eq(_State.START)
-        with m.Elif(self.valid & last):
+        with m.Elif(received.valid & last):
             m.d.sync += state.eq(Value.cast(state) + 1)
         return m
 
@@ -140,7 +140,16 @@ class Deframer(wiring.Component):
 class _AddressCompare(wiring.Component):
     """Compares an address, byte by byte, with the seal's, the meter's and the special ones.
 
-    Shortened addressing: AA bytes stand at the high end and match anything.
+    Shortened addressing: AA bytes stand at the high end and match anything. The address is sent low byte
+    first, so after an AA byte only AA bytes may follow.
+
+    Members
+    -------
+    start : strobe, an address begins.
+    strobe, data, count : a byte of it, and its number.
+    address, byte, reading : the read port of the public memory.
+    readable : the identity can be read.
+    to_seal, meter, broadcast, wildcard : as in `FrameHead`, one cycle after the last byte was compared.
     """
 
     start: In(1)
@@ -160,8 +169,9 @@ class _AddressCompare(wiring.Component):
         m = Module()
         shortened = Signal()
         differs = Signal()
-        seals, meters, judged = Signal(), Signal(), Signal()  # whose byte is asked for
-        # By then `count` is one more than the byte's place.
+        seals, meters, judged = Signal(), Signal(), Signal()  # the cycles after `strobe`
+        # In `seals` the seal's byte is asked for; in `meters` the meter's, while the seal's is compared; in
+        # `judged` the meter's is compared. By then `count` is one more than the byte's number.
         of_seal, of_meter = (Public.IDENTITY + IDENTITY.offsets[name] - 1 for name in ("seal", "meter"))
         m.d.sync += Cat(seals, meters, judged).eq(Cat(self.strobe, seals, meters))
         m.d.comb += [

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from itertools import count
 
 from amaranth.lib import data, enum
+from amaranth.lib.wiring import Out, Signature
 
 from ..core.firmware.layout import NEW_PASSWORD, Public
 from ..interface import (
@@ -34,6 +35,7 @@ __all__ = [
     "THIRD_ENTRY",
     "Body",
     "Message",
+    "Send",
     "Shape",
     "Word",
 ]
@@ -73,6 +75,10 @@ class Message(enum.Enum, shape=5):
     REFUSE_RATE = 15
     #: Level and password that are now in force.
     ANSWER_PASSWORD = 16
+
+
+#: From slave or reporter to the framer: strobe `start`, and the message, which holds until its frame ends.
+Send = Signature({"start": Out(1), "message": Out(Message)})
 
 
 class Body(enum.Enum):

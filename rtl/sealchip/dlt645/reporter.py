@@ -1,17 +1,28 @@
-"""The seal as second master: pushes each event to its meter until the meter has acknowledged it."""
+"""The seal as second master: it pushes each event to its meter until the meter has acknowledged it."""
 
 from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from ..interface import FROM_SLAVE, Function
-from ..signatures import FrameHead
-from .messages import Message
+from ..signatures import (
+    BusRequest,
+    CoreStatus,
+    EventNotice,
+    FrameIn,
+    LogCommand,
+    MeterStatus,
+    SendResult,
+    Ticks,
+    Turn,
+)
+from .messages import Message, Send
 
 __all__ = ["Reporter", "has_record_in_time"]
 
 #: Time in ms within which the meter's answer must have come: Td up to 500 ms and the frame at 600 baud. It is
-#: also the age at which a record that waits for the pair is made anew, so that its age in seconds is right.
+#: also the age at which a record that waits for the bus is made anew, so that its age in seconds is right. A
+#: power of two, as is the back-off: then one bit of a counter tells that the time has passed.
 ANSWER_MS = 1024
 #: Back-off after a report without acknowledgement: 0.5 s, doubled each time up to 32 s.
 BACKOFF_MS, BACKOFF_STEPS = 512, 6
@@ -34,30 +45,32 @@ class Reporter(wiring.Component):
     """Sends the oldest unacknowledged event until the meter's 94H arrives, then the next one.
 
     After the first acknowledged report of a power-up it also sends the seal's address and asset number
-    once, with the same retries but behind all events. A collision costs only a new draw for the pair. A
-    record that waits for the pair is fetched again every second. A new event ends a back-off: the meter
-    hears of it at once.
+    once, with the same retries but after all events. A collision costs only a new draw for the bus. A
+    record that waits for the bus is fetched again every second. A new event ends a back-off, so that the
+    meter receives it at once.
 
-    *Timing:* where the pair is free and nothing else waits, the frame of a new event begins while the log
+    *Timing:* where the bus is free and nothing else waits, the frame of a new event begins while the log
     still writes it: the record is wanted only `AHEAD_BITS` later. When it is not there by then the frame
     ends there and is sent anew, once, as any other.
 
     *Guarantees:* an entry is acknowledged in the log only by a normal answer (94H, no data) of exactly the
-    meter's address, after a report that was sent whole, before anything else was heard; and a report of a
-    record is sent whole only with the record that the log gave for that entry.
+    meter's address, after a report that was sent whole, before any other frame was received; and a report of
+    a record is sent whole only with the record that the log gave for that entry.
 
     Members
     -------
-    enable: identity valid, log restored. offered: an event waits for the log, or is being written; 0 where
-    its frame shall not begin before it is logged.
-    arrived: strobe, an event was logged. pending: there are unacknowledged events.
-    frame, head, tick_ms, free: the pair. draw: new slot.
-    slave_busy: the slave holds log and framer. speaking: the framer is the reporter's, the slave must not
-    begin. oldest, acknowledge, done, found: commands of `ControlCore`; what is found is a record to send.
-    send, message: to the framer. unready: the record is not there yet.
-    sent, broken: how the frame ended. exchanged: a report was acknowledged in this power-up.
-    failed: the last report was not acknowledged in time. baud_fallback: strobe, not even at the longest
-    back-off: what has been changed about the pair since power-up may be why.
+    status : of the core; nothing is sent before identity and log are there.
+    event : a new event; its frame begins before it is logged while `pending` is high.
+    frame : frames.
+    ticks : the time.
+    request : asks the bus access for a slot.
+    turn : `reporting` while the framer is the reporter's; not while the slave is answering.
+    log : commands to the core.
+    send : what to send.
+    unready : the frame's record is not there yet.
+    sent : how a frame has ended.
+    meter : how far the meter knows the events.
+    baud_fallback : strobe, even the longest back-off has not helped, so the rate set by 17H may be why.
 
     In every cycle: `verif/blocks/test_reporter.py::test_each_cycle_like_the_reference`,
     `test_pauses_double_up_to_32_seconds`; delivery:
@@ -68,33 +81,25 @@ class Reporter(wiring.Component):
     `verif/formal/bus.py::an_entry_leaves_only_when_told`.
     """
 
-    enable: In(1)
-    offered: In(1)
-    arrived: In(1)
-    pending: In(1)
-    frame: In(1)
-    head: In(FrameHead)
-    tick_ms: In(1)
-    free: In(1)
-    draw: Out(1)
-    slave_busy: In(1)
-    speaking: Out(1)
-    oldest: Out(1)
-    acknowledge: Out(1)
-    done: In(1)
-    found: In(1)
-    send: Out(1)
-    message: Out(Message)
+    status: In(CoreStatus)
+    event: In(EventNotice)
+    frame: In(FrameIn)
+    ticks: In(Ticks)
+    request: Out(BusRequest)
+    turn: Out(Turn)
+    log: Out(LogCommand)
+    send: Out(Send)
     unready: Out(1)
-    sent: In(1)
-    broken: In(1)
-    exchanged: Out(1)
-    failed: Out(1)
+    sent: In(SendResult)
+    meter: Out(MeterStatus)
     baud_fallback: Out(1)
 
     def elaborate(self, platform):
         m = Module()
-        introduced = Signal()  # the meter knows the seal's asset number
+        head, log, meter, request, sent = self.frame.head, self.log, self.meter, self.request, self.sent
+        message, turn, event = self.send.message, self.turn, self.event
+        enable = self.status.identity_valid & self.status.log_ready
+        introduced = Signal()  # the meter has acknowledged the seal's asset number
         attempts = Signal(range(BACKOFF_STEPS + 1))
         # Each time is a power of two. A pause is over with the first change of its bit; a frame may last
         # longer than a record is good for.
@@ -102,97 +107,95 @@ class Reporter(wiring.Component):
         answer_due = passed_ms[ANSWER_MS.bit_length() - 1 :].any()
         pause_over = passed_ms[BACKOFF_MS.bit_length() - 1 :].bit_select(attempts, 1)
         held = Signal()  # the record of the oldest entry is ready to send
-        tried = Signal()  # a frame has begun ahead of the event that is offered
-        introducing = self.message == Message.REPORT_IDENTITY
-        acknowledged = (
-            self.frame & self.head.meter & (self.head.control == ACKNOWLEDGED) & (self.head.length == 0)
-        )
+        tried = Signal()  # a frame has begun ahead of the pending event
+        introducing = message == Message.REPORT_IDENTITY
+        acknowledged = self.frame.valid & head.meter & (head.control == ACKNOWLEDGED) & (head.length == 0)
         m.d.comb += self.unready.eq(~held & ~introducing)
 
-        with m.If(self.tick_ms):
+        with m.If(self.ticks.ms):
             m.d.sync += passed_ms.eq(passed_ms + 1)
-        with m.If(self.arrived):
+        with m.If(event.logged):
             m.d.sync += tried.eq(0)
 
         def fetch():
-            m.d.comb += self.oldest.eq(1)
-            with m.If(self.done):
-                m.d.sync += held.eq(self.found)
+            m.d.comb += log.oldest.eq(1)
+            with m.If(log.done):
+                m.d.sync += held.eq(log.found)
 
         with m.FSM(name="state") as fsm:
-            m.d.comb += self.speaking.eq(
+            m.d.comb += turn.reporting.eq(
                 fsm.ongoing("send") | fsm.ongoing("sending") | fsm.ongoing("fetch for it")
             )
             # What the first slot is drawn from is known only with the identity.
             with m.State("off"):
-                m.d.comb += self.draw.eq(self.enable)
-                with m.If(self.enable):
+                m.d.comb += request.draw.eq(enable)
+                with m.If(enable):
                     m.next = "idle"
             with m.State("idle"):
                 m.d.sync += [passed_ms.eq(0), held.eq(0)]
-                with m.If(self.enable & ~self.slave_busy):
-                    with m.If(self.pending):
-                        m.d.sync += self.message.eq(Message.REPORT_RECORD)
+                with m.If(enable & ~turn.answering):
+                    with m.If(self.status.pending):
+                        m.d.sync += message.eq(Message.REPORT_RECORD)
                         m.next = "fetch"
-                    with m.Elif(self.offered & ~tried):
-                        with m.If(self.free):
-                            m.d.sync += [self.message.eq(Message.REPORT_RECORD), tried.eq(1)]
+                    with m.Elif(event.pending & ~tried):
+                        with m.If(request.free):
+                            m.d.sync += [message.eq(Message.REPORT_RECORD), tried.eq(1)]
                             m.next = "send"
-                    with m.Elif(self.exchanged & ~introduced):
-                        m.d.sync += self.message.eq(Message.REPORT_IDENTITY)
+                    with m.Elif(meter.exchanged & ~introduced):
+                        m.d.sync += message.eq(Message.REPORT_IDENTITY)
                         m.next = "contend"
             with m.State("fetch"):
                 fetch()
-                with m.If(self.done):
+                with m.If(log.done):
                     m.next = "idle"
-                    with m.If(self.found):
+                    with m.If(log.found):
                         m.next = "contend"
             # The slave may use log and framer while the reporter waits; then the entry is fetched again.
             with m.State("contend"):
-                with m.If(self.slave_busy | answer_due):
+                with m.If(turn.answering | answer_due):
                     m.next = "idle"
-                with m.Elif(self.free):
+                with m.Elif(request.free):
                     m.next = "send"
             with m.State("send"):
-                m.d.comb += self.send.eq(1)
+                m.d.comb += self.send.start.eq(1)
                 m.next = "sending"
             with m.State("sending"):
-                with m.If(self.broken):
-                    m.d.comb += self.draw.eq(1)
+                with m.If(sent.broken):
+                    m.d.comb += request.draw.eq(1)
                     m.next = "contend"
                     with m.If(self.unready):
                         m.next = "idle"
-                with m.Elif(self.sent):
+                with m.Elif(sent.done):
                     m.d.sync += passed_ms.eq(0)
                     m.next = "await"
-                with m.Elif(self.unready & self.pending):
+                with m.Elif(self.unready & self.status.pending):
                     m.next = "fetch for it"
             # Nothing but the event for which the frame has begun can be the oldest.
             with m.State("fetch for it"):
                 fetch()
-                with m.If(self.broken):
-                    m.d.comb += self.draw.eq(1)
+                with m.If(sent.broken):
+                    m.d.comb += request.draw.eq(1)
                     m.next = "fetch"
-                with m.Elif(self.done):
+                with m.Elif(log.done):
                     m.next = "sending"
             with m.State("await"):
                 with m.If(acknowledged):
-                    m.d.comb += self.draw.eq(1)
-                    m.d.sync += [self.failed.eq(0), attempts.eq(0), self.exchanged.eq(1)]
+                    m.d.comb += request.draw.eq(1)
+                    m.d.sync += [meter.failed.eq(0), attempts.eq(0), meter.exchanged.eq(1)]
                     m.next = "acknowledge"
                     with m.If(introducing):
                         m.d.sync += introduced.eq(1)
                         m.next = "idle"
-                with m.Elif(self.frame | answer_due):
-                    m.d.comb += [self.draw.eq(1), self.baud_fallback.eq(attempts == BACKOFF_STEPS)]
-                    m.d.sync += [self.failed.eq(1), passed_ms.eq(0)]
+                with m.Elif(self.frame.valid | answer_due):
+                    m.d.comb += [request.draw.eq(1), self.baud_fallback.eq(attempts == BACKOFF_STEPS)]
+                    m.d.sync += [meter.failed.eq(1), passed_ms.eq(0)]
                     m.next = "back-off"
             with m.State("acknowledge"):
-                m.d.comb += self.acknowledge.eq(1)
-                with m.If(self.done):
+                m.d.comb += log.acknowledge.eq(1)
+                with m.If(log.done):
                     m.next = "idle"
             with m.State("back-off"):
-                with m.If(self.arrived | pause_over):
+                with m.If(event.logged | pause_over):
                     m.next = "idle"
                     with m.If(attempts != BACKOFF_STEPS):
                         m.d.sync += attempts.eq(attempts + 1)

@@ -48,6 +48,10 @@ class Op(enum.Enum, shape=4):
     CLOCK = 8 | Command.CLOCK
 
 
+# The slave takes the number of a command from the lower bits of its step.
+assert all(Op[command.name].value == 8 | command for command in Command)
+
+
 class Step(data.Struct):
     """One step of the program; all zero: idle."""
 

@@ -5,9 +5,10 @@ from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from ..core.firmware.layout import Command
 from ..interface import Function
-from ..signatures import FrameHead
-from .messages import Message
+from ..signatures import CoreCommand, CoreStatus, FrameIn, LoopCommand, SendResult, Turn
+from .messages import Message, Send
 from .password import PasswordGuard
 from .requests import PROGRAM, Op, Step
 
@@ -39,22 +40,28 @@ class Slave(wiring.Component):
     A challenge changes nothing but what the records say that are answered from then on, until the next
     challenge or power-up.
 
-    What is done is a program in block RAM (`requests.py`). A step takes 3 cycles, so what a request says is
-    known before the next character. An iCE40 reads block RAM as zero for about 3 µs after configuration: that
-    is *idle*.
+    What is done is a program in block RAM (`requests.py`). A step takes 3 cycles, so all that a request asks
+    for is known before the next character. An iCE40 reads block RAM as zero for about 3 µs after
+    configuration: that is *idle*.
 
     *Timing:* the answer starts when the line has been quiet for `TD_MS` after the request, and when all that
     was asked for is done. When that takes until `TOO_LATE_MS` there is none: the master has stopped waiting,
-    and the pair may be somebody else's.
+    and the bus may be in another's use.
 
     Members
     -------
-    enable: log restored. valid: the seal has an address. frame, begun, head, quiet_ms: the pair.
-    position, content: the frame's DATA; `position` is 0 while it is not wanted. spoiled: DATA may be
-    another's. busy: answering. start, command, of, done, right: commands of `ControlCore`.
-    seal, seal_done, seal_refused: strobes to and from the loop monitor. changes_rate, new_rate: the rate of
-    that number comes into force with the end of the frame. tick, locked: see `PasswordGuard`. locked_out,
-    provisioned: strobes, events. send, message: to the framer. sent: the framer's frame is out (or given up).
+    status : of the core; nothing is answered before the log is restored.
+    frame : frames.
+    quiet_ms : for how long the bus has been quiet.
+    position, content : a byte of the request's DATA, one cycle later; `position` is 0 while none is wanted.
+    core : commands to the core; while one is under way, the byte of DATA is the one that the core asks for.
+    loop : commands to the loop monitor.
+    locked : writes with password are refused, see `PasswordGuard`.
+    new_rate : the number of the rate that 17H asks for.
+    changes_rate : that rate comes into force with the end of the frame.
+    turn : no request is taken while the reporter sends.
+    send : what to send.
+    sent : how its frame has ended.
 
     Guarantees: `verif/blocks/test_slave.py`; the whole in `verif/chip/test_provisioning.py`,
     `verif/chip/test_chip_slave.py::test_reads`, `test_silence`,
@@ -63,37 +70,24 @@ class Slave(wiring.Component):
     `verif/formal/slave.py::written_only_with_the_password`.
     """
 
-    enable: In(1)
-    valid: In(1)
-    frame: In(1)
-    begun: In(1)
-    head: In(FrameHead)
+    status: In(CoreStatus)
+    frame: In(FrameIn)
     quiet_ms: In(10)
-    position: Out(4)
+    position: Out(6)
     content: In(8)
-    spoiled: Out(1)
-    busy: Out(1)
-    start: Out(1)
-    command: Out(3)
-    of: Out(8)
-    done: In(1)
-    right: In(1)
-    seal: Out(1)
-    seal_done: In(1)
-    seal_refused: In(1)
-    changes_rate: Out(1)
-    new_rate: Out(3)
-    tick: In(1)
-    locked_out: Out(1)
+    core: Out(CoreCommand)
+    loop: Out(LoopCommand)
     locked: Out(1)
-    provisioned: Out(1)
-    send: Out(1)
-    message: Out(Message)
-    sent: In(1)
+    new_rate: Out(3)
+    changes_rate: Out(1)
+    turn: In(Turn)
+    send: Out(Send)
+    sent: In(SendResult)
 
     def elaborate(self, platform):
         m = Module()
-        head, content = self.head, self.content
+        head, core, loop, busy = self.frame.head, self.core, self.loop, self.turn.answering
+        valid, message, sent = self.status.identity_valid, self.send.message, Signal()
         m.submodules.program = program = Memory(
             shape=Step, depth=256, init=PROGRAM, attrs={"rom_block": True}
         )
@@ -105,26 +99,33 @@ class Slave(wiring.Component):
         settled = Signal(2)
         ready = settled[1]
         advance, result = Signal(), Signal()
-        begun = Signal()  # what the step asks for once is under way
+        begun = Signal()  # what the step asks for only once is under way
         request, begins = Signal(), Signal()
-        number = Cat((content ^ step.value)[:6], step.has_older)
+        number = Cat((self.content ^ step.value)[:6], step.has_older)
 
-        to_us = head.to_seal & (self.valid | head.wildcard)
+        to_us = head.to_seal & (valid | head.wildcard)
         is_time = head.broadcast & (head.control[:5] == Function.BROADCAST_TIME)
-        operand = Mux(step.of_length, head.length, content)
+        operand = Mux(step.of_length, head.length, self.content)
         differs = operand ^ step.value
         idle = step.op == Op.IDLE
+        # What is received while the reporter sends is not a request.
+        takes = self.frame.valid & ~self.turn.reporting & self.status.log_ready & ~busy
+        # DATA is the core's while it is at work, but a record's number is the byte that the step asks for.
+        asks = core.start & (core.command != Command.FETCH)
         m.d.comb += [
-            request.eq(self.frame & self.enable & ~self.busy & (head.control[5:] == 0) & (to_us | is_time)),
+            sent.eq(self.sent.done | self.sent.broken),
+            request.eq(takes & (head.control[5:] == 0) & (to_us | is_time)),
             steps.addr.eq(address),
             step.eq(steps.data),
-            self.position.eq(step.position),
-            self.command.eq(step.op.as_value()),
-            self.of.eq(Mux(step.op == Op.FETCH, number, step.value)),
-            self.message.eq(Message(step.value[:5])),
+            self.position.eq(step.position | Mux(asks, core.position, 0)),
+            core.content.eq(self.content),
+            # The number of a command is that of its step without the top bit, see `Op`.
+            core.command.eq(step.op.as_value()[:3]),
+            core.value.eq(Mux(step.op == Op.FETCH, number, step.value)),
+            message.eq(Message(step.value[:5])),
             self.new_rate.eq(step.value[5:]),
-            guard.tick.eq(self.tick),
-            self.locked_out.eq(guard.locked_out),
+            guard.tick.eq(core.lock_tick),
+            loop.locked_out.eq(guard.locked_out),
             self.locked.eq(guard.locked),
         ]
 
@@ -133,42 +134,42 @@ class Slave(wiring.Component):
             with m.Switch(step.op):
                 with m.Case(Op.IDLE):
                     m.d.comb += advance.eq(request)
-                    m.d.sync += self.busy.eq(request)
+                    m.d.sync += busy.eq(request)
                 with m.Case(Op.COMPARE):
                     m.d.comb += result.eq((differs[4:] == 0) & (step.coarse | (differs[:4] == 0)))
                 with m.Case(Op.LOCKED):
                     m.d.comb += result.eq(guard.locked)
                 with m.Case(Op.UNADDRESSED):
-                    m.d.comb += result.eq(head.wildcard & ~self.valid)
+                    m.d.comb += result.eq(head.wildcard & ~valid)
                 with m.Case(Op.SEAL):
                     m.d.comb += [
                         begins.eq(~begun),
-                        self.seal.eq(begins),
-                        advance.eq(self.seal_done | self.seal_refused),
-                        result.eq(self.seal_done),
+                        loop.seal.eq(begins),
+                        advance.eq(loop.seal_done | loop.seal_refused),
+                        result.eq(loop.seal_done),
                     ]
                 with m.Case(Op.ANSWER):
-                    # Another frame already, or too late: whoever asked no longer waits.
-                    gone = self.spoiled | (self.quiet_ms >= TOO_LATE_MS)
+                    # Another frame has begun, or it is too late: the master no longer waits.
+                    gone = core.spoiled | (self.quiet_ms >= TOO_LATE_MS)
                     m.d.comb += [
                         begins.eq(~begun & ~gone & (self.quiet_ms >= TD_MS)),
-                        self.send.eq(begins),
-                        advance.eq(Mux(begun, self.sent, gone)),
-                        self.changes_rate.eq(begun & (self.message == Message.ANSWER_RATE)),
+                        self.send.start.eq(begins),
+                        advance.eq(Mux(begun, sent, gone)),
+                        self.changes_rate.eq(begun & (message == Message.ANSWER_RATE)),
                     ]
                 with m.Default():
-                    m.d.comb += [self.start.eq(1), advance.eq(self.done), result.eq(self.right)]
-        checked = self.start & self.done & (step.op == Op.CHECK)
+                    m.d.comb += [core.start.eq(1), advance.eq(core.done), result.eq(core.right)]
+        checked = core.start & core.done & (step.op == Op.CHECK)
         m.d.comb += [
-            guard.right.eq(checked & self.right),
-            guard.wrong.eq(checked & ~self.right & ~self.spoiled),
-            self.provisioned.eq(self.start & self.done & self.right & (step.op == Op.UPDATE)),
+            guard.right.eq(checked & core.right),
+            guard.wrong.eq(checked & ~core.right & ~core.spoiled),
+            loop.provisioned.eq(core.start & core.done & core.right & (step.op == Op.UPDATE)),
         ]
         m.d.sync += [begun.eq((begun | begins) & ~advance), settled.eq(Mux(advance, 0, Cat(1, settled)))]
         with m.If(advance):
             m.d.sync += address.eq(step.next | result | Mux(idle, head.control[:5], 0))
-        with m.If(~self.busy):
-            m.d.sync += self.spoiled.eq(0)
-        with m.Elif(self.begun):
-            m.d.sync += self.spoiled.eq(1)
+        with m.If(~busy):
+            m.d.sync += core.spoiled.eq(0)
+        with m.Elif(self.frame.begun):
+            m.d.sync += core.spoiled.eq(1)
         return m

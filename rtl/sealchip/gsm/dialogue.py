@@ -4,30 +4,12 @@ from amaranth.hdl import Module
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from ..interface import IDENTITY, Kind, StateClass
+from ..signatures import NotifierFeed
 from .answers import AnswerReader
 from .queue import GsmQueue
 from .sequencer import GsmSequencer
 
-__all__ = ["Facts", "GsmDialogue"]
-
-#: What the messages are made of. `valid`, `kind`, `state`: events as the log takes them. `tick_s`: a second
-#: passed. `identity_…`: the identity, one cycle later, steady while `reading`. `clock_…`: see `GsmQueue`.
-Facts = wiring.Signature(
-    {
-        "valid": Out(1),
-        "kind": Out(Kind),
-        "state": Out(StateClass),
-        "tick_s": Out(1),
-        "identity_address": In(range(IDENTITY.size)),
-        "identity_byte": Out(8),
-        "identity_reading": In(1),
-        "clock_index": In(3),
-        "clock_byte": Out(8),
-        "clock_valid": Out(1),
-        "clock_free": Out(1),
-    }
-)
+__all__ = ["GsmDialogue"]
 
 
 class GsmDialogue(wiring.Component):
@@ -40,14 +22,15 @@ class GsmDialogue(wiring.Component):
 
     Members
     -------
-    facts: see `Facts`. o: characters for the module, ASCII. valid, data, error: characters of the module.
+    feed: events and what messages are made of. o: characters for the module, ASCII.
+    valid, data, error: characters of the module.
 
     Guarantees: `verif/blocks/test_gsm.py::test_a_message_arrives`, `test_any_module`,
     `test_silence_ends_in_giving_up`, `test_what_comes_while_a_message_is_sent_is_behind_it`,
     `test_one_in_the_place_of_a_dropped_one_has_all_its_attempts`, `test_no_phone_no_message`.
     """
 
-    facts: In(Facts)
+    feed: In(NotifierFeed)
     o: Out(stream.Signature(7))
     valid: In(1)
     data: In(8)
@@ -58,7 +41,7 @@ class GsmDialogue(wiring.Component):
         m.submodules.answers = answers = AnswerReader()
         m.submodules.queue = queue = GsmQueue()
         m.submodules.sequencer = sequencer = GsmSequencer()
-        facts = self.facts
+        feed = self.feed
         connect(m, sequencer.event, queue.current)
         connect(m, sequencer.o, flipped(self.o))
         m.d.comb += [
@@ -66,17 +49,17 @@ class GsmDialogue(wiring.Component):
             answers.data.eq(self.data),
             answers.error.eq(self.error),
             sequencer.token.eq(answers.token),
-            sequencer.tick_s.eq(facts.tick_s),
-            facts.identity_address.eq(sequencer.identity_address),
-            sequencer.identity_byte.eq(facts.identity_byte),
-            facts.identity_reading.eq(sequencer.identity_reading),
-            queue.valid.eq(facts.valid),
-            queue.kind.eq(facts.kind),
-            queue.state.eq(facts.state),
-            queue.tick_s.eq(facts.tick_s),
-            facts.clock_index.eq(queue.clock_index),
-            queue.clock_byte.eq(facts.clock_byte),
-            queue.clock_valid.eq(facts.clock_valid),
-            queue.clock_free.eq(facts.clock_free),
+            sequencer.tick_s.eq(feed.tick_s),
+            feed.identity_address.eq(sequencer.identity_address),
+            sequencer.identity_byte.eq(feed.identity_byte),
+            feed.identity_reading.eq(sequencer.identity_reading),
+            queue.valid.eq(feed.valid),
+            queue.kind.eq(feed.kind),
+            queue.state.eq(feed.state),
+            queue.tick_s.eq(feed.tick_s),
+            feed.clock_index.eq(queue.clock_index),
+            queue.clock_byte.eq(feed.clock_byte),
+            queue.clock_valid.eq(feed.clock_valid),
+            queue.clock_free.eq(feed.clock_free),
         ]
         return m

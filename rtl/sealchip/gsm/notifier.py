@@ -6,8 +6,9 @@ from amaranth.lib.cdc import FFSynchronizer
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ..bus.baud_tick import BaudTick
+from ..signatures import NotifierFeed
 from ..timing import bit_steps
-from .dialogue import Facts, GsmDialogue
+from .dialogue import GsmDialogue
 from .uart_rx import Receiver
 from .uart_tx import Transmitter
 
@@ -28,7 +29,7 @@ class GsmNotifier(wiring.Component):
 
     Members
     -------
-    facts: see `gsm_dialogue.Facts`. txd, rxd: the module; `rxd` may be asynchronous.
+    feed: events and what messages are made of. txd, rxd: the module; `rxd` may be asynchronous.
 
     Guarantees: `verif/blocks/test_gsm.py::test_on_the_wire`, `test_on_the_wire_in_longer_steps`; in the whole
     chip, `verif/chip/test_gsm_chip.py`.
@@ -36,7 +37,7 @@ class GsmNotifier(wiring.Component):
 
     def __init__(self, clock_hz):
         self._cycles, self._steps = bit_steps(clock_hz, BAUD)
-        super().__init__({"facts": In(Facts), "txd": Out(1, init=1), "rxd": In(1, init=1)})
+        super().__init__({"feed": In(NotifierFeed), "txd": Out(1, init=1), "rxd": In(1, init=1)})
 
     def elaborate(self, platform):
         m = Module()
@@ -49,7 +50,7 @@ class GsmNotifier(wiring.Component):
         m.submodules.receiver = EnableInserter(step)(receiver)
         rxd = Signal(init=1)
         m.submodules.rxd = FFSynchronizer(self.rxd, rxd, init=1)
-        connect(m, flipped(self.facts), dialogue.facts)
+        connect(m, flipped(self.feed), dialogue.feed)
         m.d.comb += [
             transmitter.divisor.eq(self._steps),
             transmitter.i.payload.eq(dialogue.o.payload),
@@ -58,8 +59,8 @@ class GsmNotifier(wiring.Component):
             self.txd.eq(transmitter.o),
             receiver.divisor.eq(self._steps),
             receiver.i.eq(rxd),
-            dialogue.valid.eq(receiver.valid & step),
-            dialogue.data.eq(receiver.data),
-            dialogue.error.eq(receiver.error),
+            dialogue.valid.eq(receiver.received.valid & step),
+            dialogue.data.eq(receiver.received.data),
+            dialogue.error.eq(receiver.received.error),
         ]
         return m

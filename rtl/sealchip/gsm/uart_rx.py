@@ -4,6 +4,8 @@ from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from ..signatures import Character
+
 __all__ = ["Receiver"]
 
 #: Behind the start bit and the eight of data.
@@ -14,11 +16,11 @@ class Receiver(wiring.Component):
     """Receives characters from a synchronised line.
 
     *Timing:* a falling edge starts a character; a start bit that is not low in its middle is taken for a
-    glitch. `valid` strobes in the middle of the stop bit, with `data` and `error`; the next edge may come
+    glitch. `received.valid` strobes in the middle of the stop bit; the next edge may come
     right then, so characters may follow without a gap.
-    *Errors:* a low stop bit raises `error` together with `valid`; the receiver then waits for the line to
-    return.
-    There is no back-pressure: `data` holds until the first data bit of the next character, at
+    *Errors:* a low stop bit raises `received.error` together with `valid`; the receiver then waits for the
+    line to return.
+    There is no back-pressure: `received.data` holds until the first data bit of the next character, at
     least one bit later.
 
     Parameters
@@ -27,8 +29,10 @@ class Receiver(wiring.Component):
 
     Members
     -------
-    i: the line. divisor: clock cycles of one bit.
-    valid, data, error: the character. busy: inside a character.
+    i : the line.
+    divisor : clock cycles of one bit.
+    received : the character.
+    busy : inside a character.
 
     Guarantees: `verif/blocks/test_uart.py::test_uart_loopback`, `test_receiver_errors`,
     `test_receiver_takes_baud_error`, `test_receiver_ignores_glitches`;
@@ -41,9 +45,7 @@ class Receiver(wiring.Component):
             {
                 "i": In(1, init=1),
                 "divisor": In(range(divisor_max + 1)),
-                "valid": Out(1),
-                "data": Out(8),
-                "error": Out(1),
+                "received": Out(Character),
                 "busy": Out(1),
             }
         )
@@ -53,7 +55,7 @@ class Receiver(wiring.Component):
         time = Signal(range(self._divisor_max + 1))
         bit = Signal(4)
 
-        m.d.comb += self.error.eq(~self.i)
+        m.d.comb += self.received.error.eq(~self.i)
         # Each bit is timed from the middle of the one before; the start bit only half a bit from its edge.
         with m.FSM(name="state") as fsm:
             m.d.comb += self.busy.eq(~fsm.ongoing("idle"))
@@ -74,13 +76,13 @@ class Receiver(wiring.Component):
                 with m.If(time == 1):
                     m.d.sync += [time.eq(self.divisor), bit.eq(bit + 1)]
                     with m.If(bit == STOP_BIT):
-                        m.d.comb += self.valid.eq(1)
+                        m.d.comb += self.received.valid.eq(1)
                         with m.If(self.i):
                             m.next = "idle"
                         with m.Else():
                             m.next = "break"
                     with m.Else():
-                        m.d.sync += self.data.eq(Cat(self.data[1:], self.i))
+                        m.d.sync += self.received.data.eq(Cat(self.received.data[1:], self.i))
             with m.State("break"):
                 with m.If(self.i):
                     m.next = "idle"
