@@ -1,4 +1,4 @@
-"""Any link may be killed at any moment and started again: nothing is lost and nothing doubled."""
+"""Any link may be killed at any moment and started again: nothing is lost, nothing is duplicated."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from meterseal.tools.demo.chain import Chain
 from meterseal.tools.demo.observe import SYSTEMS, Observation
 from meterseal.tools.demo.plan import LINKS, make_plan
-from meterseal.tools.demo.scenario import TOLD, Stage
+from meterseal.tools.demo.scenario import NOTIFIED, Stage
 
 BAUD, POLL = 19200, 0.2
 #: Seconds from a movement of the seal to the SIGKILL: in the report, on the way, at the customer's.
@@ -21,7 +21,7 @@ MORE_MOMENTS = tuple(0.04 + 0.11 * n for n in range(15))
 
 
 async def _run(folder: Path, link: str, moments: tuple[float, ...]) -> Observation:
-    """Close, open, close … the seal, and kill `link` so long after each movement."""
+    """Close and open the seal in turn, and kill `link` at one of `moments` after each movement."""
     plan = make_plan(folder, baud=BAUD, poll=POLL)
     async with Chain(plan, _ignore) as chain:
         await chain.start()
@@ -36,14 +36,14 @@ async def _run(folder: Path, link: str, moments: tuple[float, ...]) -> Observati
             await stage.expect(kind)
             if link == "chip":
                 await stage.expect("boot")
-        # Time for a second copy of anything to show itself.
+        # Time for a duplicate of anything to appear.
         await asyncio.sleep(1.0)
         chain.check()
         return chain.observe()
 
 
 def _ignore(link: str, line: dict[str, Any]) -> None:
-    """The stores say everything."""
+    """Discard the trace: the stores contain everything."""
 
 
 def _check(seen: Observation, moments: int, *, boots: int) -> None:
@@ -52,10 +52,10 @@ def _check(seen: Observation, moments: int, *, boots: int) -> None:
     counters = sorted(event.counter for event in seen.events.values())
     assert counters == list(range(1, len(counters) + 1))
     for event in seen.events.values():
-        passed = set(LINKS) if event.kind in TOLD else set(LINKS[:-1])
+        passed = set(LINKS) if event.kind in NOTIFIED else set(LINKS[:-1])
         assert set(event.hops) == passed, event
-    told = Counter((message["seal"], message["counter"]) for message in seen.messages)
-    assert told == {key: 1 for key, event in seen.events.items() if event.kind in TOLD}
+    notified = Counter((message["seal"], message["counter"]) for message in seen.messages)
+    assert notified == {key: 1 for key, event in seen.events.items() if event.kind in NOTIFIED}
     openings = sorted(event.counter for event in seen.events.values() if event.kind == "opened")
     for system in SYSTEMS:
         alarms = [alarm for alarm in seen.alarms[system] if alarm["code"] == "SEAL_OPEN_UNMATCHED"]
@@ -66,7 +66,7 @@ def _check(seen: Observation, moments: int, *, boots: int) -> None:
         }
 
 
-#: Links that are killed in the long set only: half a minute together.
+#: Links that are killed in the long set only.
 RARELY = {"meter", "customer"}
 
 

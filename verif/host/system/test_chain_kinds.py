@@ -1,4 +1,4 @@
-"""What the chip says of itself, beside openings and closings, is named by all four systems."""
+"""Events of the chip other than openings and closings raise their alarm in all four systems."""
 
 from __future__ import annotations
 
@@ -50,4 +50,4 @@ async def _write(folder: Path) -> None:
 
 
 def _ignore(link: str, line: dict[str, Any]) -> None:
-    """The stores say everything."""
+    """Discard the trace: the stores contain everything."""

@@ -1,4 +1,4 @@
-"""Signed records through the whole chain: a forger on the bus, and the seal that is asked for proof."""
+"""Signed records through the whole chain: a forger on the bus, and a seal that is challenged."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from meterseal.tools.demo.scenario import Stage
 
 
 def test_a_forged_closing_on_the_bus(tmp_path: Path) -> None:
-    """The meter believes it, metering does not; the seal proves what is; its own closing still counts."""
+    """The meter accepts it, metering rejects it; the seal proves its state; its own closing still counts."""
     asyncio.run(_forge(make_plan(tmp_path, baud=19200, poll=0.2)))
 
 
@@ -58,4 +58,4 @@ async def _alarms(http: httpx.AsyncClient, plan: Plan, codes: set[str]) -> None:
 
 
 def _ignore(link: str, line: dict[str, Any]) -> None:
-    """The stores say everything."""
+    """Discard the trace: the stores contain everything."""

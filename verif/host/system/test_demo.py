@@ -36,28 +36,28 @@ def report(*arguments: str) -> dict[str, Any]:
 
 def test_one_seal() -> None:
     """At the default rate every event passes all links in order, and all four systems raise one alarm."""
-    said = report("--scenario", "standard")
-    assert [event["kind"] for event in said["events"]] == ["boot", "closed", "opened", "closed"]
-    assert [event["counter"] for event in said["events"]] == [1, 2, 3, 4]
-    for event in said["events"]:
+    shown = report("--scenario", "standard")
+    assert [event["kind"] for event in shown["events"]] == ["boot", "closed", "opened", "closed"]
+    assert [event["counter"] for event in shown["events"]] == [1, 2, 3, 4]
+    for event in shown["events"]:
         times = [event["hops"][link] for link in LINKS if event["hops"][link]]
         assert len(times) == (5 if event["kind"] == "boot" else 6)
         parsed = [datetime.fromisoformat(time) for time in times]
         assert parsed == sorted(parsed)
         assert all(time.endswith("+08:00") and "." in time for time in times)
-    seal = said["events"][0]["seal"]
+    seal = shown["events"][0]["seal"]
     for system in SYSTEMS:
-        (alarm,) = (one for one in said["alarms"][system] if one["code"] == "SEAL_OPEN_UNMATCHED")
+        (alarm,) = (one for one in shown["alarms"][system] if one["code"] == "SEAL_OPEN_UNMATCHED")
         assert (alarm["seal"], alarm["counter"], alarm["active"]) == (seal, 3, False)
-    assert said["lamps"] == {seal: {"green": True, "red": False}}
-    by_chain = [message["counter"] for message in said["messages"] if message["by"] == "marketing"]
+    assert shown["lamps"] == {seal: {"green": True, "red": False}}
+    by_chain = [message["counter"] for message in shown["messages"] if message["by"] == "marketing"]
     assert by_chain == [2, 3, 4]
-    own = [message for message in said["messages"] if message["by"] == "chip"]
+    own = [message for message in shown["messages"] if message["by"] == "chip"]
     assert [message["text"].split()[-1] for message in own] == [
         *("上电时未闭合,此前未监测", "闭合", "开启", "闭合")
     ]
     assert {message["seal"] for message in own} == {seal}
-    assert {message["number"] for message in own} == {said["messages"][-1]["number"]}
+    assert {message["number"] for message in own} == {shown["messages"][-1]["number"]}
 
 
 #: By attack, the alarms by which each system names it.
@@ -71,20 +71,20 @@ NAMED = {
 
 
 def test_all_attacks_are_named_by_all_four() -> None:
-    """And nothing is left over: the seal is sealed again, and its number of events is what happened."""
-    said = report("--baud", FAST)
+    """The seal is sealed again afterwards, and has exactly the events that happened."""
+    shown = report("--baud", FAST)
     named = {
         (attack["attack"], system): {alarm["code"] for alarm in attack["named"][system]}
-        for attack in said["attacks"]
+        for attack in shown["attacks"]
         for system in SYSTEMS
     }
     assert named == {(attack, system): codes for attack, codes in NAMED.items() for system in SYSTEMS}
-    kinds = [event["kind"] for event in said["events"]]
+    kinds = [event["kind"] for event in shown["events"]]
     assert kinds == ["boot", *3 * ["closed", "opened"], "closed", "boot", "closed"]
     for system in SYSTEMS:
-        active = {alarm["code"] for alarm in said["alarms"][system] if alarm["active"]}
+        active = {alarm["code"] for alarm in shown["alarms"][system] if alarm["active"]}
         assert active == {"SEAL_REPLAY", "SEAL_AUTH_FAIL", "SEAL_UNOBSERVED"}
-    assert list(said["lamps"].values()) == [{"green": True, "red": False}]
+    assert list(shown["lamps"].values()) == [{"green": True, "red": False}]
 
 
 @pytest.mark.long
@@ -99,31 +99,31 @@ def test_all_attacks_are_named_by_all_four() -> None:
     ],
 )
 def test_one_attack_on_each_of_two_seals(name: str, attack: str) -> None:
-    said = report("--scenario", name, "--seals", "2", "--baud", FAST)
-    assert [one["attack"] for one in said["attacks"]] == [attack, attack]
-    assert len({one["seal"] for one in said["attacks"]}) == 2
-    for one in said["attacks"]:
+    shown = report("--scenario", name, "--seals", "2", "--baud", FAST)
+    assert [one["attack"] for one in shown["attacks"]] == [attack, attack]
+    assert len({one["seal"] for one in shown["attacks"]}) == 2
+    for one in shown["attacks"]:
         assert all({alarm["code"] for alarm in one["named"][system]} == NAMED[attack] for system in SYSTEMS)
 
 
 @pytest.mark.long
 def test_eight_seals_on_one_bus() -> None:
-    """Every seal's boot report arrives, and every opening reaches its own customer and nobody else."""
-    said = report("--scenario", "standard", "--seals", "8", "--baud", FAST)
-    seals = {event["seal"] for event in said["events"]}
+    """Every seal's boot report arrives, and every opening reaches its own customer alone."""
+    shown = report("--scenario", "standard", "--seals", "8", "--baud", FAST)
+    seals = {event["seal"] for event in shown["events"]}
     assert len(seals) == 8
-    assert {event["seal"] for event in said["events"] if event["kind"] == "boot"} == seals
-    openings = [message for message in said["messages"] if message["counter"] == 3]
+    assert {event["seal"] for event in shown["events"] if event["kind"] == "boot"} == seals
+    openings = [message for message in shown["messages"] if message["counter"] == 3]
     assert {message["seal"] for message in openings} == seals
     assert len({message["number"] for message in openings}) == 8
     owner: dict[str, str] = {}
-    for message in said["messages"]:
+    for message in shown["messages"]:
         assert owner.setdefault(message["number"], message["seal"]) == message["seal"]
 
 
 @pytest.mark.long
 def test_plain_lines_without_a_terminal(tmp_path: Path) -> None:
-    """No terminal: lines; the commands are shown, the wires decoded; the files stay where they are wanted."""
+    """No terminal: lines; the commands are shown, the wires decoded; the files stay in the folder given."""
     done = demo("--scenario", "bounce", "--baud", FAST, "--keep", str(tmp_path / "kept"))
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
@@ -142,7 +142,7 @@ def test_plain_lines_without_a_terminal(tmp_path: Path) -> None:
 
 
 def test_live_display_in_a_terminal() -> None:
-    """In a terminal the page is drawn; the summary stands under it at the end."""
+    """In a terminal the page is drawn; the summary follows it at the end."""
     master, slave = pty.openpty()
     with subprocess.Popen(
         [*METERSEAL, "demo", "--scenario", "standard", "--baud", FAST],

@@ -1,4 +1,4 @@
-"""Attacks in the demo: named by all four systems, or the demo fails and says who lacks it."""
+"""Attacks in the demo: all four systems name each, or the demo fails and names the system that does not."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FORGED, OPENED = Code.SEAL_AUTH_FAIL, Code.SEAL_OPEN_UNMATCHED
 
 
 class Stores:
-    """What the four systems have; each look takes ten seconds."""
+    """The content of the four systems' stores; each observation takes ten seconds."""
 
     def __init__(self, plan: Plan) -> None:
         self.seal = plan.sites[0].seal
@@ -47,7 +47,7 @@ class StandingChain:
         self.observe = stores.observe
 
     def check(self) -> None:
-        """Nothing ends."""
+        """Do nothing: no link ever ends."""
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from meterseal.sim.customer.misbehaviour import Misbehaviour
 
 __all__ = ["app"]
 
-app = typer.Typer(help="The customer's end, simulated: GSM modem, network, phones.", no_args_is_help=True)
+app = typer.Typer(help="The simulated customer: GSM modem, network, phones.", no_args_is_help=True)
 
 _Json = Annotated[bool, typer.Option("--json", help="JSON instead of plain lines.")]
 _Store = Annotated[Path, typer.Option("--store", help="File that keeps what the phones received.")]

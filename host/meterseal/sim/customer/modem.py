@@ -1,8 +1,8 @@
 """A GSM modem as the host sees it, without I/O: AT commands in, answers and submitted messages out.
 
-It behaves as modules of the trade do (3GPP TS 27.007 and 27.005): after power-up it echoes, is in text
-mode and answers errors without a code; a message is a prompt, a PDU in hex or a text, Ctrl-Z. Commands are
-carried out one after another: what comes in while a message is on its way waits.
+It behaves like common modules (3GPP TS 27.007 and 27.005). After power-up it echoes, is in text mode and
+answers errors without a code; a message is a prompt, a PDU in hex or a text, Ctrl-Z. Commands are carried
+out one after another: input that arrives while a message is being submitted waits.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from meterseal.protocols.gsm.text_mode import CHARACTER_SETS, TextMode
 
 __all__ = ["BUFFER_MAX", "Answer", "Modem", "Submitted"]
 
-#: Bytes that wait to be read; when more come the oldest are lost, as in a UART that overruns.
+#: Most bytes that wait; when more arrive the oldest are lost, as in a UART that overruns.
 BUFFER_MAX = 4096
 _CR, _CTRL_Z, _ESC = b"\r", b"\x1a", b"\x1b"
 _OK, _PROMPT = "OK", b"\r\n> "
@@ -28,22 +28,22 @@ _NOT_SUPPORTED = 4
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Bytes for the host."""
+    """Bytes to transmit to the host."""
 
     raw: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Submitted:
-    """A message for the network; `accepted` or `refused` has to follow before anything else is done."""
+    """A message for the network; the modem waits for `accepted`, `refused` or `silent`."""
 
     message: Submit
 
 
 class Modem:
-    """One modem, from its power-up on.
+    """One modem from its power-up on.
 
-    `echo` makes it ignore ATE0; `unsolicited` puts lines that answer nothing before every answer.
+    With `echo` it ignores ATE0; with `unsolicited` it transmits unsolicited lines before every answer.
     """
 
     def __init__(self, *, echo: bool = False, unsolicited: bool = False) -> None:
@@ -55,26 +55,26 @@ class Modem:
         self._text_mode = TextMode()
         #: References of messages in text mode, where the host chooses none.
         self._reference = 0
-        #: What the prompt is for: octets of a PDU, or the number that a text goes to; None outside a prompt.
+        #: What the prompt expects: octets of a PDU, or the number to send a text to; None outside a prompt.
         self._expected: int | str | None = None
         self._waiting = False
         self._buffer = b""
 
     def receive(self, data: bytes) -> list[Answer | Submitted]:
-        """What the host's bytes bring about."""
+        """Take bytes from the host and return what they cause."""
         self._buffer = (self._buffer + data)[-BUFFER_MAX:]
         return list(self._work())
 
     def accepted(self, reference: int) -> list[Answer | Submitted]:
-        """The network took the message."""
+        """Report that the network has accepted the message."""
         return self._answered(self._reply(f"+CMGS: {reference}", _OK))
 
     def refused(self, code: int) -> list[Answer | Submitted]:
-        """The network, or the modem itself, did not take the message."""
+        """Report that the network, or the modem itself, has refused the message."""
         return self._answered(self._cms_error(code))
 
     def silent(self) -> list[Answer | Submitted]:
-        """The answer got lost."""
+        """Continue without an answer, as if it had been lost."""
         self._waiting = False
         return list(self._work())
 
@@ -120,7 +120,7 @@ class Modem:
         return self._reply(_OK)
 
     def _prompt(self, parameter: str) -> Answer:
-        """AT+CMGS: the length of a PDU, or the destination of a text and perhaps its type."""
+        """Answer AT+CMGS; its parameter is the length of a PDU, or the destination of a text and its type."""
         wanted = r"(\d{1,3})" if self._pdu_mode else r'"(\+?\w*)"(?:,\d{1,3})?'
         found = re.fullmatch(wanted, parameter)
         if not found:
@@ -132,7 +132,7 @@ class Modem:
         return Answer(self._noise() + _PROMPT)
 
     def _message(self, text: bytes, end: bytes) -> Answer | Submitted:
-        """What the prompt got: ESC calls the message off."""
+        """Take what was entered at the prompt; ESC cancels the message."""
         expected, self._expected = self._expected, None
         if end == _ESC:
             return self._reply(_OK)

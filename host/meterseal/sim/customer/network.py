@@ -1,8 +1,8 @@
 """The mobile network: a service centre that takes each message once, and the phones' inboxes.
 
 A submission with TP-RD set, whose sender, destination and TP-MR are those of a message that the centre
-still holds, is refused as a duplicate (3GPP TS 23.040 clause 9.2.3.25). The parts of a message come
-together on the phone. Everything is durable before `submit` returns.
+still holds, is refused as a duplicate (3GPP TS 23.040 clause 9.2.3.25). The phone joins the parts of a
+message. Everything is durable before `submit` returns.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from meterseal.store.database import Database, Schema, UtcMillis, insert
 
 __all__ = ["HELD_FOR", "SCHEMA", "Received", "inbox", "submit"]
 
-#: How long the centre holds a message's reference.
+#: Time for which the centre keeps the reference of a message.
 HELD_FOR = timedelta(hours=1)
 
 _tables = MetaData()
@@ -60,8 +60,8 @@ class Received:
 
 
 def submit(store: Database, message: Submit, now: datetime, *, sender: str) -> tuple[bool, Received | None]:
-    """Take one submission of the modem `sender`: whether it was accepted, and the message that it completes
-    on the phone.
+    """Take one submission of the modem `sender`; return whether it was accepted, and the message that it
+    completes on the phone.
     """
     with store.transaction() as conn:
         if not _hold(conn, message, now, sender):
@@ -75,7 +75,7 @@ def submit(store: Database, message: Submit, now: datetime, *, sender: str) -> t
 
 
 def inbox(store: Database, number: str | None = None) -> list[Received]:
-    """What the phones received, oldest first; of one phone, or of all."""
+    """Return what one phone, or every phone, has received, oldest first."""
     query = select(_inbox).order_by(_inbox.c.id)
     if number is not None:
         query = query.where(_inbox.c.phone == number)
@@ -84,7 +84,7 @@ def inbox(store: Database, number: str | None = None) -> list[Received]:
 
 
 def _hold(conn: Connection, message: Submit, now: datetime, sender: str) -> bool:
-    """Note the reference; False for a duplicate that is not wanted."""
+    """Store the reference; return False for a duplicate whose rejection was requested."""
     conn.execute(delete(_held).where(_held.c.accepted_at < now - HELD_FOR))
     row = insert(conn, _held).values(
         sender=sender, phone=message.number, reference=message.reference, accepted_at=now
@@ -94,7 +94,7 @@ def _hold(conn: Connection, message: Submit, now: datetime, sender: str) -> bool
 
 
 def _join(conn: Connection, message: Submit, part: Part) -> str | None:
-    """Keep one part; the whole text once every part is there."""
+    """Store one part; return the whole text once every part is there."""
     row = insert(conn, _parts).values(
         phone=message.number,
         reference=part.reference,
@@ -102,7 +102,7 @@ def _join(conn: Connection, message: Submit, part: Part) -> str | None:
         part=part.index,
         text=message.text,
     )
-    # References come round after 256 messages: a part that never found its others gives way.
+    # References repeat after 256 messages: a part whose others never arrived is replaced.
     keys = ["phone", "reference", "total", "part"]
     conn.execute(row.on_conflict_do_update(index_elements=keys, set_={"text": row.excluded.text}))
     same = (_parts.c.phone == message.number) & (_parts.c.reference == part.reference)

@@ -1,4 +1,4 @@
-"""The customer's process: modems, each on a PTY, with the network and the phones behind them."""
+"""The process of the customer: modems, each on a PTY, connected to one network with its phones."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ UNKNOWN_ERROR = 500
 
 
 class Customer:
-    """Carries bytes between PTY, modem and network; `sender` names the modem there."""
+    """Carries bytes between PTY, modem and network; `sender` identifies the modem in the network."""
 
     def __init__(
         self, sender: str, store: Database, trace: Trace, clock: Clock, misbehaviour: Misbehaviour
@@ -64,7 +64,7 @@ class Customer:
 
 
 async def run(paths: Sequence[str], store: Database, *, trace: Trace, misbehaviour: Misbehaviour) -> None:
-    """Offer a modem at each of `paths` until cancelled; `misbehaviour` is counted for each by itself."""
+    """Offer a modem at each of `paths` until cancelled; each counts its `misbehaviour` separately."""
     with ExitStack() as ptys:
         async with asyncio.TaskGroup() as tasks:
             for path in paths:

@@ -13,7 +13,7 @@ from meterseal.store.cli import add_queries
 __all__ = ["app"]
 
 app = typer.Typer(
-    help="Electricity meters, simulated: they take the seals' reports and answer the terminal.",
+    help="Simulated electricity meters, which take the seals' reports and answer the terminal.",
     no_args_is_help=True,
 )
 add_queries(app)
@@ -28,7 +28,7 @@ def run(
     meter: Annotated[
         list[str], typer.Option("--meter", metavar="ADDRESS", help="Address of a meter; once for each.")
     ],
-    store: Annotated[Path, typer.Option("--store", help="File that keeps what the meters know.")],
+    store: Annotated[Path, typer.Option("--store", help="File of the meters' store.")],
     baud: Annotated[int, typer.Option("--baud", help="Speed of a real serial port.")] = Settings.baud,
     seal: Annotated[
         list[str] | None,
@@ -39,14 +39,14 @@ def run(
         ),
     ] = None,
     password: Annotated[
-        str, typer.Option("--password", help="Six digits; asked for to set the clock.")
+        str, typer.Option("--password", help="Six digits, required to set the clock.")
     ] = Settings.password,
     wait: Annotated[
         float, typer.Option("--wait", help="Seconds to wait for the port at the start.")
     ] = Settings.wait,
     as_json: Annotated[bool, typer.Option("--json", help="JSON lines.")] = False,
 ) -> None:
-    """Be the meters at one end of an RS485 bus, until interrupted."""
+    """Simulate the meters at one end of an RS485 bus, until interrupted."""
     import asyncio
 
     from meterseal.io.running import until_signal

@@ -1,7 +1,7 @@
-"""What a meter keeps: its journal of reports, the mirrored openings, its clock, the seals bound to it.
+"""The tables of a meter: its journal of reports, the mirrored openings, its clock, the seals bound to it.
 
 Every function works in the caller's transaction; `address` is the meter's, so that one store serves all
-the meters of one process.
+meters of a process.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ _meters = Table(
     "meters",
     _tables,
     Column("address", String(12), primary_key=True),
-    # Milliseconds that the meter's clock is ahead of the system's.
+    # Milliseconds by which the meter's clock is ahead of the system's.
     Column("clock_offset_ms", BigInteger, nullable=False),
     # Openings that the active-report word no longer counts.
     Column("openings_cleared", Integer, nullable=False),
@@ -111,7 +111,7 @@ class Opening:
 
 
 def register(conn: Connection, address: str, seals: list[str]) -> None:
-    """Make a meter known, with the seals that are meant to be on it."""
+    """Register a meter with the seals that belong to it."""
     new = insert(conn, _meters).values(address=address, clock_offset_ms=0, openings_cleared=0)
     conn.execute(new.on_conflict_do_nothing())
     for seal in seals:
@@ -119,39 +119,39 @@ def register(conn: Connection, address: str, seals: list[str]) -> None:
 
 
 def load_offset(conn: Connection, address: str) -> timedelta:
-    """What the meter's clock is off by."""
+    """Return the offset of the meter's clock."""
     query = select(_meters.c.clock_offset_ms).where(_meters.c.address == address)
     return timedelta(milliseconds=conn.execute(query).scalar_one())
 
 
 def store_offset(conn: Connection, address: str, offset: timedelta) -> None:
-    """Keep what the meter's clock is off by."""
+    """Store the offset of the meter's clock."""
     values = {"clock_offset_ms": offset // timedelta(milliseconds=1)}
     conn.execute(update(_meters).where(_meters.c.address == address).values(values))
 
 
 def bind(conn: Connection, address: str, seal: str) -> None:
-    """Take `seal` for one of this meter's own."""
+    """Bind `seal` to this meter as one of its own."""
     row = insert(conn, _seals).values(meter=address, seal=seal, bound=1)
     own = row.on_conflict_do_update(index_elements=["meter", "seal"], set_={"bound": 1})
     conn.execute(own)
 
 
 def bound(conn: Connection, address: str) -> list[str]:
-    """The meter's own seals."""
+    """Return the meter's own seals."""
     own = (_seals.c.meter == address) & (_seals.c.bound == 1)
     return list(conn.execute(select(_seals.c.seal).where(own)).scalars())
 
 
 def keep_identity(conn: Connection, address: str, seal: str, identity: bytes) -> None:
-    """Keep what a seal said of itself; it does not make the seal this meter's own."""
+    """Store the identity report of a seal, which does not bind the seal to this meter."""
     row = insert(conn, _seals).values(meter=address, seal=seal, bound=0, identity=identity)
     said = row.on_conflict_do_update(index_elements=["meter", "seal"], set_={"identity": identity})
     conn.execute(said)
 
 
 def identity(conn: Connection, address: str, seal: str | None) -> bytes | None:
-    """The identity report of `seal`, or of the own seal that comes first."""
+    """Return the identity report of `seal`, or of the first of the meter's own seals."""
     query = select(_seals.c.identity).where((_seals.c.meter == address) & _seals.c.identity.is_not(None))
     query = query.where(_seals.c.seal == seal) if seal else query.where(_seals.c.bound == 1)
     found: bytes | None = conn.execute(query.order_by(_seals.c.seal).limit(1)).scalar_one_or_none()
@@ -159,16 +159,16 @@ def identity(conn: Connection, address: str, seal: str | None) -> bytes | None:
 
 
 def has(conn: Connection, address: str, record: bytes) -> bool:
-    """Whether these very bytes were written down."""
+    """Return whether the journal has a record of exactly these bytes."""
     this = (_journal.c.meter == address) & (_journal.c.record == record)
     return conn.execute(select(_journal.c.number).where(this).limit(1)).first() is not None
 
 
 def add_entry(conn: Connection, address: str, event: SealEvent, again: bytes = b"") -> int | None:
-    """Write `event` down once; its journal number, or None when this fact was there before.
+    """Add `event` once; return its journal number, or None when the journal already has this fact.
 
-    A fact that was there before is written down once more for each other `again`, so that those who read
-    the journal hear of it.
+    A fact that the journal already has is added once more for each other `again`, so that readers of the
+    journal learn of the repetition.
     """
     number = _add_entry(conn, address, event, event.fact)
     return _add_entry(conn, address, event, event.fact + again) if number is None and again else number
@@ -192,14 +192,14 @@ def _add_entry(conn: Connection, address: str, event: SealEvent, fact: bytes) ->
 
 
 def bounds(conn: Connection, address: str) -> tuple[int, int]:
-    """First and last journal number, 0 and 0 while the journal is empty."""
+    """Return the first and last journal number, 0 and 0 while the journal is empty."""
     query = select(func.min(_journal.c.number), func.max(_journal.c.number))
     first, last = conn.execute(query.where(_journal.c.meter == address)).one()
     return first or 0, last or 0
 
 
 def entry(conn: Connection, address: str, number: int) -> JournalEntry | None:
-    """Journal entry `number`."""
+    """Return journal entry `number`; None where there is none."""
     this = (_journal.c.meter == address) & (_journal.c.number == number)
     row = conn.execute(select(_journal).where(this)).one_or_none()
     if row is None:
@@ -208,7 +208,7 @@ def entry(conn: Connection, address: str, number: int) -> JournalEntry | None:
 
 
 def newest_record(conn: Connection, address: str, n: int) -> bytes | None:
-    """The n-th newest record of the meter's own seals, 0 = newest, as first received."""
+    """Return the n-th newest record of the meter's own seals, 0 = newest, as first received."""
     own = (_seals.c.meter == _journal.c.meter) & (_seals.c.seal == _journal.c.seal) & (_seals.c.bound == 1)
     query = select(_journal.c.record).join(_seals, own).where(_journal.c.meter == address)
     found: bytes | None = conn.execute(
@@ -220,7 +220,7 @@ def newest_record(conn: Connection, address: str, n: int) -> bytes | None:
 def open_cover(
     conn: Connection, address: str, seal: str, counter: int, started_at: datetime, ended_at: datetime | None
 ) -> None:
-    """Mirror an opening, once; `ended_at` when the closing came before it, None when it is (again) open."""
+    """Mirror an opening once; `ended_at` is None unless its closing arrived before it."""
     highest = func.coalesce(func.max(_covers.c.number), 0)
     row = insert(conn, _covers).values(
         meter=address,
@@ -235,32 +235,32 @@ def open_cover(
 
 
 def close_openings(conn: Connection, address: str, seal: str, counter: int, ended_at: datetime) -> None:
-    """End the openings of `seal` that lie before its event `counter`."""
+    """End the openings of `seal` before its event `counter`."""
     before = (_covers.c.meter == address) & (_covers.c.seal == seal) & (_covers.c.counter < counter)
     conn.execute(update(_covers).where(before & _covers.c.ended_at.is_(None)).values(ended_at=ended_at))
 
 
 def openings(conn: Connection, address: str) -> int:
-    """How many openings were mirrored so far."""
+    """Return the number of openings mirrored so far."""
     query = select(func.count()).select_from(_covers).where(_covers.c.meter == address)
     return conn.execute(query).scalar_one()
 
 
 def opening(conn: Connection, address: str, n: int) -> Opening | None:
-    """The n-th opening back, 1 = newest."""
+    """Return the n-th newest opening, 1 = newest."""
     query = select(_covers).where(_covers.c.meter == address)
     row = conn.execute(query.order_by(_covers.c.number.desc()).offset(n - 1).limit(1)).one_or_none()
     return None if row is None else Opening(row.started_at, row.ended_at)
 
 
 def openings_since_clear(conn: Connection, address: str) -> int:
-    """Openings that the active-report word shows."""
+    """Return the number of openings that the active-report word shows."""
     query = select(_meters.c.openings_cleared).where(_meters.c.address == address)
     cleared: int = conn.execute(query).scalar_one()
     return openings(conn, address) - cleared
 
 
 def clear_report(conn: Connection, address: str) -> None:
-    """The master has seen the openings so far; the records stay."""
+    """Clear the active-report word of the openings so far; the records stay."""
     values = {"openings_cleared": openings(conn, address)}
     conn.execute(update(_meters).where(_meters.c.address == address).values(values))

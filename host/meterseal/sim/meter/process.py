@@ -1,4 +1,4 @@
-"""The meter's process: bytes from the pair to the meters on it, and at most one answer back."""
+"""The process of the meters: bytes from the bus to each of them, and at most one answer back."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ _PUSHED = frozenset({Di.REPORT, Di.REPORT_IDENTITY})
 
 
 class MeterStation:
-    """All meters at one end of the pair, without I/O.
+    """All meters at one end of the bus, without I/O.
 
-    Bytes that are no good frame, and requests for nobody here, meet silence and are counted.
+    Bytes that form no valid frame, and requests to other addresses, are counted and not answered.
     """
 
     def __init__(self, meters: Sequence[Meter], database: Database, *, clock: Clock, trace: Trace) -> None:
@@ -46,14 +46,14 @@ class MeterStation:
 
     @property
     def deadline(self) -> float | None:
-        """When `take` must be called even without bytes."""
+        """Return when `take` must be called even without bytes."""
         return self._decoder.deadline
 
     def take(self, data: bytes, now: float) -> bytes | None:
-        """What to answer, once the delay has passed, to the bytes read at `now`.
+        """Return the answer to the bytes read at `now`, to be transmitted after the response delay.
 
-        Everything reported is stored when this returns. Only the last request is answered: whoever sent
-        one before it has given up waiting.
+        Everything reported is stored when this returns. Only the last request is answered, because the
+        master of an earlier one has stopped waiting.
         """
         decoded = self._decoder.feed(data, now) if data else self._decoder.idle(now)
         answer: bytes | None = None
@@ -72,17 +72,17 @@ class MeterStation:
         self._trace.wire("rs485", "rx", received.raw)
         answers = [frame for frame in (slave.receive(request) for slave in self._slaves) if frame]
         if len(answers) > 1:
-            # On a pair they would talk into each other and nobody would understand a word.
+            # On a bus the answers would collide, and none would be received.
             self._count("answers_collide", received.raw)
             return None
         return answers[0].encode() if answers else None
 
     def sent(self, raw: bytes) -> None:
-        """The answer has gone out."""
+        """Trace an answer that has been transmitted."""
         self._trace.wire("rs485", "tx", raw)
 
     def _named(self, request: Frame) -> Frame:
-        """A seal that was told no meter reports to the only one here."""
+        """Address the report of a seal without a meter address to the only meter, where there is only one."""
         if request.address == WILDCARD and request.function == Function.WRITE and len(self._slaves) == 1:
             return replace(request, address=self._slaves[0].address) if request.di in _PUSHED else request
         return request
@@ -122,11 +122,11 @@ async def _serve(line: Line, station: MeterStation, clock: Clock) -> None:
     while True:
         deadline = station.deadline
         data = await line.read(None if deadline is None else max(deadline - clock.monotonic(), 0.001))
-        heard = clock.monotonic()
-        answer = station.take(data, heard)
+        received_at = clock.monotonic()
+        answer = station.take(data, received_at)
         if answer is None:
             continue
-        await asyncio.sleep(max(heard + TD - clock.monotonic(), 0))
-        # Too late is worse than never: the other side may be asking somebody else by now.
-        if clock.monotonic() <= heard + TD_MAX and await line.write(answer):
+        await asyncio.sleep(max(received_at + TD - clock.monotonic(), 0))
+        # A late answer is not sent, since the master may be polling another meter by now.
+        if clock.monotonic() <= received_at + TD_MAX and await line.write(answer):
             station.sent(answer)

@@ -1,4 +1,4 @@
-"""The six processes of the chain: start, watch, kill and start again."""
+"""The six processes of the chain: started, watched, killed and started again."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ __all__ = ["Chain", "Watcher"]
 #: Called with (link, one line of its trace).
 Watcher = Callable[[str, dict[str, Any]], None]
 
-#: Links that start together; the second group opens ports of the first.
+#: Groups of links that start together; the second group opens ports of the first.
 START_ORDER = (("chip", "customer", "metering"), ("marketing", "meter", "terminal"))
 _READY_WITHIN, _STOP_WITHIN = 60.0, 10.0
-#: Longest line of a trace; a wire line holds a read of some kilobytes in hex.
+#: Longest line of a trace in bytes; a wire line may hold some kilobytes in hex.
 _LINE_MAX = 1 << 20
 
 
 class _Link:
-    """One process and what it last said on stderr."""
+    """One process and the last lines of its stderr."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self.process = process
@@ -39,7 +39,7 @@ class _Link:
 
 
 class Chain:
-    """Runs the commands of a plan. Use as an async context manager: leaving it ends every process."""
+    """Runs the commands of a plan, as an async context manager that ends every process at its exit."""
 
     def __init__(self, plan: Plan, watch: Watcher) -> None:
         self.plan = plan
@@ -56,19 +56,19 @@ class Chain:
         await self.stop()
 
     async def start(self) -> None:
-        """Start all links; `Failure` names the one that does not become ready."""
+        """Start all links; `Failure` names one that does not become ready."""
         for together in START_ORDER:
             await asyncio.gather(*map(self.start_link, together))
 
     async def start_link(self, name: str) -> None:
-        """Start one link and wait until it serves."""
+        """Start one link and wait until it is ready."""
         process = await asyncio.create_subprocess_exec(
             *self.plan.argv(name),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             limit=_LINE_MAX,
-            # A Ctrl-C is the demo's: it ends the links in order.
+            # A Ctrl-C reaches the demo alone, which ends the links in order.
             start_new_session=True,
             env={**os.environ, "PYTHONUNBUFFERED": "1"},
         )
@@ -92,15 +92,15 @@ class Chain:
         return self._observer.look()
 
     def check(self) -> None:
-        """`Failure` when a link has ended that nobody told to."""
+        """Raise `Failure` when a link has ended unexpectedly."""
         for name, link in self._links.items():
             code = link.process.returncode
             if code is not None and link.unwanted_end:
-                said = link.complaints[-1] if link.complaints else "it said nothing"
-                raise Failure(f"{name} ended with exit code {code}: {said}")
+                last = link.complaints[-1] if link.complaints else "nothing on stderr"
+                raise Failure(f"{name} ended with exit code {code}: {last}")
 
     async def kill(self, name: str) -> None:
-        """SIGKILL: the link has no chance to save anything."""
+        """Send SIGKILL, so that the link cannot save anything."""
         link = self._links[name]
         link.unwanted_end = False
         with contextlib.suppress(ProcessLookupError):
@@ -108,9 +108,9 @@ class Chain:
         await self._ended(link)
 
     async def stop(self) -> None:
-        """End all links, the last of the chain first, each with time to finish what it does.
+        """End all links, the last of the chain first, and give each time to finish its work.
 
-        What they tell of each other's end is not passed on.
+        Their trace lines about each other's end are not passed on.
         """
         self._watch = _unwatched
         for name in reversed(LINKS):
@@ -147,4 +147,4 @@ class Chain:
 
 
 def _unwatched(link: str, line: dict[str, Any]) -> None:
-    """Nobody watches any more."""
+    """Discard a trace line."""

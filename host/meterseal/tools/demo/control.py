@@ -1,4 +1,4 @@
-"""Commands to the simulated chip's control port: one JSON line there, one back."""
+"""Commands to the simulated chip's control port: one JSON line in each direction."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _WITHIN = 10.0
 
 
 async def command(endpoint: tuple[str, int], **request: object) -> dict[str, Any]:
-    """Send one command and return its answer; `Failure` when it is refused or nobody answers."""
+    """Send one command and return its answer; `Failure` when it is refused or not answered."""
     try:
         async with asyncio.timeout(_WITHIN):
             reader, writer = await asyncio.open_connection(*endpoint)

@@ -1,4 +1,4 @@
-"""What a person sees of a running demo: a live page in a terminal, plain lines elsewhere, or nothing."""
+"""The display of a running demo: a live page in a terminal, plain lines elsewhere, or nothing."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from meterseal.tools.demo.wire import summary
 __all__ = ["Display", "LiveDisplay", "PlainDisplay", "Silent"]
 
 _WIRE_LINES, _EVENT_LINES, _MESSAGE_LINES = 12, 12, 4
-#: Traces that a person wants to see; the rest repeats them from another side.
-_TOLD = frozenset({"wire", "event", "alarm", "lamps", "message", "discarded", "lost", "connected"})
+#: Trace lines worth showing; the others repeat them from another point of view.
+_SHOWN = frozenset({"wire", "event", "alarm", "lamps", "message", "discarded", "lost", "connected"})
 
 
 class Display(Protocol):
-    """Where the demo shows what happens."""
+    """Shows what happens in a demo."""
 
     def __enter__(self) -> Display:
-        """Begin to show."""
+        """Begin to display."""
         ...
 
     def __exit__(self, *_: object) -> None:
@@ -35,53 +35,53 @@ class Display(Protocol):
         ...
 
     def say(self, text: str) -> None:
-        """A step of the demo itself."""
+        """Show a step of the demo itself."""
         ...
 
     def line(self, link: str, line: dict[str, Any]) -> None:
-        """One line of a link's trace."""
+        """Show one line of a link's trace."""
         ...
 
     def update(self, seen: Observation) -> None:
-        """What all stores say now."""
+        """Show the present content of all stores."""
         ...
 
 
 class Silent:
-    """Shows nothing: the report is all that is wanted."""
+    """Shows nothing, for a demo whose report is all that is needed."""
 
     def __enter__(self) -> Silent:
-        """Nothing to begin."""
+        """Do nothing."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Nothing to end."""
+        """Do nothing."""
 
     def say(self, text: str) -> None:
-        """Not shown."""
+        """Do nothing."""
 
     def line(self, link: str, line: dict[str, Any]) -> None:
-        """Not shown."""
+        """Do nothing."""
 
     def update(self, seen: Observation) -> None:
-        """Not shown."""
+        """Do nothing."""
 
 
 class PlainDisplay(Silent):
-    """One line for everything that happens, in the order in which the links tell it."""
+    """Prints one line for each event, in the order in which the links report them."""
 
     def say(self, text: str) -> None:
         """Print a step."""
         print(f"== {text}", flush=True)
 
     def line(self, link: str, line: dict[str, Any]) -> None:
-        """Print what a link saw or did."""
-        if line["what"] in _TOLD:
+        """Print what a link observed or did."""
+        if line["what"] in _SHOWN:
             print(f"{_clock(line)} {link:<9} {_words(line)}", flush=True)
 
 
 class LiveDisplay:
-    """Events with their hops, lamps, alarms, the phones' screens, and the wires underneath."""
+    """Draws events with their hops, lamps, alarms, the phones' screens, and the traffic on the wires."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -89,16 +89,16 @@ class LiveDisplay:
         self._step = ""
         self._wires: deque[str] = deque(maxlen=_WIRE_LINES)
         self._lamps: dict[str, tuple[bool, bool]] = {}
-        # Last: it draws the page at once.
+        # Created last, because it draws the page at once.
         self._live = Live(console=console, refresh_per_second=8, get_renderable=self.page)
 
     def __enter__(self) -> LiveDisplay:
-        """Take the lower part of the terminal."""
+        """Occupy the lower part of the terminal."""
         self._live.__enter__()
         return self
 
     def __exit__(self, *exception: Any) -> None:
-        """Leave the last page standing."""
+        """Leave the last page on the screen."""
         self._live.__exit__(*exception)
 
     def say(self, text: str) -> None:
@@ -110,11 +110,11 @@ class LiveDisplay:
         """Show wires and lamps."""
         if line["what"] == "lamps":
             self._lamps[line["seal"]] = (line["green"], line["red"])
-        elif line["what"] in _TOLD and line["what"] not in ("event", "alarm", "message"):
+        elif line["what"] in _SHOWN and line["what"] not in ("event", "alarm", "message"):
             self._wires.append(f"{_clock(line)} {link:<9} {_words(line)}")
 
     def update(self, seen: Observation) -> None:
-        """Show what the stores say."""
+        """Show the content of the stores."""
         self._seen = seen
 
     def page(self) -> Group:
@@ -167,7 +167,7 @@ class LiveDisplay:
 
 
 def _clock(line: dict[str, Any]) -> str:
-    """Time of day, to the millisecond."""
+    """Return the time of day, to the millisecond."""
     return str(line["time"])[11:23]
 
 

@@ -1,4 +1,4 @@
-"""Somebody else on the bus: he overhears reports, plays them again, and makes up some of his own."""
+"""An attacker on the bus, who overhears reports, replays them, and forges others."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from sealchip.interface import Di
 
 __all__ = ["Forger"]
 
-#: Seconds of silence before he speaks, time that the meter has to answer, and how often he tries.
+#: Seconds of silence before a request, seconds for its answer, and number of tries.
 _QUIET, _ANSWER, _TRIES = 0.2, 1.0, 20
 
 
 class Forger:
-    """One more host end on the bus at `endpoint`. Use as an async context manager."""
+    """Occupies one more host end of the bus at `endpoint`, as an async context manager."""
 
     def __init__(self, endpoint: tuple[str, int], baud: int, clock: Clock) -> None:
         self._endpoint = endpoint
         self._byte_time = 11 / baud
         self._clock = clock
         self._decoder = Decoder()
-        self._heard_at = clock.monotonic()
+        self._received_at = clock.monotonic()
         self._overheard: dict[str, dict[Kind, bytes]] = {}
         self._answers: dict[str, Frame] = {}
 
@@ -51,7 +51,7 @@ class Forger:
             await self._writer.wait_closed()
 
     async def replay(self, seal: str, meter: str, kind: Kind) -> None:
-        """Send the seal's last report of `kind` once more, byte by byte as it was."""
+        """Send the seal's last report of `kind` again, byte for byte."""
         try:
             record = self._overheard[seal][kind]
         except KeyError:
@@ -77,10 +77,10 @@ class Forger:
         await self._report(meter, sign(secrets.token_bytes(KEY_BYTES), closing).encode())
 
     async def ask(self, request: Frame) -> Frame:
-        """The answer to a request of his, to a meter or to a seal; sent again until there is one."""
+        """Send a request to a meter or a seal, again until it is answered, and return the answer."""
         raw = request.encode()
         for _ in range(_TRIES):
-            while (pause := self._heard_at + _QUIET - self._clock.monotonic()) > 0:
+            while (pause := self._received_at + _QUIET - self._clock.monotonic()) > 0:
                 await asyncio.sleep(pause)
             self._answers.pop(request.address, None)
             self._writer.write(raw)
@@ -100,17 +100,17 @@ class Forger:
 
     async def _listen(self) -> None:
         while data := await self._reader.read(4096):
-            self._heard_at = self._clock.monotonic()
-            for item in self._decoder.feed(data, self._heard_at):
+            self._received_at = self._clock.monotonic()
+            for item in self._decoder.feed(data, self._received_at):
                 if isinstance(item, Received):
-                    self._hear(item.frame)
+                    self._overhear(item.frame)
 
-    def _hear(self, frame: Frame) -> None:
+    def _overhear(self, frame: Frame) -> None:
         if frame.from_slave:
             self._answers[frame.address] = frame
         elif frame.control == Function.WRITE and frame.di == Di.REPORT:
-            # What somebody garbles on purpose or by accident is of no use to him.
+            # A record that cannot be decoded can neither be replayed nor imitated.
             with contextlib.suppress(LayoutError):
                 record = Write.parse(frame).data
-                said = SealRecord.decode(record)
-                self._overheard.setdefault(said.seal, {})[said.kind] = record
+                decoded = SealRecord.decode(record)
+                self._overheard.setdefault(decoded.seal, {})[decoded.kind] = record

@@ -1,4 +1,4 @@
-"""What each system saw, read from its durable store while it runs: the truth that the demo reports."""
+"""What each system has observed, read from its durable store while it runs: the basis of the report."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from sealchip.gsm.text import SIGN
 
 __all__ = ["SYSTEMS", "Attack", "Observation", "Observer", "Seen"]
 
-#: The systems that alarm.
+#: The systems that raise alarms.
 SYSTEMS = ("meter", "terminal", "metering", "marketing")
 #: Record number in a message to the customer: the id of the event in marketing.
 _RECORD_NUMBER = re.compile(r"EV(\d+)")
-#: How a message of a chip itself begins.
+#: Beginning of a message that a chip itself has sent.
 _OF_CHIP = re.compile(rf"{SIGN}(\d{{12}}) ")
 
 
@@ -39,7 +39,7 @@ class Seen:
     hops: dict[str, datetime]
 
     def document(self) -> dict[str, Any]:
-        """As `demo --json` shows it: a hop that was not passed is null."""
+        """Return the event as `demo --json` shows it; a hop that was not passed is null."""
         hops = {link: isoformat(self.hops[link]) if link in self.hops else None for link in LINKS}
         return {
             "seal": self.seal,
@@ -80,7 +80,7 @@ class Observer:
         self._opened: dict[str, Database] = {}
 
     def look(self) -> Observation:
-        """What is known now. A store that does not exist yet has nothing in it."""
+        """Return what the stores contain now; one that does not exist yet contains nothing."""
         seen = Observation()
         for line in _chip_log(self._plan.store("chip")):
             at = datetime.fromisoformat(line["time"])
@@ -147,7 +147,7 @@ def _message(seen: Observation, message: network.Received, numbers: dict[int, Se
 
 def _hop(seen: Observation, link: str, seal: str, boot: int, counter: int, kind: str, at: datetime) -> None:
     event = seen.events.setdefault((seal, counter), Seen(seal, boot, counter, kind, {}))
-    # The chip's log may tell an event twice, once for each life of its process; the first is the event.
+    # The chip's log may contain an event twice, once for each run of its process; the first one counts.
     event.hops.setdefault(link, at)
 
 
@@ -155,6 +155,6 @@ def _chip_log(path: Path) -> Iterator[dict[str, Any]]:
     if not path.exists():
         return
     for line in path.read_text().splitlines(keepends=True):
-        # A line without its end is still being written, or its process was killed in the middle.
+        # A line without its end is still being written, or its process was killed while writing.
         if line.endswith("\n") and (entry := json.loads(line))["what"] == "event":
             yield entry

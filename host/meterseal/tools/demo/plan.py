@@ -1,4 +1,4 @@
-"""Who takes part in a demo, in which files, on which ports, and the six commands that a user would type."""
+"""The plan of a demo: its seals and meters, files, ports, and the six commands that a user would type."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = ["LINKS", "Plan", "Site", "make_plan"]
 LINKS = ("chip", "meter", "terminal", "metering", "marketing", "customer")
 _HOST = "127.0.0.1"
 _REGION, _TERMINAL = "440106", 1
-#: Bits of the pair that the terminal leaves for each poll: twice what it takes.
+#: Bit times of the bus that the terminal allows for each poll: twice what it takes.
 _POLL_BITS = 2000
 
 
@@ -40,7 +40,7 @@ class Site:
 
     @classmethod
     def number(cls, n: int) -> Site:
-        """The n-th site, from 1."""
+        """Return the n-th site, counted from 1."""
         return cls(
             seal=f"8104{n:08d}",
             asset=f"GD-FY-2026-{n:06d}",
@@ -58,7 +58,7 @@ class Plan:
     folder: Path
     sites: tuple[Site, ...]
     baud: int
-    #: The pair over TCP, and the simulated chip's control port.
+    #: TCP endpoints of the bus and of the simulated chip's control port.
     bus: tuple[str, int]
     control: tuple[str, int]
     metering_url: str
@@ -68,15 +68,15 @@ class Plan:
     commands: dict[str, list[str]] = field(default_factory=dict)
 
     def store(self, link: str) -> Path:
-        """The durable store of a link; of the chip, its log of what it put on the pair."""
+        """Return the durable store of a link; for the chip, its log of the events on the bus."""
         return self.folder / ("chip.log" if link == "chip" else f"{link}.db")
 
     def shown(self, link: str) -> str:
-        """The command as a user would type it."""
+        """Return the command as a user would type it."""
         return shlex.join(["meterseal", *self.commands[link]])
 
     def argv(self, link: str) -> list[str]:
-        """The command as this interpreter runs it; its trace comes as JSON lines."""
+        """Return the command as this interpreter runs it, with a trace of JSON lines."""
         return [sys.executable, "-m", "meterseal", *self.commands[link], "--json"]
 
 
@@ -90,14 +90,14 @@ def make_plan(
     gsm: bool = False,
     poll: float | None = None,
 ) -> Plan:
-    """Write what the links read at their start into `folder`, and choose free ports.
+    """Choose free ports, and write into `folder` what the links read at their start.
 
-    `netlist` holds the chip's gates, where they and not its source are to be simulated. With `gsm` the first
+    `netlist` is a file of the chip's gates, to be simulated instead of its source. With `gsm` the first
     seal has a modem of its own, by which it notifies its customer beside the chain. The terminal polls each
     meter every `poll` seconds, by default as often as the bus allows with all the other traffic.
     """
     if not 1 <= seals <= SEALS_MAX:
-        raise LayoutError(f"{seals} seals: one pair carries 1 to {SEALS_MAX}")
+        raise LayoutError(f"{seals} seals: one bus carries 1 to {SEALS_MAX}")
     sites = tuple(Site.number(n) for n in range(1, seals + 1))
     flashes = [folder / f"seal-{site.seal}.bin" for site in sites]
     signing = {site.seal: secrets.token_bytes(KEY_BYTES) for site in sites}
@@ -125,18 +125,18 @@ def make_plan(
         f"http://{_HOST}:{marketing}",
         gsm,
     )
-    pair, modem, own_modem = folder / "rs485", folder / "modem", folder / "modem-of-the-seal"
+    serial, modem, own_modem = folder / "rs485", folder / "modem", folder / "modem-of-the-seal"
     rate = ["--baud", str(baud)]
     plan.commands.update(
         chip=[
-            *("chip", "run", "--front-end", front_end, "--seals", str(seals), *rate, "--pty", str(pair)),
+            *("chip", "run", "--front-end", front_end, "--seals", str(seals), *rate, "--pty", str(serial)),
             *(("--netlist", str(netlist)) if netlist else ()),
             *(("--gsm", str(own_modem)) if gsm else ()),
             *("--tcp", f"{_HOST}:{bus}", "--control", f"{_HOST}:{control}", "--log", str(plan.store("chip"))),
             *(part for flash in flashes for part in ("--flash", str(flash))),
         ],
         meter=[
-            *("meter", "run", "--port", str(pair), *rate, "--store", str(plan.store("meter"))),
+            *("meter", "run", "--port", str(serial), *rate, "--store", str(plan.store("meter"))),
             *(part for site in sites for part in ("--meter", site.meter)),
             *(part for site in sites for part in ("--seal", f"{site.meter}={site.seal}")),
         ],
@@ -165,7 +165,7 @@ def make_plan(
 
 
 def _import_keys(store: Path, master: Path, signing: dict[str, bytes]) -> None:
-    """What `meterseal metering keys import` does, with a master key of the folder's own."""
+    """Do what `meterseal metering keys import` does, with a master key of the folder's own."""
     if not master.exists():
         master.write_text(secrets.token_hex(KEY_BYTES))
     with keys.writing(store) as conn:
@@ -192,7 +192,7 @@ def _write(path: Path, document: object) -> None:
 
 
 def _free_ports(count: int) -> list[int]:
-    """Ports that are free now. The links keep theirs over a restart, so they cannot choose for themselves."""
+    """Return ports that are free now: links keep theirs over a restart, so they cannot choose them."""
     holders = [socket.socket() for _ in range(count)]
     try:
         for holder in holders:

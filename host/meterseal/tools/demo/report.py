@@ -1,4 +1,4 @@
-"""The demo's last word: one document, and the same as a summary to read."""
+"""The report of a demo: one document, and the same as a text summary."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["document", "summary"]
 def document(
     seen: Observation, lamps: dict[str, dict[str, bool]], attacks: Sequence[Attack] = ()
 ) -> dict[str, Any]:
-    """Events with their hops, alarms by system, lamps by seal, messages on the phones, attacks."""
+    """Return events with their hops, alarms by system, lamps by seal, messages on the phones, and attacks."""
     ordered = sorted(seen.events.values(), key=lambda event: (event.seal, event.counter))
     return {
         "events": [event.document() for event in ordered],
@@ -27,18 +27,18 @@ def document(
 
 
 def summary(report: dict[str, Any]) -> str:
-    """The document as lines of text."""
+    """Return the document as text."""
     lines = ["", "What each link saw (time of day, China Standard Time):"]
     for event in report["events"]:
         hops = "  ".join(f"{link} {_clock(event['hops'][link])}" for link in LINKS)
         lines.append(f"  seal {event['seal']} event {event['counter']} {event['kind']:<7} {hops}")
     lines.append("Alarms:")
     for system in SYSTEMS:
-        told = [
+        shown_alarms = [
             f"{alarm['code']} (event {alarm['counter']}, {'active' if alarm['active'] else 'cleared'})"
             for alarm in report["alarms"][system]
         ]
-        lines.append(f"  {system:<9} {', '.join(told) or 'none'}")
+        lines.append(f"  {system:<9} {', '.join(shown_alarms) or 'none'}")
     lines.append("Lamps:")
     for seal, lamps in report["lamps"].items():
         shown = " ".join(colour for colour, lit in lamps.items() if lit) or "off"
@@ -52,7 +52,7 @@ def summary(report: dict[str, Any]) -> str:
 
 
 def _attacks(attacks: list[dict[str, Any]]) -> list[str]:
-    """A row for each attack, a column for each system with the alarms and events by which it named it."""
+    """Return a table of the attacks, with a column of alarms (and their events) for each system."""
     if not attacks:
         return []
     rows = [("attack", "seal", *SYSTEMS)]

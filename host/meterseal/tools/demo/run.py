@@ -1,4 +1,4 @@
-"""One demo from start to end."""
+"""One demo from its start to its report."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ async def play(display: Display, settings: Settings) -> dict[str, Any]:
 
 
 async def lamps(plan: Plan) -> dict[str, dict[str, bool]]:
-    """Green and red lamp of each seal, as the simulated chip shows them."""
+    """Return the green and red lamp of each seal, as the simulated chip shows them."""
     state = await command(plan.control, do="state")
     return {seal["seal"]: {"green": seal["green"], "red": seal["red"]} for seal in state["seals"]}
 

@@ -1,4 +1,4 @@
-"""What happens to the seals in a demo, and what must be seen of it at every link."""
+"""The scenarios of a demo: what is done to the seals, and what every link must then have observed."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from sealchip.interface import SEALED_MV
 
 __all__ = ["SCENARIOS", "Stage"]
 
-#: Events that the customer is told of.
-TOLD = frozenset({"opened", "closed"})
+#: Events that the customer is notified of.
+NOTIFIED = frozenset({"opened", "closed"})
 _LOOK_EVERY = 0.2
-#: Bits on the bus for one event of one seal, generously: report, answer, the terminal's reads, retries.
+#: Ample bit times on the bus for one event of one seal: report, answer, the terminal's reads, retries.
 _BITS_PER_EVENT = 12_000
-#: Time for everything else: a poll of the terminal, retries of the uplink, a message by the modem.
+#: Seconds for everything else: a poll of the terminal, retries of the uplink, a message by the modem.
 _GRACE = 40.0
 #: Commands that move a loop, and how many of them may follow each other within so many seconds: six changes
 #: that take fifteen seconds or longer are never flapping (`sealchip.sense.flapping`).
@@ -40,15 +40,15 @@ _Alarm = tuple[str, object, object, object]
 
 @dataclass(slots=True)
 class Stage:
-    """The running chain, somebody else on its bus, and what a scenario does with them: act and expect.
+    """The running chain and an attacker on its bus, with what a scenario does: act on the seals, and expect.
 
-    Both are about the seals at `sites`.
+    Both concern the seals at `sites`. `announce` is called with one line for each step.
     """
 
     chain: Chain
     sites: tuple[Site, ...]
     forger: Forger
-    tell: Callable[[str], None]
+    announce: Callable[[str], None]
     clock: Clock
     attacks: list[Attack] = field(default_factory=list)
     #: By kind, how many events of each seal have been waited for.
@@ -57,23 +57,23 @@ class Stage:
     _moved: deque[float] = field(default_factory=deque)
 
     @classmethod
-    def of(cls, chain: Chain, tell: Callable[[str], None]) -> Stage:
-        """On the machine's own clock; the forger still has to be entered."""
+    def of(cls, chain: Chain, announce: Callable[[str], None]) -> Stage:
+        """Make a stage on the system's clock; its forger still has to be entered."""
         clock = SystemClock()
         forger = Forger(chain.plan.bus, chain.plan.baud, clock)
-        return cls(chain, chain.plan.sites, forger, tell, clock)
+        return cls(chain, chain.plan.sites, forger, announce, clock)
 
     def first(self) -> Stage:
-        """The same stage, for the first seal alone."""
+        """Return the same stage for the first seal alone."""
         return replace(self, sites=self.sites[:1])
 
     async def act(self, do: str, **values: object) -> None:
-        """Do the same to every seal, one right after the other."""
+        """Give the same command for every seal, one right after the other."""
         if do in _MOVES:
             await self._not_too_often()
         for site in self.sites:
-            told = " ".join(f"{name}={value}" for name, value in values.items())
-            self.tell(f"{do} seal {site.seal} {told}".rstrip())
+            parameters = " ".join(f"{name}={value}" for name, value in values.items())
+            self.announce(f"{do} seal {site.seal} {parameters}".rstrip())
             await command(self.chain.plan.control, do=do, seal=site.seal, **values)
         if do in _MOVES:
             self._moved.append(await self._simulated())
@@ -82,7 +82,7 @@ class Stage:
             self._moved.clear()
 
     async def _not_too_often(self) -> None:
-        """Wait until one more movement is not taken for flapping, which is another story than the one shown.
+        """Wait until one more movement is not taken for flapping, which no scenario is meant to show.
 
         The time that counts is the chip's: on a busy machine it passes more slowly than real time.
         """
@@ -95,35 +95,35 @@ class Stage:
                 await asyncio.sleep(left)
 
     async def _simulated(self) -> float:
-        """Seconds that the simulated bus has lived."""
+        """Return the simulated time of the bus in seconds."""
         state = await command(self.chain.plan.control, do="state")
         return float(state["pair"]["seconds"])
 
     async def expect(self, kind: str) -> None:
-        """Wait until one more event of `kind` of every seal has passed every link, and a seal with a modem of
-        its own has told the customer, too.
+        """Wait until one more event of `kind` of every seal has passed every link, and until a seal with a
+        modem of its own has notified its customer as well.
 
-        `Failure` names the first link that has not got one in time.
+        `Failure` names the first link that has not received one in time.
         """
         count = self._expected[kind] = self._expected.get(kind, 0) + 1
-        last = LINKS if kind in TOLD else LINKS[:-1]
+        last = LINKS if kind in NOTIFIED else LINKS[:-1]
 
         def lack(seen: Observation) -> str | None:
             lacks = [_lack(seen, site.seal, kind, count, last) for site in self.sites]
-            if kind in TOLD and self.chain.plan.gsm:
-                lacks.append(_untold(seen, self.chain.plan.sites[0].seal, kind, count))
+            if kind in NOTIFIED and self.chain.plan.gsm:
+                lacks.append(_unnotified(seen, self.chain.plan.sites[0].seal, kind, count))
             return next(filter(None, lacks), None)
 
         await self._until(lack)
 
     @asynccontextmanager
     async def attack(self, name: str, *codes: Code, still: Code | None = None) -> AsyncIterator[None]:
-        """What is done inside must be named by a new alarm of each of `codes` at each of the four systems.
+        """Require a new alarm of each of `codes` in each of the four systems for what happens inside.
 
-        `still` must be active at all of them afterwards. `Failure` names the first system that lacks one.
+        `still` must be active in all of them afterwards. `Failure` names the first system without it.
         """
         before = {_key(system, alarm) for system, alarm in _alarms(self.chain.observe())}
-        self.tell(f"attack: {name}")
+        self.announce(f"attack: {name}")
         yield
         seen = await self._until(lambda seen: self._unnamed(name, seen, before, codes, still))
         new = [(system, alarm) for system, alarm in _alarms(seen) if _key(system, alarm) not in before]
@@ -154,7 +154,7 @@ class Stage:
         return None
 
     async def _until(self, lack: Callable[[Observation], str | None]) -> Observation:
-        """What is seen once nothing is lacking; `Failure` with what still is when the time is over."""
+        """Return the observation once nothing is missing; `Failure` names what is when the time is over."""
         plan = self.chain.plan
         deadline = self.clock.monotonic() + _GRACE + _BITS_PER_EVENT * len(self.sites) / plan.baud
         while True:
@@ -177,7 +177,7 @@ def _key(system: str, alarm: dict[str, object]) -> _Alarm:
 
 
 def _lack(seen: Observation, seal: str, kind: str, count: int, links: tuple[str, ...]) -> str | None:
-    """What is still missing, and where; None when everything has arrived."""
+    """Return what is still missing, and where; None when everything has arrived."""
     of_kind = sorted(
         (event for event in seen.events.values() if event.seal == seal and event.kind == kind),
         key=lambda event: event.counter,
@@ -187,18 +187,18 @@ def _lack(seen: Observation, seal: str, kind: str, count: int, links: tuple[str,
     return next((lack for event in of_kind[:count] if (lack := _stuck(event, links))), None)
 
 
-def _untold(seen: Observation, seal: str, kind: str, count: int) -> str | None:
-    """What the customer lacks of the seal's own messages."""
+def _unnotified(seen: Observation, seal: str, kind: str, count: int) -> str | None:
+    """Return what the customer still misses of the seal's own messages."""
     phrases = [f" {phrase.zh}" for phrase in PHRASES if phrase.kind == Kind[kind.upper()]]
-    told = [
+    sent = [
         message
         for message in seen.messages
         if (message["by"], message["seal"]) == ("chip", seal)
         and any(phrase in str(message["text"]) for phrase in phrases)
     ]
-    if len(told) >= count:
+    if len(sent) >= count:
         return None
-    return f"customer: seal {seal} has itself told {len(told)} of {count} events of kind {kind}"
+    return f"customer: seal {seal} has itself sent {len(sent)} of {count} events of kind {kind}"
 
 
 def _stuck(event: Seen, links: tuple[str, ...]) -> str | None:
@@ -210,21 +210,21 @@ def _stuck(event: Seen, links: tuple[str, ...]) -> str | None:
 
 
 async def _sealed(stage: Stage) -> None:
-    """Power up and close: where every scenario begins."""
+    """Power up and close, as every scenario begins."""
     await stage.expect("boot")
     await stage.act("close")
     await stage.expect("closed")
 
 
 async def _standard(stage: Stage) -> None:
-    """Power up, close, open, close: each step waits until everybody knows of the one before."""
+    """Power up, close, open, close, each after every link has the event before it."""
     await _sealed(stage)
     await _open(stage)
     await _close(stage)
 
 
 async def _bounce(stage: Stage) -> None:
-    """The standard scenario with a contact that bounces at every movement."""
+    """Run the standard scenario with a contact that bounces at every movement."""
     await stage.expect("boot")
     for end, kind in (("closed", "closed"), ("open", "opened"), ("closed", "closed")):
         await stage.act("bounce", ms=15, edges=9, end=end)
@@ -242,7 +242,7 @@ async def _close(stage: Stage) -> None:
 
 
 async def _jumper(stage: Stage) -> None:
-    """A wire across the plates of a sealed seal, past the resistor in its head."""
+    """Bridge the plates of a sealed seal with a wire, past the resistor in its head."""
     async with stage.attack("jumper", Code.SEAL_HIGH):
         await stage.act("jumper", on=True)
     await stage.expect("opened")
@@ -251,7 +251,7 @@ async def _jumper(stage: Stage) -> None:
 
 
 async def _foreign(stage: Stage) -> None:
-    """A voltage from outside that looks like a sealed loop, while the seal is opened."""
+    """Hold the loop at the voltage of a sealed one from outside."""
     async with stage.attack("foreign voltage", Code.SEAL_MISMATCH):
         await stage.act("loop_mv", mv=SEALED_MV)  # what a sealed loop has
     await stage.expect("opened")
@@ -260,21 +260,21 @@ async def _foreign(stage: Stage) -> None:
 
 
 async def _replayed(stage: Stage) -> None:
-    """The seal is open, and its last report of a closing is played again."""
+    """Replay the last report of a closing while the seal is open."""
     async with stage.attack("replayed record", Code.SEAL_REPLAY, still=Code.SEAL_OPEN_UNMATCHED):
         for site in stage.sites:
             await stage.forger.replay(site.seal, site.meter, Kind.CLOSED)
 
 
 async def _forged(stage: Stage) -> None:
-    """The seal is open, and somebody reports a closing in its name."""
+    """Report a forged closing while the seal is open."""
     async with stage.attack("forged record", Code.SEAL_AUTH_FAIL, still=Code.SEAL_OPEN_UNMATCHED):
         for site in stage.sites:
             await stage.forger.forge_closing(site.seal, site.meter)
 
 
 async def _power_cut(stage: Stage) -> None:
-    """The seal is opened while it has no power."""
+    """Open the seal while it has no power."""
     async with stage.attack("power cut", Code.SEAL_UNOBSERVED, Code.SEAL_OPEN_UNMATCHED):
         await stage.act("power", on=False)
         await stage.act("open")
@@ -289,7 +289,7 @@ async def _on_the_loop(stage: Stage, attack: Callable[[Stage], Awaitable[None]])
 
 
 async def _on_the_bus(stage: Stage, attack: Callable[[Stage], Awaitable[None]]) -> None:
-    """An attack that wants to hide an opening."""
+    """Run an attack that is meant to hide an opening."""
     await _sealed(stage)
     await _open(stage)
     await attack(stage)
@@ -297,7 +297,7 @@ async def _on_the_bus(stage: Stage, attack: Callable[[Stage], Awaitable[None]]) 
 
 
 async def _all(stage: Stage) -> None:
-    """The standard scenario with every seal, and every attack on the first of them."""
+    """Run the standard scenario with every seal, and every attack on the first of them."""
     first = stage.first()
     await _sealed(stage)
     await _open(stage)

@@ -1,4 +1,4 @@
-"""Bytes of a trace line as one short sentence, for whoever watches."""
+"""The bytes of a trace line, summarised for the display."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SHOWN_BYTES, _SHOWN_CHARACTERS = 24, 160
 
 
 def summary(line: dict[str, Any]) -> str:
-    """What a `wire` line carries: the frames decoded, or the text as it is."""
+    """Return the content of a `wire` line: its frames decoded, or the text unchanged."""
     if line["wire"] not in ("rs485", "uplink"):
         text = str(line["bytes"]).strip()
         return text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + " …"
