@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 Line = dict[str, Any]
-#: What `meterseal` does, loading only the group asked for: starts faster on a busy machine.
+#: `meterseal` with only the requested group loaded, which starts faster on a busy machine.
 WING = {
     "chip": "sim",
     "meter": "sim",
@@ -34,7 +34,7 @@ except Failure as failure:
 
 
 class Link:
-    """A running `meterseal NAME …`; everything it says on standard output is kept in `lines`."""
+    """A running `meterseal NAME …`; all its lines of standard output are kept in `lines`."""
 
     def __init__(self, name: str, *arguments: object) -> None:
         self.lines: list[Line] = []
@@ -50,7 +50,7 @@ class Link:
         self._reader.start()
 
     def wait_for(self, what: str, *, count: int = 1, timeout: float = 20.0, **fields: object) -> Line:
-        """The `count`-th line that tells `what` with these fields; fails with all lines when none comes."""
+        """Return the `count`-th line of `what` with these fields; fail with all lines when none comes."""
 
         def found() -> list[Line]:
             return [line for line in self.lines if line["what"] == what and fields.items() <= line.items()]
@@ -62,17 +62,17 @@ class Link:
         return lines[count - 1]
 
     def kill(self) -> None:
-        """SIGKILL."""
+        """End the process by SIGKILL."""
         self._process.kill()
         self.wait()
 
     def stop(self) -> int:
-        """SIGTERM; the exit code."""
+        """End the process by SIGTERM and return its exit code."""
         self._process.send_signal(signal.SIGTERM)
         return self.wait()
 
     def wait(self) -> int:
-        """The exit code, once the process has ended."""
+        """Wait for the process to end and return its exit code."""
         code = self._process.wait(20)
         self._reader.join(5)
         assert self._process.stdout is not None

@@ -1,4 +1,4 @@
-"""The flash image of a seal: what is written is read back, and what cannot be written is said."""
+"""The flash image of a seal is read back as it was written, and values that do not fit are named."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Numbers, times, addresses and the project's own layouts: to bytes and back, and what is refused."""
+"""Numbers, times, addresses and the project's own layouts are converted to bytes and back, or refused."""
 
 from datetime import UTC, datetime, timedelta, timezone
 
@@ -155,7 +155,7 @@ def test_record_on_the_wire():
 @pytest.mark.parametrize(
     ("field", "value"), [("version", 2), ("algorithm", 9), ("kind", 0), ("kind", 9), ("state", 6)]
 )
-def test_a_record_that_nobody_understands(field, value):
+def test_a_record_that_cannot_be_read(field, value):
     raw = pack(RECORD, unpack(RECORD, RECORD_BYTES) | {field: value})
     with pytest.raises(LayoutError, match=r"^01|^02"):
         SealRecord.decode(raw)

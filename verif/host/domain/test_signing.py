@@ -1,4 +1,4 @@
-"""Signing and verifying seal records on the host."""
+"""Seal records are signed and verified on the host."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ RECORD = SealRecord(
 
 
 def test_a_known_record() -> None:
-    """Fixed bytes: neither layout nor algorithm may change unnoticed."""
+    """These bytes are fixed, so neither layout nor algorithm can change unnoticed."""
     assert sign(KEY, RECORD).mac.hex() == "4103cdf20cfbd102"
 
 

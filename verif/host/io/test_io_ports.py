@@ -1,4 +1,4 @@
-"""Ports of every kind, and lines that come back."""
+"""Ports of every kind carry bytes, and a lost line is opened again."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_a_pty_carries_every_byte() -> None:
     asyncio.run(main())
 
 
-def test_a_socket_carries_every_byte_and_tells_when_the_peer_leaves() -> None:
+def test_a_socket_carries_every_byte_and_reports_when_the_peer_leaves() -> None:
     async def main() -> None:
         async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             writer.write(await reader.readexactly(256))
@@ -71,10 +71,10 @@ def test_a_socket_carries_every_byte_and_tells_when_the_peer_leaves() -> None:
     asyncio.run(main())
 
 
-# pyserial's own client starts its thread the old way.
+# pyserial's own client starts its thread in the old way.
 @pytest.mark.filterwarnings("ignore:set.* is deprecated:DeprecationWarning")
 def test_rfc2217_carries_every_byte() -> None:
-    """Against pyserial's own RFC 2217 server, whose port sends back what it gets."""
+    """The peer is pyserial's own RFC 2217 server, whose port sends back what it receives."""
     listener = socket.create_server(("127.0.0.1", 0))
     thread = threading.Thread(target=serve_rfc2217, args=[listener])
     thread.start()
@@ -145,7 +145,7 @@ def test_a_line_follows_its_link_to_the_next_pty(tmp_path: Path) -> None:
 
 
 def test_a_link_that_is_older_than_its_terminal_is_not_followed(tmp_path: Path) -> None:
-    """A killed program's link stays behind while the number of its PTY goes to somebody else."""
+    """A killed program's link persists while the number of its PTY goes to another program."""
 
     async def main() -> None:
         link = tmp_path / "port"

@@ -1,4 +1,4 @@
-"""The device's end of a pseudo terminal."""
+"""The device's end of a pseudo terminal carries bytes, and its link follows it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A recording of a port, and the recording in the port's place."""
+"""A port is recorded, and the recording is replayed in the port's place."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ async def exactly(port: Port, count: int) -> bytes:
 
 
 async def exchange(port: Port) -> bytes:
-    """Two requests, the second after the first one's answer."""
+    """Send two requests, the second after the first one's answer."""
     await port.write(b"one")
     got = await exactly(port, 256)
     await port.write(b"two")

@@ -1,11 +1,11 @@
-"""CarrierSense on a shared pair."""
+"""Carrier sense keeps the order of stations on a shared bus."""
 
 from __future__ import annotations
 
 from meterseal.protocols.dlt645.carrier_sense import CarrierSense
 
 
-def test_a_line_never_heard_is_free() -> None:
+def test_an_unused_line_is_free() -> None:
     assert CarrierSense().free_at < 0
 
 

@@ -1,4 +1,4 @@
-"""A stream of bytes: every good frame is found, every other byte is reported, however the bytes come."""
+"""Every good frame in a stream is found, and every other byte is reported, however the bytes arrive."""
 
 import json
 
@@ -36,7 +36,7 @@ streams = st.lists(st.one_of(noise, frames.map(Frame.encode)), max_size=6).map(b
 
 
 def decode(chunks, now=0.0):
-    """All events of `chunks`, read at one moment, and of the silence after them."""
+    """Return all events of `chunks`, read at one moment, and of the silence after them."""
     decoder = Decoder()
     events = [event for chunk in chunks for event in decoder.feed(chunk, now)]
     return events + decoder.idle(now + TB_MAX)
@@ -78,7 +78,7 @@ def test_two_vectors_in_one_read(raw):
 
 
 @pytest.mark.parametrize("raw", GOOD)
-def test_vector_behind_its_own_damaged_copy(raw):
+def test_vector_after_its_own_damaged_copy(raw):
     damaged = raw[:-2] + bytes([raw[-2] ^ 0xFF, 0x16])
     events = decode([damaged + raw])
     # One vector holds a good frame in its data, which is found when the frame around it is refused.
@@ -92,12 +92,12 @@ def test_bad_vector_is_one_discard_with_its_reason(raw, fault, split):
     events = decode(split(raw))
     assert raw_of(events) == raw
     assert {event.reason for event in events} == {fault}
-    # Noise is told at once, as it comes; what began like a frame is told as one.
+    # Noise is reported at once, as it comes; bytes that began like a frame are reported as one piece.
     assert len(events) == 1 or fault is Fault.NOISE
 
 
 @pytest.mark.parametrize(("raw", "fault"), BAD)
-def test_good_frame_behind_a_bad_vector(raw, fault):
+def test_good_frame_after_a_bad_vector(raw, fault):
     good = Frame("000000000731", 0x91, bytes(7))
     events = decode([raw + good.encode()])
     assert received(events) == [good]
@@ -106,7 +106,7 @@ def test_good_frame_behind_a_bad_vector(raw, fault):
 
 @given(streams, st.data())
 def test_nothing_is_lost(stream, data):
-    """Whatever comes, in whatever pieces and with whatever pauses: every byte comes out once, in order."""
+    """Any bytes in any pieces and with any pauses come out exactly once, in order."""
     decoder, events, now, rest = Decoder(), [], 0.0, stream
     while rest:
         size = data.draw(st.integers(1, len(rest)))
@@ -134,7 +134,7 @@ def test_good_frames_pass_without_a_discard(sent):
 
 @given(frames, st.binary(max_size=30), st.data())
 def test_good_frame_inside_a_bad_one(inner, before, data):
-    """A frame whose checksum is wrong does not take a good one with it that begins inside."""
+    """A good frame that begins inside one with a wrong checksum is not lost."""
     raw = inner.encode(0)
     body = before + raw
     outer = b"\x68\0\0\0\0\0\0\x68\x91" + bytes([len(body)]) + body
@@ -148,7 +148,7 @@ def test_good_frame_inside_a_bad_one(inner, before, data):
 
 
 @given(frames)
-def test_good_frame_behind_a_head_that_never_ends(inner):
+def test_good_frame_after_a_head_that_never_ends(inner):
     """A false head with a great length hides what follows only until the line is idle."""
     head = b"\x68\0\0\0\0\0\0\x68\x91\xff"
     decoder = Decoder()
@@ -182,7 +182,7 @@ def test_a_pause_of_tb_does_not(frame, position):
 )
 @pytest.mark.parametrize("size", [1, 7, 4096])
 def test_memory_is_bounded(pattern, size):
-    """What was fed and not reported is never more than two longest frames and a preamble."""
+    """The bytes fed and not yet reported are never more than two longest frames and a preamble."""
     decoder, fed, told = Decoder(), 0, 0
     stream = pattern * (8192 // len(pattern))
     for at in range(0, len(stream), size):

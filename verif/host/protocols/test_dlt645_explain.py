@@ -1,4 +1,4 @@
-"""A frame explained field by field."""
+"""A frame is explained field by field."""
 
 import json
 
@@ -22,13 +22,13 @@ frames = st.builds(
 
 
 def told(name):
-    """Field and meaning of everything between length and checksum, control code included."""
+    """Return field and meaning of everything between length and checksum, control code included."""
     lines = explain(Frame.decode(bytes.fromhex(FRAMES[name])))
     return [(line.field, line.en) for line in lines[3:-2] if line.field != "L"]
 
 
 def assert_covers(frame):
-    """Every byte of the frame is in exactly one line (a status word's counts are told twice)."""
+    """Every byte of the frame is in exactly one line (a status word's counts are shown twice)."""
     lines = explain(frame)
     assert all(line.zh and line.en for line in lines)
     raw = b"".join(line.raw for line in lines)
@@ -39,7 +39,7 @@ def assert_covers(frame):
 
 
 @pytest.mark.parametrize("name", [name for name in FRAMES if "active-report" not in name])
-def test_every_byte_of_a_vector_is_told_once(name):
+def test_every_byte_of_a_vector_is_explained_once(name):
     frame = Frame.decode(bytes.fromhex(FRAMES[name]))
     assert assert_covers(frame) == frame.data
 

@@ -1,4 +1,4 @@
-"""One frame: bytes to values and back, and what is said of bytes that are no frame."""
+"""One frame is converted to values and back, and bytes that are not a frame are named with the reason."""
 
 import json
 
@@ -55,7 +55,7 @@ def test_round_trip(frame, preamble):
 
 @given(frames, st.data())
 def test_a_damaged_frame_is_refused(frame, data):
-    """The sum finds every single damaged byte; the length, the starts and the end byte are looked at too."""
+    """The sum finds every single damaged byte; the length, the starts and the end byte are checked too."""
     raw = bytearray(frame.encode(0))
     position = data.draw(st.integers(0, len(raw) - 1))
     raw[position] ^= data.draw(st.integers(1, 255))

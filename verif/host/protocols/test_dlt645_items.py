@@ -1,4 +1,4 @@
-"""Data of items: cover records, the active-report word, dates, times, text, and the table itself."""
+"""The data of items is explained: cover records, the active-report word, dates, times, text, the table."""
 
 from datetime import UTC, date, datetime, time, timedelta
 
@@ -62,12 +62,12 @@ counts = st.dictionaries(st.integers(0, 95), st.integers(1, 255), max_size=12)
 
 @given(counts, st.booleans(), st.booleans())
 def test_active_report_in_all_four_forms(counted, before, behind):
-    """AAH before the counts, behind them, both, neither: sources differ, so all are read."""
+    """AAH before the counts, after them, both or neither: sources differ, so all are read."""
     raw = ActiveReport(counted).encode()
     marked = raw[:12] + b"\xaa" * before + raw[12:] + b"\xaa" * behind
     report = ActiveReport.decode(marked)
     assert report.counts.keys() == counted.keys()
-    # With one mark only and a count of AAH beside it, the bytes alone do not tell which is which.
+    # With one mark only and a count of AAH beside it, the bytes alone are ambiguous.
     if before == behind or 0xAA not in counted.values():
         assert report.counts == counted
 
@@ -187,11 +187,11 @@ def meanings(di, content):
         (0x048053F6, "563412", ["password 3 bytes"]),
     ],
 )
-def test_what_an_item_says(di, content, expected):
+def test_the_meaning_of_an_item(di, content, expected):
     assert meanings(di, content) == expected
 
 
-def test_a_cover_record_is_told_energy_by_energy():
+def test_a_cover_record_is_explained_energy_by_energy():
     lines = find(0x03300E01).explain(CoverRecord(AT, None, (123456,) * 6).encode())
     assert [line.field for line in lines[:4]] == ["START", "END", "00010000", "00020000"]
     assert [line.en for line in lines[2:5]] == [
@@ -202,7 +202,7 @@ def test_a_cover_record_is_told_energy_by_energy():
     assert lines[-1] == Annotation("00080000", b"\xff" * 4, "之后 无效", "after not valid")
 
 
-def test_a_journal_entry_is_told_with_the_record_inside():
+def test_a_journal_entry_is_explained_with_the_record_inside():
     flags = Flags.UNOBSERVED | Flags.EXCURSIONS
     record = SealRecord("000000680016", 3, 12, Kind.FLAPPING, StateClass.OPEN, flags=flags, excursions=7)
     lines = find(Di.JOURNAL_ENTRY).explain(JournalEntry(9, AT, AT, record.encode()).encode())
@@ -239,7 +239,7 @@ def test_data_that_does_not_fit_is_shown_with_the_reason(di, content, reason):
 
 
 @given(st.sampled_from(sorted(ITEMS)), st.binary(max_size=80))
-def test_any_item_says_something_of_any_bytes(di, content):
+def test_any_item_explains_any_bytes(di, content):
     for line in find(di).explain(content):
         assert line.zh
         assert line.en

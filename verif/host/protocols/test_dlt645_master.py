@@ -1,4 +1,4 @@
-"""One exchange at a time: what is taken for the answer, what is repeated, and what is waited for."""
+"""A master runs one exchange at a time, recognises answers, repeats requests and waits for late answers."""
 
 from datetime import datetime
 
@@ -29,7 +29,7 @@ def answer(master, frame, now):
 
 
 def run_out(master):
-    """Tick at each deadline until the exchange is over; all events, and the time."""
+    """Tick at each deadline until the exchange is over; return all events, and the time."""
     events, now = [], 0.0
     while master.busy:
         now = master.deadline
@@ -77,7 +77,7 @@ def test_a_refusal(master):
     ids=str,
 )
 def test_what_is_no_answer_is_overheard(master, frame):
-    """Address, function and DI decide."""
+    """Address, function and DI decide what is an answer."""
     master.start(READ, 0.0)
     assert answer(master, frame, 0.2) == [Overheard(frame)]
     assert answer(master, GOOD, 0.3) == [Answered(READ, GOOD, b"\x12\0\0")]
@@ -140,7 +140,7 @@ def test_nothing_is_repeated_before_the_timeout(master):
     assert master.tick(master.deadline - 0.001) == []
 
 
-def test_a_damaged_answer_is_told_and_the_request_repeated(master):
+def test_a_damaged_answer_is_reported_and_the_request_repeated(master):
     raw = master.start(READ, 0.0)
     damaged = GOOD.encode()[:-2] + b"\x00\x16"
     assert master.receive(damaged, 0.2) == [Discarded(damaged, Fault.CHECKSUM)]
@@ -170,7 +170,7 @@ def test_but_not_for_ever(master):
     assert now - due < 267 * BYTE + 0.2
 
 
-def test_an_answer_hidden_behind_a_false_head(master):
+def test_an_answer_hidden_by_a_false_head(master):
     master.start(READ, 0.0)
     head = b"\x68\0\0\0\0\0\0\x68\x91\xff"
     assert master.receive(head + GOOD.encode(), 0.1) == []
@@ -236,7 +236,7 @@ def test_late_answers_are_waited_for_before_the_next_request_to_that_slave(maste
 
 
 def test_what_came_before_a_request_is_no_answer_to_it(master):
-    """Not even when it comes to light later, held up by the false head of a damaged one."""
+    """It is not, even when it is found only later because the false head of a damaged frame held it up."""
     write = requests.write(METER, 0x04001503, bytes(12))
     late = Frame(METER, 0x94)
     false_head = bytes.fromhex("68" + "00" * 6 + "68" + "94" + "40")
@@ -255,7 +255,7 @@ def test_a_dead_slave_does_not_hold_up_its_neighbours(master):
     master.start(requests.read(OTHER, COUNT), now)
 
 
-def test_after_a_wildcard_everyone_may_be_late(master):
+def test_after_a_wildcard_any_slave_may_be_late(master):
     master.start(requests.read_address(), 0.0)
     _, now = run_out(master)
     assert master.ready_at(METER) > now
@@ -279,7 +279,7 @@ def test_a_slave_in_time_is_never_repeated():
 
 
 @given(st.binary(max_size=60), st.floats(0, 3))
-def test_nothing_heard_ever_breaks_it(noise, at):
+def test_no_received_bytes_break_it(noise, at):
     master = Master()
     master.start(READ, 0.0)
     events = master.receive(noise, at) + run_out(master)[0]

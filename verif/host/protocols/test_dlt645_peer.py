@@ -1,4 +1,4 @@
-"""Our codec against an independent one, PyPI `dlt645`, in both directions."""
+"""Our codec agrees with an independent one, PyPI `dlt645`, in both directions."""
 
 import json
 
@@ -17,7 +17,7 @@ frames = st.builds(Frame, addresses, st.integers(0, 255), st.binary(max_size=255
 
 
 def values(frame):
-    """A frame of the peer's as ours."""
+    """Return a frame of the peer's as one of ours."""
     return Frame(bytes(frame.addr)[::-1].hex().upper(), frame.ctrl_code, bytes(frame.data))
 
 
@@ -42,7 +42,7 @@ def test_we_read_the_peers(frame, preamble):
 
 
 @pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: vector["name"])
-def test_both_judge_the_vectors_alike(vector):
+def test_both_accept_and_refuse_the_same_vectors(vector):
     raw = bytes.fromhex(vector["hex"])
     try:
         ours = Frame.decode(raw)

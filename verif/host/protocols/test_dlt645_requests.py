@@ -1,4 +1,4 @@
-"""Every request as the vectors have it, and read back where it has fields of its own."""
+"""Every request equals its vector, and is read back where it has fields of its own."""
 
 import json
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""What a slave answers, refuses, and passes over in silence."""
+"""A slave answers some requests, refuses others, and does not answer the rest."""
 
 from datetime import datetime
 
@@ -16,7 +16,7 @@ PASSWORD, OPERATOR = bytes.fromhex("02000000"), bytes.fromhex("21436587")
 
 
 class Meter(Handler):
-    """Takes everything and notes it; `items` is what it can be asked for."""
+    """A handler that takes and notes every request; `items` has the data that can be read."""
 
     def __init__(self, items=None):
         self.items = items or {0x04000401: bytes.fromhex("310700000000")}
@@ -71,7 +71,7 @@ def test_answers_with_its_full_address(slave, asked):
 @pytest.mark.parametrize(
     "asked", ["000000000732", "AAAAAAAA0732", "AAAAAAAAAA32", "31AAAAAAAAAA", BROADCAST, "000000AA0731"]
 )
-def test_foreign_addresses_are_silence(slave, asked):
+def test_foreign_addresses_are_not_answered(slave, asked):
     assert slave.receive(Frame(asked, Function.READ, bytes.fromhex("01040004"))) is None
 
 
@@ -86,7 +86,7 @@ def test_read_address(slave):
     assert slave.receive(requests.read_address()) == Frame(METER, 0x93, bytes.fromhex("310700000000"))
 
 
-def test_parameters_behind_the_di_reach_the_handler(slave):
+def test_parameters_after_the_di_reach_the_handler(slave):
     answer = slave.receive(requests.read(METER, 0x04000401, b"\x09"))
     assert answer.content == bytes.fromhex("310700000000 09")
 
@@ -127,7 +127,7 @@ def test_commands(slave, meter, request_frame, control, noted):
     assert meter.noted == [noted]
 
 
-def test_what_is_then_in_force_is_told(slave, meter):
+def test_what_is_then_in_force_is_returned(slave, meter):
     """A change of rate or password is answered with the new one."""
     assert slave.receive(requests.change_baud(METER, 9600)) == Frame(METER, 0x97, b"\x20")
     change = requests.PasswordChange(0x04000C03, PASSWORD, OPERATOR)
@@ -150,7 +150,7 @@ def test_a_broadcast_freeze_is_taken_in_silence(slave, meter):
 @pytest.mark.parametrize(
     "function", sorted(set(Function) - {Function.BROADCAST_TIME, Function.FREEZE}), ids=lambda f: f.name
 )
-def test_no_other_function_is_for_everybody(slave, meter, function):
+def test_no_other_function_is_broadcast(slave, meter, function):
     assert slave.receive(Frame(BROADCAST, function, bytes(16))) is None
     assert meter.noted == []
 
@@ -189,7 +189,7 @@ def test_an_address_that_no_slave_can_have(slave, meter, new):
         (Function.CLEAR_EVENTS, bytes(8)),
     ],
 )
-def test_a_request_of_the_wrong_length_is_silence_and_told(slave, meter, function, data):
+def test_a_request_of_the_wrong_length_is_reported_and_not_answered(slave, meter, function, data):
     request = Frame(METER, function, data)
     assert slave.receive(request) is None
     assert meter.noted == [("malformed", request)]
@@ -197,7 +197,7 @@ def test_a_request_of_the_wrong_length_is_silence_and_told(slave, meter, functio
 
 @given(st.integers(0, 255), st.binary(max_size=60))
 def test_only_known_requests_are_answered(control, data):
-    """A frame with D7, D6 or D5 is no request, and a code that nobody defined has no answer."""
+    """A frame with D7, D6 or D5 is not a request, and an undefined code has no answer."""
     answer = Slave(METER, Meter()).receive(Frame(METER, control, data))
     if control not in {function.value for function in Function}:
         assert answer is None
@@ -227,7 +227,7 @@ def test_only_known_requests_are_answered(control, data):
         (Frame(METER, Function.SECURITY, bytes(8)), Frame(METER, 0xC3, b"\x01")),
     ],
 )
-def test_a_handler_that_can_nothing_refuses(request_frame, answer):
+def test_a_handler_without_functions_refuses(request_frame, answer):
     assert Slave(METER, Handler()).receive(request_frame) == answer
 
 
@@ -239,7 +239,7 @@ def test_the_error_byte_is_the_handlers():
     assert Slave(METER, Busy()).receive(requests.write(METER, 0x04001503, b"")) == Frame(METER, 0xD4, b"\x05")
 
 
-def test_an_error_of_the_handler_is_not_silence():
+def test_an_error_of_the_handler_is_raised():
     class Broken(Handler):
         def read(self, di, parameters):
             raise ValueError("disk is gone")
@@ -249,7 +249,7 @@ def test_an_error_of_the_handler_is_not_silence():
 
 
 def fetch(slave, di):
-    """A long answer as a master collects it; the frames on the way."""
+    """Return a long answer as a master collects it, and its frames."""
     answer = slave.receive(requests.read(METER, di))
     frames, content = [answer], answer.content
     while answer.more:

@@ -138,7 +138,7 @@ def test_a_late_answer_is_not_taken_for_the_next() -> None:
     client = under_way()
     client.tick(2.0 + 60.0)
     client.tick(2.0 + 62.0)
-    # The old message's answer, then the modem goes through what it was sent, in order.
+    # The old message's answer comes first, then the modem answers what it was sent, in order.
     events = client.receive(b"\r\n+CMGS: 7\r\n\r\nOK\r\n" + BEGINNING, 65.0)
     assert Ready() in events
     assert not any(isinstance(event, Sent) for event in events)
@@ -192,7 +192,7 @@ def test_any_bytes_are_survived(chunks: list[bytes]) -> None:
         client.tick(now)
         if client.ready:
             client.send(PDU, now)
-    # Whatever was heard, an orderly modem brings the client back.
+    # Whatever was received, a correct modem brings the client back.
     for _ in range(6):
         now += 2.0
         client.tick(now)

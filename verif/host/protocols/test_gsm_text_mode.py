@@ -1,4 +1,4 @@
-"""Text mode as a modem reads it."""
+"""Text mode is read as a modem reads it."""
 
 import contextlib
 
@@ -43,7 +43,7 @@ def test_a_character_set_is_named_in_letters_or_in_ucs2() -> None:
 
 @given(UCS2, st.sampled_from(CHARACTER_SETS))
 def test_texts_by_data_coding(text: str, character_set: str) -> None:
-    """With UCS-2 as data coding a text is hex in any character set; without, it is what the set says."""
+    """With UCS-2 as data coding a text is hex in any character set; otherwise the set decides."""
     mode = TextMode(character_set)
     assert mode.parameters("17,167,0,8")
     assert mode.message("1", hexed(text), 3) == Submit("1", text, 3, reject_duplicates=False)

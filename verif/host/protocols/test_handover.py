@@ -1,4 +1,4 @@
-"""The body between metering and marketing."""
+"""The body that metering sends to marketing is read back, and a wrong one is refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Contents inside uplink frames: ARD11 alarms, user data with the seal record, relayed meter frames."""
+"""Contents of uplink frames are read back: ARD11 alarms, user data with the seal record, relayed frames."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ALARM = CoverAlarm(AT, 12, ENERGIES, (None,) * 6)
 RECORD = SealRecord("000000068168", 2, 22, Kind.OPENED, StateClass.OPEN, 120, age=5)
 REPORT = SealReport("000000681608", JournalEntry(9, AT, AT + timedelta(seconds=5), RECORD.encode()))
 
-moments = st.datetimes(datetime(2000, 1, 1), datetime(2099, 12, 31)).map(  # noqa: DTZ001 - the zone is put on behind
+moments = st.datetimes(datetime(2000, 1, 1), datetime(2099, 12, 31)).map(  # noqa: DTZ001 - the zone is added after
     lambda at: at.replace(microsecond=0, tzinfo=CST)
 )
 six = st.tuples(*[st.none() | st.integers(0, 99999999)] * 6)

@@ -1,4 +1,4 @@
-"""The uplink decoder against streams of frames, garbage and damage in any chunking."""
+"""The uplink decoder reads streams of frames, garbage and damage in any chunking."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def run_limited(raw: bytes, limit: int) -> list[Received | Discarded]:
 
 
 def test_worst_garbage_is_digested_in_time() -> None:
-    """Headers that each claim a long frame: every claim is checked once, none stops the stream."""
+    """Each of these headers claims a long frame: every claim is checked once, and none stops the stream."""
     length = (MAX_LENGTH // 2).to_bytes(2, "little")
     stream = (b"\x68" + length + length + b"\x68") * 10_000 + VALID[0]
     assert frames(run(stream, *range(0, len(stream), 1000))) == [VALID[0]]

@@ -1,4 +1,4 @@
-"""Explanations of uplink frames, of the project's own vectors and of anything that decodes."""
+"""Uplink frames are explained: the project's own vectors, and every frame that decodes."""
 
 from __future__ import annotations
 

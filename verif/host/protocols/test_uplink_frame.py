@@ -1,4 +1,4 @@
-"""Uplink frames: fields, limits, and the project's own vectors."""
+"""Uplink frames have their fields and limits, and the project's own vectors hold."""
 
 from __future__ import annotations
 

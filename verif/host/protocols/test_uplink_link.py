@@ -1,4 +1,4 @@
-"""Our terminal link against our master station session, in memory, over lossy and slow channels."""
+"""Our terminal link works with our master station session, in memory, over lossy and slow channels."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ POINT = point_da(1)
 
 
 class Wire:
-    """Both ends and what is between them; a message is lost where `lose` says so, none overtakes another."""
+    """The ends and the channel between them; `lose` picks the lost messages, none overtakes another."""
 
     def __init__(self, *, heartbeat: float = 900.0) -> None:
         self.now = 0.0

@@ -6,7 +6,7 @@ acknowledgement of a write carries no DI, so a late one would fit the next write
 requests than answers the line is therefore given the time for late answers, until `ready_at`. An answer
 that is complete within twice the timeout is never taken for another request's. Other slaves need not wait.
 
-Guarantees: `test_dlt645_master.py`; with lost, damaged and late frames `test_dlt645_pair.py`.
+Guarantees: `test_dlt645_master.py`; with lost, damaged and late frames `test_dlt645_exchange.py`.
 """
 
 from __future__ import annotations

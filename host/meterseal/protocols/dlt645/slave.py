@@ -7,7 +7,7 @@ function and a frame that comes from a slave. The caller delays the answer (Td):
 A shortened or wildcard address (`AA`) counts as this slave's with every function, and is answered with the
 full address. The master has to make sure that such an address means one slave on the line.
 
-Guarantees: `test_dlt645_slave.py` and, against our own master, `test_dlt645_pair.py`.
+Guarantees: `test_dlt645_slave.py` and, against our own master, `test_dlt645_exchange.py`.
 """
 
 from __future__ import annotations

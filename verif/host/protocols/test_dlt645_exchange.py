@@ -1,4 +1,4 @@
-"""Our master against our slaves, in memory, over a line that loses, damages and delays."""
+"""Our master works with our slaves, in memory, over a line that loses, damages and delays."""
 
 import heapq
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ TIMEOUT = 0.6
 
 
 class Meter(Handler):
-    """Answers a read with its parameters and a length that they ask for; keeps every write."""
+    """A handler that answers a read with its parameters, of a length that they request, and keeps writes."""
 
     def __init__(self):
         self.written = []
@@ -39,7 +39,7 @@ garbage = st.tuples(st.just("garbage"), st.binary(min_size=1, max_size=12))
 
 @dataclass
 class Line:
-    """Everything that is under way, in the order of its arrival, and the slaves at the other end."""
+    """The bytes under way, in the order of their arrival, and the slaves at the other end."""
 
     fates: st.DataObject
     fate: st.SearchStrategy
@@ -48,7 +48,7 @@ class Line:
     order: count = field(default_factory=count)
 
     def put(self, raw, now):
-        """A request goes out; each slave hears it, and answers after its Td."""
+        """Send a request; each slave receives it, and answers after its Td."""
         kind, how = self.fates.draw(self.fate)
         if kind == "lost":
             return
@@ -76,7 +76,7 @@ def _harm(raw, kind, how):
 
 
 def exchange(master, line, request, now):
-    """Run one exchange to its end: the outcome, and when."""
+    """Run one exchange to its end; return the outcome, and when."""
     now = max(now, master.ready_at(request.address))
     # Whatever is still under way arrives in the meantime.
     while line.queue and line.queue[0][0] <= now:
@@ -101,7 +101,7 @@ def exchange(master, line, request, now):
 
 
 def scenario(data, fate, steps):
-    """`steps` exchanges over one line: what was asked, how it ended, what the meters took."""
+    """Run `steps` exchanges over one line; return the requests, their ends, and what the meters took."""
     # At the line's highest speed the time on the wire does not matter to the delays.
     master = Master(baud=19200, timeout=TIMEOUT)
     meters = {address: Meter() for address in ADDRESSES}
@@ -134,7 +134,7 @@ def test_on_a_good_line_every_exchange_succeeds_at_once(data):
 @settings(max_examples=200)
 @given(st.data())
 def test_no_answer_is_ever_taken_for_another_request(data):
-    """Lost, damaged and late frames make an exchange fail, never succeed with something else.
+    """Lost, damaged and late frames make an exchange fail, and never succeed with something else.
 
     Late: up to twice the timeout after its request, as `Master` promises.
     """
@@ -157,7 +157,7 @@ def test_a_dead_line_times_out(data):
 
 
 def test_a_seal_and_a_terminal_share_the_line():
-    """The terminal hears the seal's push and the meter's answer to it, and is answered all the same."""
+    """The terminal receives the seal's report and the meter's answer to it, and is answered nevertheless."""
     meter = Meter()
     slave = Slave(ADDRESSES[0], meter)
     terminal = Master()
