@@ -67,7 +67,7 @@ screenshots: $(RUN) ## 1 min | Play the demo and take the pictures in docs/image
 site: $(DOCS) ## 1 min | Build the documents and the API reference into build/site
 	@# The theme's makers announce a successor at each build.
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
-	@echo "meterseal: open build/site/index.html"
+	@echo "meterseal: open build/site/index.html; search works from $(BIN)/python -m http.server -d build/site"
 
 verify: $(DEV) ## 45 min | Run every proof and campaign, and write their results into the documents
 	@$(CAMPAIGN).verify
