@@ -145,7 +145,7 @@ class Watched(wiring.Component):
 
 QUEUE = Bench(Watched)
 TOLD = [Kind.OPENED, Kind.CLOSED, Kind.FLAPPING, Kind.SEALING_REFUSED]
-ENDS = [None, None, "done", "gave_up", "tell", "release"]
+ENDS = [None, None, "done", "gave_up", "start", "release"]
 
 
 class Reference:
@@ -180,7 +180,7 @@ class Reference:
             for entry in self.events:
                 entry[2] += 1
 
-    def tell(self, time):
+    def start(self, time):
         self.lost = min(self.lost + self.missing + self.dropped, LOST_MAX)
         self.missing, self.dropped, self.held = 0, False, True
 
@@ -219,7 +219,7 @@ def test_queue_like_the_reference(share):
         if minute:
             ctx.set(queue.tick_s, 1)
             await ctx.tick().repeat(59)
-        strobes = [getattr(current, end)] if end in ("done", "gave_up", "tell") else []
+        strobes = [getattr(current, end)] if end in ("done", "gave_up", "start") else []
         if event:
             ctx.set(queue.kind, event[0])
             ctx.set(queue.state, event[1])
@@ -233,8 +233,8 @@ def test_queue_like_the_reference(share):
         await ctx.tick()
         for strobe in (*strobes, queue.valid, queue.tick_s):
             ctx.set(strobe, 0)
-        if end in ("tell", "release"):
-            ctx.set(current.hold, end == "tell")
+        if end in ("start", "release"):
+            ctx.set(current.hold, end == "start")
         # Time for whatever is to be done; the clock is not steady all the time.
         for cycle in range(phase, phase + 90):
             if cycle % 40 in (0, 15):
@@ -262,7 +262,7 @@ def test_queue_like_the_reference(share):
             # What ends has been there and told; what is told has ended.
             if end in ("done", "gave_up") and (model.held or not (model.events or model.dropped)):
                 end = None
-            if end == "tell" and model.held:
+            if end == "start" and model.held:
                 end = None
             # What waits to enter is not met by another one in the very cycle in which it may.
             if end == "release":

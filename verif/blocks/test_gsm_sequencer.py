@@ -118,14 +118,16 @@ class Player:
         flags, was_hexadecimal = self.word, self.hexadecimal
         self.hexadecimal = bool(flags & Flag.HEX)
         # What is told rests before the first character of it.
-        tell = self.hexadecimal and not was_hexadecimal
+        start = self.hexadecimal and not was_hexadecimal
         done, gave_up = bool(flags & Flag.DONE), bool(flags & Flag.GIVE_UP)
-        if done or (tell and given.renewed):
+        if done or (start and given.renewed):
             self.attempt = 0
-        waits = not given.waiting if flags & Flag.AWAIT else tell or given.busy if flags & Flag.HEX else False
+        waits = (
+            not given.waiting if flags & Flag.AWAIT else start or given.busy if flags & Flag.HEX else False
+        )
         if not waits:
             self._next(self.place + 1)
-        return tell | done << 1 | gave_up << 2
+        return start | done << 1 | gave_up << 2
 
 
 class Surroundings:
@@ -178,7 +180,7 @@ def test_sequencer_like_the_reference():
     }
     lowest = dict(zip(inputs, accumulate(map(len, inputs.values()), initial=0), strict=False))
     ends = {"done": 0, "gave_up": 0}
-    outputs = Cat(dut.o.valid, event.tell, event.done, event.gave_up, event.hold, dut.o.payload)
+    outputs = Cat(dut.o.valid, event.start, event.done, event.gave_up, event.hold, dut.o.payload)
 
     async def testbench(ctx):
         for number in range(20_000):

@@ -69,16 +69,16 @@ def what_is_told_stays(m: Module) -> list[Value]:
     held = past(m, current.hold & ~current.busy)
     m.d.comb += [
         # As the sequencer does it.
-        Assume(~ends | ((current.waiting | dropped) & ~current.hold & ~current.tell)),
+        Assume(~ends | ((current.waiting | dropped) & ~current.hold & ~current.start)),
         Assume(~(current.done & current.gave_up)),
-        Assume(~current.tell | ~current.hold),
+        Assume(~current.start | ~current.hold),
         Assert(kept <= DEPTH),
         Assert(~held | unchanged(m, Cat(first, end, current.lost))),
         Assert(~held | ~current.busy),
         # Invariant: what is being appended has its place.
         Assert(~(current.busy & dut.signal("append")) | (kept < DEPTH)),
         Cover(held & (kept == 2)),
-        Cover(past(m, current.tell & current.waiting)),
+        Cover(past(m, current.start & current.waiting)),
     ]
     return [
         queue.kind == Kind.OPENED,

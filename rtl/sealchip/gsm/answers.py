@@ -1,4 +1,4 @@
-"""What a GSM module says, byte by byte: answers of 3GPP TS 27.005 and 27.007 among whatever else comes."""
+"""The reader of a GSM module's answers, those of 3GPP TS 27.005 and 27.007 among whatever else it sends."""
 
 from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import wiring
@@ -9,13 +9,13 @@ from .script import Token
 
 __all__ = ["AnswerReader"]
 
-#: Classes of characters; what is in none of them is class 0. Never more than 16.
+#: Classes of characters; all other characters are class 0. There are at most 16.
 _CLASSES = ("", "\r\n", "O", "K", "E", "R", "C", "M", "G", "S", "+", ":", ",", " ", ">", "15")
 _OTHER, _END = 0, 1
 _CLASS = {character: number for number, characters in enumerate(_CLASSES) for character in characters}
 
-#: Whole lines with what they mean. `[SE]` is one of both, `.` any one character, a space any number of them,
-#: `…` any rest.
+#: Whole lines with their meaning. `[SE]` is one of the two, `.` any one character, a space any number of
+#: spaces, and `…` any rest.
 _LINES = {
     "OK": Token.OK,
     "ERROR": Token.ERROR,
@@ -28,18 +28,22 @@ _START, _FOREIGN, _STATES = 0, 1, 32
 
 
 class AnswerReader(wiring.Component):
-    """Tells a `Token` at the end of each line that is an answer, and at once at a prompt.
+    """Reports a `Token` at the end of each line that is an answer, and a prompt at once.
 
-    A line is what stands between CR or LF; a character that was not received well makes it a foreign line.
-    Echoes, unsolicited lines and garbage are foreign lines. `+CREG: 1`, which a module sends unasked, has
-    one number where the answer has two, and is none.
+    CR and LF separate lines. Echoes, unsolicited lines and garbage are foreign lines, and so is any line with
+    a character that was received with an error. `+CREG: 1`, which a module sends unasked, has one number
+    where the answer has two, so it is not taken for one.
+
+    A state machine in block RAM does that: one table gives the class of a character, and another one the next
+    state, by state and class. The second is a tree of all lines that are answers, so that a line is compared
+    with all of them at once, character by character.
 
     *Timing:* `token` strobes two cycles after `valid`; characters come at least four cycles apart.
 
     Members
     -------
-    valid, data, error: characters, as `Receiver` tells them; `data` holds for two cycles more.
-    token: what has been said, in one cycle; else `Token.NONE`.
+    valid, data, error : characters, as `Receiver` reports them; `data` holds for two cycles more.
+    token : the answer, for one cycle; else `Token.NONE`.
 
     Guarantees: `verif/blocks/test_gsm_parts.py::test_answers_like_the_reference`,
     `test_a_character_received_badly_makes_a_foreign_line`.
@@ -52,7 +56,7 @@ class AnswerReader(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        # Two tables: character to class, then (state, class) to the next state and what has been said.
+        # Two tables: from character to class, then from state and class to the next state and the token.
         m.submodules.classes = classes = Memory(
             shape=4, depth=256, init=_classes(), attrs={"rom_style": "block"}
         )
@@ -80,7 +84,7 @@ def _classes():
 
 
 def _symbols(line):
-    """What one line wants, in turn: (classes, whether it may come any number of times)."""
+    """Return the symbols of a line in turn: the classes allowed, and whether any number of them may come."""
     symbols, characters = [], iter(line)
     for character in characters:
         if character == "[":
@@ -95,7 +99,7 @@ def _symbols(line):
 
 
 def _table():
-    """Next state in bits 4 to 0, token in bits 7 to 5, by state and class."""
+    """Return the next state in bits 4 to 0 and the token in bits 7 to 5, by state and class."""
     states, ends = [{}, dict.fromkeys(range(16), _FOREIGN)], {}
     for line, token in _LINES.items():
         at = _START

@@ -1,4 +1,4 @@
-"""Events on their way to the customer's phone: what happened, when, and how long it has waited."""
+"""The queue of events for the customer's phone, each with its time and its age."""
 
 from amaranth.hdl import C, Cat, Module, Mux, Signal
 from amaranth.lib import wiring
@@ -11,13 +11,22 @@ from .text import LOST_MAX
 
 __all__ = ["DEPTH", "CurrentEvent", "GsmQueue"]
 
-#: Events that are kept, the one being sent among them.
+#: How many events are kept, including the one being sent.
 DEPTH = 4
 _MINUTE_S = 60
-#: Room of one event in bytes.
+#: The room of one event in bytes.
 _SLOT = 8
 
-#: The oldest event, the one being sent, as the sequencer sees it: `GsmQueue` says how.
+#: From the sequencer: the oldest event, which is the one being sent; see `GsmQueue`.
+#:
+#: waiting : there is an event.
+#: hold : nothing may change, because the event is being sent.
+#: busy : a change is under way, so nothing may be read yet.
+#: address, byte : a byte of the event, a `Slot`, one cycle later.
+#: start : strobe, begin to send the event that is the oldest now.
+#: renewed : with `start`, another event is the oldest than at the last `start`.
+#: lost : how many messages got lost before this one.
+#: done, gave_up : strobes, the message has arrived, or has been given up.
 CurrentEvent = wiring.Signature(
     {
         "waiting": In(1),
@@ -25,7 +34,7 @@ CurrentEvent = wiring.Signature(
         "busy": In(1),
         "address": Out(range(_SLOT)),
         "byte": In(8),
-        "tell": Out(1),
+        "start": Out(1),
         "renewed": In(1),
         "lost": In(range(LOST_MAX + 1)),
         "done": Out(1),
@@ -35,26 +44,28 @@ CurrentEvent = wiring.Signature(
 
 
 class GsmQueue(wiring.Component):
-    """Keeps the newest four events that the customer is told of.
+    """Keeps the newest four of the events that are reported to the customer.
 
-    Told are *opened*, *closed*, *flapping*, *sealing refused*, and a *boot* that finds the loop not sealed.
-    An event gets the clock's time when it enters, to the minute, and its age in minutes up to 99. The
-    clock's bytes are read from the first one again when the clock was not `clock_free` in between.
+    Reported are *opened*, *closed*, *flapping*, *sealing refused*, and a *boot* that finds the loop not
+    sealed. An event gets the clock's time when it enters, to the minute, and its age in minutes up to 99. If
+    the clock could not be read in between, reading begins anew with its first byte.
 
-    *Timing:* the oldest event's bytes (`gsm_script.Slot`) are read through `address` → `byte`, one cycle
-    later, while `waiting` and `hold` and not `busy`. While `hold`, nothing enters; what arrives does so
-    behind it, with the time as it then is. `tell` begins a `hold` and latches `lost`; `done` or `gave_up`
-    ends the event that was there at the last `tell`.
-    *Errors:* an event too many drops the oldest, and during `hold` the one that arrived before. If the one
-    that is dropped is being sent, the sending goes on; it counts as lost if it ends otherwise than `done`,
-    and at the next `tell` `renewed` says that another event is the oldest. All that was not told is counted
-    up to 7: `lost` are those before the last `tell`, until a message was `done`.
+    *Timing:* the bytes of the oldest event may be read while `current.waiting` and `hold` and not `busy`.
+    During `hold` nothing enters; an event that arrives then enters afterwards, with the time of that moment.
+    `start` begins a `hold` and latches `lost`; `done` or `gave_up` ends the event of the last `start`.
+    *Errors:* one event too many drops the oldest, and during `hold` the one that arrived before it. If the
+    dropped one is being sent, the sending goes on; unless it ends with `done` it counts as lost, and at the
+    next `start` `renewed` shows that another event is the oldest. Events that were not reported are counted
+    up to 7: `lost` is their number before the last `start`, and returns to 0 with `done`.
 
     Members
     -------
-    valid, kind, state: events. tick_s: a second passed. current: the event being sent, see above.
-    clock_index, clock_byte: byte of the clock, ss mm hh DD MM YY, one cycle later. clock_valid: it is set.
-    clock_free: it is ours to read, and steady.
+    valid, kind, state : strobe, an event has been logged.
+    tick_s : strobe, each second.
+    current : the event being sent.
+    clock_index, clock_byte : a byte of the clock, ss mm hh DD MM YY, one cycle later.
+    clock_valid : the clock is set.
+    clock_free : the clock may be read and does not change.
 
     Guarantees: `verif/blocks/test_gsm_parts.py::test_queue_like_the_reference`, `test_ages`,
     `test_what_is_told_and_what_is_not`; proof: `verif/formal/gsm.py::what_is_told_stays`.
@@ -73,14 +84,15 @@ class GsmQueue(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         current = self.current
-        arrived = Signal()  # to be done
-        minute = Signal()  # to be done
+        arrived = Signal()  # an event has still to enter
+        minute = Signal()  # a minute has still to be added to the ages
         number = Signal(4)
-        # One bit more than the place: full and empty differ.
+        # One bit more than a place needs: it differs when the queue is full and is equal when it is empty.
         first = Signal(range(2 * DEPTH))
         end = Signal(range(2 * DEPTH))
-        dropped = Signal()  # the event being sent is no longer here
-        # `APPEND` writes what arrived to the end, byte by byte; otherwise each event gets a minute older.
+        dropped = Signal()  # the event being sent is no longer in the queue
+        # A change writes the event that arrived to the end, byte by byte; otherwise it adds a minute to all
+        # ages.
         append = Signal()
         step = Signal(range(_SLOT))
         writing = Signal()
@@ -90,16 +102,16 @@ class GsmQueue(wiring.Component):
         pop = Signal()
         full = first == end ^ DEPTH
         m.d.comb += [
-            arrives.eq(self.valid & _is_told(self.kind, self.state)),
+            arrives.eq(self.valid & _is_reported(self.kind, self.state)),
             current.waiting.eq(first != end),
             current.renewed.eq(dropped),
             pop.eq((current.done | current.gave_up) & ~dropped),
         ]
         with m.If(arrives):
-            # As `gsm_script.event_number`.
+            # As `script.event_number`.
             number_of = Mux(self.kind == Kind.OPENED, self.state, C(8, 4) | self.kind)
             m.d.sync += [arrived.eq(1), number.eq(number_of)]
-        ends = current.tell | current.done | current.gave_up
+        ends = current.start | current.done | current.gave_up
         with m.If(ends):
             m.d.sync += dropped.eq(0)
         with m.If(pop | overrun):
@@ -116,11 +128,11 @@ class GsmQueue(wiring.Component):
                 m.d.sync += step.eq(step + 1)
                 with m.If(step == _SLOT - 1):
                     m.d.sync += [current.busy.eq(0), end.eq(end + append)]
-        # One thing at a time is counted, and what is being told does not change.
+        # One change at a time, and none while a message is being sent.
         with m.Elif(~current.hold & ~arrives & ~ends & (arrived | minute)):
             m.d.sync += [current.busy.eq(1), append.eq(arrived)]
             with m.If(arrived):
-                # Written at once: another event may arrive now.
+                # The number is written at once, because another event may arrive from now on.
                 m.d.sync += [step.eq(Slot.EVENT), writing.eq(1), arrived.eq(0)]
                 with m.If(full):
                     m.d.comb += overrun.eq(1)
@@ -137,14 +149,14 @@ class GsmQueue(wiring.Component):
                 m.d.sync += [seconds.eq(0), minute.eq(1)]
 
     def _count_lost(self, m, one_more, dropped):
-        """`missing` since the last `tell`; one that was dropped then without having been told is another."""
+        """Count the events that get lost; one that has been dropped without a message counts at `start`."""
         current = self.current
         missing = Signal.like(current.lost)
         total = Signal(len(current.lost) + 1)
         m.d.comb += total.eq(current.lost + missing + dropped)
         with m.If(one_more & (missing != LOST_MAX)):
             m.d.sync += missing.eq(missing + 1)
-        with m.If(current.tell):
+        with m.If(current.start):
             m.d.sync += [missing.eq(0), current.lost.eq(Mux(total[-1], LOST_MAX, total))]
         with m.Elif(current.done):
             m.d.sync += current.lost.eq(0)
@@ -171,13 +183,14 @@ class GsmQueue(wiring.Component):
             m.d.comb += write.data.eq(self.clock_byte)
 
 
-def _is_told(kind, state):
-    told = [kind == it for it in (Kind.OPENED, Kind.CLOSED, Kind.FLAPPING, Kind.SEALING_REFUSED)]
-    return Cat(told).any() | ((kind == Kind.BOOT) & (state != StateClass.SEALED))
+def _is_reported(kind, state):
+    """Return whether the customer gets a message about an event."""
+    kinds = [kind == it for it in (Kind.OPENED, Kind.CLOSED, Kind.FLAPPING, Kind.SEALING_REFUSED)]
+    return Cat(kinds).any() | ((kind == Kind.BOOT) & (state != StateClass.SEALED))
 
 
 def _older(age):
-    """`age`, two decimal digits, and one more; 99 stays."""
+    """Return an age of two decimal digits, and one more; 99 stays."""
     ones, tens = age[:4], age[4:]
     carry = ones == 9
     stays = carry & (tens == 9)

@@ -1,12 +1,13 @@
 """The GSM dialogue as a program: characters to send and a few orders, 256 words of 16 bits.
 
-3GPP TS 27.007 (general commands) and TS 27.005 (text mode). A word below C000 is a UCS-2 character; the
-others are orders, with the order in bits 13 and 12 and its operand below. Every attempt plays the whole
-script from its beginning, so a module that lost its settings in a brown-out gets them again, and ESC ends a
-prompt that an earlier attempt left open.
+The commands are those of 3GPP TS 27.007 (general commands) and TS 27.005 (text mode). A word below C000 is a
+UCS-2 character; the others are orders, with the order in bits 13 and 12 and its operand below. Every attempt
+plays the whole script from its beginning, so a module that lost its settings in a brown-out gets them again,
+and ESC ends a prompt that an earlier attempt left open.
 
-`AT+CSCS` may be answered by an error: a module that has UCS-2 already may want the name in UCS-2, too
-(TS 27.007 clause 5.5). If it has not, it refuses the phone's number, for that is then none.
+An error is accepted as an answer to `AT+CSCS`: a module that is in UCS-2 already may expect the name in
+UCS-2, too (TS 27.007 clause 5.5). A module that is not in UCS-2 then refuses the phone's number, which is no
+number for it.
 """
 
 from __future__ import annotations
@@ -19,15 +20,17 @@ from .text import ABOUT, AGO, AT, LOST, NOT_DELIVERED, PHRASES, SIGN
 __all__ = ["ATTEMPTS", "FAILED", "SCRIPT", "Digit", "Flag", "Order", "Slot", "Token", "Unless"]
 
 SCRIPT_WORDS = 256
-#: Where an attempt that failed goes on: two words for each attempt.
+#: The address at which a failed attempt goes on: two words for each attempt.
 FAILED = 0xF0
 ATTEMPTS = 8
-#: One word for each event.
+#: The address of a table of jumps to phrases, one word for each event number.
 _EVENTS = 0xE0
+# An event's number and an attempt's are joined to these addresses by *or*.
+assert _EVENTS % 16 == FAILED % (2 * ATTEMPTS) == 0
 
 
 class Token(IntEnum):
-    """What the module can say."""
+    """The answers of the module."""
 
     NONE = 0
     OK = 1
@@ -44,22 +47,22 @@ class Token(IntEnum):
 class Order(IntEnum):
     """Bits 13 and 12 of an order."""
 
-    #: Until `Token` (bits 10 to 8) or as many seconds as bits 7 to 0 say; bit 11: an error will do, too.
-    #: Without a token: a pause.
+    #: Wait for the `Token` in bits 10 to 8, at most the seconds in bits 6 to 0; with bit 11 an error is
+    #: accepted, too. Without a token this is a pause.
     WAIT = 0
-    #: Send one digit of a data byte: `Digit` in bits 9 and 8, 1 in bit 7 for the identity, address.
+    #: Send one digit of a data byte: `Digit` in bits 9 and 8, bit 7 for the identity, address in the rest.
     DATA = 1
-    #: Bit 11 is 0: go on at bits 7 to 0, with bit 8 the event's number further on.
-    #: Bit 11 is 1: leave out the next word if the data byte says so, `Unless` in bits 9 and 8, rest as DATA.
+    #: With bit 11 clear, jump to bits 7 to 0, and with bit 8 that plus the event's number.
+    #: With bit 11 set, skip the next word if `Unless` in bits 9 and 8 is true of the data byte, as in DATA.
     GO = 2
-    #: Set `hex` to bit 0; do what `Flag` says.
+    #: Set hexadecimal sending to bit 0, and do what the other bits of `Flag` ask for.
     MARK = 3
 
 
 class Digit(IntEnum):
-    """Which digit of a data byte is sent."""
+    """The digit of a data byte that is sent."""
 
-    #: Of a phone: the low four bits, nothing if it is none.
+    #: Of a phone: the low four bits; nothing if the byte is not a digit.
     PHONE = 0
     HIGH = 1
     LOW = 2
@@ -68,11 +71,11 @@ class Digit(IntEnum):
 
 
 class Unless(IntEnum):
-    """When the next word is left out."""
+    """The condition under which the next word is left out."""
 
-    #: The phone's first character is there: bit 5 of ASCII.
+    #: The phone has a first character: bit 5 of ASCII.
     PHONE = 0
-    #: It is a digit, not a plus: bit 4 of ASCII.
+    #: That character is a digit, not a plus: bit 4 of ASCII.
     DIGIT = 1
     #: The event has a time.
     TIME = 2
@@ -83,20 +86,20 @@ class Unless(IntEnum):
 class Flag(IntEnum):
     """Bits of `Order.MARK`."""
 
-    #: Characters are sent as four hex digits from here on, else as one byte.
+    #: From here on characters are sent as four hex digits, else as one byte.
     HEX = 1
     #: Wait for an event.
     AWAIT = 2
-    #: The event has been told.
+    #: The message about the event has been sent.
     DONE = 4
     #: The event is given up.
     GIVE_UP = 8
 
 
 class Slot(IntEnum):
-    """Bytes of a queued event."""
+    """The bytes of a queued event."""
 
-    #: Bit 7: it has a time; below, its number.
+    #: In bit 7 whether it has a time; below, its number.
     EVENT = 0
     MINUTE = 1
     HOUR = 2
@@ -108,7 +111,8 @@ class Slot(IntEnum):
 
 
 _PHONE = IDENTITY.offsets["phone"]
-#: Seconds. Together with `ATTEMPTS` and the queue's length they keep an age below 100 minutes.
+#: Time limits in seconds. Together with `ATTEMPTS` and the length of the queue they keep an age below 100
+#: minutes, so that it has two digits.
 _COMMAND, _SUBMIT = 5, 60
 _PAUSES = (5, 10, 20, 40, 60, 120, 120)
 
@@ -138,7 +142,7 @@ def _two_digits(slot):
 
 
 def _go(target):
-    """A jump; the label becomes a place when the script is put together."""
+    """Return a jump; the label becomes an address when the script is assembled."""
     return (target,)
 
 
@@ -147,7 +151,7 @@ def _command(text, *answers):
 
 
 def _phone():
-    """A plus is no digit: it is sent only where there is one."""
+    """Return the words that send the phone's number; a plus, which is not a digit, only if it has one."""
     digits = [_identity(Digit.PHONE, _PHONE + n) for n in range(IDENTITY["phone"].width)]
     return [_unless(Unless.DIGIT, 1 << 7 | _PHONE), "+", *digits]
 
@@ -159,7 +163,7 @@ def _seal():
 
 
 def _dialogue():
-    """Characters, words, labels (`:name`) and jumps, in order."""
+    """Return characters, words, labels (`:name`) and jumps, in order."""
     phrases = [part for n, it in enumerate(PHRASES) for part in (_go("more"), f":phrase{n}", it.zh)]
     return [
         *(":start", _mark(Flag.AWAIT), ":again", _unless(Unless.PHONE, 1 << 7 | _PHONE), _go("done")),
@@ -184,12 +188,12 @@ def _dialogue():
 
 
 def event_number(kind, state):
-    """The number of an event, 0 to 15: its state where it is *opened*, else 8 + its kind."""
+    """Return the number of an event, 0 to 15: its state if it is *opened*, else 8 + its kind."""
     return state if kind == Kind.OPENED else 8 | kind
 
 
 def _events():
-    """Where each event's phrase is."""
+    """Return the table of jumps to the phrase of each event."""
     labels = {}
     for n, phrase in enumerate(PHRASES):
         states = StateClass if phrase.state is None else [phrase.state]
@@ -199,7 +203,7 @@ def _events():
 
 
 def _failures():
-    """After each attempt but the last a pause, then the script again with the same event."""
+    """Return what follows each failed attempt: a pause and the same event, after the last the next one."""
     again = [part for seconds in _PAUSES for part in (_wait(Token.NONE, seconds), _go("again"))]
     return [*again, _mark(Flag.GIVE_UP), _go("start")]
 

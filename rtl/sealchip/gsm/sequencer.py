@@ -1,4 +1,4 @@
-"""Plays the GSM script: sends its characters, waits for the module's answers, tries again."""
+"""The sequencer, which plays the GSM script: it sends characters, waits for answers, and tries again."""
 
 from amaranth.hdl import Array, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
@@ -21,19 +21,22 @@ class _Word(data.Struct):
 
 
 class GsmSequencer(wiring.Component):
-    """Carries out `gsm_script.SCRIPT`, for ever.
+    """Runs `script.SCRIPT` for ever.
 
-    A wait that ends with an error or without its answer ends the attempt; the script goes on behind
-    `FAILED`, after as many attempts as there are with the next event. No wait lasts longer than its seconds,
-    so the script comes back to *await* in bounded time whatever the module does.
+    A wait that ends with an error or without its answer ends the attempt; the script goes on at the words
+    from `FAILED` on, two for each attempt, and after the last attempt with the next event. No wait lasts
+    longer than its seconds, so the script comes back to *await* in bounded time whatever the module does.
 
-    *Timing:* two cycles a word, then as long as its sending or waiting lasts.
+    *Timing:* a word takes two cycles, and then as long as its sending or waiting lasts.
 
     Members
     -------
-    o: characters for the module, ASCII. token: what the module says. tick_s: a second passed.
-    identity_address, identity_byte: the identity, one cycle later, while `identity_reading`. event: see
-    `GsmQueue`.
+    o : characters for the module, ASCII.
+    token : the answers of the module.
+    tick_s : strobe, each second.
+    identity_address, identity_byte : a byte of the identity, one cycle later.
+    identity_reading : that byte is needed.
+    event : the event being sent, see `GsmQueue`.
 
     Guarantees: `verif/blocks/test_gsm_sequencer.py::test_sequencer_like_the_reference`,
     `verif/blocks/test_gsm.py::test_a_message_arrives`, `test_silence_ends_in_giving_up`,
@@ -57,7 +60,7 @@ class GsmSequencer(wiring.Component):
         seconds = Signal(7)
         digit = Signal(2)
         attempt = Signal(range(ATTEMPTS))
-        # Nothing moves on from a word but these.
+        # A word ends only by one of these: the next word or the one after it, a jump, or a failed attempt.
         advance = Signal()
         skip = Signal()
         go = Signal()
@@ -84,7 +87,7 @@ class GsmSequencer(wiring.Component):
         with m.FSM(name="state"):
             with m.State("fetch"):
                 m.next = "decode"
-            # The data byte is addressed here and there in "act".
+            # The data byte is addressed in this state, and used in "act".
             with m.State("decode"):
                 m.d.comb += self.identity_reading.eq(1)
                 m.d.sync += [seconds.eq(0), digit.eq(0)]
@@ -106,7 +109,7 @@ class GsmSequencer(wiring.Component):
         return m
 
     def _send(self, m, literal, is_data, which, value, digit, advance):
-        """One character: one byte, or four hex digits. A digit of data is the character 003n."""
+        """Send one character as one byte or as four hex digits. A digit of data is the character 003n."""
         low = Mux(which == Digit.LOST, self.event.lost, Mux(which == Digit.HIGH, value[4:], value[:4]))
         of_data = Mux(digit == 3, low, Mux(digit == 2, ord("0") >> 4, 0))
         nibble = Signal(4)
@@ -121,6 +124,7 @@ class GsmSequencer(wiring.Component):
             m.d.sync += digit.eq(digit + 1)
 
     def _wait(self, m, operand, seconds, advance, failed):
+        """Wait for the answer that the operand names, or only for its seconds."""
         wanted, or_error = operand[8:11], operand[11]
         is_pause = wanted == Token.NONE
         is_error = self.token == Token.ERROR
@@ -135,6 +139,7 @@ class GsmSequencer(wiring.Component):
             m.d.comb += failed.eq(~advance & (over | is_error))
 
     def _leaves_out(self, condition, value):
+        """Return whether the next word is left out under a condition of `Unless`."""
         return Array(
             {
                 Unless.PHONE: value[5],
@@ -146,7 +151,7 @@ class GsmSequencer(wiring.Component):
         )[condition]
 
     def _mark(self, m, operand, attempt, advance):
-        """`hold` is `hex`: while data are being sent, they stay as they are."""
+        """Do what the flags of a mark ask for. The queue is held while characters are sent in hexadecimal."""
         event = self.event
 
         def has(flag):
@@ -154,12 +159,12 @@ class GsmSequencer(wiring.Component):
 
         m.d.sync += event.hold.eq(has(Flag.HEX))
         m.d.comb += [
-            event.tell.eq(has(Flag.HEX) & ~event.hold),
+            event.start.eq(has(Flag.HEX) & ~event.hold),
             event.done.eq(has(Flag.DONE)),
             event.gave_up.eq(has(Flag.GIVE_UP)),
         ]
-        # Behind the last attempt it is 0 again by itself.
-        with m.If(event.done | (event.tell & event.renewed)):
+        # After the last attempt the count wraps to 0 by itself.
+        with m.If(event.done | (event.start & event.renewed)):
             m.d.sync += attempt.eq(0)
         with m.If(has(Flag.AWAIT)):
             m.d.comb += advance.eq(event.waiting)
@@ -170,7 +175,7 @@ class GsmSequencer(wiring.Component):
 
 
 def _hex_digit(m, nibble):
-    """0 to 9, A to F: a table, smaller than an addition."""
+    """Return a hex digit as ASCII. A table is smaller than an addition."""
     digit = Signal(7)
     with m.Switch(nibble):
         for number, character in enumerate(b"0123456789ABCDEF"):

@@ -1,7 +1,7 @@
-"""What the customer's phone shows, defined once: the sequencer's script, the documents and the tests use it.
+"""The texts of messages to the customer, defined once for the script, the documents and the tests.
 
-The module imports no HDL. One message is at most 70 characters, one SMS. Texts say what was measured, never
-who or why.
+The module imports no HDL. A message is one SMS of at most 70 characters. The texts report what was measured,
+never by whom it was caused or why.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from ..interface import Kind, StateClass
 
 __all__ = ["AGE_MAX", "CHARACTERS_MAX", "LOST_MAX", "PHRASES", "Phrase", "message"]
 
-#: UCS-2 characters of one SMS, 3GPP TS 23.040.
+#: The number of UCS-2 characters in one SMS, 3GPP TS 23.040.
 CHARACTERS_MAX = 70
-#: Two digits, one digit: the numbers saturate there.
+#: Where the age, of two digits, and the number of lost messages, of one digit, saturate.
 AGE_MAX, LOST_MAX = 99, 7
 
 SIGN = "【封印】"
@@ -24,7 +24,7 @@ LOST, NOT_DELIVERED = ",另有", "条短信未送达"
 
 @dataclass(frozen=True)
 class Phrase:
-    """What one event is called; `state` None stands for every state that has no phrase of its own."""
+    """The phrase for an event; `state` None stands for every state that has no phrase of its own."""
 
     kind: Kind
     state: StateClass | None
@@ -32,7 +32,7 @@ class Phrase:
     en: str
 
 
-#: The events that are told; others are not. A boot that finds the loop sealed is not told either.
+#: The events that are reported; no others are, nor is a boot that finds the loop sealed.
 PHRASES = (
     Phrase(Kind.OPENED, None, "开启", "opened"),
     Phrase(Kind.OPENED, StateClass.LOW, "回路电压偏低", "loop voltage low"),
@@ -46,8 +46,10 @@ PHRASES = (
 
 
 def message(seal: str, phrase: str, *, time: str | None, age: int = 0, lost: int = 0) -> str:
-    """The whole text. `time` is `YYYY-MM-DD HH:MM`, None while the chip's clock is not set: then `age`, in
-    minutes, is told instead. `lost`: messages that were given up or dropped since the last one arrived.
+    """Return the whole text of a message.
+
+    `time` is `YYYY-MM-DD HH:MM`; it is None while the chip's clock is not set, and `age`, in minutes, is
+    given instead. `lost` is the number of messages given up or dropped since the last one arrived.
     """
     when = f"于{time}" if time is not None else f"{ABOUT}{min(age, AGE_MAX):02}{AGO}"
     more = f"{LOST}{min(lost, LOST_MAX)}{NOT_DELIVERED}" if lost else ""

@@ -1,4 +1,4 @@
-"""UART transmitter, 8N1: 1 start, 8 data LSB first, 1 stop."""
+"""A UART transmitter for 8N1: 1 start bit, 8 data bits with the lowest first, 1 stop bit."""
 
 from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import stream, wiring
@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 __all__ = ["Transmitter"]
 
-#: Of a character.
+#: The number of bits of a character.
 BITS = 10
 
 
@@ -19,14 +19,14 @@ class Transmitter(wiring.Component):
 
     Parameters
     ----------
-    divisor_max: largest divisor, in clock cycles.
+    divisor_max : the largest divisor, in clock cycles.
 
     Members
     -------
-    i: bytes to send.
-    divisor: clock cycles of one bit, at least 8.
-    o: the line.
-    busy: a character is on the line.
+    i : bytes to send.
+    divisor : the clock cycles of one bit, at least 8.
+    o : the line.
+    busy : a character is on the line.
 
     Guarantees: `verif/blocks/test_uart.py::test_transmitter_wave`;
     proof: `verif/formal/uart.py::transmitter_sends_8n1`.
@@ -45,8 +45,8 @@ class Transmitter(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        # Bits still to come, next one lowest; ones are shifted in, so that the stop bit and the idle
-        # line need no case of their own.
+        # The bits still to come, the next one lowest. Ones are shifted in, so stop bit and idle line need no
+        # case of their own.
         shift = Signal(8, init=~0)
         left = Signal(range(BITS + 1))
         time = Signal(range(self._divisor_max))
