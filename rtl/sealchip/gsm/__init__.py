@@ -1,1 +1,1 @@
-"""Text messages to the customer by a GSM module."""
+"""Text messages to the customer, sent by a GSM module."""

@@ -1,4 +1,4 @@
-"""The GSM dialogue, characters in and out: events become messages."""
+"""The GSM dialogue, which turns events into messages: characters to and from a GSM module."""
 
 from amaranth.hdl import Module
 from amaranth.lib import stream, wiring
@@ -13,17 +13,18 @@ __all__ = ["GsmDialogue"]
 
 
 class GsmDialogue(wiring.Component):
-    """Queue, sequencer and reader of answers, put together.
+    """Joins the queue, the sequencer and the reader of answers.
 
-    A module is brought up before each message, so it may be switched on, restarted or exchanged at any time.
+    A module is set up before each message, so it may be switched on, restarted or exchanged at any time.
     Without a phone in the identity nothing is ever sent. A message has eight attempts with pauses up to two
-    minutes; then it is given up, and the next one that arrives says how many are missing. The answer to a
-    message may get lost on its way: then it is sent again, and the phone shows it twice with the same time.
+    minutes; then it is given up, and the next one that arrives states how many are missing. If the answer to
+    a message gets lost, the message is sent again, and the phone shows it twice with the same time.
 
     Members
     -------
-    feed: events and what messages are made of. o: characters for the module, ASCII.
-    valid, data, error: characters of the module.
+    feed : events, and what messages are made of.
+    o : characters for the module, ASCII.
+    valid, data, error : characters from the module, as `Receiver` reports them.
 
     Guarantees: `verif/blocks/test_gsm.py::test_a_message_arrives`, `test_any_module`,
     `test_silence_ends_in_giving_up`, `test_what_comes_while_a_message_is_sent_is_behind_it`,

@@ -1,4 +1,4 @@
-"""Tells the customer's phone of the seal's events: the GSM dialogue on a serial port."""
+"""The notifier, which reports the seal's events to the customer's phone by a GSM module on a serial port."""
 
 from amaranth.hdl import EnableInserter, Module, Signal
 from amaranth.lib import wiring
@@ -14,22 +14,24 @@ from .uart_tx import Transmitter
 
 __all__ = ["BAUD", "GsmNotifier"]
 
-#: Every module speaks it; most find out by themselves.
+#: Every module supports this rate, and most detect it by themselves.
 BAUD = 9600
 
 
 class GsmNotifier(wiring.Component):
-    """`GsmDialogue` with a module on `txd` and `rxd`: 8N1, 9600 baud, no handshake lines.
+    """Connects `GsmDialogue` to a module on `txd` and `rxd`: 8N1, 9600 baud, no handshake lines.
 
-    Both UARTs count steps: two short counters of steps and one of cycles are smaller than two of cycles.
+    Both UARTs count steps, because two short counters of steps and a common one of cycles are smaller than
+    two counters of cycles.
 
     Parameters
     ----------
-    clock_hz: frequency of the clock in Hz.
+    clock_hz : the frequency of the clock in Hz.
 
     Members
     -------
-    feed: events and what messages are made of. txd, rxd: the module; `rxd` may be asynchronous.
+    feed : events, and what messages are made of.
+    txd, rxd : the pins of the module; `rxd` may be asynchronous.
 
     Guarantees: `verif/blocks/test_gsm.py::test_on_the_wire`, `test_on_the_wire_in_longer_steps`; in the whole
     chip, `verif/chip/test_gsm_chip.py`.

@@ -1,4 +1,4 @@
-"""UART receiver, 8N1, sampling each bit in its middle."""
+"""A UART receiver for 8N1, which samples each bit in its middle."""
 
 from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import wiring
@@ -8,7 +8,7 @@ from ..signatures import Character
 
 __all__ = ["Receiver"]
 
-#: Behind the start bit and the eight of data.
+#: The number of the stop bit, counted from the first data bit.
 STOP_BIT = 8
 
 
@@ -16,23 +16,23 @@ class Receiver(wiring.Component):
     """Receives characters from a synchronised line.
 
     *Timing:* a falling edge starts a character; a start bit that is not low in its middle is taken for a
-    glitch. `received.valid` strobes in the middle of the stop bit; the next edge may come
-    right then, so characters may follow without a gap.
+    glitch. `received.valid` strobes in the middle of the stop bit; the next edge may come right then, so
+    characters may follow each other without a gap.
     *Errors:* a low stop bit raises `received.error` together with `valid`; the receiver then waits for the
-    line to return.
+    line to return to idle.
     There is no back-pressure: `received.data` holds until the first data bit of the next character, at
     least one bit later.
 
     Parameters
     ----------
-    divisor_max: largest divisor, in clock cycles.
+    divisor_max : the largest divisor, in clock cycles.
 
     Members
     -------
     i : the line.
-    divisor : clock cycles of one bit.
+    divisor : the clock cycles of one bit.
     received : the character.
-    busy : inside a character.
+    busy : a character is being received.
 
     Guarantees: `verif/blocks/test_uart.py::test_uart_loopback`, `test_receiver_errors`,
     `test_receiver_takes_baud_error`, `test_receiver_ignores_glitches`;
