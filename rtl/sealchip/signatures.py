@@ -222,7 +222,7 @@ FrameIn = Signature({"valid": Out(1), "begun": Out(1), "head": Out(FrameHead)})
 #: From the reporter to the bus access: `draw` asks for a new slot, `free` permits a frame to start now.
 BusRequest = Signature({"draw": Out(1), "free": In(1)})
 
-#: From the reporter to the slave: who has log and framer, never both.
+#: From the reporter to the slave: which of the two has log and framer.
 #:
 #: reporting : the framer sends for the reporter, so the slave must not begin.
 #: answering : the slave is at work on a request, so the reporter must not begin.

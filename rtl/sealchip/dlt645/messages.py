@@ -1,7 +1,7 @@
-"""Every frame that the chip sends, as a table, and the program for the framer that is made of it.
+"""Every frame that the chip sends, as a table, and the framer's program that is made of it.
 
-The program is a list of words, one for each byte of a frame. A word says where its byte comes from and which
-word is next, so frames that end alike share their ends, and the framer needs no other state than its place.
+The program is a list of words, one for each byte of a frame. A word names the source of its byte and the word
+that follows, so frames that end alike share their ends, and the framer needs no other state than its address.
 """
 
 from dataclasses import dataclass, replace
@@ -44,7 +44,7 @@ PREAMBLE, PREAMBLE_BYTES = 0xFE, 4
 
 
 class Message(enum.Enum, shape=5):
-    """What to send; an answer's control code has the request's function."""
+    """A message names what to send; an answer's control code has the request's function."""
 
     #: 14H write of a seal record to the meter.
     REPORT_RECORD = 0
@@ -82,7 +82,7 @@ Send = Signature({"start": Out(1), "message": Out(Message)})
 
 
 class Body(enum.Enum):
-    """Where the bytes behind DI and authority come from."""
+    """The body is where the bytes that follow DI and authority come from."""
 
     NONE = enum.auto()
     RECORD = enum.auto()
@@ -97,8 +97,9 @@ class Body(enum.Enum):
 
 @dataclass(frozen=True)
 class Shape:
-    """One message. `control` is joined with the request's function in an answer; `di` None repeats the
-    request's.
+    """The shape of one message.
+
+    `control` is joined with the request's function in an answer; `di` None repeats the request's.
     """
 
     control: int
@@ -109,7 +110,7 @@ class Shape:
     has_di: bool = True
     di: Di | None = None
     has_authority: bool = False
-    #: The request's sequence number stands behind the body.
+    #: The request's sequence number follows the body.
     has_sequence: bool = False
 
     @property
@@ -156,7 +157,7 @@ MESSAGES = {
 
 
 class Word(data.Struct):
-    """One byte of a frame: `constant`, or that of the flagged source at `index`."""
+    """A word gives one byte of a frame: `constant`, or that of the flagged source at `index`."""
 
     constant: 8
     index: 8
@@ -176,14 +177,15 @@ class Word(data.Struct):
     next: 8
 
 
-#: A message's words begin at its number; behind the address they go on at its number and the second; behind a
-#: record, which is public memory, at its number and the third: several messages share the record's words.
+#: A message's words begin at its number. After the address they go on at its number and the second entry, and
+#: after a record, which is public memory, at its number and the third: so several messages share a record's
+#: words, and the framer finds the entry from the word's `public` alone.
 SECOND_ENTRY = 1 << Message.as_shape().width
 THIRD_ENTRY = SECOND_ENTRY | SECOND_ENTRY << 1
 
 
 def _head(shape):
-    """Preamble, 68H, address, 68H."""
+    """Give the words of preamble, 68H, address and 68H."""
     whose = IDENTITY.offsets["meter" if shape.to_meter else "seal"]
     return [
         *[{"constant": PREAMBLE}] * PREAMBLE_BYTES,
@@ -194,7 +196,7 @@ def _head(shape):
 
 
 def _content(shape):
-    """DATA, byte by byte."""
+    """Give the words of DATA, byte by byte."""
     if shape.has_di:
         for n in range(4):
             yield {"request": 1, "index": n} if shape.di is None else {"constant": shape.di >> 8 * n & 0xFF}
@@ -203,24 +205,25 @@ def _content(shape):
         yield _of_body(shape, shape.offset + n)
 
 
-def _of_body(shape, place):
+def _of_body(shape, offset):
+    """Give the word of the body's byte at `offset`."""
     if shape.body is Body.ERROR:
         return {"constant": shape.offset}
     if shape.body is Body.RECORD:
-        return {"public": 1, "index": Public.RECORD + place}
+        return {"public": 1, "index": Public.RECORD + offset}
     if shape.body is Body.REQUEST:
-        return {"request": 1, "index": place}
+        return {"request": 1, "index": offset}
     if shape.body is Body.IDENTITY:
-        return {"public": 1, "index": Public.IDENTITY + place}
-    if place < MEASURED_BYTES:
-        return {"diagnostics": 1, "index": place}
-    if place < DIAGNOSTICS.offsets["clock"]:
-        return {"public": 1, "index": Public.UPTIME + place - DIAGNOSTICS.offsets["uptime"]}
-    return {"public": 1, "index": Public.CLOCK + place - DIAGNOSTICS.offsets["clock"]}
+        return {"public": 1, "index": Public.IDENTITY + offset}
+    if offset < MEASURED_BYTES:
+        return {"diagnostics": 1, "index": offset}
+    if offset < DIAGNOSTICS.offsets["clock"]:
+        return {"public": 1, "index": Public.UPTIME + offset - DIAGNOSTICS.offsets["uptime"]}
+    return {"public": 1, "index": Public.CLOCK + offset - DIAGNOSTICS.offsets["clock"]}
 
 
 def _middle(shape):
-    """From the control code to the end of DATA, or of the record."""
+    """Give the words from the control code to the end of DATA, or of the record."""
     words = [
         {"constant": shape.control, "function": 0 if shape.to_meter else 1},
         {"constant": shape.length},
@@ -232,13 +235,13 @@ def _middle(shape):
 
 
 def _end(shape):
-    """What stands behind DATA, or the record."""
+    """Give the words that follow DATA, or the record."""
     sequence = [{"scrambled": 1, "request": 1, "index": 4}] if shape.has_sequence else []
     return [*sequence, {"checksum": 1}, {"constant": END, "last": 1}]
 
 
 def _program():
-    """The words by their address."""
+    """Give the words by their address; those that are alike, up to the frame's end, are one."""
     entries = {message.value: _head(shape) for message, shape in MESSAGES.items()}
     entries |= {message.value + SECOND_ENTRY: _middle(shape) for message, shape in MESSAGES.items()}
     entries |= {

@@ -22,7 +22,7 @@ __all__ = ["Reporter", "has_record_in_time"]
 
 #: Time in ms within which the meter's answer must have come: Td up to 500 ms and the frame at 600 baud. It is
 #: also the age at which a record that waits for the bus is made anew, so that its age in seconds is right. A
-#: power of two, as is the back-off: then one bit of a counter tells that the time has passed.
+#: power of two, as is the back-off: then one bit of a counter shows that the time has passed.
 ANSWER_MS = 1024
 #: Back-off after a report without acknowledgement: 0.5 s, doubled each time up to 32 s.
 BACKOFF_MS, BACKOFF_STEPS = 512, 6

@@ -1,7 +1,7 @@
-"""What the seal does with each request, as a tree of steps, and the program for the slave that is made of it.
+"""What the seal does with each request, as a tree of steps, and the slave's program that is made of it.
 
-The tree says what is looked at and done, step by step; a step goes on to one of two others. The program is a
-list of steps in which those two are neighbours, so that what was found is the low bit of the next address.
+A step looks at the request or does something, and goes on to one of two others. In the program, a list of
+steps, those two are neighbours, so that the result of a step is the low bit of the next address.
 """
 
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ SEQUENCE, LAST_RECORD = 4, 63
 
 
 class Op(enum.Enum, shape=4):
-    """What is done in a step, and what its result is; without one it is 0."""
+    """An operation is what a step does, and what its result is; without one the result is 0."""
 
     #: Wait for a request; its function is the next address.
     IDLE = 0
@@ -53,7 +53,7 @@ assert all(Op[command.name].value == 8 | command for command in Command)
 
 
 class Step(data.Struct):
-    """One step of the program; all zero: idle."""
+    """A step of the program; one of all zeros is idle."""
 
     #: Next address; the result is joined to its low bit.
     next: 8
@@ -71,7 +71,7 @@ class Step(data.Struct):
 
 @dataclass(frozen=True)
 class _Node:
-    """A step of the tree, with those that follow it; None: idle."""
+    """A step of the tree, with those that follow it; None is idle."""
 
     op: Op
     no: "_Node | None" = None
@@ -92,19 +92,19 @@ _NO_DATA, _UNAUTHORISED = _answer(Message.REFUSE_NO_DATA), _answer(Message.REFUS
 
 
 def _select(cases, otherwise, **what):
-    """The first of `cases` (value, step) that is equal."""
+    """Go on with the first of `cases` (value, step) that is equal, or with `otherwise`."""
     for value, then in reversed(cases):
         otherwise = _Node(Op.COMPARE, otherwise, then, value=value, **what)
     return otherwise
 
 
 def _length(wanted, then):
-    """A frame of any other length is not answered."""
+    """Go on with `then` at that length; a frame of any other length is not answered."""
     return _select([(wanted, then)], None, of_length=1)
 
 
 def _identifier(high, then, otherwise=_NO_DATA):
-    """The three high bytes of the DI."""
+    """Compare the three high bytes of the DI."""
     for position in (1, 2, 3):
         then = _select([(high >> 8 * (position - 1) & 0xFF, then)], otherwise, position=position)
     return then
@@ -119,7 +119,7 @@ def _low(di):
 
 
 def _read():
-    """11H: which item. What DATA's byte is known to be is taken out of the record's number."""
+    """11H: find out which item. FETCH takes what DATA's byte is known to be out of the record's number."""
     last, more = (
         _fetch(_low(Di.EVENT_LOG), _answer(message))
         for message in (Message.ANSWER_RECORD, Message.ANSWER_RECORD_MORE)
@@ -148,7 +148,7 @@ def _read():
 
 
 def _read_next():
-    """12H: which record of the event log."""
+    """12H: find out which record of the event log."""
     last, more = (
         _fetch(0, _answer(message), position=SEQUENCE)
         for message in (Message.ANSWER_NEXT, Message.ANSWER_NEXT_MORE)
@@ -163,19 +163,19 @@ def _read_next():
 
 
 def _with_password(then):
-    """Refused unless the password is right."""
+    """Refuse unless the password is right."""
     check = _Node(Op.CHECK, _UNAUTHORISED, then, value=ITEMS["password"] << 4 | OLD_PASSWORD)
     return _Node(Op.LOCKED, check, _UNAUTHORISED)
 
 
 def _update(item, origin, otherwise=_OTHER, done=_DONE):
-    """The field must end where DATA ends."""
+    """Write an item; its field must end where DATA ends."""
     update = _Node(Op.UPDATE, otherwise, done, value=ITEMS[item] << 4 | origin)
     return _select([(origin + IDENTITY[item].width, update)], otherwise, of_length=1)
 
 
 def _write():
-    """14H: a challenge at once; the other items behind the password."""
+    """14H: take a challenge at once, the other items with the password only."""
     challenge = _Node(Op.CHALLENGE, None, _DONE)
     seal = _with_password(_Node(Op.SEAL, _OTHER, _DONE))
 
@@ -196,7 +196,7 @@ def _write():
 
 
 def _change_rate():
-    """17H: the byte is one of the feature words."""
+    """17H: take the byte if it is one of the feature words."""
     rates = [(word, _answer(Message.ANSWER_RATE, number << 5)) for number, word in enumerate(BAUD_FEATURE)]
     return _length(1, _select(rates, _answer(Message.REFUSE_RATE)))
 
@@ -218,7 +218,7 @@ _REQUESTS = {
 
 
 def _program():
-    """The steps by their address; the first 32 are the functions."""
+    """Give the steps by their address; the first 32 are the functions."""
     addresses = dict(_REQUESTS)
     pairs = {}
     waiting = list(addresses)
