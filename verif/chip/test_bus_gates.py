@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from meterseal.domain.image import image
 from meterseal.domain.record import Kind, StateClass
 from meterseal.errors import Failure
 from meterseal.sim.chip.build import chip_library
@@ -16,7 +15,7 @@ from sealboards.board import Board
 from sealboards.boards import BOARDS
 from sealboards.netlist import write_netlist
 from sealboards.recovered import write_recovered
-from verif.benches.bus import IDENTITY, BusBench
+from verif.benches.chip import Bench
 
 
 def test_what_is_no_netlist_is_refused(tmp_path: Path) -> None:
@@ -31,9 +30,10 @@ def test_gates_report_an_opening_until_it_is_acknowledged(
 ) -> None:
     monkeypatch.chdir(tmp_path)  # the tools see no other folder
     write(BOARDS["icebreaker"], CLOCK_HZ, Path("gates.v"))
-    bench = BusBench(chip_library(clock_hz=CLOCK_HZ, netlist=tmp_path / "gates.v"), tmp_path)
+    gates = chip_library(clock_hz=CLOCK_HZ, netlist=tmp_path / "gates.v")
+    bench = Bench(tmp_path, model=gates, baud=19_200, by_hand=True)
     try:
-        bench.restart(image(IDENTITY))
+        bench.restart()
         booted = bench.next_report(3.0)
         assert booted is not None
         assert (booted.counter, booted.kind, booted.state) == (1, Kind.BOOT, StateClass.SEALED)

@@ -7,6 +7,7 @@ and ends, and then once for each of these clocks up to there and no further.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,22 +16,25 @@ from meterseal.domain.image import crc16, image
 from meterseal.domain.layout import pack
 from meterseal.domain.record import Flags, Kind, StateClass
 from meterseal.protocols.dlt645.requests import write
-from meterseal.sim.chip.build import chip_library
-from meterseal.sim.chip.bus import CLOCK_HZ
+from meterseal.sim.chip.build import SIGMA_DELTA
 from sealchip.interface import ENTRY, FLASH_LOG_BASE, FLASH_SECTOR_BYTES, FLASH_SLOT_BYTES, Di
-from verif.benches.bus import IDENTITY, BusBench
+from verif.benches.chip import Bench, identity
 
-Trigger = Callable[[BusBench], None]
+Trigger = Callable[[Bench], None]
+FAST = 19_200
+IDENTITY = replace(identity(), baud=FAST)
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Iterator[BusBench]:
-    bench = BusBench(chip_library(clock_hz=CLOCK_HZ), tmp_path)
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    bench = Bench(tmp_path, front_end=SIGMA_DELTA, baud=FAST, by_hand=True)
+    # As fast as the model takes it: while the flash is busy the chip does nothing but ask for its status.
+    bench.bus.attach_flash(0, bench.flashes[0], page_program=0.0002, sector_erase=0.002)
     yield bench
     bench.close()
 
 
-def write_span(bench: BusBench, trigger: Trigger, pause: float = 0.003) -> tuple[int, int]:
+def write_span(bench: Bench, trigger: Trigger, pause: float = 0.003) -> tuple[int, int]:
     """First and last flash clock, counted from `trigger` on, of the writes that it brings about, `pause`
     seconds apart at most.
     """
@@ -46,7 +50,7 @@ def write_span(bench: BusBench, trigger: Trigger, pause: float = 0.003) -> tuple
     return max(first, 1), seen - start
 
 
-def cut_after(bench: BusBench, trigger: Trigger, clocks: int) -> None:
+def cut_after(bench: Bench, trigger: Trigger, clocks: int) -> None:
     """Bring about the write and cut the power after so many of its flash clocks."""
     trigger(bench)
     assert bench.bus.run_to_flash_clock(0, bench.clocks + clocks, at_most=1.0)
@@ -64,8 +68,8 @@ EMPTY = image(IDENTITY)
 
 
 @thin_and_whole
-def test_while_an_opening_is_written(bench: BusBench, number: int | None) -> None:
-    def opening(bench: BusBench) -> None:
+def test_while_an_opening_is_written(bench: Bench, number: int | None) -> None:
+    def opening(bench: Bench) -> None:
         bench.restart(EMPTY)
         bench.bus.run(0.75)  # the boot event is in the flash
         bench.bus.position(0, False)
@@ -91,8 +95,8 @@ def test_while_an_opening_is_written(bench: BusBench, number: int | None) -> Non
 
 
 @thin_and_whole
-def test_while_an_acknowledgement_is_written(bench: BusBench, number: int | None) -> None:
-    def acknowledging(bench: BusBench) -> None:
+def test_while_an_acknowledgement_is_written(bench: Bench, number: int | None) -> None:
+    def acknowledging(bench: Bench) -> None:
         bench.restart(EMPTY)
         report = bench.next_report(3.0)
         assert report is not None
@@ -145,8 +149,8 @@ def full_log() -> bytes:
 
 
 @thin_and_whole
-def test_while_a_sector_is_given_up(bench: BusBench, number: int | None) -> None:
-    def booting(bench: BusBench) -> None:
+def test_while_a_sector_is_given_up(bench: Bench, number: int | None) -> None:
+    def booting(bench: Bench) -> None:
         """The boot event will be the last entry of its sector, so the other one is erased."""
         bench.restart(full_log())
 
@@ -170,11 +174,11 @@ def test_while_a_sector_is_given_up(bench: BusBench, number: int | None) -> None
 
 
 @thin_and_whole
-def test_while_the_identity_is_changed(bench: BusBench, number: int | None) -> None:
+def test_while_the_identity_is_changed(bench: Bench, number: int | None) -> None:
     old, new = IDENTITY.asset, "AN-OTHER-NUMBER"
     request = write(IDENTITY.seal, Di.PROVISIONING + 2, new.encode()[::-1].ljust(32, b"\0"))
 
-    def provisioning(bench: BusBench) -> None:
+    def provisioning(bench: Bench) -> None:
         bench.restart(EMPTY)
         assert bench.next_report(3.0)
         bench.acknowledge()

@@ -29,6 +29,7 @@ from sealchip.interface import (
     Flags,
     Kind,
 )
+from verif.benches.block import untraced
 from verif.formal.chip import CRC_BYTES, MAC, SECRET, Chip, Claim, Command, Program, in_log, index_of, slot_at
 from verif.formal.paths import Refused, State, must
 from verif.formal.sby import NotProvedError, Proved
@@ -513,15 +514,12 @@ def followed(job: str | None, flash_base: int) -> tuple[Chip, float]:
     """
     claims = [it.claim for it in FIRMWARE_THEOREMS if it.job == job]
     program, begin = Program.of_chip(flash_base), time.process_time()
+    chip = Chip(program, claims) if job is None else Chip(program, claims, jobs=[job], secret=())
     try:
-        if job is None:
-            chip = Chip(program, claims)
-            chip.follow()
-        else:
-            chip = Chip(program, claims, jobs=[job], secret=())
-            chip.follow("main")
+        with untraced():
+            chip.follow(*([] if job is None else ["main"]))
     except Refused as refused:
-        raise NotProvedError(_told(refused)) from refused
+        raise NotProvedError(_explained(refused)) from refused
     return chip, time.process_time() - begin
 
 
@@ -537,7 +535,7 @@ def check(theorem: FirmwareTheorem) -> Proved:
 def _check(theorem: FirmwareTheorem, flash_base: int) -> float:
     chip, seconds = followed(theorem.job, flash_base)
     if theorem.claim in chip.refused:
-        raise NotProvedError(_told(chip.refused[theorem.claim]))
+        raise NotProvedError(_explained(chip.refused[theorem.claim]))
     unmet = [cover for cover in theorem.claim.covers if cover not in chip.met]
     if unmet or not theorem.claim.covers:
         raise NotProvedError(f"{theorem.name}: not met: {unmet or 'it has no covers'}")
@@ -547,5 +545,5 @@ def _check(theorem: FirmwareTheorem, flash_base: int) -> float:
     return seconds
 
 
-def _told(refused: Refused) -> str:
+def _explained(refused: Refused) -> str:
     return "; ".join([str(refused), *getattr(refused, "__notes__", ())])
