@@ -180,7 +180,7 @@ def test_every_phrase(phrase):
 
 
 @pytest.mark.parametrize("kind", [Kind.LOCKED_OUT, Kind.PROVISIONED, Kind.BOOT])
-def test_what_is_not_told(kind):
+def test_other_events_send_nothing(kind):
     day = Day(Module(), [(1, kind, StateClass.SEALED)])
     assert day.run() == []
     assert day.module.heard == []
@@ -193,7 +193,7 @@ def test_no_phone_no_message():
     assert day.module.heard == []
 
 
-def test_without_a_clock_the_age_is_told():
+def test_without_a_clock_the_message_has_the_age():
     """Not registered for a while: the event is some minutes old when it is told."""
     day = Day(Module(unregistered=5), [opened()], clock=None)
     [received] = day.run()

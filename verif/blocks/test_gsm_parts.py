@@ -303,7 +303,7 @@ def test_ages():
     assert seen == [f"{min(minute, AGE_MAX):02}" for minute in range(102)]
 
 
-def test_what_is_told_and_what_is_not():
+def test_which_events_are_reported():
     """Every pair of kind and state: whether an event waits."""
     dut = QUEUE.dut
     queue, told = dut.queue, set()

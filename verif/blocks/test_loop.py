@@ -185,7 +185,7 @@ def test_nothing_is_lost_while_the_log_is_stalled():
     assert events == expected_events(samples)
 
 
-def test_a_full_queue_tells_the_state_as_it_is_then():
+def test_a_full_queue_merges_changes_into_the_present_state():
     """What finds no room is merged into one event; the last event always tells the present state."""
     for changes in (QUEUE_DEPTH, QUEUE_DEPTH + 7, QUEUE_DEPTH + 8):
         samples = bouncing(changes)

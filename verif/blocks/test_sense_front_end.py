@@ -48,7 +48,7 @@ class Rig:
         return ms
 
 
-def test_attacks_are_told_apart():
+def test_attacks_are_distinguished():
     """A window is learned; a jumper, a corroded contact, a pulled head and a foreign voltage each get their
     class, in the time of a few measurements or at the end of the next off phase.
     """

@@ -120,7 +120,7 @@ def test_a_seal_command_learns_the_present_voltage():
 @pytest.mark.parametrize(
     ("class_", "millivolts"), [(OPEN, 20), (LOW, 2900), (StateClass.HIGH, 5300), (StateClass.MISMATCH, 4400)]
 )
-def test_sealing_an_unfit_loop_is_refused_and_told(class_, millivolts):
+def test_sealing_an_unfit_loop_is_refused_with_an_event(class_, millivolts):
     async def testbench(rig):
         await rig.restore(4400)
         await rig.loop(class_, millivolts, sealable=False)
@@ -150,7 +150,7 @@ def test_sealing_an_unstable_loop_is_refused():
     ]
 
 
-def test_what_else_is_told():
+def test_lock_out_and_provisioning_are_events():
     """Lock-out and provisioning, in one cycle too, with the present state; a comparator has no millivolts."""
 
     async def testbench(rig):

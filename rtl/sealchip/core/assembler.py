@@ -174,6 +174,7 @@ class Assembler:
         return dict(self._places)
 
     def _word(self, op, source, operand):
+        """Return an instruction as a word, with the address that a name stands for."""
         if isinstance(operand, str):
             if operand not in self._places:
                 raise ValueError(f"{operand} is the name of no place in the program")

@@ -80,6 +80,7 @@ class AnswerReader(wiring.Component):
 
 
 def _classes():
+    """Return the class of each of the 256 characters."""
     return [_CLASS.get(chr(byte), _OTHER) for byte in range(256)]
 
 

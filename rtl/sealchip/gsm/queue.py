@@ -68,7 +68,7 @@ class GsmQueue(wiring.Component):
     clock_free : the clock may be read and does not change.
 
     Guarantees: `verif/blocks/test_gsm_parts.py::test_queue_like_the_reference`, `test_ages`,
-    `test_what_is_told_and_what_is_not`; proof: `verif/formal/gsm.py::what_is_told_stays`.
+    `test_which_events_are_reported`; proof: `verif/formal/gsm.py::what_is_told_stays`.
     """
 
     valid: In(1)
@@ -142,6 +142,7 @@ class GsmQueue(wiring.Component):
         return m
 
     def _count_seconds(self, m, minute):
+        """Count the seconds of a minute."""
         seconds = Signal(range(_MINUTE_S))
         with m.If(self.tick_s):
             m.d.sync += seconds.eq(seconds + 1)
@@ -162,6 +163,7 @@ class GsmQueue(wiring.Component):
             m.d.sync += current.lost.eq(0)
 
     def _move_bytes(self, m, append, step, writing, number, first, end):
+        """Connect the memory: write the event that enters, or the ages that have grown by a minute."""
         current = self.current
         m.submodules.memory = memory = Memory(shape=8, depth=DEPTH * _SLOT, init=[])
         read, write = memory.read_port(), memory.write_port()

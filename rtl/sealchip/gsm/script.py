@@ -118,26 +118,32 @@ _PAUSES = (5, 10, 20, 40, 60, 120, 120)
 
 
 def _order(order, operand):
+    """Return an order."""
     return 0xC000 | order << 12 | operand
 
 
 def _wait(token, seconds, *, or_error=False):
+    """Return a wait for an answer."""
     return _order(Order.WAIT, or_error << 11 | token << 8 | seconds)
 
 
 def _mark(*flags):
+    """Return a mark with these flags."""
     return _order(Order.MARK, sum(flags))
 
 
 def _identity(digit, address):
+    """Return the order that sends a digit of the identity."""
     return _order(Order.DATA, digit << 8 | 1 << 7 | address)
 
 
 def _unless(condition, address=0):
+    """Return the order that skips the next word under a condition."""
     return _order(Order.GO, 1 << 11 | condition << 8 | address)
 
 
 def _two_digits(slot):
+    """Return the orders that send both digits of a byte of the event."""
     return [_order(Order.DATA, digit << 8 | slot) for digit in (Digit.HIGH, Digit.LOW)]
 
 
@@ -147,6 +153,7 @@ def _go(target):
 
 
 def _command(text, *answers):
+    """Return the words of a command and its answers, OK unless given."""
     return [*text, "\r", *(answers or [_wait(Token.OK, _COMMAND)])]
 
 
@@ -157,6 +164,7 @@ def _phone():
 
 
 def _seal():
+    """Return the orders that send the seal's address, high digit first."""
     where = IDENTITY.slice("seal")
     addresses = reversed(range(where.start, where.stop))
     return [_identity(digit, address) for address in addresses for digit in (Digit.HIGH, Digit.LOW)]
@@ -209,6 +217,7 @@ def _failures():
 
 
 def _assemble():
+    """Return all words of the script."""
     labels, words = {}, []
     for part in _dialogue():
         if isinstance(part, str) and len(part) > 1 and part.startswith(":"):
@@ -222,6 +231,7 @@ def _assemble():
 
 
 def _word(word, labels):
+    """Return a part of the dialogue as a word."""
     if isinstance(word, str):
         return ord(word)
     return _order(Order.GO, labels[word[0]]) if isinstance(word, tuple) else word

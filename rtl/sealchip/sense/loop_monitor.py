@@ -52,9 +52,9 @@ class LoopMonitor(wiring.Component):
 
     Guarantees: `verif/blocks/test_loop.py::test_loop_monitor`,
     `test_nothing_is_lost_while_the_log_is_stalled`,
-    `test_a_full_queue_tells_the_state_as_it_is_then`, `test_a_flapping_loop_is_one_event_with_a_count`,
-    `test_excursions_saturate`; sealing in `verif/blocks/test_sense_sealing.py`; the whole in
-    `verif/chip/test_chip_report.py`; proofs:
+    `test_a_full_queue_merges_changes_into_the_present_state`,
+    `test_a_flapping_loop_is_one_event_with_a_count`, `test_excursions_saturate`; sealing in
+    `verif/blocks/test_sense_sealing.py`; the whole in `verif/chip/test_chip_report.py`; proofs:
     `verif/formal/loop.py::every_change_is_one_event`, `verif/formal/loop.py::no_change_is_forgotten`,
     `verif/formal/loop.py::events_wait_until_taken`, `verif/formal/loop.py::excursions_are_told`,
     `verif/formal/sense.py::learned_only_when_sealing`, `verif/formal/sense.py::sealing_is_answered_and_told`.

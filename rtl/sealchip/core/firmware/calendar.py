@@ -67,6 +67,7 @@ def emit(a):
 
 
 def _second(a):
+    """Emit *calendar.second*: uptime and, if it is set, time, one second on."""
     a.label("calendar.second")
     a.out(Out.SECOND)
     _count(a)
@@ -107,6 +108,7 @@ def _count(a):
 
 
 def _uptime(a):
+    """Add one to the uptime, and put out the lock tick when its low bits are all zero."""
     with a.each(_NUMBER, range(UPTIME_BYTES)):
         a.load(indexed(Memory.UPTIME))
         a.add(imm(1))
@@ -145,6 +147,7 @@ def _put(a):
 
 
 def _set(a):
+    """Emit *calendar.set*: check the six bytes of DATA, and take them for the time."""
     a.label("calendar.set")
     # From the year down: year and month decide how many days there may be.
     with a.each(_NUMBER, range(CLOCK_BYTES)[::-1]):

@@ -99,6 +99,7 @@ def emit(a, flash_base):
 
 
 def _begin(a, flash_base):
+    """Emit *flash.begin*."""
     a.label("flash.begin")
     a.load(at(COMMAND))
     a.xor(imm(READ))
@@ -123,6 +124,7 @@ def _begin(a, flash_base):
 
 
 def _finish(a):
+    """Emit *flash.finish with crc* and *flash.finish*."""
     a.label("flash.finish with crc")
     a.load(imm(Flash.SELECT | Flash.SUMS | Flash.WRITES | Flash.APPENDS))
     a.out(Out.FLASH)
@@ -143,6 +145,7 @@ def _finish(a):
 
 
 def _wait(a):
+    """Emit *flash.wait*."""
     a.label("flash.wait")
     a.store(at(_TICKS))
     again = a.label()

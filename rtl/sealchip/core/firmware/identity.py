@@ -43,10 +43,12 @@ assert IDENTITY.slice("phone").stop <= IDENTITY.offsets["password"]
 
 
 def _place(name):
+    """Return the address of a field in memory."""
     return Memory.IDENTITY + IDENTITY.offsets[name]
 
 
 def _fields():
+    """Yield the address and the bytes of each item's start and end."""
     for item, name in PROVISIONING.items():
         field = IDENTITY.slice(name)
         yield _BEGINS + 16 * item, bytes([field.start, field.stop])

@@ -77,6 +77,7 @@ class _Ring:
 
 
 def _offset(block, name):
+    """Return the address of a field."""
     return block + ENTRY.offsets[name]
 
 
@@ -110,6 +111,7 @@ def emit(a, sector_slots=SECTOR_SLOTS):
 
 
 def _restore(a, ring):
+    """Emit *log.restore*: find the newest entry, the next blank slot and the oldest unacknowledged entry."""
     a.label("log.restore")
     with a.each(COUNT, range(_FOUND_BYTES)[::-1]):
         a.load(imm(0))
@@ -206,6 +208,7 @@ def _if_blank(a, otherwise):
 
 
 def _append(a, ring):
+    """Emit *log.append*: write the waiting event, and erase the next sector when this one is full."""
     a.label("log.append")
     a.copy(at(_HEAD), at(_SLOT))
     a.load(imm(ENTRY.offsets["counter"]))
@@ -267,6 +270,7 @@ def _erase(a):
 
 
 def _oldest(a):
+    """Emit *log.oldest*: load the oldest unacknowledged entry, passing over torn slots."""
     a.label("log.oldest")
     a.copy(at(_TAIL), at(_SLOT))
     again = a.label()
@@ -282,6 +286,7 @@ def _oldest(a):
 
 
 def _nth(a):
+    """Emit *log.nth*: load the entry of that number before the newest, or only look for an older one."""
     a.label("log.nth")
     a.copy(at(_HEAD), at(_SLOT))
     # Pass as many entries as the number, and one more with `_HAS_OLDER`: taking that bit away leaves a carry
@@ -311,6 +316,7 @@ def _nth(a):
 
 
 def _acknowledge(a):
+    """Emit *log.acknowledge*: mark the entry that *log.oldest* has loaded."""
     a.label("log.acknowledge")
     a.load(at(_LOADED))
     a.if_zero("refused")
@@ -397,6 +403,7 @@ def _read(a):
 
 
 def _still_blank(a):
+    """Note whether A, and so the whole entry so far, is FF."""
     a.and_(at(_BLANK))
     a.store(at(_BLANK))
 

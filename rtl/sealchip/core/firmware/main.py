@@ -54,6 +54,7 @@ def set_status(a, bits):
 
 
 def _write_status(a):
+    """Keep A as the status and put it out."""
     a.store(at(STATUS))
     a.out(Out.STATUS)
 
@@ -68,6 +69,7 @@ def emit(a):
 
 
 def _wait(a):
+    """Emit *main*, which looks at the requests one after the other."""
     a.label("main")
     a.copy(imm(REPORTER), at(SERVED))
     for wanted, there in (
@@ -84,6 +86,7 @@ def _wait(a):
 
 
 def _serve(a):
+    """Emit *slave*, which begins the job of the slave's command."""
     a.label("slave")
     a.copy(imm(SLAVE), at(SERVED))
     a.load(port(In.COMMAND))
@@ -95,6 +98,7 @@ def _serve(a):
 
 
 def _answer(a):
+    """Emit *accepted*, *refused* and *answer*."""
     a.label("accepted")
     a.load(imm(1))
     a.jump("answer")
