@@ -1,4 +1,4 @@
-"""`meterseal doctor`: is everything here that the commands need?"""
+"""`meterseal doctor` checks that everything is installed that the commands need."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ __all__ = ["Finding", "doctor", "findings"]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One tool: where it is, its version, the least one that works, and what to do when it is not OK.
+    """One tool: its path, its version, the oldest version that works, and what to do when it is not OK.
 
-    `only_for`: what asks for it; empty where every command may.
+    `only_for` is what requires it; empty where any command may.
     """
 
     tool: str
@@ -35,7 +35,7 @@ class Finding:
 
 
 def findings() -> list[Finding]:
-    """What was found for every tool, in the order in which they are needed.
+    """Return what was found for each tool, in the order in which they are needed.
 
     Tests: `verif/project/test_doctor.py`.
     """
@@ -45,7 +45,7 @@ def findings() -> list[Finding]:
 def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> None:
-    """Every tool, its path and version, OK or the one-line fix; exit code 1 when a needed one is missing."""
+    """Show each tool, path and version, OK or a one-line fix; exit code 1 when a needed one is missing."""
     found = findings()
     if as_json:
         print(json.dumps([asdict(finding) for finding in found]))
@@ -65,13 +65,15 @@ def _numbers(version: str) -> tuple[int, ...]:
     return tuple(int(number) for number in re.findall(r"\d+", version)[:3])
 
 
-def _judge(tool: str, path: str | None, version: str | None, minimum: str, fix: str) -> Finding:
+def _finding(tool: str, path: str | None, version: str | None, minimum: str, fix: str) -> Finding:
     ok = version is not None and _numbers(version) >= _numbers(minimum)
     return Finding(tool, path, version, minimum, ok, fix)
 
 
 def _python() -> Finding:
-    return _judge("python", sys.executable, platform.python_version(), "3.11", "install Python 3.11 or newer")
+    return _finding(
+        "python", sys.executable, platform.python_version(), "3.11", "install Python 3.11 or newer"
+    )
 
 
 def _program(
@@ -81,24 +83,24 @@ def _program(
         path = next((found for name in names if (found := shutil.which(name))), None)
         version = None
         if path:
-            said = subprocess.run([path, asked], capture_output=True, text=True, check=False).stdout
-            match = re.search(r"\d+\.\d+(\.\d+)?", said)
+            printed = subprocess.run([path, asked], capture_output=True, text=True, check=False).stdout
+            match = re.search(r"\d+\.\d+(\.\d+)?", printed)
             version = match.group() if match else None
-        return replace(_judge(tool, path, version, minimum, fix), only_for=only_for)
+        return replace(_finding(tool, path, version, minimum, fix), only_for=only_for)
 
     return look
 
 
 def _package(name: str, minimum: str) -> Callable[[], Finding]:
-    """A Python package; its metadata tell the version, for some tools print none that can be used."""
+    """Look for a Python package, whose metadata have the version, since some tools print no usable one."""
 
     def look() -> Finding:
         fix = f"pip install '{name}>={minimum}'"
         try:
             found = distribution(name)
         except PackageNotFoundError:
-            return _judge(name, None, None, minimum, fix)
-        return _judge(name, str(found.locate_file(name.replace("-", "_"))), found.version, minimum, fix)
+            return _finding(name, None, None, minimum, fix)
+        return _finding(name, str(found.locate_file(name.replace("-", "_"))), found.version, minimum, fix)
 
     return look
 

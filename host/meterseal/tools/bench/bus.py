@@ -1,13 +1,13 @@
-"""How soon a seal speaks, and how well many seals share one bus: the compiled chip and a model meter.
+"""How soon a seal reports, and how well many seals share one bus: the compiled chip and a model meter.
 
 *Reaction:* a settled seal on an idle bus is opened; from the movement to the falling edge of the first
 start bit, less the debounce time, at the slowest clock and at that of common boards.
 
-*Power-up:* seals get power together, within 2 ms, each closed and with a meter of its own at 2400 baud, and
-report themselves and their asset numbers; from then to the end of the last answer, as a multiple of the time
-that these reports and answers take on the wire, each counted once. The meters answer after 20 to 25 ms, the
-least that the standard allows. Collisions, repeats, pauses and the half second that nobody may speak after a
-power-up are what is beyond 1.
+*Power-up:* seals are powered up within 2 ms, each closed and with a meter of its own at 2400 baud, and report
+an event and their asset number; the time to the end of the last answer, as a multiple of the time that these
+reports and answers take on the wire, each counted once. The meters answer after 20 to 25 ms, the shortest
+delay that the standard allows. Collisions, repeats, pauses and the half second of silence after a power-up
+make the figure exceed 1.
 """
 
 from __future__ import annotations
@@ -30,21 +30,21 @@ from sealchip.interface import DEFAULT_BAUD
 
 __all__ = ["power_up", "reaction", "run"]
 
-#: What the project asks of the chip.
+#: What the project requires of the chip.
 REQUIRED_REACTION_MS, REQUIRED_POWER_UP = 1.0, 1.3
 
 DEBOUNCE = 0.020
 _BAUD = DEFAULT_BAUD
 _BOARD_CLOCK_HZ = 12_000_000
 _CHARACTER = 11 / _BAUD
-#: The tap tells a byte in the middle of its stop bit.
-_TOLD = 10.5 / _BAUD
+#: The tap records a byte in the middle of its stop bit.
+_RECORDED = 10.5 / _BAUD
 _STEP = 0.001
 _TD = 0.020, 0.025
 
 
 def run(seconds: float) -> dict[str, float | str]:
-    """All figures; one power-up of each number of seals for every 4 s asked for (each takes longer).
+    """Return all figures, from one power-up of each number of seals for every 4 s of `seconds`.
 
     Tests: `verif/host/tools/test_bench_bus.py`.
     """
@@ -65,7 +65,7 @@ def run(seconds: float) -> dict[str, float | str]:
 
 
 def reaction(clock_hz: int, times: int) -> list[float]:
-    """Milliseconds from an opening on an idle bus to the first start bit, less the debounce time."""
+    """Return milliseconds from an opening on an idle bus to the first start bit, less the debounce time."""
     with ExitStack() as stack:
         street = _Street(stack, 1, clock_hz, seed=1)
         street.power()
@@ -74,13 +74,13 @@ def reaction(clock_hz: int, times: int) -> list[float]:
 
 
 def _opening(street: _Street, pause: float) -> float:
-    """One opening, `pause` seconds after the bus fell silent; the seal is closed again behind it."""
+    """Measure one opening, `pause` seconds after the bus fell silent, and close the seal again."""
     street.run(pause)
     bus, seen = street.bus, len(street.bytes)
     moved = bus.now
     bus.position(0, closed=False)
     street.run(1.0, until=lambda: len(street.bytes) > seen)
-    first = street.bytes[seen].at - _TOLD
+    first = street.bytes[seen].at - _RECORDED
     street.settle()
     bus.position(0, closed=True)
     street.run(0.1)
@@ -89,7 +89,7 @@ def _opening(street: _Street, pause: float) -> float:
 
 
 def power_up(seals: int, seed: int) -> float:
-    """Time from a common power-up to the last acknowledgement, as a multiple of the bare wire time."""
+    """Return the time from a common power-up to the last acknowledgement, in multiples of the wire time."""
     with ExitStack() as stack:
         street = _Street(stack, seals, CLOCK_HZ, seed)
         street.power()
@@ -101,7 +101,7 @@ def power_up(seals: int, seed: int) -> float:
 
 
 class _Street:
-    """Seals on one bus, closed and without power, and a host end that is the meters of all of them."""
+    """Closed seals without power on one bus, and a host end that acts as the meters of all of them."""
 
     def __init__(self, stack: ExitStack, seals: int, clock_hz: int, seed: int) -> None:
         self._chance = random.Random(seed)
@@ -123,22 +123,22 @@ class _Street:
             self.bus.attach_flash(seal, flash)
             self.bus.position(seal, closed=True)
         self.bus.open(0)
-        #: What the seals have put on the bus.
+        #: Bytes that the seals have put on the bus.
         self.bytes: list[ByteSeen] = []
-        #: Characters on the wire, report and answer, by what was acknowledged.
+        #: Characters on the wire, report and answer, for each report acknowledged.
         self.acknowledged: dict[bytes, int] = {}
         self.last_answer = 0.0
         self._decoder = Decoder()
         self._answers: list[tuple[float, Frame]] = []
 
     def power(self) -> None:
-        """Power for all, within 2 ms in an order of chance."""
+        """Power all seals up within 2 ms, in random order."""
         for seal in self._chance.sample(range(self.bus.chips), self.bus.chips):
             self.bus.power(seal, True)
             self.bus.run(self._chance.uniform(0, 0.002 / self.bus.chips))
 
     def settle(self) -> None:
-        """Until nobody has said anything for longer than anybody waits."""
+        """Run until the bus has been silent for longer than any pause of a seal."""
         while True:
             seen = len(self.bytes)
             self.run(2.0)

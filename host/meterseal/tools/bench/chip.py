@@ -1,11 +1,11 @@
-"""How fast the simulated chip is on its bus, beside the same chip in two simulators without anything.
+"""How fast the simulated chip is on its bus, beside the same chip alone in two simulators.
 
-The workload is the chip's own life, as `meterseal chip run --pace max` has it: power-up, identity and event
-log from flash, reports that nobody acknowledges and that are therefore repeated, a host that asks for the
-newest record every half second, the seal head moving every two, the power cut every ten; the tap and the
-host end are read every 10 ms of simulated time. Peers, in the same run and in turn: the same compiled model
-in a bare loop as Verilator's manual has it, and the same source in Amaranth's own simulator. Cycles per
-second of one core, that is of CPU time: another process on the machine does not count.
+The workload is that of `meterseal chip run --pace max`: power-up, identity and event log from flash, reports
+that are not acknowledged and therefore repeated, a host that reads the newest record every half second, the
+seal head moving every two seconds, the power cut every ten; tap and host end are read every 10 ms of
+simulated time. Peers, in the same run and in turn: the same compiled model in a bare loop as in Verilator's
+manual, and the same source in Amaranth's own simulator. Figures are cycles per second of CPU time of one
+core, so that other processes on the machine do not count.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from sealchip.interface import DEFAULT_BAUD, Di
 
 __all__ = ["REQUIRED", "run"]
 
-#: Cycles per second that the project asks of one chip with the bus.
+#: Cycles per second that the project requires of one chip with the bus.
 REQUIRED = 5_000_000
 
 _ROUNDS = 5
@@ -37,19 +37,19 @@ _STEP, _SLICE = 0.5, 0.010
 _IDENTITY = Identity("000000000101", "BENCH-000101", "000000000201", key=bytes(range(16)), baud=_BAUD)
 _REQUEST = read(_IDENTITY.seal, Di.RECORD_NEWEST).encode()
 
-#: Simulates some cycles and says how many.
+#: Simulates some cycles and returns their number.
 _Contender = Callable[[], int]
 
 
 def run(seconds: float) -> dict[str, float | str]:
-    """Medians of cycles per second over the rounds; `seconds` is about the time for everything.
+    """Return medians of cycles per second over the rounds; `seconds` is the approximate time for all.
 
     Test: `verif/host/tools/test_bench_chip.py`.
     """
     library = chip_library(clock_hz=CLOCK_HZ)
     with ExitStack() as stack:
         bus = _new_bus(library, stack)
-        contenders = (_life(bus), _bare(library), _amaranth())
+        contenders = (_workload(bus), _bare(library), _amaranth())
         shares = (0.5, 0.2, 0.3)
         rounds = [
             [_rate(each, seconds * share / _ROUNDS) for each, share in zip(contenders, shares, strict=True)]
@@ -71,7 +71,7 @@ def run(seconds: float) -> dict[str, float | str]:
 
 
 def _new_bus(library: Path, stack: ExitStack) -> BusSim:
-    """One powered chip with a flash of its own, and a host end."""
+    """Make a bus with one powered chip, its flash, and a host end."""
     path = Path(stack.enter_context(TemporaryDirectory(prefix="meterseal-bench-"))) / "seal.bin"
     path.write_bytes(image(_IDENTITY))
     flash = FlashFile(path)
@@ -83,7 +83,7 @@ def _new_bus(library: Path, stack: ExitStack) -> BusSim:
     return bus
 
 
-def _life(bus: BusSim) -> _Contender:
+def _workload(bus: BusSim) -> _Contender:
     step = 0
 
     def contender() -> int:
@@ -116,7 +116,7 @@ def _bare(library: Path) -> _Contender:
 
 
 def _amaranth() -> _Contender:
-    # A second to load: only for whoever runs this benchmark.
+    # Imported here because it takes a second, which other commands need not wait.
     from amaranth.sim import Simulator
 
     from sealchip.chip import SealChip
@@ -136,7 +136,7 @@ def _amaranth() -> _Contender:
 
 
 def _rate(contender: _Contender, seconds: float) -> float:
-    """Cycles per second of CPU time, over at least `seconds` of it."""
+    """Return cycles per second of CPU time, measured for at least `seconds` of it."""
     done, begin = 0, time.process_time()
     while (elapsed := time.process_time() - begin) < seconds:
         done += contender()

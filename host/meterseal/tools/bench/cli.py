@@ -11,7 +11,7 @@ __all__ = ["bench"]
 
 def bench(
     name: Annotated[
-        str | None, typer.Argument(help="chip, pair or codec; all of them without a name.")
+        str | None, typer.Argument(help="chip, pair (the bus) or codec; all of them without a name.")
     ] = None,
     seconds: Annotated[float, typer.Option("--seconds", min=0.5, help="Time for each.")] = 4.0,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,

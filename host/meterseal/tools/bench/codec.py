@@ -1,10 +1,9 @@
 """How fast the DL/T 645-2007 codec is, beside the PyPI package `dlt645`, in the same run.
 
-One *pair* is: build an answer frame with four FE, decode it as a stream would be, checksum and end byte
-checked, and take address, control code, DI and data out of it. Both sides get the values in the form that
-they take (ours the printed address, the peer the address bytes) and both check what came out against what
-went in before anything is timed. Rounds of the two alternate, so that a busy machine slows both; the medians
-are compared.
+One *pair* of operations builds an answer frame with four FE and decodes it as part of a stream, with checksum
+and end byte checked, to address, control code, DI and data. Each side gets the values in its own form (ours
+the printed address, the peer the address bytes), and the results of both are checked before anything is
+timed. Rounds of the two alternate, so that a busy machine slows both; the medians are compared.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from meterseal.protocols.dlt645.frame import Frame
 
 __all__ = ["REQUIRED_RATIO", "run"]
 
-#: What the project asks of itself.
+#: Ratio that the project requires.
 REQUIRED_RATIO = 1.5
 
 _ROUNDS = 10
@@ -73,7 +72,7 @@ def _check(name: str, pair: Pair, address: object) -> None:
 
 
 def _rate(pair: Pair, seconds: float) -> float:
-    """Pairs per second, over at least `seconds`."""
+    """Return pairs per second, measured for at least `seconds`."""
     done, begin = 0, time.perf_counter()
     while (elapsed := time.perf_counter() - begin) < seconds:
         for _ in repeat(None, 500):
@@ -83,7 +82,7 @@ def _rate(pair: Pair, seconds: float) -> float:
 
 
 def run(seconds: float) -> dict[str, float | str]:
-    """Medians of pairs per second and their ratio; `seconds` is the time for everything.
+    """Return medians of pairs per second and their ratio; `seconds` is the time for everything.
 
     `Failure` when the peer is not installed. Test: `test_bench_codec.py`.
     """

@@ -1,1 +1,1 @@
-"""Bitstreams for boards: the command in front of `sealboards`."""
+"""The commands that build bitstreams for boards with `sealboards`."""

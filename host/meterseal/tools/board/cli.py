@@ -35,7 +35,7 @@ def _need_tools() -> None:
 
 @app.command("list")
 def list_boards(as_json: _Json = False) -> None:
-    """Boards, their parts, where each pin of the chip goes, and how they are programmed."""
+    """List the boards, their parts, the place of each pin of the chip, and how they are programmed."""
     import json
 
     from sealboards.boards import BOARDS
@@ -60,7 +60,7 @@ def build(
     folder: _Folder = _FOLDER,
     as_json: _Json = False,
 ) -> None:
-    """Make the bitstream of a board. It holds no identity: `seal image` or `seal provision` gives that."""
+    """Build the bitstream of a board, without an identity: `seal image` or `seal provision` adds that."""
     import json
 
     from meterseal.errors import Failure
@@ -101,7 +101,7 @@ def netlist(
         ),
     ] = False,
 ) -> None:
-    """The gates of a board's chip, for `chip run --netlist` and `demo --netlist`."""
+    """Write the gates of a board's chip, for `chip run --netlist` and `demo --netlist`."""
     from meterseal.errors import Failure
     from sealboards.boards import BOARDS
     from sealboards.build import BuildError
@@ -126,9 +126,9 @@ def report(
     folder: _Folder = _FOLDER,
     as_json: _Json = False,
 ) -> None:
-    """Build every board; size, speed and power beside what a designer would use instead.
+    """Build every board, and compare size, speed and power with what a designer would use instead.
 
-    Exit code 1 when a build leaves its budget.
+    Exit code 1 when a build exceeds its budget.
     """
     import json
     import sys

@@ -1,1 +1,1 @@
-"""Frames of either protocol, taken apart and put together for people."""
+"""Frames of either protocol, explained field by field and composed."""

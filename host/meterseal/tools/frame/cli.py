@@ -28,14 +28,14 @@ app.add_typer(encode, name="encode")
 
 
 class Language(StrEnum):
-    """`--lang`."""
+    """The language of an explanation."""
 
     ZH = "zh"
     EN = "en"
 
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-DataOption = Annotated[str, typer.Option("--data", help="Data behind the DI, hex, as in the standard.")]
+DataOption = Annotated[str, typer.Option("--data", help="Data after the DI, hex, as in the standard.")]
 
 
 @app.command()
@@ -43,7 +43,7 @@ def decode(
     hexadecimal: Annotated[
         list[str],
         typer.Argument(
-            metavar="HEX", help="Bytes; blanks, newlines, colons and 0x between them do not matter."
+            metavar="HEX", help="Bytes; blanks, newlines, colons and 0x between them are ignored."
         ),
     ],
     protocol: Annotated[Protocol, typer.Option(help="What the bytes are.")] = Protocol.AUTO,
@@ -114,16 +114,18 @@ def _print(protocol: str, raw: bytes, *, as_json: bool) -> None:
 
 @encode.command("dlt645")
 def encode_dlt645(
-    address: Annotated[str, typer.Option(help="12 digits; AA in front shortens, 999999999999 is everybody.")],
+    address: Annotated[
+        str, typer.Option(help="12 digits; leading AA shortens, 999999999999 is the broadcast address.")
+    ],
     control: Annotated[str, typer.Option(help="Control code, hex.")] = "11",
     di: Annotated[str, typer.Option(help="Data identifier as printed, for example 04000401.")] = "",
     data: DataOption = "",
     password: Annotated[str, typer.Option(help="PA P0 P1 P2 of a write (control 14), hex.")] = "00000000",
     operator: Annotated[str, typer.Option(help="C0..C3 of a write (control 14), hex.")] = "00000000",
-    preamble: Annotated[int, typer.Option(min=0, max=64, help="Bytes FE in front.")] = 4,
+    preamble: Annotated[int, typer.Option(min=0, max=64, help="Number of leading bytes FE.")] = 4,
     as_json: JsonOption = False,
 ) -> None:
-    """Make a DL/T 645-2007 frame; +33H, length and checksum are done here.
+    """Make a DL/T 645-2007 frame; +33H, length and checksum are added.
 
     A write (control 14) gets password and operator code between DI and data.
     """
@@ -146,19 +148,21 @@ def encode_uplink(
     ],
     afn: Annotated[str, typer.Option(help="Application function code, hex.")],
     di: Annotated[str, typer.Option(help="Data identifier as printed, for example E0001001.")],
-    control: Annotated[str, typer.Option(help="Control code, hex: 4B asks, C4 reports, 88 answers.")] = "4B",
-    seq: Annotated[str, typer.Option(help="SEQ, hex: 60 single frame, 70 wants a confirmation.")] = "60",
+    control: Annotated[
+        str, typer.Option(help="Control code, hex: 4B requests, C4 reports, 88 answers.")
+    ] = "4B",
+    seq: Annotated[str, typer.Option(help="SEQ, hex: 60 single frame, 70 requests a confirmation.")] = "60",
     point: Annotated[int, typer.Option(help="Measured point; 0 is the terminal.")] = 0,
     da: Annotated[str, typer.Option(help="DA instead of --point, 2 bytes as on the wire, hex.")] = "",
     data: DataOption = "",
     station: Annotated[int, typer.Option(min=0, max=255, help="Master station address.")] = 0,
     password: Annotated[
-        str, typer.Option(help="PW, 16 bytes, hex: a request with AFN 04 or 06 needs it.")
+        str, typer.Option(help="PW, 16 bytes, hex; required for a request with AFN 04 or 06.")
     ] = "",
     tp: Annotated[str, typer.Option(help="Tp, 5 bytes, hex; SEQ bit 7 must be set.")] = "",
     as_json: JsonOption = False,
 ) -> None:
-    """Make an uplink frame; lengths and checksum are done here."""
+    """Make an uplink frame; lengths and checksum are added."""
     where = _bytes("--da", da) if da else b""
     if len(where) not in (0, 2):
         raise Failure(f"--da {da!r}: expected 2 bytes")

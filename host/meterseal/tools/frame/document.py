@@ -16,19 +16,19 @@ __all__ = ["document", "lines", "text"]
 
 
 def lines(frame: MeterFrame | UplinkFrame) -> list[Annotation]:
-    """The frame field by field."""
+    """Return the frame field by field."""
     return explain_meter(frame) if isinstance(frame, MeterFrame) else explain_uplink(frame)
 
 
 def text(line: Annotation, lang: str) -> str:
-    """What the line says in `zh` or `en`."""
+    """Return the text of the line in `zh` or `en`."""
     return line.zh if lang == "zh" else line.en
 
 
 def document(examined: Examined, lang: str) -> dict[str, Any]:
-    """Codes and bytes are upper-case hex as printed in the standards, an address its 12 digits.
+    """Return the document, with codes and bytes in upper-case hex and an address as its 12 digits.
 
-    An invalid one has `valid` false and `reason`; `protocol` is null where nothing suggests one.
+    That of an invalid frame has `valid` false and `reason`; `protocol` is null where nothing suggests one.
     """
     frame = examined.frame
     if frame is None:

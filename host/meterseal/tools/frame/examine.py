@@ -1,4 +1,4 @@
-"""Bytes of unknown origin to frames of either protocol, and to what is none, in the order of the bytes."""
+"""Bytes of unknown origin, split in order into frames of either protocol and bytes that are no frame."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ START = 0x68
 
 
 class Protocol(StrEnum):
-    """Which protocol the bytes are taken for."""
+    """The protocol by which bytes are decoded."""
 
     AUTO = "auto"
     DLT645 = "dlt645"
@@ -32,7 +32,7 @@ class Protocol(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Examined:
-    """One frame with its bytes; where there is none, `frame` is None and `reason` says why."""
+    """One frame with its bytes; for bytes that are none, `frame` is None and `reason` explains it."""
 
     protocol: Protocol
     raw: bytes
@@ -41,7 +41,7 @@ class Examined:
 
 
 def parse_hex(text: str) -> bytes:
-    """Bytes of hexadecimal digits with blanks, newlines, colons, commas, dashes or `0x` between them."""
+    """Return the bytes of hexadecimal digits; blanks, newlines, colons, commas, dashes, `0x` are skipped."""
     digits = re.sub(r"0[xX]|[\s:,-]", "", text)
     wrong = re.search(r"[^0-9a-fA-F]", digits)
     if wrong:
@@ -52,7 +52,7 @@ def parse_hex(text: str) -> bytes:
 
 
 def examine(raw: bytes, protocol: Protocol = Protocol.AUTO) -> list[Examined]:
-    """Every frame in `raw` and what stands between them; the raw parts together are `raw`.
+    """Return every frame in `raw` and the bytes between them; the raw parts together are `raw`.
 
     A meter frame inside an uplink frame belongs to it. Guarantee:
     `test_frame_examine.py::test_parts_together_are_the_input`.
@@ -62,7 +62,7 @@ def examine(raw: bytes, protocol: Protocol = Protocol.AUTO) -> list[Examined]:
         candidates += _meter_frames(raw)
     if protocol is not Protocol.DLT645:
         candidates += _uplink_frames(raw)
-    # The one that starts first is the frame; the longer one when both start together.
+    # The candidate that starts first is the frame; of two that start together, the longer one.
     candidates.sort(key=lambda found: (found[0], -len(found[1].raw)))
     parts: list[Examined] = []
     done = 0

@@ -23,7 +23,7 @@ _Address = Annotated[
 _Baud = Annotated[int, typer.Option("--baud", help="Rate of a real serial port.")]
 _Record = Annotated[
     Path | None,
-    typer.Option("--record", help="File to which all bytes are added; --port replay:FILE plays them again."),
+    typer.Option("--record", help="File to append all bytes to; --port replay:FILE replays them."),
 ]
 
 
@@ -40,7 +40,7 @@ def image(
     ] = None,
     phone: Annotated[str, typer.Option(help="The customer's phone, up to 16 digits.")] = "",
     baud: Annotated[int, typer.Option(help="Rate of the meter's port.")] = DEFAULT_BAUD,
-    password: Annotated[str, typer.Option(help="Six digits that every provisioning write must bring.")] = (
+    password: Annotated[str, typer.Option(help="Six digits, required for every provisioning write.")] = (
         DEFAULT_PASSWORD
     ),
 ) -> None:
@@ -59,7 +59,7 @@ def image(
         baud=baud,
         password=password,
     )
-    # A simulated chip may be running on the file: it keeps the old one.
+    # A simulated chip that runs on the file keeps the old one.
     part = output.with_name(f"{output.name}.part")
     try:
         part.write_bytes(flash_image(identity))
@@ -128,13 +128,13 @@ def log(
     from meterseal.tools.installer.reader import document, read_log
 
     for event in asyncio.run(read_log(port, address, baud=baud, record=record)):
-        told = document(event)
+        shown = document(event)
         if as_json:
-            typer.echo(json.dumps(told))
+            typer.echo(json.dumps(shown))
         else:
             flags = " ".join(flag.name.lower() for flag in event.flags if flag.name)
             typer.echo(
-                f"{told['boot']:>5} {told['counter']:>6}  {told['kind']:<15} {told['state']:<8} {flags}"
+                f"{shown['boot']:>5} {shown['counter']:>6}  {shown['kind']:<15} {shown['state']:<8} {flags}"
             )
 
 
@@ -156,7 +156,9 @@ def provision(
         int | None, typer.Option(help="Rate to be stored, in force from the next power-up.")
     ] = None,
     new_password: Annotated[str | None, typer.Option(help="Six digits; written last.")] = None,
-    seal_now: Annotated[bool, typer.Option("--seal-now", help="Take the loop as it is for sealed.")] = False,
+    seal_now: Annotated[
+        bool, typer.Option("--seal-now", help="Accept the present state of the loop as sealed.")
+    ] = False,
     line_baud: Annotated[int, typer.Option(help="Rate of a real serial port.")] = DEFAULT_BAUD,
     record: _Record = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
@@ -181,8 +183,8 @@ def provision(
     )
     found, items = asyncio.run(write_all(port, address, password, wanted, baud=line_baud, record=record))
     if as_json:
-        told = [{"item": item.name, "acknowledged": True, "read_back": item.read_back} for item in items]
-        typer.echo(json.dumps({"address": found, "items": told}))
+        shown = [{"item": item.name, "acknowledged": True, "read_back": item.read_back} for item in items]
+        typer.echo(json.dumps({"address": found, "items": shown}))
         return
     typer.echo(f"seal          {found}")
     for item in items:

@@ -1,4 +1,4 @@
-"""Asking a seal over any serial port: a polite master, one exchange after the other."""
+"""A client of one seal over any serial port: a master that waits for a free line before each exchange."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ class SealRefusesError(Failure):
 
 @asynccontextmanager
 async def connect(url: str, baud: int, *, record: Path | None = None) -> AsyncIterator[SealClient]:
-    """A seal's port for as long as it is asked.
+    """Open a seal's port and yield a client on it.
 
-    `Failure` when the port is not there or busy, or goes away, and when an answer is not a seal's.
+    `Failure` when the port is absent, busy or lost, and when an answer is not a seal's.
     """
     try:
         port = await open_port(url, baud, record=record)
@@ -54,18 +54,18 @@ async def connect(url: str, baud: int, *, record: Path | None = None) -> AsyncIt
 
 
 class SealClient:
-    """One exchange after the other, each when the line is free."""
+    """Carries out one exchange after the other, each when the line is free."""
 
     def __init__(self, port: Port, baud: int, clock: Clock) -> None:
         self._port = port
         self._clock = clock
         self._master = Master(baud=baud)
         self._carrier_sense = CarrierSense()
-        # Whoever talks now is heard before the first request.
+        # A frame that is being transmitted now ends before the first request.
         self._carrier_sense.received(clock.monotonic())
 
     async def address(self, given: str | None) -> str:
-        """`given` with all its digits; without, that of the only device on the line."""
+        """Return `given` with all its digits; without it, the address of the only device on the line."""
         if given is None:
             return bcd.address((await self.ask(read_address())).content)
         try:
@@ -74,7 +74,7 @@ class SealClient:
             raise Failure(str(error)) from None
 
     async def ask(self, request: Frame) -> Answered:
-        """The answer; `SealRefusesError`, or `Failure` when there is none."""
+        """Send a request and return the answer; `SealRefusesError`, or `Failure` when there is none."""
         ready = self._master.ready_at(request.address)
         while self._clock.monotonic() < max(ready, self._carrier_sense.free_at):
             await self._events(max(ready, self._carrier_sense.free_at))
@@ -93,7 +93,7 @@ class SealClient:
                         raise Failure(f"no answer from {request.address}: check address, baud rate and wires")
 
     async def _events(self, until: float | None) -> list[object]:
-        """What comes in before `until`, or what the time then means."""
+        """Return the events of the bytes received before `until`, or of the time then."""
         wait = None if until is None else max(0.0, until - self._clock.monotonic())
         try:
             async with asyncio.timeout(wait):

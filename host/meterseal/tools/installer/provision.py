@@ -1,7 +1,7 @@
-"""Giving a seal its identity over the bus, item by item, and sealing it.
+"""Provisioning: a seal is given its identity over the bus, item by item, and sealed.
 
-Each item is a write of its own that the seal has stored when it acknowledges. The password comes last, so
-that after an interruption the same call can be made again: what is right already is written once more.
+Each item is a write of its own, which the seal has stored when it acknowledges. The password is written
+last, so that the same call can be repeated after an interruption: correct items are then written again.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from meterseal.domain.image import Identity, password_bytes
 from meterseal.domain.layout import unpack
 from meterseal.errors import Failure
 from meterseal.hexadecimal import hex_digits
+from meterseal.protocols.dlt645.addressing import WILDCARD
 from meterseal.protocols.dlt645.control import Err
 from meterseal.protocols.dlt645.requests import read, write
 from meterseal.tools.installer.client import SealClient, SealRefusesError, connect
@@ -22,20 +23,19 @@ from sealchip.interface import IDENTITY, PROVISIONING, Di
 
 __all__ = ["Item", "Wanted", "provision"]
 
-#: A seal without an address is asked at this one.
-ANYBODY = "A" * 12
-NOBODY = "0" * 12
-#: Password level 02; the seal has one password and does not look at it.
+#: The address of a seal that has none yet; it is reached by `WILDCARD`.
+UNADDRESSED = "0" * 12
+#: Password level 02; the seal has one password and ignores the level.
 _LEVEL = b"\x02"
 _ITEMS = {name: Di.PROVISIONING + number for number, name in PROVISIONING.items()}
-#: The address late, so that a new seal reports with all the rest; the password last.
+#: The address is last, so that a new seal reports with everything else; the password follows separately.
 _ORDER = ("meter", "asset", "key", "phone", "baud", "seal")
 _READABLE = {"seal": Di.ADDRESS, "asset": Di.ASSET_NUMBER}
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What the seal shall have; None leaves it as it is. Errors: as `Identity`."""
+    """The items to write, where None leaves an item unchanged. Errors: as `Identity`."""
 
     seal: str | None = None
     meter: str | None = None
@@ -47,9 +47,9 @@ class Wanted:
     seal_now: bool = False
 
     def fields(self) -> Iterator[tuple[str, bytes]]:
-        """Name and bytes of each item, in the order in which they are written."""
+        """Yield name and bytes of each item, in the order in which they are written."""
         given = {name: getattr(self, name) for name in _ORDER if getattr(self, name) is not None}
-        # Checked and laid out by the identity itself.
+        # The identity itself checks the items and lays them out.
         whole = unpack(IDENTITY, Identity(**{"seal": "1", "asset": "-", **given}).encode())
         for name in _ORDER:
             if name in given:
@@ -58,7 +58,7 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One item that the seal has acknowledged; `read_back` None where it cannot be read."""
+    """One item that the seal has acknowledged; `read_back` is None where it cannot be read."""
 
     name: str
     read_back: bool | None = None
@@ -67,10 +67,10 @@ class Item:
 async def provision(
     url: str, address: str | None, password: str, wanted: Wanted, *, baud: int, record: Path | None = None
 ) -> tuple[str, list[Item]]:
-    """Write all that is `wanted` to the seal at `address`, or to the only device on the line.
+    """Write all `wanted` items to the seal at `address`, or to the only device on the line.
 
-    Its address then, and what it has taken. `Failure` says what the seal refuses and why, what was taken
-    before it, and when something does not read back.
+    Returns its address afterwards and the items that it acknowledged. `Failure` names the item that was
+    refused and the reason, or that did not read back, and the items acknowledged before it.
     """
     fields = list(wanted.fields())
     passwords = [password_bytes(password)]
@@ -78,10 +78,10 @@ async def provision(
         passwords.append(password_bytes(wanted.new_password))
     async with connect(url, baud, record=record) as client:
         seal = await client.address(address)
-        if seal == NOBODY:
+        if seal == UNADDRESSED:
             if wanted.seal is None:
                 raise Failure("the seal has no address yet: give it one with --seal")
-            seal = ANYBODY
+            seal = WILDCARD
         writer = _Writer(client, seal, passwords)
         try:
             for name, content in fields:
@@ -97,7 +97,7 @@ async def provision(
 
 
 class _Writer:
-    """Writes with the first password that is right; a call that was interrupted may have changed it."""
+    """Writes with the first password that is accepted; an interrupted call may have changed it already."""
 
     def __init__(self, client: SealClient, address: str, passwords: list[bytes]) -> None:
         self._client = client
@@ -106,14 +106,14 @@ class _Writer:
         self.taken: list[Item] = []
 
     async def item(self, name: str, content: bytes) -> None:
-        """Write one field of the identity and read it back where that can be done."""
+        """Write one field of the identity and read it back where it is readable."""
         await self.write(name, _ITEMS[name], content)
         if name == "seal":
             self.address = bcd.address(content)
         if name in _READABLE:
             answer = await self._client.ask(read(self.address, _READABLE[name]))
             if answer.content != content:
-                raise Failure(f"{name}: the seal now says {hex_digits(answer.content)}")
+                raise Failure(f"{name}: the seal now has {hex_digits(answer.content)}")
             self.taken[-1] = Item(name, read_back=True)
 
     async def write(self, name: str, di: int, content: bytes) -> None:
@@ -131,7 +131,7 @@ class _Writer:
 
 
 def _reason(name: str, err: Err) -> str:
-    """What the installer can do about a refusal."""
+    """Return what the installer can do about a refusal."""
     if err & Err.UNAUTHORISED:
         return "wrong password, or locked out after three wrong ones (24 hours, or until a power-up)"
     if err & Err.NO_DATA:

@@ -1,4 +1,4 @@
-"""The installer's look at a seal over any serial port: as a polite master, or only listening."""
+"""The installer's view of a seal over any serial port: by requests, or by listening only."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = ["Reading", "asset_number", "document", "read_log", "read_seal", "watc
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a seal says of itself."""
+    """The identity of a seal and its newest record."""
 
     address: str
     asset: str
@@ -32,12 +32,12 @@ class Reading:
 
 
 def asset_number(raw: bytes) -> str:
-    """The text of an asset number on the wire: last character first, padded with 00 behind."""
+    """Return the text of an asset number, which is on the wire last character first and padded with 00."""
     return raw.rstrip(b"\0")[::-1].decode("ascii", "backslashreplace")
 
 
 def document(record: SealRecord) -> dict[str, object]:
-    """A record as JSON and trace lines show it; codes in words, bytes in hex."""
+    """Return a record as JSON and trace lines show it, with codes in words and bytes in hex."""
     return {
         "seal": record.seal,
         "boot": record.boot,
@@ -55,9 +55,9 @@ def document(record: SealRecord) -> dict[str, object]:
 
 
 async def read_seal(url: str, address: str | None, *, baud: int, record: Path | None = None) -> Reading:
-    """Ask the seal at `address`, or the only device on the line, who it is and what happened last.
+    """Read identity and newest record of the seal at `address`, or of the only device on the line.
 
-    `Failure` when the port is not there or busy, and when the seal does not answer or refuses.
+    `Failure` when the port is absent or busy, and when the seal does not answer or refuses.
     """
     async with connect(url, baud, record=record) as client:
         address = await client.address(address)
@@ -69,9 +69,9 @@ async def read_seal(url: str, address: str | None, *, baud: int, record: Path | 
 async def read_log(
     url: str, address: str | None, *, baud: int, record: Path | None = None
 ) -> list[SealRecord]:
-    """The events that the seal still has, at most 64, the newest first; errors as `read_seal`.
+    """Return the events that the seal still has, at most 64, newest first; errors as `read_seal`.
 
-    An event that happens meanwhile moves the others on, so one may come twice: it is listed once.
+    An event that happens meanwhile shifts the others, so one may be read twice; it is listed once.
     """
     async with connect(url, baud, record=record) as client:
         content = (await client.ask(read(await client.address(address), Di.EVENT_LOG))).content
@@ -81,7 +81,7 @@ async def read_log(
 
 
 async def watch(url: str, *, baud: int, trace: Trace, record: Path | None = None) -> None:
-    """Tell of every report and identity on the line until cancelled; say nothing on it."""
+    """Trace every report and identity on the line until cancelled, without transmitting."""
     line = Line(url, baud=baud, trace=trace, record=record)
     await line.open()
     decoder = Decoder()
@@ -92,12 +92,12 @@ async def watch(url: str, *, baud: int, trace: Trace, record: Path | None = None
             now = clock.monotonic()
             for decoded in [*decoder.idle(now), *decoder.feed(data, now)]:
                 if isinstance(decoded, Received):
-                    _tell(decoded.frame, trace)
+                    _trace_frame(decoded.frame, trace)
     finally:
         line.close()
 
 
-def _tell(frame: Frame, trace: Trace) -> None:
+def _trace_frame(frame: Frame, trace: Trace) -> None:
     if frame.control != Function.WRITE or frame.di not in (Di.REPORT, Di.REPORT_IDENTITY):
         return
     try:
