@@ -40,9 +40,10 @@ def run(
     from meterseal.io.running import until_signal
     from meterseal.store.database import Database
     from meterseal.systems.marketing.apprise_channel import check_url
-    from meterseal.systems.marketing.customers import SCHEMA, read
+    from meterseal.systems.marketing.customers import read
     from meterseal.systems.marketing.process import run as serve
     from meterseal.systems.marketing.sms import SmsTiming
+    from meterseal.systems.marketing.tables import SCHEMA
     from meterseal.trace import Trace
 
     known = read(customers)

@@ -20,8 +20,6 @@ from sqlalchemy import (
     Column,
     ColumnElement,
     Connection,
-    Integer,
-    MetaData,
     RowMapping,
     String,
     Table,
@@ -33,14 +31,13 @@ from meterseal import bcd
 from meterseal.errors import Failure
 from meterseal.i18n.catalogue import LANGUAGES
 from meterseal.protocols.gsm.pdu import PduError, Submit
-from meterseal.store.database import Schema, insert
+from meterseal.systems.marketing.tables import metadata
 
-__all__ = ["SCHEMA", "Customer", "every", "load", "next_message", "of_account", "of_seal", "read"]
+__all__ = ["Customer", "every", "load", "of_account", "of_seal", "read"]
 
-_tables = MetaData()
 _customers = Table(
     "customers",
-    _tables,
+    metadata,
     Column("account", String(32), primary_key=True),
     Column("name", String(64), nullable=False),
     Column("phone", String(21), nullable=False),
@@ -49,13 +46,6 @@ _customers = Table(
     Column("lang", String(2), nullable=False),
     Column("notify", JSON, nullable=False),
 )
-_phones = Table(
-    "phones",
-    _tables,
-    Column("number", String(21), primary_key=True),
-    Column("message_count", Integer, nullable=False),
-)
-SCHEMA = Schema("marketing", 2, _tables)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,15 +99,6 @@ def of_account(conn: Connection, account: str) -> Customer | None:
 def of_seal(conn: Connection, seal: str) -> Customer | None:
     """The customer whose meter this seal holds shut."""
     return _one(conn, _customers.c.seal == seal)
-
-
-def next_message(conn: Connection, number: str) -> int:
-    """Count one more message to `number`; from 1. It makes the references of the SMS."""
-    row = insert(conn, _phones).values(number=number, message_count=1)
-    one_more = {"message_count": _phones.c.message_count + 1}
-    counted = row.on_conflict_do_update(index_elements=["number"], set_=one_more)
-    count: int = conn.execute(counted.returning(_phones.c.message_count)).scalar_one()
-    return count
 
 
 def _rows(path: Path) -> list[Mapping[str, Any]]:

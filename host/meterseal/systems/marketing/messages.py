@@ -24,8 +24,8 @@ from meterseal.i18n import catalogue
 from meterseal.store import events, outbox
 from meterseal.store.alarms import Alarm
 from meterseal.store.applied import Applied
-from meterseal.systems.marketing import customers
 from meterseal.systems.marketing.customers import Customer
+from meterseal.systems.marketing.sms_sequence import next_sequence
 
 __all__ = ["APPRISE", "SMS", "Message", "announce", "announce_finding", "record_number", "wording"]
 
@@ -148,7 +148,7 @@ def _names(alarms: Iterable[Alarm]) -> str:
 
 
 def _queue_sms(conn: Connection, event: SealEvent, customer: Customer, text: str, at: datetime) -> None:
-    sequence = customers.next_message(conn, customer.phone)
+    sequence = next_sequence(conn, customer.phone)
     message = _message(event, customer, customer.phone, customer.lang, text, sequence)
     outbox.put(conn, SMS, f"{event.seal}-{event.counter}", message.encode(), at)
 

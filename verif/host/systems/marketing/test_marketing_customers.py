@@ -14,15 +14,15 @@ from meterseal.errors import Failure
 from meterseal.io.pty import PtyEnd
 from meterseal.store.database import Database
 from meterseal.systems.marketing.customers import (
-    SCHEMA,
     Customer,
     every,
     load,
-    next_message,
     of_account,
     of_seal,
     read,
 )
+from meterseal.systems.marketing.sms_sequence import next_sequence
+from meterseal.systems.marketing.tables import SCHEMA
 
 ROW = {"account": "100000000012", "name": "张三", "phone": "13800000012", "meter": "201", "seal": "101"}
 ZHANG = Customer("100000000012", "张三", "13800000012", "000000000201", "000000000101")
@@ -81,7 +81,7 @@ def test_the_store_follows_the_file(tmp_path: Path) -> None:
         assert every(conn) == [li]
         assert of_seal(conn, li.seal) == of_account(conn, "7") == li
         assert of_seal(conn, ZHANG.seal) is None
-        counts = [next_message(conn, number) for number in ("1", "1", "2", "1")]
+        counts = [next_sequence(conn, number) for number in ("1", "1", "2", "1")]
         assert counts == [1, 2, 1, 3]
     database.close()
 

@@ -17,10 +17,11 @@ from meterseal.store import alarms, outbox
 from meterseal.store.database import Database
 from meterseal.store.events import Outcome
 from meterseal.store.writer import Writer
-from meterseal.systems.marketing.customers import SCHEMA, Customer
+from meterseal.systems.marketing.customers import Customer
 from meterseal.systems.marketing.delivery import PAUSE_MAX, Queue
 from meterseal.systems.marketing.intake import load_customers, take, take_finding
 from meterseal.systems.marketing.messages import APPRISE, SMS, Message
+from meterseal.systems.marketing.tables import SCHEMA
 
 SEAL = "000000000101"
 NOON = datetime(2026, 11, 22, 13, 5, 9, tzinfo=CST)
