@@ -1,1 +1,1 @@
-"""The seal chip on boards that people have: wiring, bitstreams, and what they cost."""
+"""The seal chip on common FPGA boards: wiring, bitstreams, and their size, speed and power."""

@@ -1,4 +1,4 @@
-"""What a board is: where the chip's pins go, its clock, its parts."""
+"""The description of a board: the places of the chip's pins, its clock, its parts."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from amaranth.build import Platform
 
 __all__ = ["CONFIGURATION_CLOCK", "CONSTANT", "INPUTS", "Board", "Wire"]
 
-#: Pins that the chip listens to; it drives the others.
+#: Inputs of the chip; it drives the other pins.
 INPUTS = frozenset({"loop_cmp", "rs485_ro", "flash_cipo", "gsm_rxd"})
-#: Pins beside the chip's own, and their level. Always listening: the chip compares what it sends with what
-#: is on the pair.
+#: Pins beside the chip's own, and their level. The receiver is always enabled, because the chip compares what
+#: it transmits with what is on the bus.
 CONSTANT = {"rs485_re_n": 0, "flash_wp_n": 1, "flash_hold_n": 1}
 #: The "pin" of a flash clock that the ECP5 drives only through its configuration logic.
 CONFIGURATION_CLOCK = "USRMCLK"
@@ -22,7 +22,7 @@ CONFIGURATION_CLOCK = "USRMCLK"
 class Wire:
     """One pin of the chip on the board; `pin` is `pmod_0:1` of a connector, or the FPGA's own name.
 
-    `negative` is the partner of a differential input, `inverted` a lamp that lights when low.
+    `negative` is the other pin of a differential input; an `inverted` lamp lights when its pin is low.
     """
 
     pin: str
@@ -32,12 +32,14 @@ class Wire:
 
 @dataclass(frozen=True)
 class Board:
-    """One board.
+    """One board. Its flash holds the bitstream at its beginning, followed by the seal's part.
 
-    clock: the platform's resource that clocks the chip. divide: its cycles for one of the chip's.
-    wires: every pin of `SealChip` that the build has, and `CONSTANT` ones. The flash is the board's own, with
-    the bitstream at its beginning; flash_base: where the seal's part begins, behind any bitstream.
-    logic_cells, block_rams: what the FPGA has. budget: logic cells that the build may take.
+    clock : the platform's resource that clocks the chip
+    divide : cycles of that clock for one of the chip's
+    wires : every pin of `SealChip` that the build has, and the `CONSTANT` ones
+    flash_base : address of the seal's part of the flash, after any bitstream
+    logic_cells, block_rams : the resources of the FPGA
+    budget : logic cells that the build may take
     """
 
     name: str
@@ -55,7 +57,7 @@ class Board:
     programming: tuple[str, ...]
     front_end: str = "sigma-delta"
     gsm: bool = True
-    #: What must be prepared on the board by hand.
+    #: Preparation of the board that must be done by hand.
     preparation: str = ""
     #: I/O attributes of plain pins and of the differential input.
     attributes: Mapping[str, str] = field(default_factory=dict)
@@ -63,22 +65,22 @@ class Board:
 
     @property
     def is_ice40(self) -> bool:
-        """Whether the FPGA is of the iCE40 family; else it is an ECP5."""
+        """Return whether the FPGA is an iCE40; otherwise it is an ECP5."""
         return self.fpga.startswith("iCE40")
 
     @property
     def clock_hz(self) -> int:
-        """Frequency of the chip's clock in Hz, rounded."""
+        """Return the frequency of the chip's clock in Hz, rounded."""
         return round(self.board_clock_hz / self.divide)
 
     @property
     def board_clock_hz(self) -> int:
-        """Frequency of the board's clock in Hz."""
+        """Return the frequency of the board's clock in Hz."""
         hertz: float = next(it.clock.frequency for it in self.platform.resources if it.name == self.clock)
         return round(hertz)
 
     def fpga_pin(self, pin: str) -> str:
-        """The FPGA's pin behind a pin of a connector, `pmod_0:1`; any other name is the FPGA's own."""
+        """Return the FPGA's pin at a pin of a connector, `pmod_0:1`; any other name is the FPGA's own."""
         if ":" not in pin:
             return pin
         named = {

@@ -1,4 +1,4 @@
-"""The boards: one entry each."""
+"""The table of boards, with one entry each."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _ICEPROG = ("iceprog {bitstream}", "iceprog -o {base:#x} {image}")
 
 
 class _UpduinoPlatform(UpduinoV3Platform):
-    """Clocked by the crystal oscillator: the FPGA's own is 10 % off, too much for a UART."""
+    """Uses the crystal oscillator, because the FPGA's own is 10 % off, too much for a UART."""
 
     default_clk = "clk12"
 
@@ -67,7 +67,7 @@ _ICESTICK = Board(
     clock="clk12",
     divide=12,
     wires={
-        # No differential pair of the left bank is on a connector: a comparator outside.
+        # No differential pair of the left bank is on a connector, so the comparator is external.
         "loop_cmp": Wire("j_1:3"),
         "loop_drive": Wire("j_1:4"),
         "rs485_re_n": Wire("pmod_0:1"),

@@ -1,4 +1,4 @@
-"""From a board to its bitstream, with tools that pip installs: yosys, nextpnr, packers as WebAssembly."""
+"""Builds a board's bitstream with tools that pip installs: yosys, nextpnr and packers as WebAssembly."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _NAME = "seal"
 
 
 class DoesNotFit(BuildError):
-    """The board's FPGA is too small; `logic_cells` is what the chip would take."""
+    """The board's FPGA is too small; the chip would take `logic_cells`."""
 
     def __init__(self, board: Board, logic_cells: int) -> None:
         super().__init__(
@@ -33,10 +33,11 @@ class DoesNotFit(BuildError):
 
 @dataclass(frozen=True)
 class Build:
-    """A finished build: the bitstream and what it takes.
+    """A finished build: the bitstream and the resources that it takes.
 
-    logic_cells: used logic cells (iCE40: LUT with its flip-flop; ECP5: TRELLIS_COMB). fmax_hz: of the chip's
-    clock. seconds: duration of the build.
+    logic_cells : used logic cells (iCE40: LUT with its flip-flop; ECP5: TRELLIS_COMB)
+    fmax_hz : highest frequency of the chip's clock
+    seconds : duration of the build
     """
 
     board: Board
@@ -48,10 +49,10 @@ class Build:
 
 
 def build(board: Board, folder: Path, clock_hz: int | None = None) -> Build:
-    """Make the bitstream of `board` in `folder`, its chip made for `clock_hz`, else the board's clock.
+    """Build the bitstream of `board` in `folder`; its chip is timed for `clock_hz`, else the board's clock.
 
-    Raises `PairError` for wiring that the FPGA does not have, `DoesNotFit` when it is too small, `BuildError`
-    when a tool refuses for any other reason.
+    Raises `PairError` for wiring that the FPGA does not support, `DoesNotFit` when it is too small, and
+    `BuildError` when a tool fails for any other reason.
     """
     started = time.monotonic()
     folder.mkdir(parents=True, exist_ok=True)
@@ -74,11 +75,11 @@ def build(board: Board, folder: Path, clock_hz: int | None = None) -> Build:
         )
     if finished.returncode:
         placer = folder / f"{_NAME}.tim"
-        said = placer.read_text() if placer.exists() else ""
-        packed = re.search(r"(?:ICESTORM_LC|TRELLIS_COMB):\s*(\d+)/", said)
+        printed = placer.read_text() if placer.exists() else ""
+        packed = re.search(r"(?:ICESTORM_LC|TRELLIS_COMB):\s*(\d+)/", printed)
         if packed is not None and int(packed.group(1)) > board.logic_cells:
             raise DoesNotFit(board, int(packed.group(1)))
-        raise BuildError(f"{board.name}: {first_error(log.read_text())} (all it said: {log})")
+        raise BuildError(f"{board.name}: {first_error(log.read_text())} (full output: {log})")
     report = json.loads((folder / "report.json").read_text())
     return Build(
         board,
@@ -91,7 +92,7 @@ def build(board: Board, folder: Path, clock_hz: int | None = None) -> Build:
 
 
 def _synthesis(board: Board) -> dict[str, str]:
-    """What the platform's synthesis script is to do otherwise."""
+    """Return the changes to the platform's synthesis script."""
     if board.is_ice40:
         return {
             "script_after_read": BEFORE,
@@ -106,5 +107,5 @@ def _used(report: Mapping[str, Mapping[str, Mapping[str, int]]], *names: str) ->
 
 
 def _fmax(report: Mapping[str, Mapping[str, Mapping[str, float]]]) -> float:
-    """In Hz, of the chip's clock: the other one is the board's, of the platform's domain."""
+    """Return the Fmax of the chip's clock in Hz; the other clock is the board's, in the platform's domain."""
     return 1e6 * min(clock["achieved"] for name, clock in report["fmax"].items() if "cd_sync" not in name)

@@ -19,10 +19,10 @@ _TOP = "seal_chip"
 def write_netlist(board: Board, clock_hz: int, output: Path) -> None:
     """Write the chip of `board` to `output` as the build synthesises it.
 
-    Two things are those of a simulation: the clock, for the simulated chip runs in real time, and the place
-    of the seal's part of the flash, its beginning.
+    Two things are changed for a simulation: the clock, because the simulated chip runs in real time, and the
+    address of the seal's part of the flash, which is 0.
 
-    Raises `BuildError` for a board whose FPGA is no iCE40, and when yosys refuses.
+    Raises `BuildError` for a board whose FPGA is not an iCE40, and when yosys fails.
     """
     if not board.is_ice40:
         raise BuildError(

@@ -1,4 +1,4 @@
-"""Differential inputs: which pins belong together. Neither the router nor Amaranth looks at the N pin."""
+"""Differential inputs: which pins form a pair. Neither the router nor Amaranth checks the N pin."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _PAIRS = {
 
 
 class PairError(ValueError):
-    """A differential input that the FPGA does not have."""
+    """The board has a differential input that the FPGA does not support."""
 
 
 def check_pair(board: Board) -> None:
-    """Raise `PairError` unless the differential input of `board`, where it has one, is one of the FPGA's.
+    """Raise `PairError` unless the differential input of `board`, if it has one, is a pair of the FPGA.
 
-    On the ECP5 board a pair is what its connector names n+ and n-.
+    On the ECP5 board the connector names the pins of a pair n+ and n-.
     """
     wire = board.wires["loop_cmp"]
     if wire.negative is None:

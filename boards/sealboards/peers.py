@@ -1,4 +1,4 @@
-"""What a designer would use instead, put through the same tools: sizes to hold the chip's against."""
+"""What a designer would use instead, built with the same tools: sizes to compare with the chip's."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["PEERS", "Peer", "Size", "pack", "size"]
 
 @dataclass(frozen=True)
 class Peer:
-    """A public core: the package that brings its Verilog, the files in it, and the top."""
+    """A public core: the package that has its Verilog, its files, and its top module."""
 
     name: str
     title: str
@@ -26,7 +26,7 @@ class Peer:
 
 @dataclass(frozen=True)
 class Size:
-    """What a core takes of an iCE40UP5K, packed, not placed."""
+    """The resources that a core takes of an iCE40UP5K, packed but not placed."""
 
     logic_cells: int
     block_rams: int
@@ -59,7 +59,7 @@ PEERS = (
 def size(peer: Peer, folder: Path) -> Size:
     """Synthesise and pack `peer` in `folder` with the options of a board's build.
 
-    Raises `BuildError` when its package is missing or a tool refuses.
+    Raises `BuildError` when its package is missing or a tool fails.
     """
     folder.mkdir(parents=True, exist_ok=True)
     try:
@@ -77,12 +77,12 @@ def pack(read: str, name: str, folder: Path) -> Size:
     script = f"{read}; {synthesis(name)}; write_json {name}.json"
     nextpnr = ["--up5k", "--package", "sg48", "--json", f"{name}.json", "--pack-only"]
     run("YOSYS", ["-q", "-p", script], folder, folder.name)
-    said = run("NEXTPNR_ICE40", nextpnr, folder, folder.name).stderr
-    return Size(_used(said, "ICESTORM_LC"), _used(said, "ICESTORM_RAM"))
+    printed = run("NEXTPNR_ICE40", nextpnr, folder, folder.name).stderr
+    return Size(_used(printed, "ICESTORM_LC"), _used(printed, "ICESTORM_RAM"))
 
 
-def _used(said: str, cell: str) -> int:
-    found = re.search(rf"{cell}:\s*(\d+)/", said)
+def _used(printed: str, cell: str) -> int:
+    found = re.search(rf"{cell}:\s*(\d+)/", printed)
     if found is None:
-        raise BuildError(f"nextpnr does not say how many {cell} it uses")
+        raise BuildError(f"nextpnr did not report how many {cell} it uses")
     return int(found.group(1))

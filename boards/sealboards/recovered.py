@@ -1,4 +1,4 @@
-"""What a bitstream really says: the netlist recovered from it, as Verilog, for simulation."""
+"""The netlist recovered from a bitstream, as Verilog, for simulation."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["write_recovered"]
 
 _INSIDE = "recovered"
 _PIN = re.compile(r"^set_io (\w+) ", re.MULTILINE)
-#: As `BoardTop` and the platform name the pins of the chip.
+#: Names that `BoardTop` and the platform give to the pins of the chip.
 _SEAL_PIN = re.compile(r"seal_(\w+)_0__(?:io|p)")
 
 #: `icebox_vlog` declares ports twice, which simulators refuse.
@@ -28,11 +28,11 @@ _TIDY = (
 def write_recovered(board: Board, clock_hz: int, output: Path) -> None:
     """Build `board` for a simulation at `clock_hz`, and write the netlist in its bitstream to `output`.
 
-    The chip differs from the board's own as in `write_netlist`; its clock is the pin, not divided. Placed,
-    routed and packed it is like any other: a mistake of these tools would be in what is written.
+    The chip differs from the board's own as in `write_netlist`, and its clock is the pin, undivided. It is
+    placed, routed and packed like any other, so a mistake of these tools would show in the result.
 
     Needs `icebox_vlog` of Project IceStorm, which pip does not install. Raises `BuildError` without it, for a
-    board whose FPGA is no iCE40, and when a tool refuses.
+    board whose FPGA is not an iCE40, and when a tool fails.
     """
     if not board.is_ice40:
         raise BuildError(f"{board.name}: only an iCE40's bitstream is read back; this is a {board.fpga}")
@@ -42,17 +42,17 @@ def write_recovered(board: Board, clock_hz: int, output: Path) -> None:
         bitstream = build(replace(board, divide=1, flash_base=0), folder, clock_hz).bitstream
         run("ICEPACK", ["-u", bitstream.name, "read_back.asc"], folder, board.name)
         pins = bitstream.with_suffix(".pcf")
-        told = ["-s", "-n", _INSIDE, "-p", pins.name, "read_back.asc"]
-        inside = run("ICEBOX_VLOG", told, folder, board.name).stdout
+        options = ["-s", "-n", _INSIDE, "-p", pins.name, "read_back.asc"]
+        inside = run("ICEBOX_VLOG", options, folder, board.name).stdout
         (folder / "read_back.v").write_text(inside + _around(board, _PIN.findall(pins.read_text())))
         run("YOSYS", ["-q", "-p", _TIDY], folder, board.name)
         output.write_bytes((folder / "tidy.v").read_bytes())
 
 
 def _around(board: Board, pins: list[str]) -> str:
-    """Module `seal_chip` with the chip's own ports; `pins` are those of the inside.
+    """Return module `seal_chip` with the chip's own ports around the recovered module with `pins`.
 
-    Power is the only reset, as on the board: `rst` goes nowhere.
+    Power is the only reset, as on the board: `rst` is not connected.
     """
     ports, wires, levels = ["input clk", "input rst"], [], []
     for pin in pins:
@@ -67,9 +67,9 @@ def _around(board: Board, pins: list[str]) -> str:
             wires.append(f".{pin}(pin_{name})")
             sign = "~" if board.wires[name].inverted else ""
             levels.append(f"wire pin_{name}; assign {name} = {sign}pin_{name};")
-    told = ",\n  "
+    separator = ",\n  "
     return (
-        f"module seal_chip(\n  {told.join(ports)});\n"
+        f"module seal_chip(\n  {separator.join(ports)});\n"
         + "".join(f"{level}\n" for level in levels)
-        + f"{_INSIDE} netlist(\n  {told.join(wires)});\nendmodule\n"
+        + f"{_INSIDE} netlist(\n  {separator.join(wires)});\nendmodule\n"
     )

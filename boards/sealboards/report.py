@@ -1,4 +1,4 @@
-"""What every board's build takes, and beside it, from the same tools, what a designer would use instead."""
+"""The size, speed and power of every board's build, beside what a designer would use instead."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ __all__ = ["Report", "make", "markdown", "within_budget"]
 
 @dataclass(frozen=True)
 class Report:
-    """Builds of the boards, and packed sizes by title: of the peers, and of the chip's own transceiver."""
+    """The builds of the boards, and packed sizes by title of the peers and of the chip's own transceiver."""
 
     builds: tuple[Build | DoesNotFit, ...]
     parts: dict[str, Size]
 
 
 def make(boards: Iterable[Board], folder: Path, say: Callable[[str], None]) -> Report:
-    """Build `boards` and size the peers, each in its own place under `folder`.
+    """Build `boards` and size the peers, each in its own folder under `folder`.
 
-    A board that is too small is told in the report. Raises `PairError` and `BuildError`.
+    The report includes a board that is too small. Raises `PairError` and `BuildError`.
     """
     builds: list[Build | DoesNotFit] = []
     for board in boards:
@@ -45,14 +45,14 @@ def make(boards: Iterable[Board], folder: Path, say: Callable[[str], None]) -> R
 
 
 def within_budget(built: Build | DoesNotFit) -> bool:
-    """Fits its budget of logic cells, and runs at its clock."""
+    """Return whether a build is within its budget of logic cells and reaches its clock."""
     if isinstance(built, DoesNotFit):
         return False
     return built.logic_cells <= built.board.budget and built.fmax_hz >= built.board.clock_hz
 
 
 def estimated_current(built: Build) -> float | None:
-    """Core current in µA where there are published figures: of the UP5K."""
+    """Return the core current in µA; None where no figures are published, as they are for the UP5K."""
     return current_ua(built.board.clock_hz) if built.board.fpga == "iCE40UP5K" else None
 
 

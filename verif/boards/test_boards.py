@@ -1,4 +1,4 @@
-"""The boards' tables: every pin of the chip has a place that the FPGA has, once."""
+"""The tables of the boards: every pin of the chip has one place, which exists on the FPGA."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def pins(board: Board) -> Iterator[str]:
 @ALL
 def test_every_pin_of_the_build_has_a_place(board: Board) -> None:
     component = SealChip(board.clock_hz)
-    # One that is never elaborated is taken for a mistake.
+    # Amaranth reports a component that is never elaborated as a mistake.
     Fragment.get(component, None)
     chip = set(component.signature.members)
     absent = set() if board.gsm else {"gsm_txd", "gsm_rxd"}

@@ -1,4 +1,4 @@
-"""Bitstreams of the UP5K and the HX1K, made as a user makes them; they keep their budget."""
+"""Bitstreams of the UP5K and the HX1K, built as a user builds them, stay within their budget."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ def findings() -> list[Finding]:
 def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> None:
-    """Show each tool, path and version, OK or a one-line fix; exit code 1 when a needed one is missing."""
+    """Show path and version of each tool, OK or a one-line fix; exit code 1 when a needed one is missing."""
     found = findings()
     if as_json:
         print(json.dumps([asdict(finding) for finding in found]))
