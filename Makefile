@@ -44,7 +44,7 @@ quick: $(DEV) ## 1 min | Run the tests that a change is most likely to fail
 test: $(DEV) ## 12 min | Run the tests that every change must pass, with coverage of the code
 	@$(BIN)/pytest $(PARALLEL) -m "not long and not boards" --cov --cov-report=term:skip-covered $(TEST_ARGS)
 
-test-long: $(DEV) ## 10 min | Run the tests and proofs that are too long for `make test`
+test-long: $(DEV) ## 15 min | Run the tests and proofs that are too long for `make test`
 	@$(BIN)/pytest $(PARALLEL) -m long $(TEST_ARGS)
 
 lint: $(DEV) ## 1 min | Check style, format and types
