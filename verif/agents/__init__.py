@@ -1,1 +1,1 @@
-"""cocotb agents: what is connected to the pins of a simulated chip."""
+"""cocotb agents: drivers and monitors at the pins of a simulated chip."""

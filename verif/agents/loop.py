@@ -1,6 +1,6 @@
-"""The seal loop in volts and ohms: head, plates, divider, capacitor, comparator; and who meddles with it.
+"""The seal loop in volts and ohms, with its attacks: head, plates, divider, capacitor and comparator.
 
-Resistances and divider are those of `docs/architecture.md`; the static voltage is that of `chip.analogue`.
+Resistances and divider are those of `docs/architecture.md`, static voltages those of `verif.models.analogue`.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ PULLED = replace(SEALED, head_ohm=math.inf)
 JUMPER = replace(SEALED, head_ohm=0.0)
 #: Contacts of some kiloohms.
 CORRODED = replace(SEALED, head_ohm=10_000.0)
-#: The head is pulled, and a battery with its own resistor stands in for it.
+#: The head is pulled, and a battery with its own resistor takes its place.
 FOREIGN = replace(PULLED, foreign_mv=SEALED_MV, foreign_ohm=100.0)
 
-#: The capacitor at the comparator: 1 nF behind the divider's parallel resistance and the loop's.
+#: Time constant at the comparator: 1 nF with the parallel resistance of divider and loop.
 TAU_NS = 20_000.0
 THRESHOLD_MV = 2500.0
 
 
 class AnalogueLoop:
-    """Feeds `loop_cmp` from `loop_drive` and, where the comparator `measures`, from `loop_fb`.
+    """Drives `loop_cmp` from `loop_drive` and, if the comparator `measures`, from `loop_fb`.
 
-    `moved` has the time (ns) of each change of the loop, and what it became: the monitor's side.
+    `moved` has the time (ns) of each change of the loop and its new state, for the scoreboard.
     """
 
     def __init__(self, dut, hz: float, *, measures: bool, parts: Parts | None = None, seed: int = 1) -> None:
@@ -48,14 +48,14 @@ class AnalogueLoop:
         dut.loop_cmp.value = 0
 
     def become(self, loop: Loop) -> None:
-        """Somebody does something to the loop."""
+        """Change the loop."""
         self._mv, self._at = self.mv(), get_sim_time("ns")
         self.loop = loop
         self.moved.append((self._at, loop))
         self._changed.set()
 
     async def bounce(self, loop: Loop, milliseconds: float, contacts: int) -> None:
-        """As `become`, with the contact opening and closing at random before it rests."""
+        """Change the loop with a contact that opens and closes at random first."""
         before = self.loop
         times = sorted(self._chance.uniform(0, milliseconds) for _ in range(2 * contacts))
         now = 0.0
@@ -66,12 +66,12 @@ class AnalogueLoop:
         self.become(loop)
 
     def mv(self) -> float:
-        """The voltage now."""
+        """Return the present voltage."""
         target = self.loop.mv(self._level)
         return target + (self._mv - target) * math.exp((self._at - get_sim_time("ns")) / TAU_NS)
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Run until cancelled."""
         self._level = int(self._dut.loop_drive.value)
         drive = cocotb.start_soon(self._follow_drive())
         try:
@@ -80,7 +80,7 @@ class AnalogueLoop:
             drive.cancel()
 
     async def _follow_drive(self) -> None:
-        """The voltage goes on from where it was when the drive changed."""
+        """Continue from the present voltage when the drive changes."""
         while True:
             await ValueChange(self._dut.loop_drive)
             self._mv, self._at = self.mv(), get_sim_time("ns")
@@ -88,14 +88,14 @@ class AnalogueLoop:
             self._changed.set()
 
     async def _convert(self) -> None:
-        """The modulator's comparator turns over nearly every cycle, so each cycle is looked at."""
+        """Work cycle by cycle: the modulator's comparator changes in nearly every one."""
         while True:
             await FallingEdge(self._dut.clk)
             self._capacitor.follow(int(self._dut.loop_fb.value))
             self._dut.loop_cmp.value = self._capacitor.compare(self.mv())
 
     async def _compare(self) -> None:
-        """With a fixed threshold: a change when the voltage crosses it, chatter where it rests near it."""
+        """Compare with a fixed threshold: change when the voltage crosses it, chatter when it stays near."""
         while True:
             self._changed.clear()
             target, now = self.loop.mv(self._level), self.mv()

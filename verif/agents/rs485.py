@@ -1,4 +1,4 @@
-"""An RS485 pair with the chip's transceiver on it: who drives, who hears what, what is against the rules."""
+"""An RS485 bus with the chip's transceiver on it: its level, its drivers, and violations of the rules."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from cocotb.utils import get_sim_time
 
 from verif.agents.uart import Character, Damage, Listener, edges, pause
 
-__all__ = ["Drive", "Driver", "Pair", "PairMonitor"]
+__all__ = ["Bus", "BusMonitor", "Drive", "Driver"]
 
 
-class Pair:
-    """The level of the pair, as every receiver on it has it.
+class Bus:
+    """The level of the bus, which is the same at every receiver.
 
-    Nobody drives: idle, by the bias. Two who disagree: a level of chance. `disturbed` has the times (ns) from
-    when to when the chip has heard something else than what it sent.
+    The bias keeps an undriven bus idle; two drivers that disagree give a random level. `disturbed` has the
+    times (ns), begin and end, in which the chip received something else than it sent.
     """
 
     def __init__(self, dut, seed: int = 1) -> None:
@@ -31,7 +31,7 @@ class Pair:
         dut.rs485_ro.value = 1
 
     def put(self, who: object, level: int | None) -> None:
-        """`who` drives `level`, or lets go."""
+        """Let `who` drive `level`, or release the bus."""
         if level is None:
             self._others.pop(who, None)
         else:
@@ -39,7 +39,7 @@ class Pair:
         self._settle()
 
     async def run(self) -> None:
-        """Until cancelled: follow the chip's driver."""
+        """Follow the chip's driver until cancelled."""
         driver = cocotb.start_soon(self._follow(self._dut.rs485_de))
         try:
             await self._follow(self._dut.rs485_di)
@@ -67,57 +67,57 @@ class Pair:
 
 
 class Driver:
-    """Somebody else's transceiver. `slow`: his bits are longer by this part, negative: shorter."""
+    """Another transceiver on the bus. Its bits are longer by the fraction `slow`, or shorter if negative."""
 
-    def __init__(self, pair: Pair, baud: int, *, slow: float = 0.0, jitter: float = 0.0) -> None:
-        self._pair, self._bit, self._jitter = pair, 1e9 / baud * (1 + slow), jitter
+    def __init__(self, bus: Bus, baud: int, *, slow: float = 0.0, jitter: float = 0.0) -> None:
+        self._bus, self._bit, self._jitter = bus, 1e9 / baud * (1 + slow), jitter
 
     async def send(self, data: bytes, *, gap: float = 0.0, damage: dict[int, Damage] | None = None) -> None:
-        """Drive the pair for exactly these characters; `gap` and `damage` as in `agents.uart.edges`."""
+        """Drive the bus for exactly these characters; `gap` and `damage` as in `agents.uart.edges`."""
         for level, nanoseconds in edges(data, self._bit, jitter=self._jitter, gap=gap, damage=damage):
             await self.hold(level, nanoseconds)
-        self._pair.put(self, None)
+        self._bus.put(self, None)
 
     async def low(self, bits: float) -> None:
-        """A glitch where it is shorter than half a bit, a break where longer than a character."""
+        """Drive the bus low: a glitch if shorter than half a bit, a break if longer than a character."""
         await self.hold(0, bits * self._bit)
-        self._pair.put(self, None)
+        self._bus.put(self, None)
 
     async def hold(self, level: int, nanoseconds: float) -> None:
-        """Drive one level for a time; the driver stays on."""
-        self._pair.put(self, level)
+        """Drive one level for a time and leave the driver on."""
+        self._bus.put(self, level)
         await pause(nanoseconds)
 
 
 @dataclass(frozen=True)
 class Drive:
-    """The chip's driver was on from `begin` to `end` (ns); the characters that began in that time."""
+    """A time, in ns, in which the chip's driver was on, and the characters that began in it."""
 
     begin: float
     end: float
     characters: tuple[Character, ...]
 
 
-class PairMonitor:
-    """What is said on the pair, whoever says it, and how the chip uses its driver.
+class BusMonitor:
+    """Monitors all characters on the bus, and how the chip uses its driver.
 
-    `hear` is called for each character, with whether the chip's driver was on at its beginning; `released`
-    when the driver goes off. `drives` has each time that it was on; `faults` what was against the rules: a
-    level on `rs485_di` that falls while the driver is off or in its first half bit.
+    `receive` is called for each character, with whether the chip's driver was on at its beginning; `released`
+    is called when the driver goes off. `drives` has each time that it was on. `faults` has the violations:
+    `rs485_di` falling while the driver is off or in its first half bit.
     """
 
     def __init__(
-        self, dut, baud: int, hear: Callable[[Character, bool], None], released: Callable[[], None]
+        self, dut, baud: int, receive: Callable[[Character, bool], None], released: Callable[[], None]
     ) -> None:
-        self._dut, self._hear, self._released, self._bit = dut, hear, released, 1e9 / baud
+        self._dut, self._receive, self._released, self._bit = dut, receive, released, 1e9 / baud
         self.listener = Listener(dut.rs485_ro, self._bit, self._character)
         self.drives: list[Drive] = []
         self.faults: list[str] = []
         self._begin: float | None = None
-        self._said: list[Character] = []
+        self._sent: list[Character] = []
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Run until cancelled."""
         tasks = [cocotb.start_soon(watch()) for watch in (self.listener.run, self._watch_input)]
         try:
             await self._watch_enable()
@@ -126,7 +126,7 @@ class PairMonitor:
                 task.cancel()
 
     def whole(self, drive: Drive) -> bool:
-        """Whether a drive is one frame: half a bit to a bit of idle line, characters without a gap, off."""
+        """Return whether a drive is one frame: half a bit to a bit idle, then characters without a gap."""
         times = [(each.begin, each.end) for each in drive.characters]
         if not times or not all(each.good for each in drive.characters):
             return False
@@ -141,15 +141,15 @@ class PairMonitor:
     def _character(self, character: Character) -> None:
         own = self._begin is not None and character.begin >= self._begin
         if own:
-            self._said.append(character)
-        self._hear(character, own)
+            self._sent.append(character)
+        self._receive(character, own)
 
     async def _watch_enable(self) -> None:
         while True:
             await RisingEdge(self._dut.rs485_de)
-            self._begin, self._said = get_sim_time("ns"), []
+            self._begin, self._sent = get_sim_time("ns"), []
             await FallingEdge(self._dut.rs485_de)
-            self.drives.append(Drive(self._begin, get_sim_time("ns"), tuple(self._said)))
+            self.drives.append(Drive(self._begin, get_sim_time("ns"), tuple(self._sent)))
             self._begin = None
             self._released()
 

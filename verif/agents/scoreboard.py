@@ -1,6 +1,6 @@
-"""What a seal must have said, from what its surroundings have seen; fed by monitors alone.
+"""Check what a seal has reported against what the monitors at its pins have seen.
 
-The host's codec decodes, and the rules are written from the requirements: nothing is the gateware's.
+The host's codec decodes, and the rules are written from the requirements, not from the gateware.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from verif.models.analogue import Loop
 
 __all__ = ["Heard", "Scoreboard"]
 
-#: A change of the loop that holds for longer is an event, one that holds for a shorter time is none (ns).
+#: A change of the loop that holds for longer than the first is an event, for less than the second not (ns).
 HELD, NOT_HELD = 21e6, 19e6
 ACKNOWLEDGEMENT = 0x94
 
 
 @dataclass(frozen=True)
 class Heard:
-    """A frame on the pair, when it was complete (ns), and whether the chip has sent it."""
+    """A frame on the bus, the time (ns) at which it was complete, and whether the chip has sent it."""
 
     at: float
     frame: Frame
@@ -44,17 +44,17 @@ class Heard:
 
 @dataclass
 class Scoreboard:
-    """`identity` is the seal's; `counter` the last one that it has reported in an earlier life."""
+    """Checks the seal with this `identity`, whose last report before this power-up had this `counter`."""
 
     identity: Identity
     counter: int = 0
     frames: list[Heard] = field(default_factory=list)
-    #: What came and was no frame, and who said it.
+    #: Bytes outside of frames, and whether the chip has sent them.
     garbage: list[tuple[bool, bytes]] = field(default_factory=list)
     _decoders: dict[bool, Decoder] = field(default_factory=lambda: {True: Decoder(), False: Decoder()})
 
     def character(self, character: Character, own: bool) -> Heard | None:
-        """From the monitor of the pair; a frame, if this completes one."""
+        """Take a character from the bus monitor; return the frame that it completes, if any."""
         found = None
         if not character.good:
             self.garbage.append((own, bytes([character.value])))
@@ -68,34 +68,34 @@ class Scoreboard:
         return found
 
     def records(self) -> list[SealRecord]:
-        """What was reported, each event once and in order, every record signed and of this seal."""
+        """Return the reported records, each event once and in order; check signature and seal of each."""
         found: dict[int, SealRecord] = {}
         for heard in self.frames:
             if heard.is_report:
                 record = self.record(heard)
-                assert record.counter >= max(found, default=0), "an event was reported behind a later one"
+                assert record.counter >= max(found, default=0), "an event was reported after a later one"
                 found.setdefault(record.counter, record)
         return list(found.values())
 
     def boot(self) -> SealRecord | None:
-        """This life's first event, once it has been reported."""
+        """Return the first event since this power-up, once it has been reported."""
         fresh = [record for record in self.records() if not record.flags & Flags.AGE_UNKNOWN]
         return fresh[0] if fresh else None
 
     def assets(self) -> list[str]:
-        """The asset numbers that were reported, each time."""
+        """Return the asset number of each report that has one."""
         reports = [heard.frame for heard in self.frames if heard.own and heard.frame.di == Di.REPORT_IDENTITY]
         return [frame.data[18:].rstrip(b"\0")[::-1].decode("ascii") for frame in reports]
 
     def record(self, heard: Heard) -> SealRecord:
-        """The record of a frame, verified."""
+        """Return the verified record of a frame."""
         record = SealRecord.decode(heard.raw)
         assert verify(self.identity.key, heard.raw), "the record's MAC is wrong"
         assert record.seal == self.identity.seal
         return record
 
     def check(self, moved: list[tuple[float, Loop]], states: dict[Loop, StateClass], end: float) -> None:
-        """The loop was `moved` so; `states` says what is to be sensed. Counters follow each other."""
+        """Check the reports for a loop that was `moved` so; `states` has the class of each of its states."""
         records = self.records()
         assert [(record.kind, record.state) for record in records] == _events(moved, states, end)
         counters = [record.counter for record in records]
@@ -110,7 +110,7 @@ class Scoreboard:
 def _events(
     moved: list[tuple[float, Loop]], states: dict[Loop, StateClass], end: float
 ) -> list[tuple[Kind, StateClass]]:
-    """The events of a loop that becomes what `moved` says, the first one being how it was found."""
+    """Return the events of a loop that was `moved` so; the first one is the state found at power-up."""
     events: list[tuple[Kind, StateClass]] = []
     seen: list[tuple[float, StateClass]] = []
     for at, loop in moved:
@@ -118,7 +118,7 @@ def _events(
             seen.append((at, states[loop]))
     for (at, state), until in zip(seen, [at for at, _ in seen[1:]] + [end], strict=True):
         held = until - at
-        assert not NOT_HELD < held < HELD, "this story leaves open whether there is an event"
+        assert not NOT_HELD < held < HELD, "the test leaves open whether there is an event"
         if held > HELD and (not events or events[-1][1] != state):
             kind = Kind.CLOSED if state == StateClass.SEALED else Kind.OPENED
             events.append((kind if events else Kind.BOOT, state))

@@ -20,11 +20,10 @@ T_PP, T_SE = 0.7e-3, 45e-3
 
 
 class SpiFlash:
-    """The flash with `content`; asleep at first, as one that was left so.
+    """The flash with `content`, in deep power-down at first.
 
-    Monitor: `commands` has every command with its address; `faults` what the data sheet forbids. `cut_after`:
-    so many SPI clocks from now on the power fails: `failed` is set, the operation that runs is left half
-    done, and nothing is answered or written any more.
+    `commands` has every command with its address, `faults` the violations of the data sheet. When the power
+    fails, `failed` is set, the running operation stays half done, and nothing is answered or written then.
     """
 
     def __init__(self, dut, content: bytes, *, t_pp: float = T_PP, t_se: float = T_SE, seed: int = 1) -> None:
@@ -37,7 +36,7 @@ class SpiFlash:
         self.failed = Event()
         self._cut: int | None = None
         self._asleep, self._writable = True, False
-        #: Writes what part of it had its time; None while nothing is being written.
+        #: Writes the part that had its time; None while nothing is being written.
         self._write: Callable[[float], None] | None = None
         self._in, self._clocked = bytearray(), 0
         self._busy_from = self._busy_until = 0.0
@@ -48,7 +47,7 @@ class SpiFlash:
         self._cut = self.clocks + clocks
 
     def fail(self) -> None:
-        """The power fails now; what was being written is left half done."""
+        """Let the power fail now, with the running operation half done."""
         if self._write:
             span = self._busy_until - self._busy_from
             self._write(min((get_sim_time("ns") - self._busy_from) / span, 1.0))
@@ -56,7 +55,7 @@ class SpiFlash:
         self.failed.set()
 
     async def run(self) -> None:
-        """Until cancelled or without power."""
+        """Run until cancelled or without power."""
         while not self.failed.is_set():
             await FallingEdge(self._dut.flash_cs_n)
             transfer = cocotb.start_soon(self._transfer())
@@ -68,15 +67,15 @@ class SpiFlash:
                 self._command(self._in[0])
 
     async def _check_clock_is_low(self, when: str) -> None:
-        """Once all that changes together has changed."""
+        """Check SCK after all simultaneous changes."""
         await ReadOnly()
         if self._dut.flash_sck.value != 0:
             self.faults.append(f"{when} while SCK is high")
 
     async def _transfer(self) -> None:
-        """One command: a bit comes in with each rising edge, the next one goes out with the falling edge.
+        """Transfer one command: a bit comes in with each rising edge and goes out with each falling edge.
 
-        Most of what a chip does with its flash is reading: there it looks at nothing that it need not.
+        Most transfers are reads, where nothing is sampled that is not needed.
         """
         sck, copi, cipo = self._dut.flash_sck, self._dut.flash_copi, self._dut.flash_cipo
         rises, falls = RisingEdge(sck), FallingEdge(sck)
@@ -100,14 +99,14 @@ class SpiFlash:
                 cipo.value = level
 
     def _busy(self) -> bool:
-        """Whether something is being written; what has had its time is there."""
+        """Complete a write that has had its time, and return whether one is still running."""
         if self._write and get_sim_time("ns") >= self._busy_until:
             self._write(1.0)
             self._write, self._writable = None, False
         return self._write is not None
 
     def _answer(self) -> int:
-        """The byte behind those that have come in."""
+        """Return the byte that answers those received so far."""
         command, position = self._in[0], len(self._in) - 4
         if command == STATUS:
             return self._busy() | self._writable << 1
@@ -119,7 +118,7 @@ class SpiFlash:
         return int.from_bytes(self._in[1:4], "big")
 
     def _command(self, command: int) -> None:
-        """What was sent takes effect."""
+        """Execute the received command."""
         if command == STATUS:
             return
         self.commands.append((command, self._address()))
@@ -133,7 +132,7 @@ class SpiFlash:
             self._begin(command)
 
     def _begin(self, command: int) -> None:
-        """A program or an erase begins."""
+        """Begin a program or an erase."""
         address, data = self._address(), bytes(self._in[4:])
         if not self._writable:
             self.faults.append(f"command {command:02X} without write enable")
@@ -149,14 +148,14 @@ class SpiFlash:
             self._write = partial(self._erase, address - address % SECTOR)
 
     def _program(self, address: int, data: bytes, done: float) -> None:
-        """Bits fall to 0, byte after byte; the one in which the power fails, in part."""
+        """Clear bits, byte after byte; the byte at which the power fails is written in part."""
         whole = int(done * len(data))
         for place, byte in enumerate(data[: whole + 1], address):
             kept = 0 if place < address + whole else self._chance.randrange(256)
             self.content[place % len(self.content)] &= byte | kept
 
     def _erase(self, sector: int, done: float) -> None:
-        """Bits rise to 1, all over the sector at once and at random."""
+        """Set bits all over the sector at once; those that the power failure leaves are random."""
         for place in range(sector, sector + SECTOR):
             risen = 0xFF if self._chance.random() < done else self._chance.randrange(256)
             self.content[place % len(self.content)] |= risen

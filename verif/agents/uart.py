@@ -1,4 +1,4 @@
-"""Characters to levels of a line and back: a start bit, eight bits, even parity or none, a stop bit."""
+"""Convert characters to line levels and back: a start bit, eight bits, even parity or none, a stop bit."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from cocotb.utils import get_sim_time
 
 __all__ = ["Character", "Damage", "Edge", "Listener", "edges", "pause"]
 
-#: Level, and how long it holds, in nanoseconds.
+#: A level and its duration in nanoseconds.
 Edge = tuple[int, float]
 
 
 class Damage(Enum):
-    """What can be wrong with one character on the line."""
+    """Damage to one character on the line."""
 
-    #: The parity bit is turned over.
+    #: The parity bit is inverted.
     PARITY = auto()
     #: The stop bit is low.
     FRAMING = auto()
-    #: A data bit is turned over, and the parity bit with it: nothing but the checksum can tell.
+    #: Two data bits are inverted, so the parity stays right: only the checksum can detect it.
     VALUE = auto()
-    #: A spike in a data bit, before its middle: nobody should mind.
+    #: A spike in a data bit, before its middle, which a receiver ignores.
     GLITCH = auto()
 
 
 @dataclass(frozen=True)
 class Character:
-    """One character that was heard, and when its start bit began and its stop bit had ended, in ns."""
+    """A received character, with the times (ns) at which its start bit began and its stop bit ended."""
 
     begin: float
     end: float
@@ -42,7 +42,7 @@ class Character:
 
     @property
     def good(self) -> bool:
-        """Whether nothing is wrong with it."""
+        """Whether parity and stop bit are right."""
         return self.parity_right and self.stop_right
 
 
@@ -56,10 +56,10 @@ def edges(
     damage: Mapping[int, Damage] | None = None,
     seed: int = 1,
 ) -> list[Edge]:
-    """The levels of a line while `data` is sent, `bit` ns each.
+    """Return the levels of a line while `data` is sent; a bit takes `bit` ns.
 
-    `jitter`: each edge is early or late by up to this part of a bit. `gap`: idle bits between two characters.
-    `damage`: of the characters with these numbers.
+    Each edge is early or late by up to the fraction `jitter` of a bit. `gap` is the number of idle bits
+    between two characters. `damage` maps numbers of characters to their damage.
     """
     chance = random.Random(seed)
     levels: list[tuple[float, int]] = []  # beginning in bits, level
@@ -68,7 +68,7 @@ def edges(
         wrong = (damage or {}).get(number)
         value = byte ^ 0x03 if wrong is Damage.VALUE else byte
         bits = [0, *(value >> n & 1 for n in range(8))]
-        # Two data bits turned over leave the parity what it was.
+        # Two inverted data bits leave the parity unchanged.
         bits += [value.bit_count() + (wrong is Damage.PARITY) & 1] * parity
         bits += [int(wrong is not Damage.FRAMING)]
         levels += [(at + n, level) for n, level in enumerate(bits)]
@@ -88,23 +88,25 @@ def edges(
 
 
 async def pause(nanoseconds: float) -> None:
-    """Let time pass; nothing where it is none."""
+    """Let time pass, if it is any at all."""
     if round(nanoseconds) > 0:
         await Timer(round(nanoseconds), "ns")
 
 
 class Listener:
-    """Hears the characters on a signal: `hear` is called in the middle of each stop bit.
+    """Receives the characters on a signal; `receive` is called in the middle of each stop bit.
 
-    A start bit that is high in its middle is a glitch, and counted.
+    A start bit that is high in its middle is counted as a glitch.
     """
 
-    def __init__(self, line, bit: float, hear: Callable[[Character], None], *, parity: bool = True) -> None:
-        self._line, self._bit, self._hear, self._parity = line, bit, hear, parity
+    def __init__(
+        self, line, bit: float, receive: Callable[[Character], None], *, parity: bool = True
+    ) -> None:
+        self._line, self._bit, self._receive, self._parity = line, bit, receive, parity
         self.glitches = 0
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Run until cancelled."""
         while True:
             await FallingEdge(self._line)
             begin = get_sim_time("ns")
@@ -116,7 +118,7 @@ class Listener:
             for _ in range(9 + self._parity):
                 await pause(self._bit)
                 bits.append(int(self._line.value))
-            self._hear(self._character(begin, bits))
+            self._receive(self._character(begin, bits))
 
     def _character(self, begin: float, bits: list[int]) -> Character:
         value = sum(bit << n for n, bit in enumerate(bits[:8]))

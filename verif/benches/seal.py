@@ -1,4 +1,4 @@
-"""One seal chip among its agents: a pair with a meter and a terminal, a flash, a loop, a modem."""
+"""One seal chip among its agents: a bus with a meter and a terminal, a flash, a loop and a modem."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from meterseal.domain.image import Identity, image
 from meterseal.protocols.dlt645.frame import Frame
 from verif.agents.gsm_modem import GsmModem
 from verif.agents.loop import SEALED, AnalogueLoop
-from verif.agents.rs485 import Driver, Pair, PairMonitor
+from verif.agents.rs485 import Bus, BusMonitor, Driver
 from verif.agents.scoreboard import Heard, Scoreboard
 from verif.agents.spi_flash import SpiFlash
 from verif.agents.uart import Character
@@ -29,9 +29,9 @@ FIRST_REPORT, REPORT = 1.1, 0.25
 
 
 class Bench:
-    """`dut` and its surroundings; the chip runs from `power_up` on.
+    """Connects `dut` to its surroundings; the chip runs from `power_up` on.
 
-    The meter acknowledges each write after 25 ms while `acknowledges`.
+    The meter acknowledges each write after 25 ms while `acknowledges` is true.
     """
 
     def __init__(
@@ -48,10 +48,10 @@ class Bench:
     ) -> None:
         self.dut = dut
         self.scoreboard = Scoreboard(identity)
-        self.pair = Pair(dut, seed)
-        self.monitor = PairMonitor(dut, identity.baud, self._character, lambda: self._heard.set())
-        self.meter = Driver(self.pair, identity.baud)
-        self.terminal = Driver(self.pair, identity.baud)
+        self.bus = Bus(dut, seed)
+        self.monitor = BusMonitor(dut, identity.baud, self._character, lambda: self._heard.set())
+        self.meter = Driver(self.bus, identity.baud)
+        self.terminal = Driver(self.bus, identity.baud)
         self.flash = SpiFlash(dut, content or image(identity), seed=seed)
         self.loop = AnalogueLoop(dut, CLOCK_HZ, measures=measures, parts=parts, seed=seed)
         self.loop.become(loop)
@@ -60,26 +60,26 @@ class Bench:
         self._heard = Event()
 
     async def power_up(self) -> None:
-        """The clock, some cycles of reset, and everybody at work."""
+        """Start the clock, some cycles of reset, and all agents."""
         self.dut.rst.value = 1
         cocotb.start_soon(Clock(self.dut.clk, 2 * round(5e8 / CLOCK_HZ), unit="ns").start())
         await ClockCycles(self.dut.clk, 4)
-        for agent in (self.pair, self.monitor, self.flash, self.loop, self.modem):
+        for agent in (self.bus, self.monitor, self.flash, self.loop, self.modem):
             cocotb.start_soon(agent.run())
         self.dut.rst.value = 0
 
     async def until(self, happened: Callable[[], bool], seconds: float) -> None:
-        """Wait until something `happened` that was heard on the pair; it must within so many seconds."""
+        """Wait until something `happened` on the bus, and fail if it does not within so many seconds."""
         end = get_sim_time("ns") + seconds * 1e9
         while not happened():
             self._heard.clear()
             await with_timeout(self._heard.wait(), max(round(end - get_sim_time("ns")), 1), "ns")
 
     async def quiet(self, seconds: float) -> None:
-        """So many seconds in which the chip does not drive the pair."""
+        """Wait, and check that the chip does not drive the bus for so many seconds."""
         before = len(self.monitor.drives)
         await Timer(round(seconds * 1e9), "ns")
-        assert len(self.monitor.drives) == before, "the chip has spoken"
+        assert len(self.monitor.drives) == before, "the chip has transmitted"
         assert self.dut.rs485_de.value == 0
 
     async def reports(self, number: int, seconds: float) -> None:
@@ -89,19 +89,19 @@ class Bench:
             await self.until(lambda: not self.scoreboard.frames[-1].own, 0.1)
 
     async def ask(self, request: Frame) -> Heard:
-        """The chip's answer to a request of the terminal."""
+        """Send a request as the terminal and return the chip's answer."""
         await self.terminal.send(request.encode())
         return await self.answer()
 
     async def answer(self) -> Heard:
-        """The frame that the chip sends next."""
+        """Return the frame that the chip sends next."""
         before = len(self.monitor.drives)
         await self.until(lambda: len(self.monitor.drives) > before, 0.15)
         assert self.scoreboard.frames[-1].own
         return self.scoreboard.frames[-1]
 
     def check(self, *, aborted: int = 0) -> None:
-        """Nothing against the rules on any pin; all that the chip has sent was whole but `aborted` frames."""
+        """Check that no pin violated a rule, and that all but `aborted` frames of the chip were whole."""
         assert self.monitor.faults == []
         assert self.flash.faults == []
         assert self.modem.faults == []

@@ -9,7 +9,7 @@ WAKE, READ = 0xAB, 0x03
 
 
 async def power_up(dut):
-    """Idle pair, blank flash, loop open; reset for some cycles."""
+    """Set up an idle bus, blank flash, open loop, and reset for some cycles."""
     dut.rs485_ro.value = 1
     dut.flash_cipo.value = 1
     dut.gsm_rxd.value = 1
@@ -22,7 +22,7 @@ async def power_up(dut):
 
 
 async def spi_byte(dut):
-    """One byte that the chip sends to the flash, mode 0, high bit first."""
+    """Return the next byte that the chip sends to the flash, mode 0, high bit first."""
     value = 0
     for _ in range(8):
         await RisingEdge(dut.flash_sck)
@@ -32,7 +32,7 @@ async def spi_byte(dut):
 
 @cocotb.test()
 async def pins_are_idle_after_reset(dut):
-    """Driver off, lines idle, flash not selected, lamps dark, loop driven."""
+    """The driver is off, lines are idle, the flash is not selected, the LEDs are dark, the loop is driven."""
     await power_up(dut)
     assert dut.rs485_de.value == 0
     assert dut.rs485_di.value == 1
@@ -57,7 +57,7 @@ async def flash_is_woken_then_read(dut):
 
 @cocotb.test()
 async def blank_flash_lights_red_and_never_drives(dut):
-    """Both slots unreadable: red, which blinks, and the pair is left alone."""
+    """With both slots unreadable the red LED blinks, and the bus is never driven."""
     await power_up(dut)
     for _ in range(150):
         await ClockCycles(dut.clk, CLOCK_HZ // 100)

@@ -1,6 +1,6 @@
-"""Run by `test_agents.py` inside the simulator: one life of a seal, which ends where the environment says.
+"""Run by `test_agents.py` inside the simulator: a seal whose power fails where the environment says.
 
-The flash is in a file, so that the next simulation is the next life.
+The flash is a file, so that the next simulation is the next power-up of the same seal.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ from verif.benches.seal import FIRST_REPORT, REPORT, Bench
 
 
 @cocotb.test()
-async def a_life(dut):
+async def an_event_without_power(dut):
     """Power-up is reported; then the loop moves, and the power fails."""
-    told = json.loads(os.environ["METERSEAL_LIFE"])
-    flash = Path(told["flash"])
+    case = json.loads(os.environ["METERSEAL_CASE"])
+    flash = Path(case["flash"])
     bench = Bench(
-        dut, content=flash.read_bytes(), loop=SEALED if told["sealed"] else PULLED, seed=told["seed"]
+        dut, content=flash.read_bytes(), loop=SEALED if case["sealed"] else PULLED, seed=case["seed"]
     )
     await bench.power_up()
     await bench.until(lambda: bench.scoreboard.boot() is not None, FIRST_REPORT + 4 * REPORT)
-    # In the event: from the first clock for it on.
-    bench.flash.cut_after(told["clocks"])
-    bench.loop.become(PULLED if told["sealed"] else SEALED)
+    # Count from the first clock that the event causes.
+    bench.flash.cut_after(case["clocks"])
+    bench.loop.become(PULLED if case["sealed"] else SEALED)
     await First(bench.flash.failed.wait(), Timer(200, "ms"))
     if not bench.flash.failed.is_set():
         bench.flash.fail()
     flash.write_bytes(bench.flash.content)
     assert bench.flash.faults == []
     records = bench.scoreboard.records()
-    Path(told["said"]).write_text(json.dumps([[each.boot, each.counter, each.kind] for each in records]))
+    Path(case["reported"]).write_text(json.dumps([[each.boot, each.counter, each.kind] for each in records]))

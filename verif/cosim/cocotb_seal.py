@@ -1,4 +1,4 @@
-"""Run by `test_agents.py` inside the simulator: one life of a seal with a plain comparator."""
+"""Run by `test_agents.py` inside the simulator: a seal with a plain comparator in service."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ REQUEST = read(IDENTITY.seal, Di.RECORD_NEWEST)
 
 
 @cocotb.test()
-async def a_life(dut):
+async def a_seal_in_service(dut):
     """Power-up, opening, closing; reads, damaged reads, a collision; and nothing else on any pin."""
     bench = Bench(dut)
     await bench.power_up()
@@ -27,14 +27,14 @@ async def a_life(dut):
     await opening_and_closing_are_reported(bench)
     await a_read_is_answered(bench)
     await what_is_damaged_is_not_answered(bench)
-    await a_collision_is_made_good(bench)
+    await a_collided_report_is_repeated(bench)
     await Timer(30, "ms")
     bench.scoreboard.check(bench.loop.moved, STATES, get_sim_time("ns"))
     bench.check(aborted=1)
 
 
 async def power_up_is_reported(bench: Bench) -> None:
-    """State and asset number, unasked; lamps as the acknowledgement leaves them."""
+    """State and asset number are reported unasked, and the acknowledgement sets the status LEDs."""
     await bench.reports(1, FIRST_REPORT)
     (record,) = bench.scoreboard.records()
     assert (record.kind, record.state, record.counter) == (Kind.BOOT, StateClass.SEALED, 1)
@@ -46,7 +46,7 @@ async def power_up_is_reported(bench: Bench) -> None:
 
 
 async def opening_and_closing_are_reported(bench: Bench) -> None:
-    """Each once, with a bouncing contact; a short break is no event."""
+    """Each is reported once in spite of a bouncing contact; a short break is not reported."""
     before = len(bench.scoreboard.records())
     await bench.loop.bounce(PULLED, 8, contacts=5)
     await bench.reports(before + 1, REPORT)
@@ -60,10 +60,10 @@ async def opening_and_closing_are_reported(bench: Bench) -> None:
 
 
 async def a_read_is_answered(bench: Bench) -> None:
-    """By the newest record, at every rate error and with every gap that the standard allows."""
+    """The newest record answers, at every rate error and with every gap that the standard allows."""
     newest = bench.scoreboard.records()[-1]
     for slow, jitter, gap in (0, 0, 0), (0.02, 0.05, 0), (-0.02, 0.05, 0), (0, 0.1, 20):
-        bench.terminal = Driver(bench.pair, IDENTITY.baud, slow=slow, jitter=jitter)
+        bench.terminal = Driver(bench.bus, IDENTITY.baud, slow=slow, jitter=jitter)
         await bench.terminal.send(REQUEST.encode(), gap=gap)
         answer = await bench.answer()
         assert (answer.own, answer.frame.control, answer.frame.di) == (True, 0x91, Di.RECORD_NEWEST)
@@ -73,8 +73,8 @@ async def a_read_is_answered(bench: Bench) -> None:
 
 
 async def what_is_damaged_is_not_answered(bench: Bench) -> None:
-    """Damage of each kind to address, DATA and checksum; and what is no character at all."""
-    terminal = Driver(bench.pair, IDENTITY.baud)
+    """Damage of each kind to address, DATA and checksum prevents an answer, and so does a break."""
+    terminal = Driver(bench.bus, IDENTITY.baud)
     for damage in Damage:
         for number in (6, -5, -2):
             place = number % len(REQUEST.encode())
@@ -90,17 +90,17 @@ async def what_is_damaged_is_not_answered(bench: Bench) -> None:
     await bench.ask(REQUEST)
 
 
-async def a_collision_is_made_good(bench: Bench) -> None:
-    """Whoever disturbs a report makes the driver let go within a bit; the report comes again, whole."""
+async def a_collided_report_is_repeated(bench: Bench) -> None:
+    """A disturbance makes the driver let go within a bit; the report is sent again, whole."""
     before = len(bench.scoreboard.records())
     bench.loop.become(PULLED)
     await RisingEdge(bench.dut.rs485_de)
     await Timer(round(20.3e9 / IDENTITY.baud), "ns")
-    await Driver(bench.pair, IDENTITY.baud).send(bytes(3))
-    assert bench.pair.disturbed
-    # Once around the middle of a bit, and two cycles on the way.
-    assert max(end - begin for begin, end in bench.pair.disturbed) < 1.2e9 / IDENTITY.baud
+    await Driver(bench.bus, IDENTITY.baud).send(bytes(3))
+    assert bench.bus.disturbed
+    # The level is checked in the middle of a bit, and the synchroniser takes two cycles.
+    assert max(end - begin for begin, end in bench.bus.disturbed) < 1.2e9 / IDENTITY.baud
     assert not bench.monitor.whole(bench.monitor.drives[-1])
-    # The characters that came behind may have been a request to somebody, who has to have time to answer.
+    # The characters that followed may have been a request to another station, which needs time to answer.
     await bench.reports(before + 1, FIRST_REPORT)
     assert bench.monitor.whole(bench.monitor.drives[-1])

@@ -1,4 +1,4 @@
-"""The exported Verilog in cocotb on Verilator: what an FPGA engineer gets, without our own simulator."""
+"""The exported Verilog works in cocotb on Verilator, without our own simulator."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from verif.benches.simulators import VERILATOR, Chip
 
 
 def test_exported_chip(tmp_path: Path) -> None:
-    """Pins behind the reset; then one life among the agents of `verif/agents`."""
+    """The pins are right after reset, and the seal works in service among the agents of `verif/agents`."""
     chip = Chip(VERILATOR, tmp_path, gsm=True)
     chip.run("verif.cosim.cocotb_chip", 3)
     chip.run("verif.cosim.cocotb_seal", 1)

@@ -1,4 +1,4 @@
-"""The agents' own models: waves are what they claim to be, and the scoreboard finds what is wrong."""
+"""The agents make the waves that they claim to make, and the scoreboard detects wrong reports."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_damage_is_that_of_one_character(damage: Damage) -> None:
     assert {n for n, level in enumerate(middles) if level != right[n]} == wrong
 
 
-def say(
+def report(
     board: Scoreboard, record: SealRecord, *, meter: str = IDENTITY.meter, key: bytes = IDENTITY.key
 ) -> None:
     data = Di.REPORT.to_bytes(4, "little") + bytes(8) + sign(key, record).encode()
@@ -61,10 +61,10 @@ def say(
         board.character(Character(1.2e9, 1.2e9, byte, True, True), own=True)
 
 
-def test_the_scoreboard_takes_what_is_right() -> None:
+def test_the_scoreboard_accepts_right_reports() -> None:
     board = Scoreboard(IDENTITY)
     for record in (BOOT, BOOT, OPENED, OPENED):
-        say(board, record)
+        report(board, record)
     board.check(MOVED, STATES, 1.5e9)
 
 
@@ -82,18 +82,18 @@ def test_the_scoreboard_takes_what_is_right() -> None:
         [BOOT, replace(OPENED, seal="810400000002")],
     ],
 )
-def test_the_scoreboard_finds_what_is_wrong(records: list[SealRecord]) -> None:
+def test_the_scoreboard_detects_wrong_reports(records: list[SealRecord]) -> None:
     board = Scoreboard(IDENTITY)
     for record in records:
-        say(board, record)
+        report(board, record)
     with pytest.raises(AssertionError):
         board.check(MOVED, STATES, 1.5e9)
 
 
 @pytest.mark.parametrize("how", [{"meter": "440100000002"}, {"key": bytes(16)}])
-def test_the_scoreboard_finds_a_foreign_report(how: dict[str, object]) -> None:
+def test_the_scoreboard_detects_a_foreign_report(how: dict[str, object]) -> None:
     board = Scoreboard(IDENTITY)
-    say(board, BOOT, **how)
-    say(board, OPENED)
+    report(board, BOOT, **how)
+    report(board, OPENED)
     with pytest.raises(AssertionError):
         board.check(MOVED, STATES, 1.5e9)

@@ -1,4 +1,4 @@
-"""The loop and the converter's analogue parts, sample by sample; all voltages in mV as at the loop.
+"""Model the loop and the converter's analogue parts, sample by sample, with all voltages in mV at the loop.
 
 The divider scales loop and comparator alike, so the model works at the loop: the capacitor there goes from 0
 to full scale.
@@ -18,20 +18,20 @@ __all__ = ["Capacitor", "Loop", "Parts", "convert", "measurements"]
 
 @dataclass(frozen=True)
 class Parts:
-    """The converter's parts, as its docstring says unless told otherwise."""
+    """The converter's parts; the defaults are those of the converter's docstring."""
 
     ohm: float = 22e3
     farad: float = 100e-9
-    #: Of the comparator, at the loop: 4 mV at its pin behind a divider of 2.48.
+    #: Offset of the comparator, at the loop: 4 mV at its pin are 10 mV before the divider of 2.48.
     offset_mv: float = 0.0
-    #: Of loop and comparator together, rms.
+    #: Noise of loop and comparator together, rms.
     noise_mv: float = 2.0
     #: Supply of the feedback pin and divider, as a factor.
     scale: float = 1.0
 
 
 class Capacitor:
-    """Capacitor and comparator."""
+    """The capacitor and the comparator."""
 
     def __init__(self, hz, parts=None, *, mv=0.0, seed=1):
         """`hz`: rate of the modulator."""
@@ -41,17 +41,17 @@ class Capacitor:
         self._random = random.Random(seed)
 
     def compare(self, loop_mv):
-        """What the comparator says now."""
+        """Return the comparator's output."""
         seen = loop_mv + self.parts.offset_mv + self._random.gauss(0, self.parts.noise_mv)
         return int(seen > self.mv)
 
     def follow(self, fb):
-        """One sample with the feedback pin at `fb`."""
+        """Advance by one sample with the feedback pin at `fb`."""
         self.mv += (FULL_SCALE_MV * self.parts.scale * fb - self.mv) * self._share
 
 
 def convert(loop_mv, samples, capacitor):
-    """The feedback bits of a modulator, one per sample; `loop_mv` is a function of the sample's number."""
+    """Return the feedback bits of a modulator, one per sample; `loop_mv` maps sample numbers to voltages."""
     bits, fb = [], 0
     for number in range(samples):
         capacitor.follow(fb)
@@ -61,7 +61,7 @@ def convert(loop_mv, samples, capacitor):
 
 
 def measurements(bits):
-    """Reference of the filter: millivolts at the end of each frame, from its bits and those before."""
+    """Return the filter's millivolts at the end of each frame, computed from its bits and those before."""
     # A triangle with steps: k = 0 to 511 up to the middle and down again.
     weights = [min(k // STEP, 2 * OVERSAMPLING // STEP - k // STEP) for k in range(2 * OVERSAMPLING)]
     padded = [0] * OVERSAMPLING + list(bits)
@@ -73,7 +73,7 @@ def measurements(bits):
 
 @dataclass(frozen=True)
 class Loop:
-    """Rail, seal head with its end-of-line resistor, divider; and what somebody may have added."""
+    """The rail, the seal head with its end-of-line resistor, the divider, and an attacker's additions."""
 
     rail_mv: float = LOOP_RAIL_MV
     #: Buffer of `loop_drive`.
@@ -86,7 +86,7 @@ class Loop:
     foreign_ohm: float = math.inf
 
     def mv(self, drive):
-        """Voltage of the second plate with the drive on or off."""
+        """Return the voltage of the second plate with the drive on or off."""
         sources = [
             (self.rail_mv * drive, self.driver_ohm + self.head_ohm),
             (0.0, self.divider_ohm),

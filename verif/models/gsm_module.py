@@ -1,8 +1,8 @@
 """A GSM module that misbehaves, written from 3GPP TS 27.005 and 27.007, not from chip or host.
 
-Characters in, characters out. After power-up it echoes, is in PDU mode, has the character set IRA and data
-coding 0, as the standards say; a brown-out brings it back there. What it does with each command says a list
-of `Manner`; behind its end it behaves.
+It takes and gives characters. After power-up it echoes, is in PDU mode, has the character set IRA and data
+coding 0, as the standards specify; a brown-out restores these settings. A list of `Manner` determines what it
+does with each command; after the end of the list it behaves well.
 """
 
 from __future__ import annotations
@@ -14,28 +14,28 @@ from enum import Enum, auto
 __all__ = ["Manner", "Module", "Received"]
 
 CR, ESC, SUBSTITUTE = 0x0D, 0x1B, 0x1A
-#: Lines that a module sends unasked, some of them nearly answers.
+#: Unsolicited lines, some of which resemble answers.
 UNASKED = ("RING", '+CMTI: "SM",1', "+CREG: 1", '+CREG: 5,"00C3","7D42"', "Call Ready", "+CPIN: READY", "RDY")
 GARBAGE = bytes([0x00, 0xFF, 0x4F, 0x80, 0x2B])
 
 
 class Manner(Enum):
-    """What becomes of one command, or of one text behind the prompt."""
+    """How the module treats one command, or one text after the prompt."""
 
     WELL = auto()
     #: Refused in one of three forms.
     ERROR = auto()
     CME_ERROR = auto()
     CMS_ERROR = auto()
-    #: Done, but nothing is said.
+    #: Carried out without an answer.
     SILENT = auto()
-    #: A text is taken, and said so much later; a command is done at once.
+    #: A text is accepted, but answered much later; a command is carried out at once.
     SLOW = auto()
-    #: Not even heard.
+    #: Ignored.
     DEAF = auto()
-    #: Done; unasked lines before and behind the answer.
+    #: Carried out, with unsolicited lines before and after the answer.
     CHATTER = auto()
-    #: Done; characters that are no line before the answer.
+    #: Carried out, with garbage before the answer.
     GARBAGE = auto()
     #: The module restarts instead.
     BROWN_OUT = auto()
@@ -45,7 +45,7 @@ class Manner(Enum):
 
 @dataclass(frozen=True)
 class Received:
-    """One message as the phone shows it."""
+    """A message as the phone shows it."""
 
     number: str
     text: str
@@ -53,9 +53,9 @@ class Received:
 
 @dataclass
 class Module:
-    """One module; `output` is what it has to say, `late` what it says after a time.
+    """A module; `output` has the characters to send now, `late` those to send after a time.
 
-    `unregistered`: that many times it finds no network.
+    It finds no network for the first `unregistered` queries.
     """
 
     manners: list[Manner] = field(default_factory=list)
@@ -64,14 +64,14 @@ class Module:
     output: bytearray = field(default_factory=bytearray)
     late: bytearray = field(default_factory=bytearray)
     messages: list[Received] = field(default_factory=list)
-    #: Everything that came in, command by command, for a look at it when a test fails.
+    #: All received commands and texts, for the diagnosis of a failed test.
     heard: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.restart()
 
     def receive(self, byte: int) -> None:
-        """One character of the host."""
+        """Take one character from the host."""
         if self.echo or self.echoes_always:
             self.output.append(byte)
         if self.number is not None:
@@ -85,37 +85,37 @@ class Module:
             self.line.append(byte)
 
     def restart(self) -> None:
-        """As after power-up."""
+        """Return to the state after power-up."""
         self.echo, self.text_mode, self.ucs2, self.coding = True, False, False, 0
         self.line, self.number = bytearray(), None
 
     def _next_manner(self) -> Manner:
         return self.manners.pop(0) if self.manners else Manner.WELL
 
-    def _say(self, *lines: str) -> None:
+    def _answer(self, *lines: str) -> None:
         for line in lines:
             self.output += f"\r\n{line}\r\n".encode()
 
     def _do(self, manner: Manner, line: str) -> None:
-        """Carry out a command as `manner` has it."""
+        """Carry out a command in the given `manner`."""
         errors = {
             Manner.ERROR: "ERROR",
             Manner.CME_ERROR: "+CME ERROR: 10",
             Manner.CMS_ERROR: "+CMS ERROR: 500",
         }
         if manner in errors:
-            self._say(errors[manner])
+            self._answer(errors[manner])
         elif manner is Manner.BROWN_OUT:
             self._brown_out()
         elif manner is not Manner.DEAF:
             before = len(self.output)
             if manner is Manner.CHATTER:
-                self._say(*UNASKED)
+                self._answer(*UNASKED)
             if manner is Manner.GARBAGE:
                 self.output += GARBAGE
             self._command(line)
             if manner is Manner.CHATTER and self.number is None:
-                self._say(*UNASKED)
+                self._answer(*UNASKED)
             if manner is Manner.SILENT:
                 del self.output[before:]
             if manner is Manner.BROWN_OUT_LATER:
@@ -125,7 +125,7 @@ class Module:
     def _brown_out(self) -> None:
         self.restart()
         self.output += GARBAGE
-        self._say("RDY")
+        self._answer("RDY")
 
     def _command(self, line: str) -> None:
         if line in ("ATE0", "ATE1"):
@@ -133,34 +133,34 @@ class Module:
         elif line in ("AT+CMGF=0", "AT+CMGF=1"):
             self.text_mode = line.endswith("1")
         elif line == 'AT+CSCS="UCS2"':
-            # A strict one wants the name in the set that is in force.
+            # A strict module expects the name in the present character set.
             if self.ucs2:
-                return self._say("ERROR")
+                return self._answer("ERROR")
             self.ucs2 = True
         elif found := re.fullmatch(r"AT\+CSMP=17,167,0,(\d+)", line):
             self.coding = int(found[1])
         elif line == "AT+CREG?":
             self.unregistered -= 1
-            self._say(f"+CREG: 0,{2 if self.unregistered >= 0 else 1}")
+            self._answer(f"+CREG: 0,{2 if self.unregistered >= 0 else 1}")
         elif found := re.fullmatch(r'AT\+CMGS="([0-9A-F]*)"', line):
             number = self._string(found[1])
             if not self.text_mode or not re.fullmatch(r"\+?[0-9]{1,20}", number):
-                return self._say("+CMS ERROR: 302")
+                return self._answer("+CMS ERROR: 302")
             self.number, self.line = number, bytearray()
             self.output += b"\r\n> "
             return None
         elif line != "AT":
-            return self._say("ERROR")
-        return self._say("OK")
+            return self._answer("ERROR")
+        return self._answer("OK")
 
     def _string(self, raw: str) -> str:
-        """A string parameter in the character set that is in force."""
+        """Decode a string parameter from the present character set."""
         return bytes.fromhex(raw).decode("utf-16-be") if self.ucs2 else raw
 
     def _text(self, byte: int) -> None:
         if byte == ESC:
             self.number = None
-            self._say("OK")
+            self._answer("OK")
         elif byte == SUBSTITUTE:
             self._submit(self._next_manner())
         else:
@@ -174,16 +174,16 @@ class Module:
             return self._do(manner, "")
         if manner is Manner.BROWN_OUT:
             return self._brown_out()
-        # As hex digits only where the data coding says so.
+        # The text is in hex digits only with data coding 8.
         text = bytes.fromhex(text).decode("utf-16-be") if self.coding == 8 else text
         self.messages.append(Received(number, text))
         if manner is Manner.SILENT:
             return None
         if manner is Manner.CHATTER:
-            self._say(*UNASKED)
-        self._say(f"+CMGS: {len(self.messages)}")
+            self._answer(*UNASKED)
+        self._answer(f"+CMGS: {len(self.messages)}")
         if manner is Manner.SLOW:
             self.output, self.late = bytearray(), self.output
         if manner is Manner.BROWN_OUT_LATER:
             return self._brown_out()
-        return self._say("OK")
+        return self._answer("OK")

@@ -1,7 +1,7 @@
-"""The chip with every register bit open to a single-event upset, for the simulated pair.
+"""The chip with every register bit open to a single-event upset, for the simulated bus.
 
-The flip-flops of the flattened chip get an exclusive or before their input. Which bit is turned over, for one
-cycle, comes as two bytes on the pin `gsm_rxd`, which a chip without GSM does not use.
+The flip-flops of the flattened chip get an exclusive or before their input. The number of the bit to invert,
+for one cycle, comes as two bytes on the pin `gsm_rxd`, which a chip without GSM does not use.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _CELL = re.compile(r"  cell \$dff (\S+)\n((?:    .*\n)+)  end\n")
 
 @cache
 def upset_chip(clock_hz: int) -> tuple[str, list[str]]:
-    """Verilog of the chip, and the name of every bit by its number."""
+    """Return the Verilog of the chip, and the name of every bit by its number."""
     text = rtlil.convert(SealChip(clock_hz), name="seal_chip")
     flat = _yosys(f"read_rtlil <<rtlil\n{text}\nrtlil", "proc", "memory_collect", "flatten", "write_rtlil")
     bits: list[str] = []
