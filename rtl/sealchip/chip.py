@@ -94,6 +94,7 @@ class SealChip(wiring.Component):
         connect(m, core.status, slave.status, reporter.status, leds.core)
         connect(m, slave.core, core.slave)
         connect(m, slave.loop, loop.command)
+        connect(m, slave.rate, baud.change)
         connect(m, reporter.log, core.reporter)
         connect(m, reporter.request, access.request)
         connect(m, reporter.turn, slave.turn)
@@ -118,10 +119,7 @@ class SealChip(wiring.Component):
             self.flash_copi.eq(core.flash.copi),
             core.flash.cipo.eq(self.flash_cipo),
             core.hold.eq(framer.diagnostics.hold),
-            # A rate that 17H sets comes into force with the end of its answer.
             baud.stored.eq(core.rate),
-            baud.number.eq(slave.new_rate),
-            baud.take.eq(slave.changes_rate & phy.sent.done),
             baud.revert.eq(reporter.baud_fallback),
             phy.baud.eq(baud.rate),
             watchdog.rate.eq(baud.rate),

@@ -28,6 +28,7 @@ __all__ = [
     "MeterStatus",
     "NotifierFeed",
     "PublicRead",
+    "RateChange",
     "RestoredBaseline",
     "SealPins",
     "SendResult",
@@ -218,6 +219,9 @@ SendResult = Signature({"done": Out(1), "broken": Out(1)})
 #: valid : strobe, a frame has ended whole; `head` holds until the next one begins.
 #: begun : strobe, the first 68H of a frame.
 FrameIn = Signature({"valid": Out(1), "begun": Out(1), "head": Out(FrameHead)})
+
+#: From the slave to the selection of the baud rate: strobe `take` brings the rate of that number into force.
+RateChange = Signature({"take": Out(1), "number": Out(3)})
 
 #: From the reporter to the bus access: `draw` asks for a new slot, `free` permits a frame to start now.
 BusRequest = Signature({"draw": Out(1), "free": In(1)})

@@ -33,7 +33,7 @@ HAS_OLDER = 64
 
 #: What the slave asks others to do; what it tells them besides; how it stands.
 ASKS = ("start", "seal", "send")
-TELLS = ("locked_out", "provisioned", "changes_rate")
+TELLS = ("locked_out", "provisioned", "takes_rate")
 STANDS = ("spoiled", "busy")
 BITS = {name: 1 << n for n, name in enumerate((*ASKS, *TELLS, *STANDS))}
 PORTS = {
@@ -42,6 +42,7 @@ PORTS = {
     "send": "send.start",
     "locked_out": "loop.locked_out",
     "provisioned": "loop.provisioned",
+    "takes_rate": "rate.take",
     "spoiled": "core.spoiled",
     "busy": "turn.answering",
 }
@@ -216,6 +217,8 @@ def expected(now: Situation, guard: Guard) -> Doing:
     message = answer()
     if now.spoiled or now.quiet_ms >= TOO_LATE_MS:
         message, doing.rate = None, NO_RATE
+    if now.broken:
+        doing.rate = NO_RATE
     doing.sent = [] if message is None else [message]
     return doing
 
@@ -316,12 +319,13 @@ async def _serve(ctx: Any, desk: Desk, now: Situation, doing: Doing) -> None:
             message = ctx.get(slave.send.message)
             doing.sent.append(message)
             await ctx.tick()
-            told = ctx.get(desk.told) & BITS["changes_rate"]
-            await holds(told)
+            await holds(0)
             assert ctx.get(slave.position) == 0, "DATA is the framer's"
             assert ctx.get(slave.send.message) == message
-            doing.rate = ctx.get(slave.new_rate) if told else NO_RATE
-            assert await done(slave.sent.broken if now.broken else slave.sent.done) == told
+            number = ctx.get(slave.rate.number)
+            told = await done(slave.sent.broken if now.broken else slave.sent.done)
+            assert told in (0, BITS["takes_rate"])
+            doing.rate = number if told else NO_RATE
         case others:
             raise AssertionError(f"{others} at a time")
 

@@ -4,19 +4,20 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from ..signatures import RateChange
+
 __all__ = ["BaudSelect"]
 
 
 class BaudSelect(wiring.Component):
-    """Gives the stored rate until `take` brings another one into force, and that one until `revert`.
+    """Gives the stored rate until `change` brings another one into force, and that one until `revert`.
 
-    *Timing:* the rate changes in the cycle after the strobe; of both in one cycle `take` counts.
+    *Timing:* the rate changes in the cycle after the strobe; of both in one cycle `change.take` counts.
 
     Members
     -------
     stored : the number of the identity's rate, slowest first.
-    number : the number of the rate that 17H asks for.
-    take : strobe, `number` comes into force.
+    change : the rate that 17H asks for.
     revert : strobe, the stored rate comes into force again.
     rate : the number of the rate in force.
 
@@ -24,8 +25,7 @@ class BaudSelect(wiring.Component):
     """
 
     stored: In(3)
-    number: In(3)
-    take: In(1)
+    change: In(RateChange)
     revert: In(1)
     rate: Out(3)
 
@@ -33,8 +33,8 @@ class BaudSelect(wiring.Component):
         m = Module()
         changed, number = Signal(), Signal(3)
         m.d.comb += self.rate.eq(Mux(changed, number, self.stored))
-        with m.If(self.take):
-            m.d.sync += [changed.eq(1), number.eq(self.number)]
+        with m.If(self.change.take):
+            m.d.sync += [changed.eq(1), number.eq(self.change.number)]
         with m.Elif(self.revert):
             m.d.sync += changed.eq(0)
         return m

@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..core.firmware.layout import Command
 from ..interface import Function
-from ..signatures import CoreCommand, CoreStatus, FrameIn, LoopCommand, SendResult, Turn
+from ..signatures import CoreCommand, CoreStatus, FrameIn, LoopCommand, RateChange, SendResult, Turn
 from .messages import Message, Send
 from .password import PasswordGuard
 from .requests import PROGRAM, Op, Step
@@ -57,8 +57,7 @@ class Slave(wiring.Component):
     core : commands to the core; while one is under way, the byte of DATA is the one that the core asks for.
     loop : commands to the loop monitor.
     locked : writes with password are refused, see `PasswordGuard`.
-    new_rate : the number of the rate that 17H asks for.
-    changes_rate : that rate comes into force with the end of the frame.
+    rate : the rate that 17H asks for; it comes into force with the end of the answer.
     turn : no request is taken while the reporter sends.
     send : what to send.
     sent : how its frame has ended.
@@ -78,8 +77,7 @@ class Slave(wiring.Component):
     core: Out(CoreCommand)
     loop: Out(LoopCommand)
     locked: Out(1)
-    new_rate: Out(3)
-    changes_rate: Out(1)
+    rate: Out(RateChange)
     turn: In(Turn)
     send: Out(Send)
     sent: In(SendResult)
@@ -123,7 +121,7 @@ class Slave(wiring.Component):
             core.command.eq(step.op.as_value()[:3]),
             core.value.eq(Mux(step.op == Op.FETCH, number, step.value)),
             message.eq(Message(step.value[:5])),
-            self.new_rate.eq(step.value[5:]),
+            self.rate.number.eq(step.value[5:]),
             guard.tick.eq(core.lock_tick),
             loop.locked_out.eq(guard.locked_out),
             self.locked.eq(guard.locked),
@@ -155,7 +153,7 @@ class Slave(wiring.Component):
                         begins.eq(~begun & ~gone & (self.quiet_ms >= TD_MS)),
                         self.send.start.eq(begins),
                         advance.eq(Mux(begun, sent, gone)),
-                        self.changes_rate.eq(begun & (message == Message.ANSWER_RATE)),
+                        self.rate.take.eq(begun & (message == Message.ANSWER_RATE) & self.sent.done),
                     ]
                 with m.Default():
                     m.d.comb += [core.start.eq(1), advance.eq(core.done), result.eq(core.right)]
