@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from meterseal.hexadecimal import hex_bytes
 
-__all__ = ["Annotation", "plain"]
+__all__ = ["Annotation", "plain", "plain_field"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,3 +22,8 @@ class Annotation:
 def plain(raw: bytes) -> str:
     """Return bytes as they are, in hex; a dash for none."""
     return hex_bytes(raw) or "–"
+
+
+def plain_field(field: str, raw: bytes) -> list[Annotation]:
+    """Annotate bytes whose meaning is not known; no bytes make no annotation."""
+    return [Annotation(field, raw, plain(raw), plain(raw))] if raw else []

@@ -8,7 +8,7 @@ from dataclasses import replace
 from meterseal import bcd
 from meterseal.clock import isoformat
 from meterseal.hexadecimal import hex_bytes
-from meterseal.protocols.annotation import Annotation, plain
+from meterseal.protocols.annotation import Annotation, plain, plain_field
 from meterseal.protocols.csg1209022.alarm import ARD11_BYTES, AlarmHead, AlarmState, CoverAlarm
 from meterseal.protocols.csg1209022.codes import (
     AFN_NAMES,
@@ -134,7 +134,7 @@ def _body(frame: Frame) -> list[Annotation]:
 def _content(frame: Frame, *, asks: bool) -> list[Annotation]:
     content = frame.content
     if asks and frame.afn in (Afn.READ, Afn.CURRENT, Afn.HISTORY, Afn.EVENTS, Afn.TASK):
-        return _plain("PARAMETERS", content)
+        return plain_field("PARAMETERS", content)
     try:
         return _reader(frame)(content)
     except ValueError as error:
@@ -153,11 +153,7 @@ def _reader(frame: Frame) -> Callable[[bytes], list[Annotation]]:
         return _error
     if frame.di < OWN_DIS:
         return find(frame.di).explain
-    return READERS.get(frame.di, lambda raw: _plain("DATA", raw))
-
-
-def _plain(field: str, raw: bytes) -> list[Annotation]:
-    return [Annotation(field, raw, hex_bytes(raw), hex_bytes(raw))] if raw else []
+    return READERS.get(frame.di, lambda raw: plain_field("DATA", raw))
 
 
 def _confirmation(raw: bytes) -> list[Annotation]:
@@ -205,7 +201,7 @@ def _alarm(raw: bytes) -> list[Annotation]:
         Annotation("TIME", raw[1:7], f"时间 {at}", f"time {at}"),
     ]
     if len(raw) != ARD11_BYTES:
-        return [*lines, *_plain("DATA", head.rest)]
+        return [*lines, *plain_field("DATA", head.rest)]
     alarm = CoverAlarm.decode(raw)
     # The meter's cover record has the same energies, after start and end.
     energies = shapes.cover_record(raw[1:7] + b"\xff" * 6 + raw[10:])[2:]

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from meterseal import bcd
 from meterseal.clock import isoformat
 from meterseal.hexadecimal import hex_digits
-from meterseal.protocols.annotation import Annotation, plain
+from meterseal.protocols.annotation import Annotation, plain, plain_field
 from meterseal.protocols.dlt645.addressing import BROADCAST, WILDCARD
 from meterseal.protocols.dlt645.control import CLEARS, FROM_SLAVE, MORE, Err, Function
 from meterseal.protocols.dlt645.frame import Frame
@@ -98,19 +98,15 @@ def _data(frame: Frame) -> list[Annotation]:
 
 def _refusal(data: bytes) -> list[Annotation]:
     if len(data) != 1:
-        return _bytes("DATA", data)
+        return plain_field("DATA", data)
     found = [words for bit, words in _ERRORS.items() if bit & data[0]]
     zh = "、".join(zh for zh, _ in found) or "未说明"
     en = ", ".join(en for _, en in found) or "no reason given"
     return [Annotation("ERR", data, zh, en)]
 
 
-def _bytes(field: str, raw: bytes) -> list[Annotation]:
-    return [Annotation(field, raw, plain(raw), plain(raw))] if raw else []
-
-
 def _plain(frame: Frame) -> list[Annotation]:
-    return _bytes("DATA", frame.data)
+    return plain_field("DATA", frame.data)
 
 
 def _di(di: int) -> Annotation:
@@ -125,7 +121,7 @@ def _with_di(frame: Frame) -> int:
 
 
 def _read(frame: Frame) -> list[Annotation]:
-    return [_di(_with_di(frame)), *_bytes("PARAMETERS", frame.content)]
+    return [_di(_with_di(frame)), *plain_field("PARAMETERS", frame.content)]
 
 
 def _seq(raw: bytes) -> Annotation:
@@ -153,7 +149,7 @@ def _more_answer(frame: Frame) -> list[Annotation]:
 def _item_part(di: int, content: bytes, *, whole: bool) -> list[Annotation]:
     """Annotate a part of an item, which cannot be read as the item."""
     item = find(di)
-    return item.explain(content) if whole or item.framed else _bytes("DATA", content)
+    return item.explain(content) if whole or item.framed else plain_field("DATA", content)
 
 
 def _password(raw: bytes, zh: str = "密码", en: str = "password") -> list[Annotation]:
@@ -223,7 +219,7 @@ def _relay(frame: Frame) -> list[Annotation]:
         *_password(data[:4]),
         _operator(data[4:8]),
         Annotation("N1", data[8:9], f"{command[0]} {data[8]:02X}", f"{command[1]} {data[8]:02X}"),
-        *_bytes("N2", data[9:10]),
+        *plain_field("N2", data[9:10]),
         Annotation("N3..N8", data[10:], f"有效截止时间 {until}", f"valid until {until}"),
     ]
 

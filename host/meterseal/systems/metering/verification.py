@@ -20,8 +20,8 @@ class MacStatus(StrEnum):
     UNCHECKED = "unchecked"
     #: The seal has a key, and the record is not signed.
     UNSIGNED = "unsigned"
-    #: Wrong under the seal's key.
-    WRONG = "wrong"
+    #: Wrong under the seal's key; JSON documents name it by this older word.
+    AUTH_FAIL = "wrong"
 
     @property
     def reason(self) -> str:
@@ -33,7 +33,7 @@ _REASONS = {
     MacStatus.VERIFIED: "MAC right",
     MacStatus.UNCHECKED: "no key to check it with",
     MacStatus.UNSIGNED: "not signed, although the seal has a key",
-    MacStatus.WRONG: "MAC wrong under the seal's key",
+    MacStatus.AUTH_FAIL: "MAC wrong under the seal's key",
 }
 
 
@@ -54,10 +54,10 @@ class Verifier:
             return MacStatus.UNCHECKED
         if record.algorithm is Algorithm.UNSIGNED:
             return MacStatus.UNSIGNED
-        return MacStatus.VERIFIED if verify(key, raw) else MacStatus.WRONG
+        return MacStatus.VERIFIED if verify(key, raw) else MacStatus.AUTH_FAIL
 
     def trusts(self, status: MacStatus) -> bool:
         """Whether a record with this status counts as the seal's word."""
         if status is MacStatus.UNSIGNED:
             return self._allow_unsigned
-        return status is not MacStatus.WRONG
+        return status is not MacStatus.AUTH_FAIL
