@@ -1,4 +1,4 @@
-"""The rate of the pair, alone."""
+"""Tests of the baud rate selection, alone."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ RATE = Bench(BaudSelect)
 
 
 def test_baud_select() -> None:
-    """In each cycle the stored rate, or the one that was taken last if no `revert` has come since."""
+    """The rate is the stored one, or the one taken last if no `revert` has come since; checked in each cycle."""
     chance = random.Random(1)
 
     async def testbench(ctx) -> None:

@@ -1,4 +1,4 @@
-"""When the seal may speak."""
+"""Tests of when the seal may transmit."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ ANSWER, LEAST_GAP, AFTER_CRASH, SLOT, SLOTS = 520, 4, 20, 2, 32
 LATEST = LEAST_GAP + (SLOTS - 1) * SLOT
 STUCK = 64
 
-REQUESTS = {"read": (0x11, 0), "write": (0x14, 0), "read address": (0x13, 0), "nobody's time": (0x08, 0)}
+REQUESTS = {"read": (0x11, 0), "write": (0x14, 0), "read address": (0x13, 0), "broadcast time": (0x08, 0)}
 ENDINGS = {"answer": (0x91, 0), "acknowledgement": (0x94, 0), "refusal": (0xD1, 0), "broadcast": (0x08, 1)}
 
 ACCESS = Bench(BusAccess)
 
 
 async def hear(ctx, dut, control, broadcast):
-    """Levels and the strobe of a frame of others; ends with the line high."""
+    """Drive the levels and the strobe of another device's frame; the line is high at the end."""
     for level in (0, 1, 0):
         ctx.set(dut.ro, level)
         await ctx.tick()
@@ -39,7 +39,7 @@ async def hear(ctx, dut, control, broadcast):
 
 
 async def speak(ctx, dut, expects):
-    """An own frame, sent whole."""
+    """Send an own frame, whole."""
     ctx.set(dut.de, 1)
     await ctx.tick().repeat(3)
     ctx.set(dut.sent.done, 1)
@@ -50,7 +50,7 @@ async def speak(ctx, dut, expects):
 
 
 async def give_up(ctx, dut, *, low=3):
-    """An own frame that ends in a collision, the line still low for some cycles."""
+    """Send an own frame that ends in a collision, with the line still low for some cycles."""
     ctx.set(dut.de, 1)
     ctx.set(dut.ro, 0)
     await ctx.tick().repeat(3)
@@ -63,7 +63,7 @@ async def give_up(ctx, dut, *, low=3):
 
 
 async def draw(ctx, dut, cycles=1):
-    """Draw once, after some cycles."""
+    """Draw a slot once, after some cycles."""
     await ctx.tick().repeat(cycles)
     ctx.set(dut.request.draw, 1)
     await ctx.tick()
@@ -71,7 +71,7 @@ async def draw(ctx, dut, cycles=1):
 
 
 async def wait(ctx, dut):
-    """Quiet in ms until the pair is free; a tick each cycle."""
+    """Return the quiet time in ms until the bus is free; there is a tick in each cycle."""
     ctx.set(dut.ticks.ms, 1)
     for _ in range(ANSWER + LATEST + 100):
         assert ctx.get(dut.silence) == (ctx.get(dut.quiet_ms) >= ANSWER)
@@ -84,9 +84,9 @@ async def wait(ctx, dut):
 
 @pytest.mark.parametrize("before", ["reset", "noise", "own report", *REQUESTS])
 def test_silent_while_an_answer_is_due(before):
-    """A request heard, an own report sent, anything not understood: no word for 520 ms and the slot.
+    """After a request, an own report or unintelligible bytes the seal waits for 520 ms and its slot.
 
-    The slot runs down only while the pair is free, and is not needed again.
+    The slot counts down only while the bus is free, and is not needed again.
     """
 
     async def testbench(ctx):
@@ -128,7 +128,7 @@ def test_free_soon_when_no_answer_is_due(before):
 @examples(15)
 @given(quiet=st.lists(st.integers(1, 200), max_size=4), own=st.booleans())
 def test_any_level_restarts_the_silence(quiet, own):
-    """Not free while anybody drives; what was heard before a new level counts no more."""
+    """The bus is not free while it is driven; a frame received before a new level no longer counts."""
 
     async def testbench(ctx):
         dut = ACCESS.dut
@@ -152,7 +152,7 @@ def test_any_level_restarts_the_silence(quiet, own):
 @examples(10)
 @given(drawn=st.integers(1, 300), gaps=st.lists(st.integers(0, 40), max_size=4))
 def test_a_slot_is_counted_down_over_several_gaps(drawn, gaps):
-    """Who was not first goes on where it was: all gaps together are the slot."""
+    """A seal that was not first resumes its count: all gaps together are the slot."""
 
     async def testbench(ctx):
         dut = ACCESS.dut
@@ -177,7 +177,7 @@ def test_a_slot_is_counted_down_over_several_gaps(drawn, gaps):
 
 @pytest.mark.parametrize("another", [False, True], ids=["alone", "not alone"])
 def test_quick_after_a_collision(another):
-    """Both have stopped: nobody can have understood anything. Somebody goes on: an answer may be due."""
+    """After both senders stopped no frame can have arrived; if one goes on, an answer may be due."""
 
     async def testbench(ctx):
         dut = ACCESS.dut
@@ -195,7 +195,7 @@ def test_quick_after_a_collision(another):
 
 
 def test_not_free_in_the_cycle_of_a_frame():
-    """The slave may just take it for a request."""
+    """The slave may take the frame for a request in that very cycle."""
 
     async def testbench(ctx):
         dut = ACCESS.dut
@@ -207,7 +207,7 @@ def test_not_free_in_the_cycle_of_a_frame():
 
 
 def test_a_stuck_line_is_told():
-    """Low for longer than any character; over when it is high again."""
+    """A line low for longer than any character is stuck, until it is high again."""
 
     async def testbench(ctx):
         dut = ACCESS.dut
@@ -227,7 +227,7 @@ def test_a_stuck_line_is_told():
 
 
 def test_stays_free_in_a_long_silence():
-    """The count saturates."""
+    """The count of quiet milliseconds saturates."""
 
     async def testbench(ctx):
         dut = ACCESS.dut
@@ -245,7 +245,7 @@ def test_stays_free_in_a_long_silence():
 
 
 class Seals(wiring.Component):
-    """Seals of different seeds that see the same pair."""
+    """Seals with different seeds on the same bus draw different slots."""
 
     def __init__(self, seeds):
         super().__init__({})
@@ -273,7 +273,7 @@ class Seals(wiring.Component):
 def test_slots_differ_with_the_seed():
     """Seals that power up in the same cycle and draw in the same cycles seldom draw the same slot.
 
-    Each draws whenever it has sent or given up a frame: draws come after any time.
+    Each draws whenever it has sent or given up a frame, so draws come at any time.
     """
     dut, chance = Seals([0x0101, 0x0102, 0x0103, 0x0F00, 0x1234, 0xFFFF]), random.Random(1)
     slots = [[] for _ in dut.seals]
@@ -311,14 +311,14 @@ def test_slots_differ_with_the_seed():
 
 
 class Contract:
-    """What `BusAccess` promises, cycle by cycle: the ms of quiet that are enough, the slot, the generator."""
+    """Reference of `BusAccess`, cycle by cycle: the quiet time that is enough, the slot, the generator."""
 
     def __init__(self):
         self.enough, self.line, self.ms = ANSWER, 1, 0
         self.slot, self.drawn, self.lfsr = 0, False, 1
 
     def outputs(self, i):
-        """free, quiet_ms, silence and stuck while the inputs are `i`; then the next cycle."""
+        """Return free, quiet_ms, silence and stuck for the inputs `i`, and go on to the next cycle."""
         changes = i["ro"] != self.line
         quiet = i["ro"] and not changes and not i["de"]
         may = quiet and not i["frame"] and self.ms >= self.enough
@@ -359,7 +359,7 @@ class Contract:
 
 
 def talk(chance):
-    """One thing that happens on the pair and the time behind it: what differs from a quiet line, by cycle."""
+    """Describe one event on the bus and the time after it: what differs from a quiet line, by cycle."""
     low, high = {"ro": 0}, {}
     own = [{"de": 1, "ro": chance.randrange(2)} for _ in range(chance.randrange(1, 4))]
     end = {"de": 1, "expects": chance.randrange(2)}
@@ -382,7 +382,7 @@ def talk(chance):
 
 
 def test_every_cycle_is_as_promised():
-    """Frames of others, own ones sent and given up, noise and draws at any time."""
+    """Foreign frames, own frames sent and given up, noise and draws come at any time."""
     chance, contract = random.Random(1), Contract()
 
     async def testbench(ctx):

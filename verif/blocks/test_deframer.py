@@ -1,4 +1,4 @@
-"""What the chip takes for a frame, and whom it takes it to concern."""
+"""Tests of what the chip accepts as a frame, and of how it classifies the address."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SILENCE = "silence"
 
 
 class Listener(wiring.Component):
-    """The deframer and the public memory, with whose addresses it compares."""
+    """The deframer with the public memory, whose addresses it compares with."""
 
     def __init__(self):
         super().__init__({})
@@ -44,7 +44,7 @@ LISTENER = Bench(Listener)
 
 
 async def content(ctx, dut, length):
-    """DATA of the frame."""
+    """Read the DATA of the frame."""
     found = bytearray()
     for position in range(length):
         ctx.set(dut.position, position)
@@ -54,7 +54,7 @@ async def content(ctx, dut, length):
 
 
 def listen(characters, *, meter=METER, readable=True, bench=LISTENER, contents=None):
-    """Frames heard in `characters`: bytes, (byte, error) or `SILENCE`; each as `position` and head.
+    """Return the frames found in `characters` (bytes, (byte, error) or `SILENCE`), as position and head.
 
     The DATA of each goes into `contents`.
     """
@@ -104,20 +104,20 @@ def listen(characters, *, meter=METER, readable=True, bench=LISTENER, contents=N
 
 
 def expected(characters):
-    """Reference: (position of 16H, bytes from the first 68H on) of each frame, by looking ahead."""
+    """Reference: find each frame, as (position of 16H, bytes from the first 68H on), by looking ahead."""
     stream = [(c, False) if isinstance(c, int) else c for c in characters]
     found, begin = [], 0
     while begin < len(stream):
         length = reach(stream, begin)
         if length > 0:
             found.append((begin + length - 1, bytes(byte for byte, _ in stream[begin : begin + length])))
-        # A byte out of place may itself be a 68H; one with an error, and silence, are passed over.
+        # A byte out of place may itself be a 68H; bytes with an error, and silence, are skipped.
         begin += max(abs(length), 1)
     return found
 
 
 def reach(stream, begin):
-    """Length of the frame that begins at `begin`; or less the place of the byte that spoils it."""
+    """Return the length of the frame that begins at `begin`, or minus the place of the byte that spoils it."""
     raw = b""
     while True:
         size, short = len(raw), len(stream) == begin + len(raw)
@@ -138,12 +138,12 @@ def reach(stream, begin):
 
 
 def matches(pattern, address):
-    """Whether wire bytes `pattern`, AA for any, match."""
+    """Return whether the wire bytes `pattern` match, AA standing for any byte."""
     return all(wanted in (0xAA, got) for wanted, got in zip(pattern, address, strict=True))
 
 
 def check(characters):
-    """The frames, heads and DATA are those of the reference."""
+    """Check that frames, heads and DATA are those of the reference."""
     contents = []
     heard = listen(characters, contents=contents)
     wanted = expected(characters)
@@ -158,7 +158,7 @@ def check(characters):
 
 digits = st.integers(0, 10**12 - 1).map(lambda number: f"{number:012d}")
 addresses = st.sampled_from([SEAL, METER, "9" * 12, "A" * 12, "AAAAAA" + SEAL[6:]]) | digits
-#: Contents full of bytes that mean something elsewhere.
+#: Contents full of bytes that have a meaning elsewhere.
 contents = st.lists(st.sampled_from([0x68, 0x16, 0xFE, 0x35, 0xE3, 0x00]) | st.integers(0, 255), max_size=20)
 frames = st.builds(Frame, addresses, st.integers(0, 255), contents.map(bytes))
 
@@ -166,7 +166,7 @@ frames = st.builds(Frame, addresses, st.integers(0, 255), contents.map(bytes))
 @examples(40)
 @given(frames=st.lists(frames, min_size=1, max_size=3), preamble=st.integers(0, 4))
 def test_good_frames_are_all_heard(frames, preamble):
-    """Back to back or apart, whatever is in them."""
+    """Good frames are accepted back to back or apart, with any contents."""
     raw = b"".join(frame.encode(preamble) for frame in frames)
     heard = check(raw)
     assert len(heard) == len(frames)
@@ -175,7 +175,7 @@ def test_good_frames_are_all_heard(frames, preamble):
 
 @pytest.mark.parametrize("length", [0, 1, 3, 4, 200, 254, 255])
 def test_every_length(length):
-    """Up to the longest that a length byte can say."""
+    """Frames are accepted up to the longest that a length byte can state."""
     frame = Frame(SEAL, 0x11, bytes(n & 0xFF for n in range(length)))
     [(position, head)] = listen(frame.encode(0))
     assert position == 11 + length
@@ -183,7 +183,7 @@ def test_every_length(length):
 
 
 def test_data_holds_until_there_is_other():
-    """While the head of the next frame is heard, and in its DATA until a byte has come."""
+    """DATA holds during the head of the next frame, and in its DATA until a byte has arrived."""
     first, following = (Frame(SEAL, 0x11, bytes([n] * 4)).encode(0) for n in (1, 2))
     dut = LISTENER.dut.deframer
 
@@ -203,7 +203,7 @@ def test_data_holds_until_there_is_other():
 
 
 def damage(draw, raw):
-    """`raw` with some of its characters changed, gone, doubled, or with an error."""
+    """Return `raw` with some of its characters changed, removed, doubled, or with an error."""
     characters = list(raw)
     for _ in range(draw(st.integers(0, 2))):
         position = draw(st.integers(0, len(characters) - 1))
@@ -226,7 +226,7 @@ def damage(draw, raw):
 @examples(120)
 @given(frames=st.lists(frames, min_size=1, max_size=4), data=st.data())
 def test_accepts_exactly_the_frames(frames, data):
-    """Frames, damaged or not, with noise between them: the same as the reference accepts."""
+    """Of frames, damaged or not, with noise between them, exactly those of the reference are accepted."""
     characters = []
     for frame in frames:
         noise = st.lists(st.sampled_from([0x68, 0x16, 0xFE, 0x00, (0x68, True)]), max_size=4)
@@ -239,7 +239,9 @@ def test_accepts_exactly_the_frames(frames, data):
 @examples(40)
 @given(frames=st.lists(frames, min_size=1, max_size=4), data=st.data())
 def test_hears_what_the_host_hears(frames, data):
-    """Well apart, each behind noise and perhaps with one byte wrong: the host's decoder finds the same."""
+    """Of frames well apart, each after noise and perhaps with a wrong byte, the host's decoder finds the
+    same.
+    """
     decoder, now, found, characters, ends = Decoder(), 0.0, [], [], []
     for frame in frames:
         raw = bytearray(data.draw(st.binary(max_size=4)).replace(b"\x68", b"\x00") + frame.encode())
@@ -258,7 +260,7 @@ def test_hears_what_the_host_hears(frames, data):
 
 @pytest.mark.parametrize("place", range(1, 20))
 def test_an_error_anywhere_is_silence(place):
-    """A character with wrong parity or stop bit in the middle of a good frame."""
+    """A character with wrong parity or stop bit in the middle ends a good frame."""
     raw = Frame(SEAL, 0x11, bytes.fromhex("01538004")).encode(4)
     characters = [(byte, n == place) for n, byte in enumerate(raw)]
     assert bool(listen(characters)) == (place < 4), "an error in the preamble does no harm"
@@ -272,7 +274,7 @@ def test_a_frame_cut_short_ends_with_the_silence(place):
 
 
 def test_68_out_of_place_begins_the_next_frame():
-    """Where the checksum and where the end is due."""
+    """A 68H in the place of checksum or end begins the next frame."""
     raw = Frame(SEAL, 0x11, bytes.fromhex("01538004")).encode(0)
     for place in (len(raw) - 2, len(raw) - 1):
         [(position, head)] = listen([*raw[:place], *raw])
@@ -280,7 +282,7 @@ def test_68_out_of_place_begins_the_next_frame():
         assert head.to_seal
 
 
-# -- Whom a frame concerns
+# -- Address of a frame
 
 
 places = st.integers(0, 11)
@@ -308,7 +310,9 @@ def changed(address, position, digit):
     meter=st.sampled_from([METER, ANY_METER]),
 )
 def test_addresses(address, meter):
-    """Full and shortened addresses of the seal, exactly the meter's, broadcast; nothing else."""
+    """Full and shortened addresses of the seal, the exact address of the meter, and broadcast match; no
+    others.
+    """
     [(_, head)] = listen(Frame(address, 0x11).encode(), meter=meter)
     wire = bcd.address_bytes(address)
     # Shortened: digits below, AA bytes above and nowhere else.
@@ -321,7 +325,7 @@ def test_addresses(address, meter):
 
 @pytest.mark.parametrize("address", [SEAL, METER, "AAAAAA" + SEAL[6:], "A" * 12, "9" * 12])
 def test_an_identity_that_changes_fits_nobody(address):
-    """While it cannot be read only addresses that fit any seal are right."""
+    """While the identity cannot be read, only addresses that fit any seal match."""
     [(_, head)] = listen(Frame(address, 0x11).encode(), readable=False)
     assert (head.to_seal, head.meter) == (address == "A" * 12, 0)
     assert (head.broadcast, head.wildcard) == (address == "9" * 12, address == "A" * 12)

@@ -1,4 +1,4 @@
-"""What the chip tells of itself, byte by byte, against the layout that the host reads."""
+"""Tests of the chip's diagnostics, byte by byte, against the layout that the host reads."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ millivolts = st.integers(0, 0x7FFF) | st.sampled_from([0, 1, 0xFF, 0x100, 0x7FFF
 
 @st.composite
 def stories(draw):
-    """Voltages of chance, close to the one before, and one bit away from it; and none at all."""
+    """Return random voltages, close to the one before and one bit away from it; and none at all."""
     found, last = [], draw(millivolts)
     for _ in range(draw(st.integers(1, 12))):
         near = st.integers(max(last - 3, 0), min(last + 3, 0x7FFF))
@@ -37,7 +37,7 @@ values = st.fixed_dictionaries(
 
 
 async def read(ctx):
-    """All bytes, each one cycle after its index."""
+    """Read all bytes, each one cycle after its index."""
     dut, raw = BENCH.dut, bytearray()
     for index in range(MEASURED_BYTES):
         ctx.set(dut.read.index, index)
@@ -47,7 +47,7 @@ async def read(ctx):
 
 
 async def field(ctx, name):
-    """One field alone."""
+    """Read one field alone."""
     raw = bytearray()
     for index in range(*DIAGNOSTICS.slice(name).indices(DIAGNOSTICS.size)):
         ctx.set(BENCH.dut.read.index, index)
@@ -77,7 +77,7 @@ async def sample(ctx, **values):
 
 
 def least_and_greatest(samples):
-    """FFFF while nothing is measured."""
+    """Voltages read FFFF before the first measurement."""
     if samples[-1] == LOOP_NOT_MEASURED:
         return [LOOP_NOT_MEASURED] * 2
     measured = [sample for sample in samples if sample != LOOP_NOT_MEASURED]
@@ -85,7 +85,7 @@ def least_and_greatest(samples):
 
 
 def told(values, voltages):
-    """What is read behind samples with these voltages, the last of them with `values`."""
+    """Return what is read after samples with these voltages, the last of them with `values`."""
     least, greatest = least_and_greatest(voltages)
     fields = values | {"loop_mv": voltages[-1], "loop_min_mv": least, "loop_max_mv": greatest}
     time = {"uptime": 0, "clock": bytes(DIAGNOSTICS["clock"].width)}
@@ -99,7 +99,7 @@ def told(values, voltages):
     none=st.integers(0, 3),
 )
 def test_values_of_the_last_sample(samples, voltages, none):
-    """What is sampled while bytes are read belongs to the next time; no voltage is forgotten for it."""
+    """Samples taken during a read belong to the next read; no extreme voltage is lost by that."""
     voltages[:none] = [LOOP_NOT_MEASURED] * none
 
     async def testbench(ctx):
@@ -114,7 +114,7 @@ def test_values_of_the_last_sample(samples, voltages, none):
 
 
 def test_before_the_first_sample():
-    """No voltage, and a state that is not known."""
+    """Before the first sample there is no voltage, and the state is unknown."""
     values = {"state": StateClass.UNKNOWN, "excursions": 0}
 
     async def testbench(ctx):
@@ -140,7 +140,7 @@ def test_least_and_greatest_since_power_up(samples):
 
 @pytest.mark.parametrize("cycle", range(24, PASS, 2))
 def test_excursions_while_a_pass_is_under_way(cycle):
-    """Their two bytes belong together also when one more is counted between them."""
+    """The two bytes of the count belong together even when one more excursion is counted between them."""
 
     async def testbench(ctx):
         dut = BENCH.dut

@@ -1,4 +1,4 @@
-"""The last word about the driver."""
+"""Tests of the bound on the driver's time."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ LONGEST_BITS = 0.5 + 11 * (4 + 12 + max(shape.length for shape in MESSAGES.value
 
 @pytest.mark.parametrize(("rate", "baud"), list(enumerate(RATES)))
 def test_longest_frame_passes(rate, baud):
-    """Though bits are 2 % longer and milliseconds 1 % shorter than they should be; soon after it is over."""
+    """The longest frame passes with bits 2 % long and milliseconds 1 % short; soon after it the driver is
+    off.
+    """
     longest_ms = 1000 * LONGEST_BITS / baud
     limit_ms = LIMIT_MS >> rate
     assert 1.03 * longest_ms + 1 < limit_ms < 1.3 * longest_ms
@@ -36,7 +38,7 @@ def test_longest_frame_passes(rate, baud):
 
 
 def test_off_until_nothing_is_to_be_sent():
-    """Neither letting the driver go nor having nothing to send is enough."""
+    """Releasing the driver alone, or having nothing to send alone, does not enable it again."""
 
     async def testbench(ctx):
         dut = WATCHDOG.dut

@@ -1,4 +1,4 @@
-"""The queue of events against a list."""
+"""Tests of the event queue against a list."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PHASES = (3 * QUEUE_DEPTH, 1, 0), (QUEUE_DEPTH, 1, 1), (3 * QUEUE_DEPTH, 0, 1), 
 @examples(3)
 @given(random=st.randoms(use_true_random=False))
 def test_queue_like_a_list(random):
-    """What is taken in comes out in order, each once; 32 events fill it, and it tells when it is empty."""
+    """Events come out in order, each once; 32 events fill the queue, and `empty` is right in each cycle."""
     dut = BENCH.dut
 
     async def testbench(ctx):

@@ -1,4 +1,4 @@
-"""The firmware's calendar against Python's."""
+"""Tests of the firmware's calendar against Python's."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ TIME = range(Public.UPTIME, Public.CLOCK + CLOCK_BYTES)
 
 
 def at(year, month=1, day=1, hour=0, minute=0, second=0):
-    """Date and time; which zone is all the same to the clock."""
+    """Return date and time; the clock knows no zone."""
     return datetime(year, month, day, hour, minute, second, tzinfo=UTC)
 
 
 def end_of_month(months):
-    """The last second of a month, counted from January 2000 on."""
+    """Return the last second of a month, counted from January 2000 on."""
     return at(2000 + (months + 1) // 12, (months + 1) % 12 + 1) - SECOND
 
 
@@ -39,12 +39,12 @@ hours = minutes.map(lambda moment: moment.replace(minute=59))
 
 
 def encode(moment):
-    """Bytes ss mm hh DD MM YY."""
+    """Return the bytes ss mm hh DD MM YY."""
     return bytes.fromhex(moment.strftime("%S%M%H%d%m%y"))
 
 
 class Clock(Rig):
-    """The chip as those see it who want the time. It changes only while they are warned."""
+    """The chip as readers of the time see it; the time changes only while they are warned."""
 
     def __init__(self, words, memory):
         super().__init__(words, memory, Nor())
@@ -64,13 +64,13 @@ class Clock(Rig):
         super()._write_status(value)
 
     def set(self, raw, **others):
-        """Whether it takes six bytes for the time."""
+        """Return whether it accepts six bytes as the time."""
         accepted = self.command(Command.CLOCK, 0, raw, **others)
         self.idle()
         return accepted
 
     def hold_on(self, instructions, raw=None):
-        """Somebody reads the time for so long, and meanwhile it is to be set."""
+        """Hold the time as a reader does, for so long, while a new time is to be set."""
         self.hold = True
         if raw is not None:
             self._slave = Request(Command.CLOCK, 0, raw)
@@ -79,23 +79,23 @@ class Clock(Rig):
         self.hold = False
 
     def pass_second(self, number=1):
-        """So many seconds pass, one by one."""
+        """Let so many seconds pass, one by one."""
         for _ in range(number):
             self.second()
             self.idle()
 
     @property
     def time(self):
-        """Date and time, ss to YY."""
+        """Return date and time, ss to YY."""
         return bytes(self.public[Public.CLOCK :][:CLOCK_BYTES])
 
     @property
     def uptime(self):
-        """In seconds."""
+        """Return the uptime in seconds."""
         return int.from_bytes(self.public[Public.UPTIME :][:UPTIME_BYTES], "little")
 
     def advance(self, seconds):
-        """So many have passed."""
+        """Set the uptime to so many seconds."""
         raw = seconds.to_bytes(UPTIME_BYTES, "little")
         for memory, place in (self.machine.memory, Memory.UPTIME), (self.public, Public.UPTIME):
             memory[place : place + UPTIME_BYTES] = raw
@@ -107,12 +107,12 @@ def _booted():
 
 
 def booted():
-    """A chip that has just been powered up."""
+    """Return a chip that has just been powered up."""
     return deepcopy(_booted())
 
 
 def test_at_power_up():
-    """No uptime and no time, whatever the memory has from before."""
+    """There is no uptime and no time, whatever the memory held before."""
     words, memory = firmware.build(0, BAUD)
     used = bytearray(memory)
     for place, size in ((Memory.UPTIME, UPTIME_BYTES), (Memory.CLOCK, CLOCK_BYTES), (Memory.NEW_CLOCK, 8)):
@@ -138,7 +138,7 @@ def test_every_second_is_that_of_the_calendar(start, seconds):
 
 
 def test_every_end_of_month():
-    """Of the hundred years."""
+    """Every end of a month of the hundred years is followed by the right day."""
     clock = booted()
     for months in range(12 * 100 - 1):
         assert clock.set(encode(end_of_month(months)))
@@ -151,7 +151,7 @@ def test_every_end_of_month():
 
 
 def test_every_end_of_day():
-    """Of four years."""
+    """Every end of a day of four years is followed by the right day."""
     clock = booted()
     for days in range(365 * 4 + 1):
         moment = at(2023) + days * DAY - SECOND
@@ -161,7 +161,7 @@ def test_every_end_of_day():
 
 
 def test_every_second_of_an_hour():
-    """And of the next one's first minute."""
+    """Every second of an hour, and of the next one's first minute, is followed by the right one."""
     start, clock = at(2024, 2, 28, 23), booted()
     assert clock.set(encode(start))
     for passed in range(3661):
@@ -170,7 +170,7 @@ def test_every_second_of_an_hour():
 
 
 def is_time(raw):
-    """Whether six bytes are a date and time, by Python's calendar."""
+    """Return whether six bytes are a date and time, by Python's calendar."""
     try:
         second, minute, hour, day, month, year = (int(f"{byte:02x}") for byte in raw)
         return encode(at(2000 + year, month, day, hour, minute, second)) == raw
@@ -179,7 +179,7 @@ def is_time(raw):
 
 
 def check_set(clock, raw, old):
-    """`raw` is taken when it is a time, else `old` goes on."""
+    """Check that `raw` is accepted if it is a time, and that `old` goes on otherwise."""
     assert clock.set(raw) == is_time(raw)
     if is_time(raw):
         assert clock.time == raw
@@ -192,7 +192,7 @@ def check_set(clock, raw, old):
 @examples(200)
 @given(moment=moments, position=st.integers(0, CLOCK_BYTES - 1), byte=st.integers(0, 255))
 def test_what_is_no_time_is_refused(moment, position, byte):
-    """One byte of a time replaced by any."""
+    """A time with one byte replaced by any other is accepted exactly if it is a time."""
     old, clock = at(2024, 2, 28, 23, 59, 58), booted()
     assert clock.set(encode(old))
     raw = bytearray(encode(moment))
@@ -202,7 +202,7 @@ def test_what_is_no_time_is_refused(moment, position, byte):
 
 @pytest.mark.parametrize("position", range(CLOCK_BYTES))
 def test_every_byte_in_every_place(position):
-    """Of the last second of a leap year's February, and of one that has 31 days."""
+    """Every byte is tried in every place of the last second of a leap year's February, and of a 31-day month."""
     old, clock = at(2023, 12, 31, 23, 59, 58), booted()
     for moment in (at(2024, 2, 29, 23, 59, 59), at(2099, 12, 31, 23, 59, 59)):
         for byte in range(256):
@@ -213,7 +213,7 @@ def test_every_byte_in_every_place(position):
 
 
 def test_every_day_of_every_month():
-    """Of years of each kind, and days that are none."""
+    """Every day of years of each kind is tried, and days that do not exist."""
     clock = booted()
     for year in (0x00, 0x01, 0x10, 0x12, 0x23, 0x24, 0x26, 0x98, 0x99):
         for month in range(0x14):
@@ -224,7 +224,7 @@ def test_every_day_of_every_month():
 
 @pytest.mark.parametrize("raw", ["000000290224", "600000010124", "0A0000010124", "FFFFFFFFFFFF"])
 def test_unset_until_set(raw):
-    """FF before the first time and after a refused one, whatever number of seconds; then that time."""
+    """The time reads FF before the first one and after a refused one, for any uptime; then it is that time."""
     good, raw, clock = raw == "000000290224", bytes.fromhex(raw), booted()
     clock.pass_second(2)
     assert clock.time == UNSET
@@ -235,7 +235,7 @@ def test_unset_until_set(raw):
 
 @pytest.mark.parametrize("lasts", range(12))
 def test_a_spoiled_time_is_refused(lasts):
-    """Each byte is read twice, and from any time on they may be another request's."""
+    """Each byte is read twice, and from any moment on the bytes may be another request's: then it is refused."""
     old, clock = at(2026, 3, 4, 5, 6, 7), booted()
     assert clock.set(encode(old))
     assert not clock.set(encode(at(2031, 12, 11, 10, 9, 8)), lasts=lasts)
@@ -245,7 +245,7 @@ def test_a_spoiled_time_is_refused(lasts):
 @examples(20)
 @given(before=st.integers(0, 3), meanwhile=st.integers(1, 7), lasts=st.integers(0, 2000))
 def test_no_second_is_lost(before, meanwhile, lasts):
-    """Those that end while bytes are read, or while something else is done, are counted afterwards."""
+    """Seconds that end during a read, or during another job, are counted afterwards."""
     start, clock = at(2024, 12, 31, 23, 59, 58), booted()
     clock.seconds = before
     assert clock.set(encode(start))
@@ -260,7 +260,7 @@ def test_no_second_is_lost(before, meanwhile, lasts):
 
 
 def test_a_new_time_waits_while_bytes_are_read():
-    """They belong together, the uptime's too."""
+    """A new time waits while bytes are read, so that they belong together; so do those of the uptime."""
     old, new, clock = encode(at(2025)), encode(at(2026)), booted()
     assert clock.set(old)
     clock.hold_on(5000, new)
@@ -271,7 +271,7 @@ def test_a_new_time_waits_while_bytes_are_read():
 
 @pytest.mark.parametrize("uptime", [0xFE, 0x12FFFE, 0x11FFFFFE, 0xFFFFFFFE])
 def test_uptime_counts_through_all_bytes(uptime):
-    """Whether the clock is set or not, and a new time is no second."""
+    """The tick comes whether the clock is set or not, and setting the time does not count as a second."""
     clock = booted()
     clock.advance(uptime)
     for passed in range(3):

@@ -1,4 +1,4 @@
-"""The flash as the firmware uses it: the commands, byte by byte."""
+"""Tests of the firmware's use of the flash: the commands, byte by byte."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sealchip.interface import FLASH_SIZE
 from verif.benches.block import examples
 from verif.benches.firmware import DESELECTED, MILLISECOND, POLLS, Nor, PowerFailureError, Rig
 
-#: What it holds, again and again.
+#: Contents of the flash, repeated.
 CONTENT = bytes(n * 7 & 0xFF for n in range(FLASH_SIZE))
 #: Cycles of an instruction, and the fastest clock of all boards in Hz.
 CYCLES, FASTEST = 2, 48_000_000
@@ -23,8 +23,9 @@ bases = st.integers(0, 0x1000000 // FLASH_SIZE - 1).map(lambda n: n * FLASH_SIZE
 
 
 def operate(command, base, place, data=b"", length=0, *, crc=False, content=CONTENT):
-    """One command from power-up on: the flash, and what was read, behind it whether its CRC is right. `crc`:
-    that of `data` is programmed too.
+    """Run one command from power-up on; return the flash, what was read, and whether its CRC is right.
+
+    `crc`: the CRC of `data` is programmed too.
     """
     a = Assembler()
     flash.wake(a)
@@ -45,16 +46,16 @@ def operate(command, base, place, data=b"", length=0, *, crc=False, content=CONT
     memory[flash.COMMAND] = command
     memory[Memory.RECORD : Memory.RECORD + len(data)] = data
     rig = Rig(a.words(), memory, Nor(content, base=base))
-    rig.hold = True  # nothing but ticks is waited for
+    rig.hold = True  # the firmware waits for ticks only
     rig.run(lambda: rig.machine.place == a.places()["end"])
     assert rig.machine.steps < (flash.POWER_UP_MS + 5) * MILLISECOND, "nothing else is waited for"
-    assert (rig.baud, rig.seed, any(rig.public)) == (None, 0, False), "that is told by others"
+    assert (rig.baud, rig.seed, any(rig.public)) == (None, 0, False), "these come from other parts"
     read = rig.machine.memory[Memory.RECORD :][: length + 1]
     return rig.flash, bytes(read[:length]), bool(read[length] & Status.SUM_RIGHT)
 
 
 def polled(status):
-    """Whether that is the status, asked for until the flash was ready."""
+    """Return whether these bytes are the status, requested until the flash was ready."""
     return status[0] == 0x05 and len(status) == 1 + POLLS
 
 
@@ -65,7 +66,7 @@ def address(base, place):
 @examples(30)
 @given(base=bases, place=st.integers(0, FLASH_SIZE - 24), length=st.integers(1, 24))
 def test_read(base, place, length):
-    """What the flash holds; the flash is first given its time to power up and to wake up."""
+    """The contents of the flash are read, after its times to power up and to wake up."""
     chip, received, _ = operate(flash.READ, base, place, length=length)
     assert received == CONTENT[place : place + length]
     assert chip.sent == [b"\xab", b"\x03" + address(base, place) + b"\0" * length]
@@ -75,7 +76,7 @@ def test_read(base, place, length):
 @examples(30)
 @given(base=bases, page=st.integers(0, FLASH_SIZE // 256 - 1), data=st.data())
 def test_program(base, page, data):
-    """Write enable, program, status until ready; then only the bytes asked for have changed."""
+    """The commands are write enable, program, status until ready; only the requested bytes change."""
     program = data.draw(st.binary(min_size=1, max_size=24))
     place = page * 256 + data.draw(st.integers(0, 256 - len(program)))
     chip, *_ = operate(flash.PROGRAM, base, place, program)
@@ -91,7 +92,7 @@ def test_program(base, page, data):
 @examples(20)
 @given(base=bases, page=st.integers(0, FLASH_SIZE // 256 - 1), data=st.binary(min_size=1, max_size=22))
 def test_program_with_crc(base, page, data):
-    """It follows the data, and is right when they are read; and wrong when any bit of them is another."""
+    """The CRC follows the data; it is right when they are read, and wrong when any bit of them differs."""
     place, whole = page * 256, data + crc16(data).to_bytes(2, "big")
     chip, *_ = operate(flash.PROGRAM, base, place, data, crc=True, content=b"")
     assert chip.content[place:].rstrip(b"\xff") == whole.rstrip(b"\xff")
@@ -107,7 +108,7 @@ def test_program_with_crc(base, page, data):
 @examples(10)
 @given(base=bases, sector=st.integers(0, FLASH_SIZE // 0x1000 - 1))
 def test_erase(base, sector):
-    """Write enable, erase, status until ready; exactly the sector of the address is blank."""
+    """The commands are write enable, erase, status until ready; exactly the addressed sector is blank."""
     place = sector * 0x1000
     chip, *_ = operate(flash.ERASE, base, place)
     assert chip.content == CONTENT[:place] + b"\xff" * 0x1000 + CONTENT[place + 0x1000 :]
@@ -117,7 +118,7 @@ def test_erase(base, sector):
 
 
 def test_every_clock_deselects_for_100_ns():
-    """What the flash of these tests insists on, in instructions, is long enough on every board."""
+    """The deselect time that the model of the flash demands, in instructions, is long enough on every board."""
     assert DESELECTED * CYCLES / FASTEST >= 100e-9
 
 
@@ -130,7 +131,7 @@ def test_the_seals_part_begins_where_no_sum_is_needed():
 
 
 def command(chip, *raw):
-    """Select, send, deselect, with time enough before."""
+    """Select, send and deselect, with enough time before."""
     now = max(chip.ready_at, chip.deselected_at + DESELECTED)
     chip.select(now)
     answer = bytes([chip.exchange(byte) for byte in raw])
@@ -184,7 +185,7 @@ def test_the_flash_must_rest():
 
 @pytest.mark.parametrize("cut", range(3))
 def test_power_fails_in_a_program(cut):
-    """What was programmed before stays, of the rest some bits come."""
+    """Bytes programmed before the power cut stay; of the rest some bits are programmed."""
     chip = awake()
     chip.cut, chip.torn = cut, 0x0F
     command(chip, 0x06)

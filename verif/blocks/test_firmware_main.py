@@ -1,4 +1,4 @@
-"""The loop of the firmware: what it does next, and who is told what came of it."""
+"""Tests of the main loop of the firmware: what it does next, and who receives the result."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sealchip.core.processor import MEMORY_BYTES
 from verif.benches.block import examples
 from verif.models.processor import Machine
 
-#: Where each thing is done, in the order in which they are when several are wanted.
+#: Where each job is done, in their order when several are requested.
 PLACES = {
     Requests.SECOND: "calendar.second",
     Requests.ACKNOWLEDGE: "log.acknowledge",
@@ -30,7 +30,7 @@ COMMANDS = {
     Command.CHALLENGE: "challenge",
     Command.CLOCK: "calendar.set",
 }
-#: Instructions from wherever it is to where something is begun.
+#: Most instructions until a requested job begins.
 STEPS = 40
 
 requests = st.integers(0, sum(Requests)).map(Requests)
@@ -39,7 +39,7 @@ status = st.integers(0, sum(StatusOut)).map(StatusOut)
 
 @cache
 def program():
-    """The loop alone; what it does ends where it begins."""
+    """The main loop alone; each job ends where it begins."""
     a = Assembler()
     main.boot(a)
     main.emit(a)
@@ -49,13 +49,13 @@ def program():
 
 
 class Desk:
-    """The loop behind a reset, with whatever wants something."""
+    """The main loop after a reset, with any requests."""
 
     def __init__(self):
         words, self.places = program()
         self.machine = Machine(list(words), bytearray(b"\xff" * MEMORY_BYTES), self)
         self.requests, self.command, self.answers = Requests(0), Command.FETCH, []
-        self.later = None  # how often nothing is wanted before, and what then is
+        self.later = None  # how often nothing is requested before, and what is then
 
     def read(self, number, x):
         if self.later:
@@ -68,7 +68,7 @@ class Desk:
         self.answers.append(value)
 
     def run(self, begin=None):
-        """What is done next, from a place of the program on; "main" when it comes round to that."""
+        """Return the next job, from a place of the program on; "main" when the loop comes round."""
         if begin is not None:
             self.machine.place = self.places[begin]
         names = {self.places[name]: name for name in ("main", *PLACES.values(), *COMMANDS.values())}
@@ -80,7 +80,7 @@ class Desk:
 
 
 def expected(wanted, command):
-    """Reference: the name of what is done next."""
+    """Reference: return the name of the next job."""
     first = next((there for want, there in PLACES.items() if want in wanted), "main")
     return COMMANDS[command] if first == "slave's" else first
 
@@ -94,7 +94,7 @@ def test_a_reset_clears_the_status():
 
 @pytest.mark.parametrize("command", Command)
 def test_what_is_done_next(command):
-    """Whatever is wanted at the same time."""
+    """The order of jobs holds for any set of simultaneous requests."""
     for wanted in range(sum(Requests) + 1):
         desk = Desk()
         desk.requests, desk.command = Requests(wanted), command
@@ -105,7 +105,7 @@ def test_what_is_done_next(command):
 @pytest.mark.parametrize("want", Requests)
 @pytest.mark.parametrize("reads", range(1, 6))
 def test_what_comes_in_between_is_done(want, reads):
-    """It may come between any two looks at what is wanted."""
+    """A request may come between any two reads of the requests."""
     desk = Desk()
     desk.run()
     desk.later = reads, want
@@ -116,7 +116,7 @@ def test_what_comes_in_between_is_done(want, reads):
 @examples(40)
 @given(stories=st.lists(st.tuples(requests, st.sampled_from(Command), st.booleans()), max_size=6))
 def test_the_answer_goes_to_the_requester(stories):
-    """The slave only if it was its command; then everything begins anew."""
+    """The slave receives the result only of its own command; then the loop begins anew."""
     desk = Desk()
     desk.run()
     for desk.requests, desk.command, found in stories:
@@ -131,7 +131,7 @@ def test_the_answer_goes_to_the_requester(stories):
 @examples(40)
 @given(before=status, bit=st.sampled_from(list(StatusOut)), a=st.integers(0, 255), mask=status)
 def test_status_bits_are_put_out(before, bit, a, mask):
-    """One more; or some of them as A has them. The others stay."""
+    """One status bit is set, or several are set as A has them; the others stay."""
     for emit, given_, after in (
         (main.set_status_bit, bit, before | bit),
         (main.set_status, mask, before & ~mask | a & mask),

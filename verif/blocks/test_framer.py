@@ -1,4 +1,4 @@
-"""What the chip sends: every message, decoded by the host's codec."""
+"""Tests of what the chip sends: every message, decoded by the host's codec."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from verif.benches.block import Bench, examples
 
 
 class Speaker(wiring.Component):
-    """The framer and all that it takes bytes from, connected as in the chip."""
+    """The framer and all its sources of bytes, connected as in the chip."""
 
     def __init__(self):
         super().__init__({})
@@ -91,7 +91,7 @@ IDENTITY_1 = Identity(seal="000000000101", asset="GD-101", meter="000000000001")
 
 
 def expected_frame(message, identity, now):
-    """Reference: the frame that the message is, written out from the protocol's description."""
+    """Reference: return the frame of the message, written out from the protocol's description."""
     seal, asset = bcd.address_bytes(identity.seal), identity.asset.encode()[::-1].ljust(32, b"\0")
 
     def report(di, content):
@@ -126,7 +126,7 @@ def expected_frame(message, identity, now):
 
 
 async def prepare(ctx, dut, message, identity, now):
-    """Everything that the framer's surroundings hold."""
+    """Return contents for everything around the framer."""
     measured = now.diagnostics[:MEASURED_BYTES]
     public = {
         Public.IDENTITY: identity.encode(),
@@ -155,7 +155,7 @@ async def start(ctx, dut):
 
 
 async def take(ctx, framer, chance):
-    """Bytes of the frame, each taken after a while; checks the stream's manners."""
+    """Yield the bytes of the frame, each accepted after a while; check the stream's rules."""
     sent, idle = bytearray(), 0
     while ctx.get(framer.busy):
         if not ctx.get(framer.o.valid):
@@ -163,7 +163,7 @@ async def take(ctx, framer, chance):
             assert idle <= 2, "a byte comes at most 2 cycles after the last was taken"
             await ctx.tick()
             continue
-        assert not ctx.get(framer.public.reading), "nobody waits for a byte that is there"
+        assert not ctx.get(framer.public.reading), "reading stays low for a byte that is there"
         idle, payload = 0, ctx.get(framer.o.payload)
         for _ in range(chance.choice([0, 0, 1, 4, 20])):
             await ctx.tick()
@@ -179,7 +179,7 @@ async def take(ctx, framer, chance):
 
 
 def send(message, identity, now, *, seed=0, bench=SPEAKER):
-    """The bytes of one frame."""
+    """Return the bytes of one frame."""
     result = []
 
     async def testbench(ctx):
@@ -209,7 +209,7 @@ def test_every_message_decodes(message):
 
 @pytest.mark.parametrize("message", Message)
 def test_only_a_record_is_waited_for(message):
-    """All that comes before it goes out; then, once it is there, the rest. Nothing else waits."""
+    """Only the record is waited for: the bytes before it are sent, and the rest once it is there."""
     now = SimpleNamespace(**SITUATION)
     whole = expected_frame(message, IDENTITY_1, now).encode()
     record = bytes(byte + SCRAMBLE & 0xFF for byte in now.record)
@@ -241,7 +241,7 @@ def test_only_a_record_is_waited_for(message):
     ready=st.integers(0, 1),
 )
 def test_abort_drops_the_rest(message, following, cycles, ready):
-    """Silent in the next cycle, wherever the collision hits; the next frame is whole and right."""
+    """The framer is silent in the cycle after a collision at any byte; the next frame is whole and right."""
 
     async def testbench(ctx):
         dut, now = SPEAKER.dut, SimpleNamespace(**SITUATION)
