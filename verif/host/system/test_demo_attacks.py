@@ -31,8 +31,8 @@ class Stores:
         self.seen = Observation(alarms={system: [] for system in SYSTEMS})
 
     def alarm(self, system: str, code: Code, *, at: int = 0, active: bool = True) -> None:
-        said = {"code": code.value, "seal": self.seal, "counter": 4, "detail": f"by {system}"}
-        self.seen.alarms[system].append(said | {"raised_at": f"{at}", "active": active})
+        alarm = {"code": code.value, "seal": self.seal, "counter": 4, "detail": f"by {system}"}
+        self.seen.alarms[system].append(alarm | {"raised_at": f"{at}", "active": active})
 
     def observe(self) -> Observation:
         self.clock.advance(10)

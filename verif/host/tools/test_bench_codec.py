@@ -9,7 +9,7 @@ from meterseal.tools.bench import codec
 
 
 def test_both_sides_are_measured_in_one_run():
-    """How fast they are is the benchmark's to say, not a test's: a busy machine would decide it."""
+    """A test does not judge the figures: a busy machine would decide it."""
     figures = codec.run(0.2)
     assert figures["this_codec_pairs_per_second"] > 0
     assert figures["dlt645_pairs_per_second"] > 0

@@ -1,4 +1,4 @@
-"""The installer's tool on every kind of port in front of the real chip, and on what it recorded there."""
+"""The installer's tool on every kind of port of the simulated chip, and on its own recordings."""
 
 from __future__ import annotations
 
@@ -50,12 +50,12 @@ def chip(flash: Path, pty: Path) -> Iterator[str]:
 
 
 def _acknowledge(lines: Iterator[dict[str, Any]], line: socket.socket, content: threading.Event) -> None:
-    """As the meter does, until the chip ends; `content` when the seal has told all, lastly who it is."""
-    for told in lines:
-        if told["what"] == "wire" and told.get("driver") == SEAL and "14" in told["bytes"][24:28]:
+    """Answer as the meter does until the chip ends; set `content` once the seal has reported its identity."""
+    for traced in lines:
+        if traced["what"] == "wire" and traced.get("driver") == SEAL and "14" in traced["bytes"][24:28]:
             time.sleep(0.05)
             line.sendall(Frame(METER, 0x94).encode())
-            if Di.REPORT_IDENTITY.to_bytes(4, "little") == _plain(told["bytes"])[14:18]:
+            if Di.REPORT_IDENTITY.to_bytes(4, "little") == _plain(traced["bytes"])[14:18]:
                 content.set()
 
 
@@ -81,12 +81,12 @@ def _serve(listener: socket.socket, device: str) -> None:
         client, _ = listener.accept()
     except TimeoutError:
         return
-    with client, serial.serial_for_url(f"socket://{device}", timeout=0) as behind:
+    with client, serial.serial_for_url(f"socket://{device}", timeout=0) as remote:
 
         class Connection:
             write = client.sendall
 
-        manager = serial.rfc2217.PortManager(behind, Connection())
+        manager = serial.rfc2217.PortManager(remote, Connection())
         client.settimeout(0.05)
         while True:
             try:
@@ -95,8 +95,8 @@ def _serve(listener: socket.socket, device: str) -> None:
                 data = None
             if data == b"":
                 return
-            behind.write(b"".join(manager.filter(data or b"")))
-            client.sendall(b"".join(manager.escape(behind.read(1024))))
+            remote.write(b"".join(manager.filter(data or b"")))
+            client.sendall(b"".join(manager.escape(remote.read(1024))))
 
 
 def read(port: object, *arguments: object) -> dict[str, Any]:
@@ -108,14 +108,14 @@ def read(port: object, *arguments: object) -> dict[str, Any]:
 
 
 def test_one_tool_on_every_port(tmp_path: Path) -> None:
-    """PTY, TCP and RFC 2217 tell the same, and each one's recording tells it again, word for word."""
+    """PTY, TCP and RFC 2217 give the same reading, and replaying each recording gives it again."""
     flash = tmp_path / "seal.bin"
     flash.write_bytes(image(Identity(SEAL, "GD-131", METER)))
     with chip(flash, tmp_path / "pty") as tcp, rfc2217(tcp) as remote:
         ports = {"pty": tmp_path / "pty", "tcp": f"socket://{tcp}", "rfc2217": f"rfc2217://{remote}"}
-        told = {name: read(port, "--record", tmp_path / f"{name}.jsonl") for name, port in ports.items()}
-    for found in told.values():
+        readings = {name: read(port, "--record", tmp_path / f"{name}.jsonl") for name, port in ports.items()}
+    for found in readings.values():
         assert (found["address"], found["asset_number"], found["record"]["kind"]) == (SEAL, "GD-131", "boot")
     with ThreadPoolExecutor() as pool:
-        replayed = pool.map(read, [f"replay:{tmp_path / name}.jsonl" for name in told])
-        assert list(replayed) == list(told.values())
+        replayed = pool.map(read, [f"replay:{tmp_path / name}.jsonl" for name in readings])
+        assert list(replayed) == list(readings.values())

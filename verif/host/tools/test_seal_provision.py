@@ -59,9 +59,9 @@ def test_from_blank_to_sealed_in_its_place(tmp_path: Path) -> None:
         assert "wrong password" in refused.stderr
         done = provision(url, *WANTED, "--key-file", str(key), "--new-password", "654321", "--json")
         assert done.returncode == 0, done.stderr
-        told = json.loads(done.stdout)
-        assert told["address"] == SEAL
-        assert [item["item"] for item in told["items"]] == [
+        shown = json.loads(done.stdout)
+        assert shown["address"] == SEAL
+        assert [item["item"] for item in shown["items"]] == [
             "meter",
             "asset",
             "key",
@@ -69,7 +69,7 @@ def test_from_blank_to_sealed_in_its_place(tmp_path: Path) -> None:
             "seal",
             "password",
         ]
-        assert [item["item"] for item in told["items"] if item["read_back"]] == ["asset", "seal"]
+        assert [item["item"] for item in shown["items"] if item["read_back"]] == ["asset", "seal"]
     with chip(flash) as url:  # as if the power had failed before the end
         done = provision(url, "--address", SEAL, *WANTED, "--new-password", "654321")
         assert done.returncode == 0, done.stderr

@@ -1,10 +1,10 @@
-// A chip that does what the bus tells it, byte pair by byte pair, so that a test reaches every pin of the
+// A chip that carries out commands from the bus, two bytes each, so that a test reaches every pin of the
 // simulated chip's surroundings over the wire. Same pins as the real chip; 16 cycles a bit, 8E1.
 //
 //   S n  flash_cs_n = n           X n  exchange n on SPI, answer what came back
 //   P n  {loop_drive, green, red} = n     Q n  answer {loop_drive, loop_cmp}
-//   M n  answer byte n of the ones in loop_fb, out of 8192: it feeds back what the comparator said
-//   E n  answer n                 O n  answer what was heard during the last answer
+//   M n  answer byte n of the ones in loop_fb, out of 8192: it feeds the comparator's output back
+//   E n  answer n                 O n  answer what was received during the last answer
 module seal_chip (
     input clk, input rst, input loop_cmp, output loop_fb, output reg loop_drive,
     input rs485_ro, output rs485_di, output rs485_de,
@@ -55,7 +55,7 @@ module seal_chip (
             end
         end
     end
-    wire [7:0] rx_data = rx_shift[7:0];  // the stop bit has been shifted in behind them
+    wire [7:0] rx_data = rx_shift[7:0];  // the stop bit has been shifted in after them
 
     // Transmitter, driver enabled for the byte alone; starts two bits after the request.
     reg [7:0] tx_time = 0;

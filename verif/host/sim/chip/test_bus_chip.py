@@ -1,4 +1,4 @@
-"""What surrounds a simulated chip, reached through its own pins by the stub chip chip (`stub chip.v`)."""
+"""The surroundings of a simulated chip, reached through its own pins by the stub chip (`stub_chip.v`)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ EXCHANGE = 6 * 11 / BAUD
 
 
 class StubChips:
-    """One or more stub chip chips, each with a flash file, and a host end that talks to them."""
+    """One or more stub chip chips, each with a flash file, and a host end that commands them."""
 
     def __init__(self, folder: Path, chips: int = 1, *, baud: int = BAUD, feedback: bool = False) -> None:
         stub_chip = library(STUB_CHIP.read_text(), feedback=feedback)
@@ -44,8 +44,8 @@ class StubChips:
         for flash in self.flashes:
             flash.close()
 
-    def tell(self, *commands: tuple[str, int]) -> bytes:
-        """Send commands one by one; the answers to all of them."""
+    def command(self, *commands: tuple[str, int]) -> bytes:
+        """Send commands one by one and return the answers to all of them."""
         answers = b""
         for letter, argument in commands:
             self.bus.write(0, letter.encode() + bytes([argument]))
@@ -54,8 +54,8 @@ class StubChips:
         return answers
 
     def spi(self, *out: int) -> bytes:
-        """One selection of the flash: what came back for each byte sent."""
-        return self.tell(("S", 0), *(("X", byte) for byte in out), ("S", 1))[: len(out)]
+        """Select the flash once; return what came back for each byte sent."""
+        return self.command(("S", 0), *(("X", byte) for byte in out), ("S", 1))[: len(out)]
 
     def write_enable(self) -> None:
         self.spi(0x06)
@@ -116,12 +116,12 @@ def test_erase_takes_its_time_and_one_sector(stub_chips: StubChips) -> None:
         stub_chips.write_enable()
         stub_chips.spi(0x02, 0, sector, 0x00, 0)
     stub_chips.write_enable()
-    # The stub chip takes longer than an erase to ask: make this one last.
+    # A status request takes the stub chip longer than an erase, so this erase is made to last.
     stub_chips.bus.attach_flash(0, stub_chips.flashes[0], sector_erase=1.0)
     stub_chips.spi(0x20, 0, 0x1A, 0xBC)
     assert stub_chips.status() == 3
     assert stub_chips.array()[0x1000] == 0
-    assert stub_chips.spi(0x03, 0, 0, 0, 0)[4] == 0xFF  # busy: no other command is heard
+    assert stub_chips.spi(0x03, 0, 0, 0, 0)[4] == 0xFF  # busy: no other command is accepted
     stub_chips.bus.run(1.0)
     assert stub_chips.status() == 0
     assert stub_chips.array()[0x1000] == 0xFF
@@ -156,23 +156,23 @@ def test_a_power_cut_leaves_the_operation_half_done(tmp_path: Path, fraction: fl
 
 
 def test_a_chip_without_power_is_gone_and_starts_anew(stub_chips: StubChips) -> None:
-    assert stub_chips.tell(("E", 0x42), ("O", 0)) == b"\x42\x42"  # it hears itself
+    assert stub_chips.command(("E", 0x42), ("O", 0)) == b"\x42\x42"  # it receives itself
     stub_chips.bus.power(0, False)
-    assert stub_chips.tell(("E", 0x42)) == b""
+    assert stub_chips.command(("E", 0x42)) == b""
     stub_chips.bus.power(0, True)
     stub_chips.bus.run(0.01)
-    assert stub_chips.tell(("O", 0), ("E", 0x43)) == b"\x00\x43"
+    assert stub_chips.command(("O", 0), ("E", 0x43)) == b"\x00\x43"
 
 
 def test_chips_that_answer_at_once_collide(tmp_path: Path) -> None:
     stub_chips = StubChips(tmp_path, chips=2)
     try:
-        assert stub_chips.tell(("E", 0x68)) == b"\x68"  # they say the same
+        assert stub_chips.command(("E", 0x68)) == b"\x68"  # both transmit the same
         assert stub_chips.bus.state.collided_bits == 0
         stub_chips.flashes[0].array[:] = bytes(FLASH_SIZE)
-        stub_chips.tell(("S", 0), ("X", 0x03), ("X", 0), ("X", 0), ("X", 0))
+        stub_chips.command(("S", 0), ("X", 0x03), ("X", 0), ("X", 0), ("X", 0))
         stub_chips.bus.tap()
-        stub_chips.tell(("X", 0))  # one answers 00, the other FF
+        stub_chips.command(("X", 0))  # one answers 00, the other FF
         assert stub_chips.bus.state.collided_bits >= 8
         chips = [byte for byte in stub_chips.bus.tap() if byte.source < 2]
         assert {(byte.source, byte.byte) for byte in chips} == {(0, 0x00), (1, 0xFF)}
@@ -183,7 +183,7 @@ def test_chips_that_answer_at_once_collide(tmp_path: Path) -> None:
 
 def test_lamps_are_seen_with_their_time(stub_chips: StubChips) -> None:
     start = stub_chips.bus.now
-    stub_chips.tell(("P", 0b110), ("P", 0b101))
+    stub_chips.command(("P", 0b110), ("P", 0b101))
     lamps = [seen for seen in stub_chips.bus.tap() if isinstance(seen, LampsSeen)]
     assert [(seen.green, seen.red) for seen in lamps] == [(True, False), (False, True)]
     assert start < lamps[0].at < lamps[1].at < stub_chips.bus.now
@@ -193,7 +193,7 @@ def test_lamps_are_seen_with_their_time(stub_chips: StubChips) -> None:
 
 def test_loop_reaches_the_comparator_through_the_head(stub_chips: StubChips) -> None:
     def loop() -> int:
-        return stub_chips.tell(("Q", 0))[0]
+        return stub_chips.command(("Q", 0))[0]
 
     assert loop() == 0b10
     stub_chips.bus.position(0, True)
@@ -201,11 +201,11 @@ def test_loop_reaches_the_comparator_through_the_head(stub_chips: StubChips) -> 
     stub_chips.bus.loop(0, Loop(contact_mv=2500))  # corroded
     assert loop() == 0b10
     stub_chips.bus.loop(0, Loop())
-    stub_chips.tell(("P", 0))  # the plate is not driven
+    stub_chips.command(("P", 0))  # the plate is not driven
     assert loop() == 0b00
     stub_chips.bus.loop(0, Loop(foreign_mv=2600))
     assert loop() == 0b01
-    stub_chips.tell(("P", 4))
+    stub_chips.command(("P", 4))
     stub_chips.bus.loop(0, Loop(offset_mv=2499 - SEALED_MV))
     assert loop() == 0b10
     stub_chips.bus.loop(0, Loop())
@@ -301,12 +301,12 @@ def test_a_converter_measures_the_loop(tmp_path: Path) -> None:
         for mv in (0, 170, 1000, 2500, 3333, 4000, 5000, 5500, 8192):
             stub_chips.bus.loop(0, Loop(foreign_mv=mv, noise_mv=3))
             stub_chips.bus.run(3 * 8192 / stub_chips.bus.clock_hz)
-            low, high = stub_chips.tell(("M", 0), ("M", 1))
+            low, high = stub_chips.command(("M", 0), ("M", 1))
             assert abs(low + 256 * high - mv) <= 20
         # The comparator's offset is as if the loop had it.
         stub_chips.bus.loop(0, Loop(foreign_mv=3000, offset_mv=-100))
         stub_chips.bus.run(3 * 8192 / stub_chips.bus.clock_hz)
-        low, high = stub_chips.tell(("M", 0), ("M", 1))
+        low, high = stub_chips.command(("M", 0), ("M", 1))
         assert abs(low + 256 * high - 2900) <= 20
     finally:
         stub_chips.close()
@@ -317,7 +317,7 @@ def test_the_gsm_port_carries_bytes_both_ways(stub_chips: StubChips) -> None:
     bus.open_gsm(0)
     assert bus.write_gsm(0, data) == len(data)
     bus.run(254 * 10 / 9600)
-    assert bus.read_gsm(0) == data[:254]  # the stub chip gives back what it gets
+    assert bus.read_gsm(0) == data[:254]  # the stub chip echoes
     bus.run(0.01)
     assert bus.read_gsm(0) == data[254:]
     assert bus.write_gsm(0, bytes(5000)) == 4096

@@ -1,4 +1,4 @@
-"""The control port's language: what each command does to the simulated loop, and what it will not take."""
+"""The language of the control port: the effect of each command on the loop, and what is refused."""
 
 from __future__ import annotations
 

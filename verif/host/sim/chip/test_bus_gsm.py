@@ -30,10 +30,10 @@ DATA = bytes(range(256)) * 20  # more than a port's queue holds
 
 @contextlib.asynccontextmanager
 async def simulated(endpoints: list[str]) -> AsyncIterator[list[str]]:
-    """Puppets with these modems, simulated meanwhile; what is told is in the list."""
-    told: list[str] = []
+    """Simulate stub chips with these modems; the list has the names of all trace lines."""
+    traced: list[str] = []
     with BusSim(library(STUB_CHIP.read_text()), chips=len(endpoints), ends=1, clock_hz=38_400) as bus:
-        modems = Modems(bus, endpoints, lambda what, **fields: told.append(what))
+        modems = Modems(bus, endpoints, lambda what, **fields: traced.append(what))
         for chip in range(bus.chips):
             bus.power(chip, True)
 
@@ -45,7 +45,7 @@ async def simulated(endpoints: list[str]) -> AsyncIterator[list[str]]:
 
         tasks = [asyncio.create_task(simulate()), asyncio.create_task(modems.serve())]
         try:
-            yield told
+            yield traced
         finally:
             for task in tasks:
                 task.cancel()
@@ -61,8 +61,8 @@ async def until(ready: Callable[[], bool]) -> None:
 def test_a_modem_on_a_pty_hears_its_chip(tmp_path: Path) -> None:
     async def talk() -> None:
         with PtyEnd(tmp_path / "modem") as modem:
-            async with simulated([str(tmp_path / "modem")]) as told:
-                await until(lambda: "connected" in told)
+            async with simulated([str(tmp_path / "modem")]) as traced:
+                await until(lambda: "connected" in traced)
                 writing = asyncio.create_task(modem.write(DATA))
                 heard = b""
                 async with asyncio.timeout(WITHIN):
@@ -83,13 +83,13 @@ def test_each_chip_has_its_own_modem_and_looks_for_it_again() -> None:
 
         servers = [await asyncio.start_server(modem(number), "127.0.0.1", 0) for number in range(2)]
         places = [server.sockets[0].getsockname() for server in servers]
-        async with simulated([f"{host}:{port}" for host, port in places]) as told:
+        async with simulated([f"{host}:{port}" for host, port in places]) as traced:
             await until(lambda: len(clients) == 2)
             for number, (reader, writer) in clients.items():
                 writer.write(b"AT%d" % number)
                 assert await asyncio.wait_for(reader.readexactly(3), WITHIN) == b"AT%d" % number
             clients.pop(1)[1].close()
-            await until(lambda: "lost" in told and 1 in clients)
+            await until(lambda: "lost" in traced and 1 in clients)
             clients[1][1].write(b"again")
             assert await asyncio.wait_for(clients[1][0].readexactly(5), WITHIN) == b"again"
         for server, (_, writer) in zip(servers, clients.values(), strict=True):
@@ -114,9 +114,9 @@ MANNERS = (Manner.CME_ERROR, Manner.CHATTER, Manner.GARBAGE, Manner.BROWN_OUT, M
 PHONE = "+8613800138000"
 
 
-def test_the_chip_tells_the_time_of_its_events(tmp_path: Path) -> None:
+def test_the_chip_sends_the_time_of_its_events(tmp_path: Path) -> None:
     """From the loop to the phone, with the clock set by a broadcast. The module misbehaves for half a minute,
-    so that the message comes in a later minute than the one it tells; the next one has the new minute.
+    so that the message arrives in a later minute than the one it states; the next one has the new minute.
     """
     chip = chip_library(clock_hz=CLOCK_HZ, front_end=Settings.front_end, gsm=True)
     path = tmp_path / "seal.bin"

@@ -1,4 +1,4 @@
-"""Time that is left out where all chips are idle: nobody can tell."""
+"""Leaving out time in which all chips are idle has no observable effect."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from verif.benches.chip import CLOCK_HZ, Bench, lamps, seal_address
 
 STUB_CHIP = Path(__file__).with_name("stub_chip.v")
 CHIPS = 3
-DOINGS = ("move", "twitch", "cut", "power", "noise", "ask", "deaf", "hear")
+DOINGS = ("move", "twitch", "cut", "power", "noise", "ask", "mute", "answer")
 
 
 class Watched(Bench):
-    """Looked at only when there is something to see, and written down what that is."""
+    """A bench that advances to the next byte or lamp, and records all of them."""
 
     def __init__(
         self, folder: Path, chips: int = 1, *, skips: bool = True, front_end: str = "comparator"
@@ -43,7 +43,7 @@ class Watched(Bench):
             self.seen += self.bus.tap()
 
     def begin(self) -> None:
-        """All are powered up, one after the other, and sealed."""
+        """Power up all chips, one after the other, sealed."""
         for chip in range(self.bus.chips):
             self.bus.position(chip, closed=True)
             self.power(chip=chip)
@@ -63,12 +63,12 @@ class Watched(Bench):
                 self.bus.noise(0.01, 0.3)
             case "ask":
                 self.bus.write(0, requests.read(seal_address(chip + 1), Di.DIAGNOSTICS).encode())
-            case "deaf" | "hear":
-                self.answering = what == "hear"
+            case "mute" | "answer":
+                self.answering = what == "answer"
 
 
 def live(folder: Path, seed: int, *, skips: bool) -> tuple[object, ...]:
-    """All that can be seen of a random story: who sent and lit what at which cycle; what the flashes hold."""
+    """Run a random story; return every byte and lamp with its cycle, and the content of the flashes."""
     chance = Random(seed)
     with closing(Watched(folder, CHIPS, skips=skips)) as bench:
         bench.begin()
@@ -85,13 +85,13 @@ def live(folder: Path, seed: int, *, skips: bool) -> tuple[object, ...]:
 
 
 @pytest.mark.parametrize("seed", [1, 2, *(pytest.param(n, marks=pytest.mark.long) for n in range(3, 30))])
-def test_nobody_can_tell(tmp_path: Path, seed: int) -> None:
-    """The same story, with all of its time and with what is left of it."""
+def test_skipping_has_no_observable_effect(tmp_path: Path, seed: int) -> None:
+    """The same story has the same result with and without the idle time."""
     assert live(tmp_path / "left", seed, skips=True) == live(tmp_path / "whole", seed, skips=False)
 
 
 def test_hours_pass(tmp_path: Path) -> None:
-    """Nearly all of them is left out; the chip knows how late it is, and an opening is told as ever."""
+    """Nearly all of the time is left out; the chip's uptime is right, and an opening is reported in time."""
     with closing(Watched(tmp_path)) as bench:
         bench.begin()
         bench.run(7200.0)
@@ -113,8 +113,8 @@ def test_a_chip_that_measures_is_never_idle(tmp_path: Path) -> None:
         assert bench.bus.state.skipped == 0
 
 
-def test_what_is_no_chip_of_ours_is_refused() -> None:
-    """Nobody knows what the stub chip counts, nor what gates do."""
+def test_a_model_with_unknown_counters_is_refused() -> None:
+    """The counters of the stub chip are unknown, as are those of gates."""
     with (
         BusSim(library(STUB_CHIP.read_text()), chips=1, ends=1) as bus,
         pytest.raises(Failure, match="gates"),

@@ -1,4 +1,4 @@
-"""From the tap of the bus to trace lines: an event once, and only when its report was whole."""
+"""Trace lines from the tap of the bus: each event once, and only when its report was whole."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_a_report_is_an_event_once() -> None:
     assert [what for what, _ in again] == ["wire"]
 
 
-def test_a_report_that_was_dropped_is_no_event() -> None:
+def test_a_dropped_report_is_not_an_event() -> None:
     watching = watch()
     lines = list(watching.feed(list(seen(report(RECORD)[:31], CHIP, corrupt=30)), 1.0))
     assert {what for what, _ in lines} == {"wire", "discarded"}
@@ -60,13 +60,13 @@ def test_a_report_that_was_dropped_is_no_event() -> None:
 
 
 def test_a_report_that_others_may_have_misheard_is_an_event() -> None:
-    """A level that differed beside the middle of a bit: the chip heard itself, the meter may have too."""
+    """A level differed beside the middle of a bit: the chip received itself, and the meter may have, too."""
     lines = list(watch().feed(list(seen(report(RECORD), CHIP, corrupt=2)), 1.0))
     assert [what for what, _ in lines] == ["wire", "event"]
     assert lines[0][1]["corrupted"] is True
 
 
-def test_a_report_right_behind_its_own_collided_beginning_is_an_event() -> None:
+def test_a_report_right_after_its_own_collided_beginning_is_an_event() -> None:
     """The seal drops a frame at the collision and sends it again before the gap has ended the old one."""
     watching = watch()
     beginning = report(RECORD)[:12]
@@ -92,7 +92,7 @@ def test_two_drivers_are_kept_apart() -> None:
     ]
 
 
-def test_what_is_no_frame_is_told_too() -> None:
+def test_bytes_that_are_not_a_frame_are_traced() -> None:
     watching = watch()
     assert not list(watching.feed(list(seen(report(RECORD)[:20], CHIP)), 0.2))
     lines = list(watching.feed([], 1.0))
@@ -119,15 +119,15 @@ def test_lamps_are_read() -> None:
     blink.update(300.0, green=False, red=False)
     assert blink.shown(302.5) == "dark"
     # Groups of three, 1 s between them.
-    at, said = 303.0, []
+    at, codes = 303.0, []
     for _ in range(3):
         for _ in range(3):
             blink.update(at, green=False, red=True)
-            said.append(blink.shown(at + 0.2))
+            codes.append(blink.shown(at + 0.2))
             blink.update(at + 0.256, green=False, red=False)
-            said.append(blink.shown(at + 0.4))
+            codes.append(blink.shown(at + 0.4))
             at += 0.512
         at += 0.768
-    assert said[:6] == ["red ?"] * 6
-    assert said[6:] == ["red 3"] * 12
+    assert codes[:6] == ["red ?"] * 6
+    assert codes[6:] == ["red 3"] * 12
     assert blink.shown(at + 3.0) == "dark"

@@ -1,4 +1,4 @@
-"""The simulated bus between host ends: what is sent arrives, what collides does not, nothing grows."""
+"""The simulated bus between host ends: bytes arrive unless they collide, and no buffer grows."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_ends_that_talk_at_once_corrupt_each_other(bus: BusSim) -> None:
     listener = bus.end(2)
     assert listener.bad_parity + listener.bad_framing > 0
     assert listener.heard == len(garbage)
-    # An end does not hear while it drives.
+    # An end does not receive while it drives.
     assert bus.read(0) == bus.read(1) == b""
     seen = [byte for byte in bus.tap() if isinstance(byte, ByteSeen)]
     assert len(seen) == 80

@@ -1,4 +1,4 @@
-"""From source to library: what cannot be built is said in one sentence, what was built is found again."""
+"""From source to library: a failed build is reported in one sentence, a finished one is found again."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ def chip_verilog(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 
 def test_built_once_and_found_again() -> None:
-    said: list[str] = []
-    first = build.library(STUB_CHIP.read_text(), said.append)
-    said.clear()
-    assert build.library(STUB_CHIP.read_text(), said.append) == first
+    progress: list[str] = []
+    first = build.library(STUB_CHIP.read_text(), progress.append)
+    progress.clear()
+    assert build.library(STUB_CHIP.read_text(), progress.append) == first
     exported = build.chip_verilog(clock_hz=CLOCK_HZ)
-    said.clear()
-    assert build.chip_verilog(clock_hz=CLOCK_HZ, say=said.append) == exported
-    assert not said
+    progress.clear()
+    assert build.chip_verilog(clock_hz=CLOCK_HZ, say=progress.append) == exported
+    assert not progress
 
 
 @pytest.mark.parametrize("changed", ["chip.py", "core/firmware/log.py"])

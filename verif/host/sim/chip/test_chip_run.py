@@ -110,7 +110,7 @@ def running(*arguments: object) -> Iterator[Running]:
 
 
 def exchange(descriptor: int, request: bytes) -> Frame:
-    """The answer to `request`; sent again when the seal was talking at that moment."""
+    """The answer to `request`; sent again when the seal was transmitting at that moment."""
     di = Frame.decode(request).di
     for _ in range(5):
         os.write(descriptor, request)
@@ -134,7 +134,7 @@ def seal(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 
 def acknowledge(line: socket.socket) -> None:
-    """As the meter does: the identity too, which comes behind the first report."""
+    """Answer as the meter does; the identity, which follows the first report, is answered as well."""
     time.sleep(0.05)
     line.sendall(Frame(METER, 0x94).encode())
 
@@ -152,7 +152,7 @@ def test_the_chip_answers_on_tcp_and_on_the_pty(flash: Path, tmp_path: Path) -> 
 
         pty = os.open(tmp_path / "pty", os.O_RDWR | os.O_NOCTTY)
         try:
-            # What was said on the bus before is still in the PTY; the DI tells the answers apart.
+            # Earlier bytes of the bus are still in the PTY; the DI distinguishes the answers.
             answer = exchange(pty, read(SEAL, Di.RECORD_NEWEST).encode())
             assert SealRecord.decode(answer.content).kind is Kind.BOOT
         finally:
@@ -199,7 +199,7 @@ def test_the_installers_tool_reads_and_watches(tmp_path: Path) -> None:
         assert found["record"]["kind"] == "boot"
         assert found["record"]["loop_mv"] < 50
         assert f"address       {SEAL}" in seal("read", "--port", port).stdout
-        # Listening disturbs nobody: the seal repeats its report while the other calls fail.
+        # Listening does not disturb the bus: the seal repeats its report while the other calls fail.
         watching = subprocess.Popen(
             [sys.executable, "-m", "meterseal", "seal", "watch", "--port", port, "--json"],
             stdout=subprocess.PIPE,
@@ -211,11 +211,11 @@ def test_the_installers_tool_reads_and_watches(tmp_path: Path) -> None:
             assert other.returncode == 1
             assert "no answer from 000000000007" in other.stderr
             assert "address 'x'" in seal("read", "--port", port, "--address", "x").stderr
-            told = (json.loads(text) for text in watching.stdout)
-            report = next(each for each in told if each["what"] == "report")
+            traced = (json.loads(text) for text in watching.stdout)
+            report = next(each for each in traced if each["what"] == "report")
             assert (report["seal"], report["meter"], report["kind"]) == (SEAL, METER, "boot")
             acknowledge(line)
-            identity = next(each for each in told if each["what"] == "identity")
+            identity = next(each for each in traced if each["what"] == "identity")
             assert (identity["seal"], identity["asset"]) == (SEAL, "GD-131")
             watching.send_signal(signal.SIGINT)
             assert watching.wait(WITHIN) == 0
@@ -253,13 +253,13 @@ def test_the_seal_reports_what_the_hand_does(flash: Path, tmp_path: Path) -> Non
         assert not chip.command(do="fly")["ok"]
         state = chip.command(do="state", seal=SEAL)
         assert (state["position"], state["loop_mv"], state["power"]) == ("open", 0, True)
-    told = [json.loads(line) for line in log.read_text().splitlines()]
-    assert [(line["kind"], line["counter"]) for line in told if line["what"] == "event"] == [
+    traced = [json.loads(line) for line in log.read_text().splitlines()]
+    assert [(line["kind"], line["counter"]) for line in traced if line["what"] == "event"] == [
         ("boot", 1),
         ("closed", 2),
         ("opened", 3),
     ]
-    assert not any(line["what"] == "wire" for line in told)
+    assert not any(line["what"] == "wire" for line in traced)
 
 
 def test_a_killed_process_goes_on_where_it_was(flash: Path, tmp_path: Path) -> None:
@@ -277,7 +277,7 @@ def test_a_killed_process_goes_on_where_it_was(flash: Path, tmp_path: Path) -> N
     with running(*arguments) as chip, chip.connect() as line:
         state = chip.command(do="state")["seals"][0]
         assert (state["position"], state["loop_mv"]) == ("closed", 3900)
-        # Nobody has acknowledged anything: all three are reported, the oldest first.
+        # No report has been acknowledged, so all three are sent, the oldest first.
         for counter, (kind, boot) in enumerate([("boot", 1), ("closed", 1), ("boot", 2)], 1):
             event = chip.until("event", counter=counter)
             assert (event["kind"], event["boot"]) == (kind, boot)

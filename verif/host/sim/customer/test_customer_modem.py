@@ -21,13 +21,13 @@ def ask(modem: Modem, *commands: str) -> str:
 
 
 def talk(client: AtClient, modem: Modem, events: list[Event]) -> tuple[list[Event], list[Submit]]:
-    """Carry bytes both ways until nobody has anything to say; the modem takes every message."""
-    heard: list[Event] = []
+    """Carry bytes both ways until neither side transmits; the modem accepts every message."""
+    outcomes: list[Event] = []
     messages = []
     while events:
         event = events.pop(0)
         if not isinstance(event, Send):
-            heard.append(event)
+            outcomes.append(event)
             continue
         answers = modem.receive(event.raw)
         while answers:
@@ -37,26 +37,26 @@ def talk(client: AtClient, modem: Modem, events: list[Event]) -> tuple[list[Even
                 answers += modem.accepted(answer.message.reference)
             else:
                 events += client.receive(answer.raw, 0.0)
-    return heard, messages
+    return outcomes, messages
 
 
 @pytest.mark.parametrize("echo", [False, True])
 @pytest.mark.parametrize("unsolicited", [False, True])
 def test_client_and_modem_understand_each_other(echo: bool, unsolicited: bool) -> None:
     client, modem = AtClient(), Modem(echo=echo, unsolicited=unsolicited)
-    heard, _ = talk(client, modem, client.start(0.0))
-    assert Ready() in heard
-    heard, messages = talk(client, modem, client.send(MESSAGE.encode(), 1.0))
-    assert Sent(7) in heard
-    assert not any(isinstance(event, Failed) for event in heard)
+    outcomes, _ = talk(client, modem, client.start(0.0))
+    assert Ready() in outcomes
+    outcomes, messages = talk(client, modem, client.send(MESSAGE.encode(), 1.0))
+    assert Sent(7) in outcomes
+    assert not any(isinstance(event, Failed) for event in outcomes)
     assert messages == [MESSAGE]
 
 
 def test_a_modem_that_restarted_unseen_takes_the_next_message() -> None:
     client, modem = AtClient(), Modem()
     talk(client, modem, client.start(0.0))
-    heard, messages = talk(client, Modem(), client.send(MESSAGE.encode(), 1.0))
-    assert Sent(7) in heard
+    outcomes, messages = talk(client, Modem(), client.send(MESSAGE.encode(), 1.0))
+    assert Sent(7) in outcomes
     assert messages == [MESSAGE]
 
 
@@ -65,8 +65,8 @@ def test_a_prompt_that_a_killed_host_left_open_is_called_off() -> None:
     ask(modem, "ATE0", "AT+CMGF=0", "AT+CMGS=17")
     modem.receive(b"0005")
     client = AtClient()
-    heard, messages = talk(client, modem, client.start(0.0))
-    assert Ready() in heard
+    outcomes, messages = talk(client, modem, client.start(0.0))
+    assert Ready() in outcomes
     assert not messages
 
 

@@ -1,4 +1,4 @@
-"""The customer's process on a real PTY: what the host is told and what the phones show."""
+"""The process of the customer on a real PTY: the modem's answers, and the messages on the phones."""
 
 import asyncio
 import json

@@ -89,7 +89,7 @@ def test_an_answer_comes_no_earlier_than_20_ms_and_in_time(start_link: Start, tm
 # The package keeps its log in files that it leaves open.
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 def test_an_independent_client_reads_count_and_address_over_tcp(start_link: Start, tmp_path: Path) -> None:
-    """PyPI `dlt645` speaks raw TCP."""
+    """PyPI `dlt645` uses raw TCP."""
     _, url = start_meter(start_link, tmp_path / "meter.db")
     seal = Seal(url)
     for counter in range(1, 6):
@@ -108,7 +108,7 @@ def test_an_independent_client_reads_count_and_address_over_tcp(start_link: Star
 
 
 def test_sigkill_loses_and_doubles_nothing(start_link: Start, tmp_path: Path) -> None:
-    """Killed before, between and behind the commit and the acknowledgement, at random moments."""
+    """Killed before, between and after commit and acknowledgement, at random moments."""
     store = tmp_path / "meter.db"
     moments = random.Random(645)
     meter, url = start_meter(start_link, store)

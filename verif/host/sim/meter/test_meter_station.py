@@ -38,12 +38,12 @@ COVER, OPEN_NOW = 0x03300E00, 1 << TERMINAL_COVER_OPEN
 
 
 class Bench:
-    """Meters on a store, a clock that the test moves, and what they told."""
+    """Meters on a store, a clock that the test moves, and their trace."""
 
     def __init__(self, store: Path | str, *meters: str, seals: list[str] | None = None) -> None:
         self.clock = ManualClock(NOON)
-        self.told = io.StringIO()
-        trace = Trace("meter", as_json=True, stream=self.told, clock=self.clock)
+        self.trace_lines = io.StringIO()
+        trace = Trace("meter", as_json=True, stream=self.trace_lines, clock=self.clock)
         self.database = Database(store, SCHEMA)
         self.meters = [
             Meter(address, self.database, clock=self.clock, trace=trace, seals=seals)
@@ -93,7 +93,7 @@ class Bench:
             return {diagnostic.what: diagnostic.count for diagnostic in diagnostics.every(conn)}
 
     def lines(self, what: str) -> list[dict[str, object]]:
-        lines = map(json.loads, self.told.getvalue().splitlines())
+        lines = map(json.loads, self.trace_lines.getvalue().splitlines())
         return [line for line in lines if line["what"] == what]
 
 
@@ -133,7 +133,7 @@ def test_a_repeated_report_is_acknowledged_again_and_stored_once(bench: Bench) -
 
 
 def test_a_replayed_report_is_alarmed_and_written_down_once(bench: Bench) -> None:
-    """A newer one was acknowledged before: the seal itself would not say this again."""
+    """A newer one was acknowledged before: the seal itself would not repeat this one."""
     closed, opened = record(1, Kind.CLOSED, StateClass.SEALED), OPENED
     for report in (closed, closed, opened, opened, closed, closed):
         bench.report(report)
@@ -182,7 +182,7 @@ def test_every_forged_copy_goes_up_and_is_undone_again(bench: Bench) -> None:
 
 
 def test_what_was_taken_for_a_repetition_of_a_forged_report_still_goes_up(bench: Bench) -> None:
-    """Somebody forged the closing in advance, word for word but for the MAC."""
+    """The closing was forged in advance, identical except for the MAC."""
     forged = record(3, Kind.CLOSED, StateClass.SEALED, mac=b"forgery!")
     for report in (OPENED, forged, CLOSED):
         bench.report(report)
@@ -451,7 +451,7 @@ HISTORY = [
 def test_any_order_and_repetition_stores_each_event_once(
     noise: list[SealRecord], order: list[SealRecord]
 ) -> None:
-    """Each event once, and once more if it is played again behind a newer one."""
+    """Each event once, and once more if it is replayed after a newer one."""
     with TemporaryDirectory() as directory:
         bench = Bench(Path(directory) / "meter.db")
         known: set[int] = set()
