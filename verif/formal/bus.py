@@ -16,11 +16,11 @@ LONGEST_BACKOFF_MS = SLOT_MS * ((1 << SLOT_BITS) - 1)
 
 @theorem(k=1, reach=526, parameters="anything on the bus, ticks at any time, any seed", long=True)
 def free_only_when_nobody_else_speaks(m: Module) -> list[Value]:
-    """`free` only while the line is high, the own driver is off and no frame has just ended, and line and
-    driver have been so for 520 ticks; or for 4, where the last thing heard was the end of an answer or a
-    broadcast, or the last thing done was to send a frame that wants no answer; or for 20, where the last
-    thing done was to give a frame up, and the line has not fallen since. After 582 ticks of silence without
-    a new draw it is always free. `stuck` exactly when the line has been low for 64 ticks.
+    """`free` is set only while the line is high, the own driver is off and no frame has just ended, if line
+    and driver have been so for 520 ticks; or for 4 ticks, if the last thing received was the end of an answer
+    or a broadcast, or the last action was to send a frame that expects no answer; or for 20 ticks, if the
+    last action was to give a frame up and the line has not fallen since. After 582 ticks of silence without a
+    new draw it is always set. `stuck` is set exactly when the line has been low for 64 ticks.
     """
     access = BusAccess()
     dut = Subject(m, access)
@@ -97,10 +97,10 @@ def free_only_when_nobody_else_speaks(m: Module) -> list[Value]:
     "is not sent whole, as `one_speaker_in_the_chip` says",
 )
 def acknowledged_only_what_arrived(m: Module) -> list[Value]:
-    """The core is told to acknowledge only after a report was sent whole and 94H without data from the
-    meter was the first frame heard since; and a record is sent whole only while it is that of the oldest
-    entry, as found last. A frame begins only right after a `free`. A command to the core holds until done.
-    `exchanged` rises only with such a 94H.
+    """The core gets the command to acknowledge only after a report was sent whole and 94H without data from
+    the meter was the first frame received since. A record is sent whole only while it is that of the oldest
+    entry, as found last. A frame begins only right after a `free`. A command to the core holds until it is
+    done. `exchanged` rises only with such a 94H.
     """
     reporter = Reporter()
     dut = Subject(m, reporter)
@@ -221,9 +221,9 @@ class Speakers:
 
 @theorem(k=1, reach=20, parameters="any frames, any core, any framer and bus as `Speakers` says")
 def one_speaker_in_the_chip(m: Module) -> None:
-    """Of slave, reporter and framer, connected as in the chip: while the reporter speaks the slave is not
-    busy; a frame is begun only when nothing is on its way; what is sent stays the same message until it has
-    ended; and the report of a record that is not ready never ends whole.
+    """For slave, reporter and framer, connected as in the chip: while the reporter transmits, the slave is
+    not busy; a frame is begun only when nothing is being sent; the message stays the same until it has ended;
+    and the report of a record that is not ready never ends whole.
     """
     chip = Speakers(m, core=False)
     reporter, slave = chip.reporter, chip.slave
@@ -244,9 +244,9 @@ def one_speaker_in_the_chip(m: Module) -> None:
     "time, in any order, and may give entries up",
 )
 def an_entry_leaves_only_when_told(m: Module) -> None:
-    """Of slave, reporter and core, connected as in the chip: `acknowledge` marks an entry only after the
-    record of exactly that entry, complete, was the one to be read when a report was sent whole, and 94H
-    without data from the meter was the first frame heard since.
+    """For slave, reporter and core, connected as in the chip: `acknowledge` marks an entry only if the record
+    of exactly that entry, complete, was in the record memory when a report was sent whole, and 94H without
+    data from the meter was the first frame received since.
     """
     chip = Speakers(m, core=True)
     reporter, slave = chip.reporter, chip.slave

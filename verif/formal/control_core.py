@@ -14,9 +14,10 @@ from verif.formal.theorem import Subject, past, theorem, unchanged
 
 @theorem(k=2, reach=24, parameters="any program, any flash, anything asked and read")
 def the_pins_keep_mode_0(m: Module) -> None:
-    """SCK is low but while a byte is exchanged, which the program has begun, and in the cycles in which CS#
-    changes; what is sent does not change with SCK's rising edge nor while SCK is high. No byte is begun while
-    another one is under way. CS# changes only where the program says so, and never while a byte is under way.
+    """SCK is low except while a byte is exchanged, which the program has begun, and in the cycles in which
+    CS# changes. The output does not change with SCK's rising edge or while SCK is high. No byte is begun
+    while another one is being exchanged. CS# changes only on a command of the program, and never while a byte
+    is being exchanged.
     """
     core = ControlCore(2400, program=([0] * PROGRAM_WORDS, b""))
     dut = Subject(m, core)

@@ -13,10 +13,10 @@ CONTROL, LENGTH, DATA = 8, 9, HEAD
 
 @theorem(k=1, reach=19, parameters="any characters, errors and silences; any L")
 def accepts_exactly_the_frames(m: Module) -> list[Value]:
-    """`frame` in the cycle of a character exactly when that is the 16h of a frame: 68h, six bytes, 68h, C, L,
-    L bytes, the sum of all these, 16h, without an error or a silence in between, begun by the first 68h
-    behind the frame before or by a 68h out of place. `head` then has C and L, and each byte of DATA less 33h
-    is kept in its place.
+    """`frame` is set in the cycle of a character exactly when that character is the 16h of a frame: 68h, six
+    bytes, 68h, C, L, L bytes, the sum of all these, 16h, without an error or a silence in between. A frame
+    begins with the first 68h after the frame before, or with a 68h out of place. `head` then has C and L, and
+    each byte of DATA, less 33h, is stored in its place.
     """
     deframer = Deframer()
     dut = Subject(m, deframer)

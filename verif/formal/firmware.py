@@ -166,10 +166,11 @@ class _FlashIsWrittenWhereItMay(Claim):
 
 @firmware_theorem(ANYTHING)
 def flash_is_written_where_it_may() -> Claim:
-    """The flash is told commands that it knows, whole ones, and 100 ns or more apart; it is written only
-    behind a write enable of just that, and told nothing then until it says that it is ready. An entry is
-    programmed in the slot at the log's head, and of an entry only the byte *acked*, to 0; only a whole sector
-    of the log that the newest entry is not in is erased, or the slot of the identity that is not in force.
+    """The flash gets only whole commands that it knows, 100 ns or more apart. It is written only after a
+    write enable for just that write, and gets no other command then until it reports that it is ready. An
+    entry is programmed in the slot at the log's head; of an existing entry only the byte *acked* is
+    programmed, to 0. Only a whole sector of the log without the newest entry is erased, or the slot of the
+    identity that is not in force.
     """
     return _FlashIsWrittenWhereItMay()
 
@@ -243,10 +244,10 @@ class _EventsAreWrittenAndCounted(Claim):
 
 @firmware_theorem(ANYTHING)
 def events_are_written_and_counted() -> Claim:
-    """An event is taken only after the flash is done with writing it: its kind, state, voltages and
+    """An event is taken only after the flash has finished writing it: its kind, state, voltages and
     excursions, the seconds since power-up, the boot count of this power-up, and an event counter that is one
     more than that of the event before. At power-up the counter is not less than that of any valid entry in
-    the flash, and the boot count one more than the newest entry's.
+    the flash, and the boot count is one more than the newest entry's.
     """
     return _EventsAreWrittenAndCounted()
 
@@ -287,9 +288,9 @@ class _AcknowledgedOnlyOnCommand(Claim):
 
 @firmware_theorem(ANYTHING)
 def acknowledged_only_on_command() -> Claim:
-    """The only entry that is ever marked as acknowledged is the one of which a record was made last as the
-    oldest, on the command to acknowledge it. The queue's oldest entry leaves it only so, or because it is
-    torn, or with the sector that the next entry needs.
+    """Only the entry of which a record was last made as the oldest is ever marked as acknowledged, on the
+    command to acknowledge it. The oldest entry leaves the queue only in this way, or because it is torn, or
+    with the sector that the next entry needs.
     """
     return _AcknowledgedOnlyOnCommand()
 
@@ -338,9 +339,9 @@ class _IdentityIsWrittenOnlyOnCommand(Claim):
 
 @firmware_theorem(ANYTHING)
 def identity_is_written_only_on_command() -> Claim:
-    """A slot of the identity is erased or programmed only on the slave's command to update it, of whose DATA
-    all was there until it had been read. What is then written is the identity that was in force, but for the
-    item, and with the next sequence number.
+    """A slot of the identity is erased or programmed only on the slave's command to update it, and only if
+    all DATA of the command was valid until it had been read. What is then written is the identity that was in
+    force, with the item replaced and with the next sequence number.
     """
     return _IdentityIsWrittenOnlyOnCommand()
 
@@ -371,10 +372,10 @@ class _KeyAndPasswordAreNeverPublic(Claim):
 
 @firmware_theorem(ANYTHING)
 def key_and_password_are_never_public() -> Claim:
-    """No byte of key or password, or of what is made of them, is published, put out, or sent to the flash but
-    in their own place of an identity; where they would be in the public identity nothing is ever published.
-    The one thing that is published of what the cipher has made of a record is its MAC. (So whether there is a
-    key at all is told, and whether a password was right.)
+    """No byte of key or password, or of anything computed from them, is published, output, or sent to the
+    flash except in its own place of an identity; in the public identity nothing is ever published in their
+    places. Of what the cipher has computed for a record, only the MAC is published. (It is therefore visible
+    whether there is a key at all, and whether a password was right.)
     """
     return _KeyAndPasswordAreNeverPublic()
 
@@ -390,8 +391,8 @@ class _NoTimeDependsOnTheKey(Claim):
 
 @firmware_theorem(ANYTHING)
 def no_time_depends_on_the_key() -> Claim:
-    """Where the program goes on never depends on key, password or what is made of them, in any number of
-    bytes, but for the answer to the password's check. So no time tells anything about them.
+    """The flow of the program never depends on key, password or any number of bytes computed from them,
+    except for the answer to the check of the password. Its timing therefore reveals nothing about them.
     """
     return _NoTimeDependsOnTheKey()
 
@@ -436,9 +437,9 @@ class _TheRecordIsOfTheEntry(Claim):
 
 @firmware_theorem(ANYTHING)
 def the_record_is_of_the_entry() -> Claim:
-    """Who is answered is who has asked, and only once. A record is written only for a command to make one,
-    and of the entry that was read for it, whose CRC is right: its boot count, counter, kind, state and
-    voltage. For the reporter that is the oldest one, and it is told of no other.
+    """An answer goes to the block that has asked, and only once. A record is written only for a command to
+    make one, and from the entry that was read for it, whose CRC is right: its boot count, counter, kind,
+    state and voltage. For the reporter that is the oldest entry, and it gets no other.
     """
     return _TheRecordIsOfTheEntry()
 
@@ -462,8 +463,8 @@ class _AcceptedOnlyWithThePassword(Claim):
 
 @firmware_theorem("any request, identity and memory", "identity.check")
 def accepted_only_with_the_password() -> Claim:
-    """A password is accepted exactly when each of its bytes in the request's DATA is that of the identity,
-    and DATA was all there until they had been read.
+    """A password is accepted exactly when each of its bytes in the request's DATA equals that of the
+    identity, and DATA was valid until all of them had been read.
     """
     return _AcceptedOnlyWithThePassword()
 
@@ -497,9 +498,9 @@ class _EveryJobEnds(Claim):
 
 @firmware_theorem(ANYTHING)
 def every_job_ends() -> Claim:
-    """Each time that a loop over the log's slots opens one there are fewer to come, and none of the loops
-    begins again before the next job. So power-up and every job end, whatever stands in the flash, as long as
-    it gets ready.
+    """Each time that a loop over the log's slots opens a slot, fewer slots are left, and none of the loops
+    begins again before the next job. Power-up and every job therefore end, whatever the flash holds, as long
+    as it becomes ready.
     """
     return _EveryJobEnds()
 

@@ -20,10 +20,10 @@ LONGEST = PREAMBLE + HEAD + max(shape.length for shape in MESSAGES.values()) + 2
     parameters="every message, any content, any `wait`; message and request rest while it is sent",
 )
 def frames_are_whole(m: Module) -> list[Value]:
-    """From `start` on: four bytes FE, 68h, six bytes, 68h, C, the L of the message, as many bytes, the sum
-    from the first 68h on, 16h, which alone is `last`; each byte offered from the second cycle after the one
-    before was taken on, until it is taken; of a record none while `wait`, which alone holds it. After
-    `abort` nothing more of the frame is offered.
+    """From `start` on, these bytes are offered: four bytes FE, 68h, six bytes, 68h, C, the L of the message,
+    L bytes, the sum from the first 68h on, and 16h, which alone is `last`. Each byte is offered from the
+    second cycle after the transfer of the one before until it is transferred; no byte of a record is offered
+    during `wait`, and nothing else delays a byte. After `abort` no further byte of the frame is offered.
     """
     framer = Framer()
     dut = Subject(m, framer)

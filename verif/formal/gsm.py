@@ -11,8 +11,8 @@ from verif.formal.theorem import Subject, past, theorem, unchanged
 
 @theorem(k=1, reach=36, parameters="the script")
 def every_wait_ends(m: Module) -> list[Value]:
-    """A wait ends in the cycle after as many ticks as its word says, or before, whatever the module says; and
-    no character is sent meanwhile.
+    """A wait ends at the latest in the cycle after as many ticks as its word has, whatever the module sends,
+    and no character is sent during the wait.
     """
     sequencer = GsmSequencer()
     dut = Subject(m, sequencer)
@@ -40,7 +40,7 @@ def every_wait_ends(m: Module) -> list[Value]:
 
 @theorem(k=1, reach=12, parameters="the script; data bytes and number that rest while a character waits")
 def characters_wait_until_taken(m: Module) -> list[Value]:
-    """A character that is offered stays, the same one, until it is taken."""
+    """A character that is offered stays, unchanged, until it is taken."""
     sequencer = GsmSequencer()
     dut = Subject(m, sequencer)
     event = sequencer.event
@@ -56,8 +56,8 @@ def characters_wait_until_taken(m: Module) -> list[Value]:
 
 @theorem(k=1, reach=44, parameters="ends of events that are there")
 def what_is_told_stays(m: Module) -> list[Value]:
-    """While the queue is held and not busy, nothing is written, the oldest event stays the oldest, and the
-    number of lost ones what it is; never are more than four kept.
+    """While the queue is held and not busy, nothing is written, and the oldest event and the number of lost
+    ones stay the same. The queue never holds more than four events.
     """
     queue = GsmQueue()
     dut = Subject(m, queue)

@@ -18,9 +18,9 @@ from verif.formal.theorem import Subject, past, theorem, unchanged
 
 @theorem(k=1, reach=30, parameters="20 ticks to hold, any input, ticks and blindness at any time")
 def state_changes_iff_the_input_held(m: Module) -> None:
-    """`state` becomes what the input has been for exactly 20 ticks behind its first cycle, blind cycles left
-    out, and changes at no other time; after those ticks it is the input's. `changed` marks each change in its
-    first cycle.
+    """`state` takes over a value that the input has held for exactly 20 ticks after its first cycle, not
+    counting blind cycles, and changes at no other time; after those ticks it equals the input. `changed`
+    marks the first cycle of each change.
     """
     debounce = Debounce()
     dut = Subject(m, debounce)
@@ -52,8 +52,8 @@ def state_changes_iff_the_input_held(m: Module) -> None:
 
 @theorem(k=1, reach=50, parameters="20 ticks to hold, any input, ticks and blindness at any time")
 def every_excursion_counts(m: Module) -> list[Value]:
-    """`excursion` is 1 exactly in the cycles that see the input back at `state` after the last cycle that saw
-    it saw something else.
+    """`excursion` is 1 exactly in the cycles in which the input is back at `state` and was different in the
+    last cycle that was not blind.
     """
     debounce = Debounce()
     dut = Subject(m, debounce)
@@ -76,10 +76,11 @@ PERIOD, MANY = 5, 15
 
 @theorem(k=1, reach=45, parameters="ticks and changes at any time")
 def flapping_begins_and_ends_in_time(m: Module) -> list[Value]:
-    """`flapping` rises exactly behind a change that finds five others, all since the last fall, in its own
-    period of five ticks and the two before it; periods are counted from reset and from each fall. So it
-    always does if no more than 10 ticks came since the first of six changes, and never if 15 did. It falls
-    exactly behind the eleventh tick since the last change; a tick in the very cycle of a change comes before.
+    """`flapping` rises exactly after a change that finds five others, all since the last fall, in its own
+    period of five ticks and the two periods before it; periods are counted from reset and from each fall. It
+    therefore always rises if no more than 10 ticks came since the first of six changes, and never if 15 came.
+    It falls exactly after the eleventh tick since the last change; a tick in the same cycle as a change
+    counts as earlier.
     """
     flapping = Flapping()
     dut = Subject(m, flapping)
@@ -137,9 +138,9 @@ def flapping_begins_and_ends_in_time(m: Module) -> list[Value]:
 
 @theorem(k=0, reach=2)
 def green_is_never_false(m: Module) -> None:
-    """Green only with a valid identity, the loop sealed, both filtered and as just measured, and not
+    """Green is lit only with a valid identity, the loop sealed, both filtered and as just measured, and not
     flapping, a report acknowledged since power-up, nothing pending or unlogged, the last report not failed,
-    the bus not stuck and no lock-out; never together with red. An open loop is steady red.
+    the bus not stuck and no lock-out. It is never lit together with red. An open loop gives steady red.
     """
     leds = StatusLeds()
     Subject(m, leds)
@@ -174,10 +175,10 @@ TOLD_BY = (Kind.BOOT, Kind.OPENED, Kind.CLOSED, Kind.FLAPPING)
 
 @theorem(k=1, reach=40, parameters="any input, ticks, strobes and `ready`", smaller={"hold_ms": 1})
 def every_change_is_one_event(m: Module, hold_ms: int = HOLD_MS) -> list[Value]:
-    """A change of `state` while `flapping` is counted in `excursions`. Every other one, for every number of
-    changes below 2^32 and if no more than 30 events wait when it comes, is told by one event: with the state
-    that it changed to, as *boot* for the first, *flapping* if `flapping` rises behind it, *closed* for
-    *sealed*, else *opened*.
+    """A change of `state` while `flapping` is counted in `excursions`. Every other change, for every number
+    of changes below 2^32 and if no more than 30 events wait when it comes, is reported by one event with the
+    state that it changed to: *boot* for the first change, *flapping* if `flapping` rises after it, *closed*
+    for *sealed*, else *opened*.
     """
     monitor = LoopMonitor(hold_ms=hold_ms)
     dut = Subject(m, monitor)
@@ -228,8 +229,8 @@ def every_change_is_one_event(m: Module, hold_ms: int = HOLD_MS) -> list[Value]:
 
 @theorem(k=1, reach=30, parameters="any input, ticks, strobes and `ready`", smaller={"hold_ms": 3})
 def no_change_is_forgotten(m: Module, hold_ms: int = HOLD_MS) -> None:
-    """However many events wait: while `unlogged` is 0, the newest event that was taken told the present
-    state; while it is 1 and the loop not flapping, an event is offered within 36 cycles.
+    """However many events wait: while `unlogged` is 0, the newest event that was taken reports the present
+    state; while it is 1 and the loop is not flapping, an event is offered within 36 cycles.
     """
     monitor = LoopMonitor(hold_ms=hold_ms)
     dut = Subject(m, monitor)
@@ -266,7 +267,7 @@ def no_change_is_forgotten(m: Module, hold_ms: int = HOLD_MS) -> None:
 
 @theorem(k=1, reach=30, parameters="any input, ticks, strobes and `ready`", smaller={"hold_ms": 3})
 def events_wait_until_taken(m: Module, hold_ms: int = HOLD_MS) -> None:
-    """Stream rule: an event that is offered stays, unchanged, until it is taken."""
+    """The stream rule holds: an event that is offered stays, unchanged, until it is taken."""
     monitor = LoopMonitor(hold_ms=hold_ms)
     dut = Subject(m, monitor)
     Queue(m, dut)
@@ -283,8 +284,8 @@ def events_wait_until_taken(m: Module, hold_ms: int = HOLD_MS) -> None:
     long=True,
 )
 def excursions_are_told(m: Module, hold_ms: int = HOLD_MS) -> list[Value]:
-    """The excursions that the events so far carry and those since the last one are all that were counted, as
-    long as fewer than 255 come between two events and fewer than 65 535 altogether.
+    """The excursions in all events so far, together with those since the last event, equal the number
+    counted, as long as fewer than 255 come between two events and fewer than 65 535 altogether.
     """
     monitor = LoopMonitor(hold_ms=hold_ms)
     dut = Subject(m, monitor)

@@ -8,8 +8,8 @@ from verif.formal.theorem import Subject, past, theorem
 
 @theorem(k=1, reach=6, parameters="any passwords and ticks")
 def three_wrong_passwords_lock(m: Module) -> list[Value]:
-    """`locked` exactly from the third wrong password on that had no right one between them, until as many
-    ticks have come as end 24 hours; nothing else ends it. `locked_out` strobes with that third one.
+    """`locked` is set exactly from the third wrong password without a right one in between until as many
+    ticks have come as end 24 hours; nothing else ends it. `locked_out` strobes with the third wrong password.
     """
     guard = PasswordGuard()
     dut = Subject(m, guard)

@@ -26,10 +26,10 @@ class AnyProgram(Elaboratable):
 
 @theorem(k=1, reach=24, parameters="1024 words; any program, input and hold; memory at any one address")
 def each_instruction_does_what_it_says(m: Module) -> None:
-    """An instruction takes two cycles and those of `hold`; behind it the accumulator, carry, X, the place to
-    return to, the address of the next instruction and the byte in memory are what the instruction set says of
-    those before. A byte is published or put out exactly by the instructions that say so, `a` at `address`.
-    The first instruction is that at address 0.
+    """An instruction takes two cycles and those of `hold`. After it the accumulator, carry, X, the return
+    address, the address of the next instruction and the byte in memory are those that the instruction set
+    defines from the values before. A byte is published or output exactly by the instructions that do so, `a`
+    at `address`. The first instruction is that at address 0.
     """
     cpu = Processor([0] * PROGRAM_WORDS)
     dut = Subject(m, cpu)

@@ -23,9 +23,9 @@ def within_range(mv: Value) -> Value:
 
 @theorem(k=1, reach=30, parameters="any measurement at any time, ticks and strobes", smaller={"hold_ms": 3})
 def learned_only_when_sealing(m: Module, hold_ms: int = HOLD_MS) -> None:
-    """Once restored, the baseline changes only in the cycle behind an accepted `seal`, or when the loop
-    becomes *sealed* and there is none; and then to the voltage measured, which lies within 3000 to 5250 mV.
-    The monitor sees the classifier's class or *mismatch*, and `sealable` only in that range.
+    """Once restored, the baseline changes only in the cycle after an accepted `seal`, or when the loop
+    becomes *sealed* and there is no baseline. It then becomes the measured voltage, which lies within 3000 to
+    5250 mV. The monitor gets the classifier's class or *mismatch*, and `sealable` only in that range.
     """
     classifier = Classifier()
     monitor = LoopMonitor(hold_ms=hold_ms)
@@ -80,9 +80,9 @@ def learned_only_when_sealing(m: Module, hold_ms: int = HOLD_MS) -> None:
 
 @theorem(k=1, reach=30, parameters="any input, ticks, strobes and `ready`", smaller={"hold_ms": 3})
 def sealing_is_answered_and_told(m: Module, hold_ms: int = HOLD_MS) -> list[Value]:
-    """Each `seal` is answered in the next cycle, by `seal_done` or by `seal_refused`, never both. It is done
-    only on a loop that is `sealable`, not flapping and still of the class of its state; the baseline is then
-    the voltage measured. A refusal changes no baseline and is told by an event *sealing refused*.
+    """Each `seal` is answered in the next cycle by either `seal_done` or `seal_refused`, never both. It is
+    done only on a loop that is `sealable`, not flapping and still of the class of its state; the baseline is
+    then the measured voltage. A refusal changes no baseline and is reported by an event *sealing refused*.
     """
     monitor = LoopMonitor(hold_ms=hold_ms)
     measurement, command, status = monitor.measurement, monitor.command, monitor.status
@@ -130,9 +130,9 @@ def sealing_is_answered_and_told(m: Module, hold_ms: int = HOLD_MS) -> list[Valu
 
 @theorem(k=1, reach=120, parameters="comparator, any line, ticks at any time", long=True)
 def sealed_only_while_the_pattern_returns(m: Module) -> list[Value]:
-    """A line that is not open in any cycle of an off phase, from its 8th tick on, is a *mismatch* from the
-    end of that phase until four off phases in a row have been open throughout; *sealed* is told at no time in
-    between.
+    """A line that is not open in any cycle of an off phase, from the phase's 8th tick on, is a *mismatch*
+    from the end of that phase until four off phases in a row have been open throughout; in between the class
+    is never *sealed*.
     """
     front_end = FrontEnd(CLOCK_HZ, Sensor.COMPARATOR, pattern=True)
     dut = Subject(m, front_end)

@@ -59,9 +59,9 @@ def addresses(op: Op) -> list[int]:
 
 @theorem(k=1, reach=30, parameters="any requests, log, identity and loop")
 def answers_only_what_is_meant(m: Module) -> list[Value]:
-    """The framer is started only behind a request, no answer, to the seal's address, or to
-    AAAAAAAAAAAA; never behind a broadcast, a foreign frame or 08H; and only when it has been quiet for 25 ms
-    or more, and for less than 500.
+    """The framer is started only after a request, never an answer, to the seal's address or to AAAAAAAAAAAA;
+    never after a broadcast, a foreign frame or 08H; and only when the line has been quiet for 25 ms or more,
+    and for less than 500.
     """
     slave = Slave()
     dut = Subject(m, slave)
@@ -90,9 +90,9 @@ def answers_only_what_is_meant(m: Module) -> list[Value]:
 
 @theorem(k=1, reach=50, parameters="any requests, core and loop")
 def written_only_with_the_password(m: Module) -> None:
-    """The core is told to write the identity, and the loop to be sealed, only in a request in which it has
-    found the password right; or to write the address, for 15H to AAAAAAAAAAAA while there is none.
-    The password is looked at only while not locked out.
+    """The core gets the command to write the identity, and the loop the command to be sealed, only in a
+    request in which the core has found the password right; or, for 15H to AAAAAAAAAAAA, the command to write
+    the address while there is none. The password is checked only while not locked out.
     """
     slave = Slave()
     dut = Subject(m, slave)

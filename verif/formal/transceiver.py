@@ -21,10 +21,10 @@ def assume_divisor(m: Module, bus: Transceiver) -> None:
 
 @theorem(k=1, reach=101, parameters="any constant divisor from 8 to 80 000, anything on the bus")
 def driver_is_on_for_each_frame_exactly(m: Module) -> list[Value]:
-    """The driver is on from the cycle after a frame is offered: half a bit of idle line, then the characters
-    of its bytes without a gap, to the end of the last one's stop bit, which `done` marks; or to a bit that
-    differs on the bus in its middle, or the cycle in which no next byte is offered, which `broken` marks.
-    Then it is off, the line idle.
+    """The driver is on from the cycle after a frame is offered: for half a bit of idle line, then for the
+    characters of its bytes without a gap. It goes off, with the line idle, at the end of the last stop bit,
+    which `done` marks; or at a bit that differs on the bus in its middle, or in the cycle in which no next
+    byte is offered, both of which `broken` marks.
     """
     bus = Transceiver(DIVISOR_MAX)
     dut = Subject(m, bus)
@@ -101,7 +101,7 @@ def driver_is_on_for_each_frame_exactly(m: Module) -> list[Value]:
 
 @theorem(k=1, reach=40, parameters="any divisor in any cycle, anything on the bus")
 def never_drives_after_a_collision(m: Module) -> list[Value]:
-    """In the cycle after a frame was given up the driver is off and the line idle, and both stay so until a
+    """In the cycle after a frame is given up the driver is off and the line idle, and both stay so until a
     frame is offered again.
     """
     bus = Transceiver(DIVISOR_MAX)
@@ -120,8 +120,8 @@ def never_drives_after_a_collision(m: Module) -> list[Value]:
 
 @theorem(k=1, reach=88, parameters="any constant divisor from 8 to 80 000, anything on the bus")
 def only_others_are_heard(m: Module) -> list[Value]:
-    """A received character is told only when the driver has been off since its start bit's falling edge: half
-    a bit and ten bits ago.
+    """A received character is reported only if the driver has been off since the falling edge of its start
+    bit, ten and a half bits ago.
     """
     bus = Transceiver(DIVISOR_MAX)
     dut = Subject(m, bus)
@@ -160,8 +160,8 @@ def only_others_are_heard(m: Module) -> list[Value]:
     parameters="any divisor in any cycle, anything on the bus, any stream of bytes, ticks at any time",
 )
 def driver_on_time_is_bounded(m: Module) -> list[Value]:
-    """Whatever the transceiver is given to send: the pin is high for no longer than 1280 ticks at 600 baud,
-    half of them at each next rate; and after that not before there has been nothing to send.
+    """Whatever the transceiver is given to send, the pin is high for no longer than 1280 ticks at 600 baud,
+    and for half as many at each next rate. After that it stays low until there has been nothing to send.
     """
     bus, watchdog = Transceiver(DIVISOR_MAX), DriverWatchdog()
     Subject(m, bus, "bus")

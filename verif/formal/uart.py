@@ -31,8 +31,8 @@ def has_parity(length):
 
 @theorem(k=1, reach=83, parameters="any divisor from 8 to 80 000 that rests while `busy`")
 def transmitter_sends_8n1(m: Module) -> list[Value]:
-    """Each byte is sent as one whole 8N1 character from the cycle after its transfer on, every bit exactly
-    `divisor` cycles long; else the line is idle. `busy` and `ready` say so.
+    """Each byte is sent as one whole 8N1 character that begins in the cycle after the byte's transfer and has
+    bits of exactly `divisor` cycles; otherwise the line is idle. `busy` and `ready` follow the character.
     """
     tx, length = Transmitter(DIVISOR_MAX), WITHOUT_PARITY
     dut = Subject(m, tx)
@@ -145,9 +145,9 @@ class Talker:
 
 @theorem(k=1, reach=92, parameters="any constant divisor from 8 to 80 000")
 def receiver_takes_every_byte(m: Module) -> list[Value]:
-    """Of a line with nothing but 8N1 characters, whatever their bytes and the pauses between them, each byte
-    is told once, without an error, in the middle of its stop bit; though each edge may be early or late by up
-    to one cycle and 2.5 % of the time since the character began.
+    """On a line that carries only 8N1 characters, with any bytes and any pauses, each byte is reported once,
+    without an error, in the middle of its stop bit. This holds even if each edge is early or late by up to
+    one cycle and 2.5 % of the time since the character began.
     """
     rx = Receiver(DIVISOR_MAX)
     dut = Subject(m, rx, driven=(rx.i,))
@@ -179,7 +179,7 @@ def receiver_takes_every_byte(m: Module) -> list[Value]:
 
 @theorem(k=1, reach=100, parameters="any constant divisor from 8 to 80 000; nothing to send")
 def transceiver_takes_every_byte(m: Module) -> list[Value]:
-    """The same of the bus and 8E1 characters."""
+    """The same holds for the bus and 8E1 characters."""
     bus = Transceiver(DIVISOR_MAX)
     dut = Subject(m, bus, driven=(bus.ro, bus.i.valid))
     it = Talker(m, bus.divisor, bus.ro, CHARACTER_BITS)
