@@ -1,4 +1,4 @@
-"""`python -m meterseal`."""
+"""`python -m meterseal` runs the command `meterseal`."""
 
 from meterseal.cli import main
 

@@ -1,4 +1,4 @@
-"""Time as an argument: the clock that every part of the chain is given, real or set by a test."""
+"""Time is an argument: every part of the chain is given a clock, the machine's own or one set by a test."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ CST = timezone(timedelta(hours=8), "CST")
 
 
 class Clock(Protocol):
-    """A source of wall time and of a steady time in seconds."""
+    """A clock gives the wall time and a steady time in seconds."""
 
     def now(self) -> datetime:
         """Return the wall time, aware."""

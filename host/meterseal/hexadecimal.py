@@ -1,4 +1,4 @@
-"""Bytes as hexadecimal digits: one spelling for machines, one for people."""
+"""Bytes are written as hexadecimal digits in two ways, one for machines and one for people."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The trace of a running link: one line for each thing that it received, sent or did.
+"""A running link writes a trace, one line for each thing that it received, sent or did.
 
 A line is JSON (`--json`) or plain text. Traces serve users and the demo's display; nothing in the chain
 depends on them.

@@ -1,1 +1,1 @@
-"""Values and pure rules of the seal: record, event, flash image, signing, verdict, alarms. No I/O."""
+"""The values and pure rules of a seal do no I/O: record, event, flash image, signing, verdict, alarms."""

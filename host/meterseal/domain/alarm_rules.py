@@ -1,4 +1,4 @@
-"""Which alarms an event raises and clears: pure rules, the same in all four systems.
+"""Pure rules decide which alarms an event raises and clears, the same in all four systems.
 
 An event is a fact; alarms are derived from events. The active alarms depend on the set of events alone,
 not on the order of their arrival (`test_active_alarms_depend_on_the_events_not_on_their_order`).
@@ -20,7 +20,7 @@ __all__ = ["FOUND", "SEVERITY", "Clear", "Code", "Raise", "Severity", "cleared_b
 
 
 class Severity(StrEnum):
-    """How soon an operator has to act on an alarm."""
+    """The severity states how soon an operator has to act on an alarm."""
 
     CRITICAL = "critical"
     MAJOR = "major"
@@ -31,7 +31,7 @@ class Severity(StrEnum):
 
 
 class Code(StrEnum):
-    """The alarms; the catalogue has their texts by these codes."""
+    """Each alarm has a code, by which the catalogue has its text."""
 
     #: Opened, and no authorised work order was found.
     SEAL_OPEN_UNMATCHED = "SEAL_OPEN_UNMATCHED"

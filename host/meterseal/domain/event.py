@@ -14,7 +14,7 @@ __all__ = ["SealEvent", "event_document", "record_fields"]
 
 @dataclass(frozen=True, slots=True)
 class SealEvent:
-    """One event of a seal, with the record that reports it. All times are aware.
+    """One event of a seal has the record that reports it. All times are aware.
 
     `occurred_at` and `received_at` are the meter's (to the second), `stored_at` is this system's;
     `terminal` is the one that forwarded it (`440106:1`), where a terminal did.

@@ -51,7 +51,7 @@ def password_bytes(password: str) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """The identity of a seal and the meter that it reports to. `baud` in bits per second, `key` 16 bytes.
+    """The identity names a seal and the meter that it reports to; `baud` is in bit/s, `key` has 16 bytes.
 
     Raises `Failure` for anything that the flash cannot hold. Tests: `verif/host/domain/test_image.py`.
     """

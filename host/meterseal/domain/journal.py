@@ -14,7 +14,7 @@ __all__ = ["JournalEntry"]
 
 @dataclass(frozen=True, slots=True)
 class JournalEntry:
-    """One report as a meter stores it; times are the meter's, to the second."""
+    """A meter stores one report in one entry; times are the meter's, to the second."""
 
     number: int
     occurred_at: datetime

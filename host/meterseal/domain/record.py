@@ -27,7 +27,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class SealRecord:
-    """One event as the chip reports it. `age` in seconds, `loop_mv` in mV or None where not measured.
+    """The chip reports one event in one record. `age` is in seconds, `loop_mv` in mV or None if not measured.
 
     `excursions` counts since the previous record, `EXCURSIONS_MAX` standing for as many or more.
     """

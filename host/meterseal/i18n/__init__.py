@@ -1,1 +1,1 @@
-"""Every text that a person reads, in Chinese and English."""
+"""The catalogue has every text that a person reads, in Chinese and English."""

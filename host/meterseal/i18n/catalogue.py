@@ -1,4 +1,4 @@
-"""The catalogue of every text that a customer or an operator reads, in Chinese and English (`messages.toml`).
+"""`messages.toml` has every text that a customer or an operator reads, in Chinese and English.
 
 The texts state facts and accuse nobody: a test keeps words of accusation out of the catalogue.
 """

@@ -1,1 +1,1 @@
-"""Bytes in and out: serial ports of any kind, pseudo terminals, TCP, HTTP, recordings."""
+"""All bytes enter and leave here: serial ports of any kind, pseudo terminals, TCP, HTTP, recordings."""

@@ -1,4 +1,4 @@
-"""The file that holds one SM4 key: a seal's own, or the master key of the key store."""
+"""A key file holds one SM4 key: a seal's own, or the master key of the key store."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How every link of the chain runs: until a signal stops it, and then it ends without an error."""
+"""Every link of the chain runs until a signal stops it, and then ends without an error."""
 
 from __future__ import annotations
 

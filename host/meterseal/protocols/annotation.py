@@ -1,4 +1,4 @@
-"""The annotated field that both protocols' explanations are made of."""
+"""The explanations of both protocols are lists of annotated fields."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["Annotation", "plain", "plain_field"]
 
 @dataclass(frozen=True, slots=True)
 class Annotation:
-    """One field of a frame: its name in the standard, its wire bytes, their meaning in zh and en."""
+    """One field of a frame has its name in the standard, its wire bytes, and their meaning in zh and en."""
 
     field: str
     raw: bytes

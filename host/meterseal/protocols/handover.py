@@ -1,7 +1,7 @@
-"""The bodies that metering hands to marketing: a seal event or a finding, CloudEvents 1.0 in structured JSON.
+"""Metering hands seal events and findings to marketing as CloudEvents 1.0 in structured JSON.
 
-They are defined here alone; the sender encodes, the receiver decodes. The signed record inside is the event;
-the other fields repeat its content for readers, and a body whose fields contradict its record is refused.
+The bodies are defined here alone; the sender encodes, the receiver decodes. The signed record inside is the
+event; the other fields repeat its content for readers, and a body that contradicts its record is refused.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class HandoverError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A finding of metering about a record, with its reason in a sentence."""
+    """Metering has found this about a record; `detail` gives the reason in a sentence."""
 
     verdict: RecordVerdict
     detail: str

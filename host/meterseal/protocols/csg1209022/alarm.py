@@ -1,4 +1,4 @@
-"""The content of AFN 13: state, time, and for an opened cover ARD11 (58 bytes).
+"""AFN 13 carries an alarm: state, time, and for an opened cover ARD11 (58 bytes).
 
 ARD11 has the same six energies as the meter's record 03300E01, so one maps onto the other.
 """
@@ -34,7 +34,7 @@ class AlarmState(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class AlarmHead:
-    """The fields with which every alarm starts, and the bytes after them."""
+    """Every alarm starts with state and time; `rest` has the bytes after them."""
 
     state: AlarmState
     at: datetime
@@ -55,7 +55,7 @@ class AlarmHead:
 
 @dataclass(frozen=True, slots=True)
 class CoverAlarm:
-    """The content ARD11: a cover was opened for the `count`-th time; energies before and after."""
+    """ARD11 reports that a cover was opened for the `count`-th time, with the energies before and after."""
 
     at: datetime
     count: int

@@ -1,4 +1,4 @@
-"""Uplink frames out of a byte stream of any chunking, with all discarded bytes reported."""
+"""Uplink frames are found in a byte stream of any chunking, and all discarded bytes are reported."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ class Decoder:
 
 
 class TimedDecoder:
-    """A decoder that gives up a partial frame without progress for `PARTIAL_FRAME` seconds."""
+    """This decoder gives up a partial frame without progress for `PARTIAL_FRAME` seconds."""
 
     def __init__(self) -> None:
         self._decoder = Decoder()

@@ -1,4 +1,4 @@
-"""An uplink frame explained field by field, in Chinese and English."""
+"""An uplink frame is explained field by field, in Chinese and English."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One uplink frame, between bytes and fields.
+"""One uplink frame is converted between bytes and fields.
 
 `68 L L 68 | C A(7) AFN SEQ DA(2) DI(4) data … [PW 16] [Tp 5] | CS 16`; L counts the bytes from C to the
 last one before CS, low byte first, and is sent twice. A DL/T 645 identifier is sent without +33H.
@@ -71,7 +71,7 @@ class FrameError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class TerminalAddress:
-    """The region (province, city, county), terminal number, and master station: 0 where the terminal starts.
+    """An address has region (province, city, county), terminal number and master station, 0 from a terminal.
 
     `region` is printed high digit first. Region FFFFFF with number FFFFFF is the broadcast.
     """
@@ -154,7 +154,7 @@ def single(number: int, *, con: bool = False) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One frame. `body` is every DA, DI and data; `password` and `tp` follow it where present.
+    """In a frame `body` is every DA, DI and data; `password` and `tp` follow it where present.
 
     Guarantee: `test_uplink_frame.py::test_decode_undoes_encode`.
     """

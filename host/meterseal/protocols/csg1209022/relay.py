@@ -1,4 +1,4 @@
-"""The content of AFN 10, DI E3020001: one DL/T 645 frame through the terminal to its RS485 port.
+"""AFN 10, DI E3020001, relays one DL/T 645 frame through the terminal to its RS485 port.
 
 Down: type, port, baud, parity, data bits, stop bits, timeout, length, frame. Up: type, length, frame.
 Every field is one byte. Baud is in units of 300 bit/s, as a public implementation of a terminal has it.
@@ -42,7 +42,7 @@ class StopBits(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class RelayRequest:
-    """A frame that the terminal shall pass on, and how; `timeout` in seconds."""
+    """The terminal shall pass on `frame` at these settings of its port; `timeout` is in seconds."""
 
     frame: bytes
     port: int = 1
@@ -88,7 +88,7 @@ class RelayRequest:
 
 @dataclass(frozen=True, slots=True)
 class RelayAnswer:
-    """The frame that came back from the port; an empty one means that none did."""
+    """`frame` came back from the port; an empty one means that none did."""
 
     frame: bytes
     type: int = TRANSPARENT

@@ -1,4 +1,4 @@
-"""The content of AFN 15, DI E0002000: a meter's journal entry with its seal record, on the way up.
+"""AFN 15, DI E0002000, carries a meter's journal entry with its seal record to the master station.
 
 It is the project's own extension: vendor code `MS`, layout version, meter address, journal entry.
 """
@@ -27,7 +27,7 @@ class UserDataError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class SealReport:
-    """One journal entry of the meter with address `meter`."""
+    """The report carries one journal entry of the meter with address `meter`."""
 
     meter: str
     entry: JournalEntry

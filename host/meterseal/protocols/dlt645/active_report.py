@@ -22,7 +22,7 @@ _MARK = 0xAA
 
 @dataclass(frozen=True)
 class ActiveReport:
-    """The count of each bit that is set, from 1 to 255."""
+    """The word counts the events of each bit that is set, from 1 to 255."""
 
     counts: Mapping[int, int]
 

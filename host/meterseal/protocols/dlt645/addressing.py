@@ -1,4 +1,4 @@
-"""Addresses: full, shortened (缩位寻址), wildcard and broadcast.
+"""Addresses are full, shortened (缩位寻址), wildcard or broadcast.
 
 An address is written as its 12 printed digits, high digit first. In a request the high bytes may be `AA`: it
 is meant for the slave whose low digits match, which answers with its full address.

@@ -1,4 +1,4 @@
-"""The 60-byte record of one cover opening (03300D01–0A, 03300E01–0A).
+"""One cover opening has a record of 60 bytes (03300D01–0A, 03300E01–0A).
 
     start(6: ss mm hh DD MM YY)  end(6)  before(6 × 4)  after(6 × 4)
 
@@ -29,7 +29,7 @@ COVER_BYTES = 2 * _TIME + 2 * _SNAPSHOT
 
 @dataclass(frozen=True, slots=True)
 class CoverRecord:
-    """The times at which the cover was opened and closed, and the energies at both."""
+    """The record has the times at which the cover was opened and closed, and the energies at both."""
 
     start: datetime | None
     end: datetime | None

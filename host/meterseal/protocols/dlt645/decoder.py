@@ -1,4 +1,4 @@
-"""Frames out of a byte stream, and the bytes that belong to none.
+"""A byte stream is split into frames and the bytes that belong to none.
 
 Every byte fed comes out again exactly once, in order, as `raw` of a `Received` or a `Discarded`; the last
 ones after `idle`. A frame is found by its length and checksum. When those do not fit, only the 68H that

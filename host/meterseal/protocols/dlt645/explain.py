@@ -1,4 +1,4 @@
-"""A frame explained field by field, in Chinese and English, as `meterseal frame decode` shows it."""
+"""A frame is explained field by field, in Chinese and English, as `meterseal frame decode` shows it."""
 
 from __future__ import annotations
 

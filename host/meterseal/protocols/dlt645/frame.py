@@ -1,4 +1,4 @@
-"""One DL/T 645-2007 frame.
+"""One DL/T 645-2007 frame is converted between bytes and values.
 
     [FE × n]  68  A0 … A5  68  C  L  DATA(L)  CS  16
 
@@ -36,7 +36,7 @@ class FrameError(ValueError):
 
 
 class Fault(StrEnum):
-    """The reason why bytes are not a frame."""
+    """Each fault is a reason why bytes are not a frame."""
 
     #: No frame begins here.
     NOISE = "noise"
@@ -50,7 +50,7 @@ class Fault(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """Address (12 printed digits, `AA` bytes as wildcards), control code and descrambled data."""
+    """A frame has address (12 printed digits, `AA` as wildcards), control code and descrambled data."""
 
     address: str
     control: int

@@ -1,4 +1,4 @@
-"""The master side, sans-IO, with one exchange at a time.
+"""The master side, sans-IO, runs one exchange at a time.
 
 The protocol has no sequence number. An answer is taken for the outstanding request only when address,
 function and DI (for a follow-up frame SEQ too) fit; every other frame is reported as `Overheard`. The

@@ -1,4 +1,4 @@
-"""The meaning of the project's own items: seal record, identity, diagnostics, journal.
+"""The project's own items are explained: seal record, identity, diagnostics, journal.
 
 Layouts: `sealchip.interface`.
 """

@@ -1,4 +1,4 @@
-"""The meaning of an item's data, field by field, in Chinese and English.
+"""An item's data is explained field by field, in Chinese and English.
 
 A *shape* turns an item's data into annotations. It raises `ValueError` for data that it cannot read; the
 caller then shows the bytes as they are.

@@ -1,4 +1,4 @@
-"""The slave side, sans-IO: one request in, one answer or none out.
+"""The slave side, sans-IO, returns one answer or none to each request.
 
 There is no answer (None) to a foreign address, a broadcast, a request of the wrong length, an unknown
 function and a frame that comes from a slave. The caller delays the answer (Td): it begins no earlier than

@@ -1,4 +1,4 @@
-"""How items encode dates, times of day, clocks and text.
+"""Items encode dates, times of day, clocks and text in these forms.
 
 Addresses, counts and moments, which both protocols use, are in `meterseal.bcd`.
 """

@@ -124,7 +124,7 @@ _BEGINNING = (
 
 
 class AtClient:
-    """The dialogue with one modem, with one message under way at a time.
+    """The client runs the dialogue with one modem, with one message under way at a time.
 
     Times in seconds of a steady clock: `timeout` for a command, `send_timeout` for the network to take a
     message, `pause` between two beginnings.

@@ -186,7 +186,7 @@ def _number(reader: _Reader) -> str:
 
 
 class _Reader:
-    """A reader that takes octets off the front and reports which field is incomplete."""
+    """The reader takes octets off the front and reports which field is incomplete."""
 
     def __init__(self, raw: bytes) -> None:
         self._raw = raw
