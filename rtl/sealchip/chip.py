@@ -28,7 +28,7 @@ __all__ = ["SealChip"]
 
 
 class SealChip(wiring.Component):
-    """The whole chip between its pins.
+    """Connects the components of the chip to each other and to its pins.
 
     Power-up: the identity and the event log are read from flash, the loop is measured until it has held
     one class for the debounce time, and *boot* is the first event. Every event goes into the log in flash

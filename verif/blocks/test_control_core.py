@@ -1,4 +1,4 @@
-"""What is around the processor, each input and output of it, by a program that does what it is told."""
+"""Each input and output around the processor works, as a program shows that does what it is commanded."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sealchip.core.firmware.layout import Flash, In, Out, Public, Requests, Stat
 from sealchip.interface import LOOP_NOT_MEASURED
 from verif.benches.block import Bench, examples
 
-#: What the program is told, by `In.VALUE`: read an input, write an output, publish; the number, or for the
+#: Commands to the program, at `In.VALUE`: read an input, write an output, publish; the number, or for the
 #: last one the address, is the low nibble or the loop voltage's low byte. The byte is that of DATA.
 READ, WRITE, PUBLISH = 0x00, 0x10, 0x20
 #: Bit of `Out.ANSWER`.
@@ -29,7 +29,7 @@ ANSWER = 0xFF
 
 
 def obedient() -> list[int]:
-    """The program: what was read is published at `ANSWER`; then the slave hears that it is done."""
+    """The program: what was read is published at `ANSWER`; then the slave's command is done."""
     a = Assembler()
     a.label("wait")
     a.load(port(In.REQUESTS))
@@ -60,7 +60,7 @@ def obedient() -> list[int]:
     a.and_(imm(1))
     a.xor(imm(SLAVES))
     a.out(Out.ANSWER)
-    # The command falls in the cycle behind that.
+    # The command falls in the cycle after that.
     a.load(imm(0))
     a.jump("wait")
     return a.words()
@@ -95,7 +95,7 @@ PORTS = {
 
 
 class Desk:
-    """Tells the program what to do."""
+    """The desk commands the program."""
 
     def __init__(self, ctx: Any) -> None:
         self.ctx, self.dut = ctx, BENCH.dut
@@ -220,7 +220,7 @@ QUIET = dict.fromkeys(HELD, 0) | {"clock_free": 1, "baseline_mv": LOOP_NOT_MEASU
 
 @pytest.mark.parametrize("seed", range(3))
 def test_every_output(seed: int) -> None:
-    """Each does what it says and nothing else, and what is held stays."""
+    """Each has its effect and no other, and what is held stays."""
     chance = Random(seed)
     numbers = [number for number in OUTPUTS if number != Out.EXCHANGE] * 16
     story = [(number, chance.randrange(256)) for number in chance.sample(numbers, len(numbers))]
@@ -428,7 +428,7 @@ HASTY = Bench(lambda: ControlCore(2400, program=(hasty(), b"")))
 
 
 def test_what_is_for_the_flash_waits_for_the_byte_under_way() -> None:
-    """Its answer, the next byte and the deselecting, however soon the program says so."""
+    """Its answer, the next byte and the deselecting, however soon the program comes to it."""
 
     async def testbench(ctx: Any) -> None:
         dut, bits, before = HASTY.dut, [], 0

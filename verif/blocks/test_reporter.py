@@ -1,4 +1,4 @@
-"""The reporter alone, cycle by cycle, against a reference of what it tells when."""
+"""The reporter alone puts out in each cycle what a reference does."""
 
 from __future__ import annotations
 
@@ -78,8 +78,8 @@ BENCH = Bench(Desk)
 
 
 class Reference:
-    """What the reporter tells, written out from its description. A state is a generator: it is given the
-    inputs of each cycle, tells the outputs, and ends with the state that follows.
+    """The reporter's outputs, written out from its description. A state is a generator: it is given the
+    inputs of each cycle, gives the outputs, and ends with the state that follows.
     """
 
     def __init__(self) -> None:
@@ -101,7 +101,7 @@ class Reference:
             state = yield from state()
 
     def cycle(self, **told: object) -> Cycle:
-        """One cycle; what came in it. What is changed behind it is seen in the next one."""
+        """Pass one cycle and return what came in it. What is changed after it is seen in the next one."""
         met = self.now
         kept = {name: getattr(self, name) for name in ("message", "unready", "exchanged", "failed")}
         self.now = yield {**QUIET, **kept, **told}
@@ -219,7 +219,7 @@ WRONG = [
     for name, bits in (("control", 8), ("length", 8), ("meter", 1))
     for bit in range(bits)
 ]
-#: High all the time, these bring one report after the other, each with a frame behind it.
+#: High all the time, these bring one report after the other, each with a frame after it.
 REPORTING = (*ENABLING, "pending", "free", "done", "found", "sent", "frame", "logged")
 
 
@@ -246,7 +246,7 @@ def stretch(random: Random) -> tuple[int, dict[str, float]]:
     chances: dict[str, float] = {name: random.choice(some) for name, some in CHANCES.items()}
     if random.random() < 0.97:
         return random.randint(10, 60), chances
-    # Time passes, and nothing else happens on the pair.
+    # Time passes, and nothing else happens on the bus.
     return random.randint(600, 1600), chances | dict.fromkeys(["frame", "logged", "free"], 0)
 
 
@@ -270,7 +270,7 @@ def _inputs(random: Random, chances: dict[str, float], heads: list[dict[str, int
 
 
 def check(met: list[SimpleNamespace]) -> None:
-    """The reporter tells in each cycle what the reference does."""
+    """The reporter puts out in each cycle what the reference does."""
 
     async def testbench(ctx: Any) -> None:
         reference = Reference().life()

@@ -1,4 +1,4 @@
-"""The pair at its baud rates, with steps longer than a cycle."""
+"""The bus works at each of its baud rates, with steps longer than a cycle."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ STROBES = "ready", "valid", "done", "broken"
 
 
 class Talk:
-    """What others say and what is offered to be sent; from that, what the port must do in each cycle.
+    """What others send and what is offered to be sent; from that, what the port must do in each cycle.
 
     Whatever begins is seen in the next step, and goes on in parts of a bit from there.
     """
@@ -31,7 +31,7 @@ class Talk:
         #: Cycles in which others pull the line low, those in which the port does, those of `de` and strobes.
         self.low, self.di, self.de = set(), set(), set()
         self.strobes = {name: set() for name in STROBES}
-        #: By cycle: what is told with `valid`, and the frames offered.
+        #: By cycle: what comes with `valid`, and the frames offered.
         self.heard, self.offered = {}, {}
 
     def _begins(self, pause):
@@ -40,7 +40,7 @@ class Talk:
         return self.cycles, self.cycles + (STEP - 1 - self.cycles) % STEP
 
     def hear(self, pause, byte, **fault):
-        """A character of others: told in the middle of its stop bit."""
+        """A character of others comes in the middle of its stop bit."""
         begin, seen = self._begins(pause)
         levels = wave([byte], self.bit, **fault)
         self.low |= {cycle for cycle, level in enumerate(levels, begin) if not level}
@@ -53,7 +53,7 @@ class Talk:
         """An own frame: whole, or up to the middle of the bit `clash`, which others pull low."""
         begin, seen = self._begins(pause)
         self.offered[begin] = frame
-        # Behind each of these a byte's start bit begins, behind the last one nothing.
+        # After each of these a byte's start bit begins, after the last one nothing.
         taken = [seen + self.half + n * CHARACTER * self.bit for n in range(len(frame) + 1)]
         told, ends = "done", taken[-1]
         if clash is not None:
@@ -64,7 +64,7 @@ class Talk:
         self.de |= set(range(seen + 1, ends + 1))
         levels = enumerate(wave(frame, self.bit), taken[0] + 1)
         self.di |= {cycle for cycle, level in levels if not level and cycle <= ends}
-        # What was spoilt is heard to its end, and muted.
+        # What was spoilt is timed to its end, and muted.
         self.cycles = ends + 1 + (CHARACTER * self.bit if told == "broken" else 0)
 
     def check(self):
@@ -98,7 +98,7 @@ class Talk:
 
 @pytest.mark.parametrize("rate", range(len(RATES)), ids=map(str, RATES))
 def test_frames_at_every_rate(rate):
-    """Characters are heard once, in their own time, and sent without a gap, the driver on around them."""
+    """Characters are received once, in their own time, and sent without a gap, the driver on around them."""
     chance, talk = random.Random(rate), Talk(rate)
     # The slower, the less: it is parts of a bit at any rate.
     for fault in [{}, {"parity": 1}, {}, {"stop": 0}, *[{}] * 8][: 1 << max(0, rate - 1)]:
@@ -110,7 +110,7 @@ def test_frames_at_every_rate(rate):
 
 @pytest.mark.parametrize("rate", [4, 5], ids=map(str, RATES[4:]))
 def test_collision_is_told_once(rate):
-    """The driver goes off behind the middle of the bit that differs; the pair is heard again after it."""
+    """The driver goes off after the middle of the bit that differs; then the bus is received again."""
     talk = Talk(rate)
     talk.send(7, [0xA5, 0x16], clash=13)
     talk.send(8, [0x16])

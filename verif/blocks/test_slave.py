@@ -31,7 +31,7 @@ PASSWORD_ITEM = 6
 HAS_OLDER = 64
 
 
-#: What the slave asks others to do; what it tells them besides; how it stands.
+#: What the slave asks others to do; what it reports to them besides; its state.
 ASKS = ("start", "seal", "send")
 TELLS = ("locked_out", "provisioned", "takes_rate")
 STANDS = ("spoiled", "busy")
@@ -49,7 +49,7 @@ PORTS = {
 
 
 class Desk(wiring.Component):
-    """The slave and the frame's DATA; all that it tells in one bit stands in one signal."""
+    """The desk has the slave and the frame's DATA; all outputs of one bit stand in one signal."""
 
     def __init__(self):
         super().__init__({})
@@ -88,7 +88,7 @@ class Situation:
     right: bool = True
     takes: bool = True
     seals: bool = True
-    #: Another frame begins before the answer, in the very cycle behind the request's end.
+    #: Another frame begins before the answer, in the very cycle after the request's end.
     spoiled: bool = False
     #: It has been quiet for so many ms when all is done.
     quiet_ms: int = TD_MS
@@ -270,13 +270,13 @@ async def _serve(ctx: Any, desk: Desk, now: Situation, doing: Doing) -> None:
     slave, stands = desk.slave, BITS["busy"] | BITS["spoiled"] * now.spoiled
 
     async def holds(told: int, cycles: int = 3) -> None:
-        """Nothing else is told, for some cycles."""
+        """Check that nothing else is put out, for some cycles."""
         for _ in range(cycles):
             assert ctx.get(desk.told) == stands | told
             await ctx.tick()
 
     async def done(strobe: Any, result: Any = None, value: bool = False) -> int:
-        """Strobe `strobe`, with `result`; what the slave tells in this cycle."""
+        """Strobe `strobe`, with `result`; return what the slave puts out in this cycle."""
         ctx.set(strobe, 1)
         if result is not None:
             ctx.set(result, value)
@@ -331,7 +331,7 @@ async def _serve(ctx: Any, desk: Desk, now: Situation, doing: Doing) -> None:
 
 
 def check(*situations: Situation) -> None:
-    """The slave does what the reference says, one request after the other."""
+    """The slave does what the reference does, one request after the other."""
 
     async def testbench(ctx: Any) -> None:
         guard = Guard()
@@ -430,7 +430,7 @@ WITHOUT_ANSWER = {
 @examples(8)
 @given(data=st.lists(st.sampled_from([0x11, 0x12, 0x13, 0x14, 0x17, 0x18]), min_size=1, max_size=4))
 def test_nobody_waits_for_the_answer(why: str, data: list[int]) -> None:
-    """What was asked for is done, and nobody told; the next request is answered again."""
+    """What was asked for is done without an answer; the next request is answered again."""
     asked = {
         0x11: Situation(0x11, di(Di.RECORD_NEWEST)),
         0x12: Situation(0x12, di(Di.EVENT_LOG) + b"\3"),
@@ -479,7 +479,7 @@ def test_locked_out() -> None:
 
 
 def test_what_is_done_is_told_once() -> None:
-    """However long the identity says that it is done."""
+    """It is so however long the core holds `done`."""
     found = []
 
     async def testbench(ctx: Any) -> None:

@@ -1,4 +1,4 @@
-"""Characters: to and from a GSM module, and on the pair, where the transceiver listens to itself."""
+"""Characters go to and from a GSM module, and over the bus, where the transceiver reads itself back."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Loopback(wiring.Component):
 
 
 class Pair(wiring.Component):
-    """Transceiver on a pair with somebody else, whose 0 wins; `ro` comes through a synchroniser."""
+    """The transceiver is on a bus with another driver, whose 0 wins; `ro` comes through a synchroniser."""
 
     def __init__(self, divisor_max):
         super().__init__({})
@@ -101,7 +101,7 @@ def test_uart_loopback(divisor):
     assert received == [(byte, 0) for byte in sent]
 
 
-# -- Receiving: a GSM module without parity, the pair with it
+# -- Receiving: a GSM module without parity, the bus with it
 
 
 class Ear:
@@ -182,7 +182,7 @@ def test_receiver_samples_mid_bit(ear):
     ids=["module-stop", "pair-stop", "pair-parity"],
 )
 def test_receiver_errors(ear, fault):
-    """A low stop bit and wrong parity are errors; the character behind is received."""
+    """A low stop bit and wrong parity are errors; the character that follows is received."""
 
     @examples(10)
     @given(data=st.integers(0, 255), following=st.integers(0, 255))
@@ -208,7 +208,7 @@ def test_receiver_waits_out_a_break(ear):
 @pytest.mark.parametrize("divisor", [8, 13, 16])
 @each_ear
 def test_receiver_ignores_glitches(ear, divisor):
-    """Low for less than half a bit is no start bit; the character behind it is received."""
+    """Low for less than half a bit is not taken for a start bit; the character that follows is received."""
     for length in range(1, divisor // 2 + 1):
         levels = [1, 1] + [0] * length + [1] * divisor + ear.wave([0xA5], divisor) + [1]
         heard, _ = ear.receive(levels, divisor)
@@ -291,7 +291,7 @@ def test_transceiver_sends_back_to_back():
 
 @pytest.mark.parametrize("whole", [1, 2])
 def test_a_frame_without_its_next_byte_is_given_up(whole):
-    """In the last cycle of the byte before; nothing is half said, and the line is left idle."""
+    """In the last cycle of the byte before; no character is cut short, and the line is left idle."""
     frame = [0x68, 0xA5, 0x16]
     seen = converse(frame, 500, gaps={whole: 500})
     sent = characters(seen.di, DIVISOR)
@@ -311,7 +311,7 @@ def test_collision_releases_the_driver(frame, begin, length):
     lead = DIVISOR // 2 + 1  # cycles before the first start bit
     other = [1] * (lead + begin) + [0] * length
     seen = converse(frame, 400, other=other)
-    # The pair is seen two cycles late, at the middle of each bit.
+    # The bus is seen two cycles late, at the middle of each bit.
     own = wave(frame, DIVISOR)
     middles = [lead + bit * DIVISOR + DIVISOR // 2 for bit in range(CHARACTER * len(frame))]
     clashes = [
@@ -330,7 +330,7 @@ def test_collision_releases_the_driver(frame, begin, length):
 @examples(15)
 @given(data=st.lists(st.integers(0, 255), min_size=1, max_size=3), pause=st.integers(0, 30))
 def test_receives_right_after_sending(data, pause):
-    """The first character behind the own frame is heard, even if it follows the own stop bit at once."""
+    """The first character after the own frame is received, even if it follows the own stop bit at once."""
     own = [0x16]
     ends = DIVISOR + 2 + CHARACTER * DIVISOR
     seen = converse(own, ends + pause + 400, other=[1] * (ends + pause) + wave(data, DIVISOR))
@@ -349,7 +349,7 @@ def test_nothing_is_heard_while_driving(begin, data):
     other = [1] * (start + begin) + wave([data], DIVISOR)
     seen = converse([0xFF, 0xFF], 700, other=other, gaps={0: start})
     driving = seen.at("de")
-    # Two cycles of synchroniser behind the edge; `valid` comes in the middle of the stop bit.
+    # Two cycles of synchroniser after the edge; `valid` comes in the middle of the stop bit.
     valid = start + begin + 2 + DIVISOR // 2 + 10 * DIVISOR
     assert not {cycle for cycle, _, _ in seen.heard} & set(driving)
     if valid < driving[0]:
