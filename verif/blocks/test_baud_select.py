@@ -12,7 +12,9 @@ RATE = Bench(BaudSelect)
 
 
 def test_baud_select() -> None:
-    """The rate is the stored one, or the one taken last if no `revert` has come since; checked in each cycle."""
+    """The rate is the stored one, or the one taken last if no `revert` has come since; checked in
+    each cycle.
+    """
     chance = random.Random(1)
 
     async def testbench(ctx) -> None:

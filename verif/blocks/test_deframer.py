@@ -117,7 +117,9 @@ def expected(characters):
 
 
 def reach(stream, begin):
-    """Return the length of the frame that begins at `begin`, or minus the place of the byte that spoils it."""
+    """Return the length of the frame that begins at `begin`, or minus the place of the byte that
+    spoils it.
+    """
     raw = b""
     while True:
         size, short = len(raw), len(stream) == begin + len(raw)

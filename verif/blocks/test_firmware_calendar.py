@@ -202,7 +202,9 @@ def test_what_is_no_time_is_refused(moment, position, byte):
 
 @pytest.mark.parametrize("position", range(CLOCK_BYTES))
 def test_every_byte_in_every_place(position):
-    """Every byte is tried in every place of the last second of a leap year's February, and of a 31-day month."""
+    """Every byte is tried in every place of the last second of a leap year's February, and of a
+    31-day month.
+    """
     old, clock = at(2023, 12, 31, 23, 59, 58), booted()
     for moment in (at(2024, 2, 29, 23, 59, 59), at(2099, 12, 31, 23, 59, 59)):
         for byte in range(256):
@@ -224,7 +226,9 @@ def test_every_day_of_every_month():
 
 @pytest.mark.parametrize("raw", ["000000290224", "600000010124", "0A0000010124", "FFFFFFFFFFFF"])
 def test_unset_until_set(raw):
-    """The time reads FF before the first one and after a refused one, for any uptime; then it is that time."""
+    """The time reads FF before the first one and after a refused one, for any uptime; then it is
+    that time.
+    """
     good, raw, clock = raw == "000000290224", bytes.fromhex(raw), booted()
     clock.pass_second(2)
     assert clock.time == UNSET
@@ -235,7 +239,9 @@ def test_unset_until_set(raw):
 
 @pytest.mark.parametrize("lasts", range(12))
 def test_a_spoiled_time_is_refused(lasts):
-    """Each byte is read twice, and from any moment on the bytes may be another request's: then it is refused."""
+    """Each byte is read twice, and from any moment on the bytes may be another request's: then it
+    is refused.
+    """
     old, clock = at(2026, 3, 4, 5, 6, 7), booted()
     assert clock.set(encode(old))
     assert not clock.set(encode(at(2031, 12, 11, 10, 9, 8)), lasts=lasts)

@@ -118,7 +118,9 @@ def test_erase(base, sector):
 
 
 def test_every_clock_deselects_for_100_ns():
-    """The deselect time that the model of the flash demands, in instructions, is long enough on every board."""
+    """The deselect time that the model of the flash demands, in instructions, is long enough on
+    every board.
+    """
     assert DESELECTED * CYCLES / FASTEST >= 100e-9
 
 
