@@ -206,7 +206,7 @@ def test_not_free_in_the_cycle_of_a_frame():
     ACCESS.run(testbench)
 
 
-def test_a_stuck_line_is_told():
+def test_a_stuck_line_is_reported():
     """A line low for longer than any character is stuck, until it is high again."""
 
     async def testbench(ctx):

@@ -167,7 +167,7 @@ frames = st.builds(Frame, addresses, st.integers(0, 255), contents.map(bytes))
 
 @examples(40)
 @given(frames=st.lists(frames, min_size=1, max_size=3), preamble=st.integers(0, 4))
-def test_good_frames_are_all_heard(frames, preamble):
+def test_all_good_frames_are_received(frames, preamble):
     """Good frames are accepted back to back or apart, with any contents."""
     raw = b"".join(frame.encode(preamble) for frame in frames)
     heard = check(raw)
@@ -240,7 +240,7 @@ def test_accepts_exactly_the_frames(frames, data):
 
 @examples(40)
 @given(frames=st.lists(frames, min_size=1, max_size=4), data=st.data())
-def test_hears_what_the_host_hears(frames, data):
+def test_receives_what_the_host_receives(frames, data):
     """Of frames well apart, each after noise and perhaps with a wrong byte, the host's decoder finds the
     same.
     """
@@ -326,7 +326,7 @@ def test_addresses(address, meter):
 
 
 @pytest.mark.parametrize("address", [SEAL, METER, "AAAAAA" + SEAL[6:], "A" * 12, "9" * 12])
-def test_an_identity_that_changes_fits_nobody(address):
+def test_a_changing_identity_matches_no_frame(address):
     """While the identity cannot be read, only addresses that fit any seal match."""
     [(_, head)] = listen(Frame(address, 0x11).encode(), readable=False)
     assert (head.to_seal, head.meter) == (address == "A" * 12, 0)

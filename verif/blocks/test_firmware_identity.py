@@ -577,7 +577,7 @@ secrets = st.builds(Secrets, keys, passwords, keys, passwords)
 
 @examples(4)
 @given(one=secrets, another=secrets)
-def test_nothing_tells_a_secret(one, another):
+def test_nothing_reveals_a_secret(one, another):
     """Whatever key and password are, the same is published and put out at the same instruction."""
     assert one.live() == another.live()
 

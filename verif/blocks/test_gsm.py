@@ -262,7 +262,7 @@ class Crowded(Day):
         return super()._event(ctx, now, of_second)
 
 
-def test_what_comes_while_a_message_is_sent_is_behind_it():
+def test_what_comes_while_a_message_is_sent_follows_it():
     """What is being sent stays as it is; of what comes meanwhile the newest is told next, with the rest
     counted.
     """

@@ -109,7 +109,7 @@ def test_frames_at_every_rate(rate):
 
 
 @pytest.mark.parametrize("rate", [4, 5], ids=map(str, RATES[4:]))
-def test_collision_is_told_once(rate):
+def test_a_collision_is_reported_once(rate):
     """The driver goes off after the middle of the bit that differs; then the bus is received again."""
     talk = Talk(rate)
     talk.send(7, [0xA5, 0x16], clash=13)
@@ -119,7 +119,7 @@ def test_collision_is_told_once(rate):
 
 
 @pytest.mark.parametrize("rate", [4, 5], ids=map(str, RATES[4:]))
-def test_characters_are_heard_once(rate):
+def test_characters_are_received_once(rate):
     """Back to back, 2 % too fast."""
     bit, frame = CLOCK_HZ / RATES[rate] / 1.02, [0xFE, 0x68, 0x16]
     dut, heard = Rs485Phy(CLOCK_HZ), []

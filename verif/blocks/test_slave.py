@@ -478,7 +478,7 @@ def test_locked_out() -> None:
     BENCH.run(testbench)
 
 
-def test_what_is_done_is_told_once() -> None:
+def test_each_effect_is_reported_once() -> None:
     """It is so however long the core holds `done`."""
     found = []
 

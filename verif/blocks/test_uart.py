@@ -343,7 +343,7 @@ def test_receives_right_after_sending(data, pause):
 @given(
     begin=st.integers(-2 * CHARACTER * DIVISOR, CHARACTER * DIVISOR), data=st.sampled_from([0xFF, 0xA5, 0])
 )
-def test_nothing_is_heard_while_driving(begin, data):
+def test_nothing_is_received_while_driving(begin, data):
     """A character that began before the own frame or during it is muted, unless it ended the own frame."""
     start = 200
     other = [1] * (start + begin) + wave([data], DIVISOR)

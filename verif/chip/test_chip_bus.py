@@ -26,7 +26,7 @@ def test_waits_for_the_answer_of_others(settled: Bench) -> None:
     assert begun - asked > TD_MAX
 
 
-def test_speaks_soon_after_an_answer(settled: Bench) -> None:
+def test_transmits_soon_after_an_answer(settled: Bench) -> None:
     settled.answering = False
     settled.bus.position(0, closed=False)
     settled.bus.run(0.018)  # the opening ripens while the bus is busy

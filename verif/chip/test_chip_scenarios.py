@@ -1,4 +1,4 @@
-"""Lives of a whole chip in which one block tells another one everything that it ever tells it."""
+"""Whole-chip scenarios that together exercise every value on every connection between blocks."""
 
 from __future__ import annotations
 
@@ -45,20 +45,20 @@ from verif.benches.chip import (
 from verif.benches.event_log import Entry, slot_address
 from verif.models.gsm_module import Module, Received
 
-SEAL, ANYBODY, PHONE = seal_address(1), "A" * 12, "+8613800138000"
+SEAL, WILDCARD, PHONE = seal_address(1), "A" * 12, "+8613800138000"
 PASSWORD, NEW_PASSWORD, WRONG = (bytes.fromhex(digits) for digits in ("02000000", "02563412", "02563413"))
 BIT = 1 / BAUD
-#: What a converter makes of no voltage at all.
+#: The converter's reading of no voltage at all.
 NOTHING_MV = pytest.approx(0, abs=28)
 FAST = 19_200
-#: From flash and front end to a chip that has power.
-Begin = Callable[..., "Telling"]
-#: The front end of the chip with everything; the other one's has no GSM.
+#: Powers up a chip with a given flash and front end.
+Begin = Callable[..., "ModemBench"]
+#: Front ends of the chip with all parts, and of the chip without GSM.
 FULL, PLAIN = "sigma-delta", "comparator"
 
 
-class Telling(Bench):
-    """With a modem."""
+class ModemBench(Bench):
+    """A bench with a modem."""
 
     def __init__(self, folder: Path, front_end: str, baud: int) -> None:
         super().__init__(folder, front_end=front_end, gsm=front_end == FULL, baud=baud)
@@ -74,11 +74,11 @@ class Telling(Bench):
 
 @pytest.fixture
 def begin(tmp_path: Path) -> Iterator[Begin]:
-    """Power up a chip that has such a flash and such a front end; its loop is open."""
+    """Power up a chip with a given flash and front end, and an open loop."""
     with ExitStack() as stack:
 
-        def power_up(flash: bytes, front_end: str = FULL, baud: int = BAUD) -> Telling:
-            bench = stack.enter_context(closing(Telling(tmp_path, front_end, baud)))
+        def power_up(flash: bytes, front_end: str = FULL, baud: int = BAUD) -> ModemBench:
+            bench = stack.enter_context(closing(ModemBench(tmp_path, front_end, baud)))
             (tmp_path / "0.bin").write_bytes(flash)
             bench.power()
             return bench
@@ -86,8 +86,8 @@ def begin(tmp_path: Path) -> Iterator[Begin]:
         yield power_up
 
 
-def behind(number: int, whose: Identity) -> bytes:
-    """A flash whose log has so many entries, all acknowledged."""
+def flash_with_entries(number: int, whose: Identity) -> bytes:
+    """Return a flash whose log has so many entries, all acknowledged."""
     flash = bytearray(image(whose))
     for n in range(number):
         old = Entry(boot=7, counter=n + 1, baseline_mv=SEALED_MV, acked=True)
@@ -96,15 +96,16 @@ def behind(number: int, whose: Identity) -> bytes:
 
 
 def entries(folder: Path) -> list[Entry]:
-    """What the log has, in the order of its slots."""
+    """Return the entries of the log, in the order of its slots."""
     flash = (folder / "0.bin").read_bytes()
     slots = (flash[slot_address(n) :][: ENTRY.size] for n in range(2 * SECTOR_SLOTS))
     return [entry for raw in slots if (entry := Entry.decode(raw))]
 
 
 def ask(bench: Bench, request: Frame, *, at_once: bool = True) -> Frame:
-    """The seal's one answer; it begins when the line has been high for `TD_MS` behind the request, or later
-    where what was asked for takes its time.
+    """Return the seal's only answer; it begins when the line has been high for `TD_MS` after the request.
+
+    It may begin later if not `at_once`, when the answer takes time to prepare.
     """
     before = len(bench.heard)
     bench.bus.tap()
@@ -112,7 +113,7 @@ def ask(bench: Bench, request: Frame, *, at_once: bool = True) -> Frame:
     bench.run(1.0, until=lambda: any(heard.frame.from_slave for heard in bench.heard[before:]))
     seen = [byte for byte in bench.bus.tap() if isinstance(byte, ByteSeen)]
     bit = 1 / bench.bus.baud
-    # A byte of the host is told of at its end, one of a seal in the middle of its stop bit.
+    # The tap reports a byte of the host at its end, and one of a seal in the middle of its stop bit.
     high = max(byte.at for byte in seen if byte.source == 1) - 2 * bit
     begun = min(byte.at for byte in seen if byte.source == 0 and byte.at > high) - 10.5 * bit
     quiet_ms = 1000 * (begun - bit / 2 - high)
@@ -126,8 +127,8 @@ def write(bench: Bench, di: int, data: bytes = b"", password: bytes = PASSWORD) 
     return ask(bench, requests.write(SEAL, di, data, password=password), at_once=False)
 
 
-def spoken(bench: Bench) -> list[ByteSeen]:
-    """What the seal has sent since the last look."""
+def sent_by_seal(bench: Bench) -> list[ByteSeen]:
+    """Return what the seal has sent since the last call."""
     return [seen for seen in bench.bus.tap() if isinstance(seen, ByteSeen) and seen.source == 0]
 
 
@@ -135,8 +136,8 @@ def kinds(records: list[SealRecord]) -> list[Kind]:
     return [record.kind for record in records]
 
 
-def told(bench: Bench, number: int) -> list[SealRecord]:
-    """The records of the next reports, as many as said; the last one's acknowledgement is out then."""
+def reported(bench: Bench, number: int) -> list[SealRecord]:
+    """Return the records of the next `number` reports, once the last one has been acknowledged."""
     before = len(bench.reports())
     bench.run(8.0, until=lambda: len(bench.reports()) == before + number)
     bench.run(0.12)
@@ -155,10 +156,10 @@ def near(mv: int) -> object:
         (0x1194, 0x11A8, StateClass.SEALED),
     ],
 )
-def test_what_an_earlier_life_has_left(
+def test_an_entry_left_by_an_earlier_power_up(
     tmp_path: Path, begin: Begin, baseline_mv: int, contact_mv: int, state: StateClass
 ) -> None:
-    """An entry that nobody acknowledged is told as it stands, older each time; what was learned is kept."""
+    """An unacknowledged entry is reported unchanged, older each time; the learned baseline is kept."""
     number = baseline_mv * 0x10001 ^ 0x5AA50000
     old = Entry(
         boot=number,
@@ -175,7 +176,7 @@ def test_what_an_earlier_life_has_left(
     bench.answering = False
     bench.bus.loop(0, Loop(contact_mv=contact_mv))
     bench.bus.position(0, closed=True)
-    for record in told(bench, 3):
+    for record in reported(bench, 3):
         fact = (record.boot, record.counter, record.kind, record.state, record.loop_mv, record.excursions)
         assert fact == (old.boot, old.counter, old.kind, old.state, old.loop_mv, old.flags >> 8)
         assert record.flags == Flags.UNOBSERVED | Flags.EXCURSIONS | Flags.AGE_UNKNOWN
@@ -189,7 +190,7 @@ def test_what_an_earlier_life_has_left(
     bench.answering = True
     moved = bench.bus.now
     bench.bus.position(0, closed=False)
-    records = told(bench, 3)[1:]
+    records = reported(bench, 3)[1:]
     bench.run(0.5)
     boot, opened = (entry for entry in entries(tmp_path) if entry.boot == old.boot + 1)
     kept = {"boot": old.boot + 1, "baseline_mv": baseline_mv, "acked": True}
@@ -208,23 +209,23 @@ def test_from_blank_to_locked_out(tmp_path: Path, begin: Begin) -> None:
     whole = replace(identity(), sequence=4)
     asset = whole.asset.encode()[::-1].ljust(32, b"\0")
     for item, data in ((1, bcd.address_bytes(whole.meter)), (2, asset), (3, whole.key)):
-        request = requests.write(ANYBODY, Di.PROVISIONING + item, data, password=PASSWORD)
+        request = requests.write(WILDCARD, Di.PROVISIONING + item, data, password=PASSWORD)
         assert ask(bench, request, at_once=False) == Frame("0" * 12, 0x94)
     assert flashes_red(bench)
     assert ask(bench, requests.write_address(SEAL), at_once=False) == Frame(SEAL, 0x95)
-    assert kinds(told(bench, 5)) == [Kind.BOOT, *[Kind.PROVISIONED] * 4]
+    assert kinds(reported(bench, 5)) == [Kind.BOOT, *[Kind.PROVISIONED] * 4]
     assert read_identity((tmp_path / "0.bin").read_bytes()) == whole
 
     # Sealed, and read.
     bench.run(0.5)
     bench.bus.position(0, closed=True)
-    (closed,) = told(bench, 1)
+    (closed,) = reported(bench, 1)
     assert (closed.kind, closed.state, closed.loop_mv) == (Kind.CLOSED, StateClass.SEALED, near(SEALED_MV))
     bench.run(0.1)
     assert lamps(bench) == (True, False)
     assert entries(tmp_path)[-1].baseline_mv == near(SEALED_MV)
     assert write(bench, Di.SEAL) == Frame(SEAL, 0x94)
-    (learned,) = told(bench, 1)
+    (learned,) = reported(bench, 1)
     assert (learned.kind, learned.counter) == (Kind.PROVISIONED, closed.counter + 1)
     assert ask(bench, requests.read_address()) == Frame(SEAL, 0x93, bcd.address_bytes(SEAL))
     bench.bus.write(0, Frame(SEAL, 0x14, bytes(40)).encode()[:-42])
@@ -251,7 +252,7 @@ def test_from_blank_to_locked_out(tmp_path: Path, begin: Begin) -> None:
     bench.bus.write(0, requests.read(SEAL, Di.RECORD_HISTORY + 1).encode())
     bench.run(20 * 11 * BIT + 0.060)
     bench.bus.position(0, closed=False)
-    (opened,) = told(bench, 1)
+    (opened,) = reported(bench, 1)
     raw = bench.heard[before].frame.content
     record = SealRecord.decode(raw)
     assert verify(seal_key(1), raw)
@@ -264,23 +265,23 @@ def test_from_blank_to_locked_out(tmp_path: Path, begin: Begin) -> None:
 
     # Password, and what it guards.
     assert write(bench, Di.SEAL) == Frame(SEAL, 0xD4, b"\1")
-    assert kinds(told(bench, 1)) == [Kind.SEALING_REFUSED]
+    assert kinds(reported(bench, 1)) == [Kind.SEALING_REFUSED]
     taken = requests.change_password(SEAL, 0x04000C03, PASSWORD, NEW_PASSWORD)
     assert ask(bench, taken, at_once=False) == Frame(SEAL, 0x98, NEW_PASSWORD)
-    assert kinds(told(bench, 1)) == [Kind.PROVISIONED]
+    assert kinds(reported(bench, 1)) == [Kind.PROVISIONED]
     assert bench.module.messages == []
     phone = "13800138000"
     given = write(bench, Di.PROVISIONING + 4, phone.encode().ljust(16, b"\0"), NEW_PASSWORD)
     assert given == Frame(SEAL, 0x94)
-    assert kinds(told(bench, 1)) == [Kind.PROVISIONED]
+    assert kinds(reported(bench, 1)) == [Kind.PROVISIONED]
     kept = replace(whole, sequence=6, password="123456", phone=phone)
     assert read_identity((tmp_path / "0.bin").read_bytes()) == kept
     refused = Frame(SEAL, 0xD4, b"\4")
     assert [write(bench, Di.SEAL, password=WRONG) for _ in range(3)] == [refused] * 3
-    assert kinds(told(bench, 1)) == [Kind.LOCKED_OUT]
+    assert kinds(reported(bench, 1)) == [Kind.LOCKED_OUT]
     assert write(bench, Di.SEAL, password=NEW_PASSWORD) == refused
     bench.bus.position(0, closed=True)
-    assert kinds(told(bench, 1)) == [Kind.CLOSED]
+    assert kinds(reported(bench, 1)) == [Kind.CLOSED]
     bench.run(0.5)
     assert flashes_red(bench)
 
@@ -291,19 +292,21 @@ def test_from_blank_to_locked_out(tmp_path: Path, begin: Begin) -> None:
     assert bench.ask(requests.read_address(), 0.3) == []
 
 
-def test_what_the_phone_is_told(tmp_path: Path, begin: Begin) -> None:
+def test_messages_to_the_phone(tmp_path: Path, begin: Begin) -> None:
     """With the time of the event. The first one fills a sector, so it is told while the next one is erased;
     then the log is read as far as it goes.
     """
-    bench = begin(behind(SECTOR_SLOTS - 2, replace(identity(), phone=PHONE, baud=FAST)), baud=FAST)
+    bench = begin(
+        flash_with_entries(SECTOR_SLOTS - 2, replace(identity(), phone=PHONE, baud=FAST)), baud=FAST
+    )
     bench.bus.position(0, closed=True)
-    (boot,) = told(bench, 1)
+    (boot,) = reported(bench, 1)
     assert (boot.boot, boot.counter, boot.kind) == (8, SECTOR_SLOTS - 1, Kind.BOOT)
     at = datetime(2027, 12, 31, 23, 59, 57, tzinfo=CST)
     bench.ask(requests.broadcast_time(at), 0.2)
     for closed, phrase, minute in ((False, "开启", "2027-12-31 23:59"), (True, "闭合", "2028-01-01 00:00")):
         bench.bus.position(0, closed)
-        (record,) = told(bench, 1)
+        (record,) = reported(bench, 1)
         assert record.kind == (Kind.CLOSED if closed else Kind.OPENED)
         bench.run(5.0, until=lambda: bool(bench.module.messages))
         assert bench.module.messages == [Received(PHONE, message(SEAL, phrase, time=minute))]
@@ -322,11 +325,11 @@ def test_what_the_phone_is_told(tmp_path: Path, begin: Begin) -> None:
         assert SealRecord.decode(answer.content[:-1]).counter == record.counter - sequence
 
 
-def test_attacks_and_a_deaf_meter(begin: Begin) -> None:
+def test_attacks_and_a_silent_meter(begin: Begin) -> None:
     """Each attack has its class and is red; what nobody answers is told again, older, and red as well."""
     bench = begin(image(identity()))
     bench.bus.position(0, closed=True)
-    told(bench, 1)
+    reported(bench, 1)
     bench.run(1.0)
     assert lamps(bench) == (True, False)
     # Behind a blind time there is none for long.
@@ -343,7 +346,7 @@ def test_attacks_and_a_deaf_meter(begin: Begin) -> None:
         (Loop(foreign_mv=SEALED_MV), StateClass.MISMATCH, SEALED_MV, 2),
     ):
         bench.bus.loop(0, loop)
-        record = told(bench, events)[-1]
+        record = reported(bench, events)[-1]
         assert (record.state, record.loop_mv) == (state, near(mv))
         assert flashes_red(bench)
     bench.bus.tap()
@@ -354,16 +357,16 @@ def test_attacks_and_a_deaf_meter(begin: Begin) -> None:
     assert lasted == {(True, 0.25), (False, 0.25), (False, 1.0)}
     bench.answering = False
     bench.bus.loop(0, Loop())
-    records = told(bench, 3)
+    records = reported(bench, 3)
     assert len({record.fact for record in records}) == 1
     assert records[-1].age > 0
     first, second, third = (heard.at for heard in bench.heard[-3:])
     assert third - second > second - first + 0.4, "each pause is longer"
     assert flashes_red(bench)
     bench.bus.write(0, Frame(meter_address(1), 0xD4, bytes([4])).encode())
-    told(bench, 1)
+    reported(bench, 1)
     bench.answering = True
-    told(bench, 1)
+    reported(bench, 1)
     for n in range(6):
         bench.bus.position(0, closed=n % 2 == 1)
         bench.run(0.2)
@@ -372,11 +375,11 @@ def test_attacks_and_a_deaf_meter(begin: Begin) -> None:
     assert flashes_red(bench)
 
 
-def test_a_contact_that_shivers(begin: Begin) -> None:
+def test_a_chattering_contact(begin: Begin) -> None:
     """Each of hundreds of excursions counts, in the next event up to 255 of them; then nobody answers."""
     bench = begin(image(identity()), PLAIN)
     bench.bus.position(0, closed=True)
-    told(bench, 1)
+    reported(bench, 1)
     bench.run(0.7)
     assert lamps(bench) == (True, False)
     for n in range(600):
@@ -388,31 +391,31 @@ def test_a_contact_that_shivers(begin: Begin) -> None:
     bench.answering = False
     moved = bench.bus.now
     bench.bus.position(0, closed=False)
-    (opened,) = told(bench, 1)
+    (opened,) = reported(bench, 1)
     assert bench.heard[-1].at - moved <= 0.021 + REPORT_SECONDS + STEP
     assert (opened.kind, opened.excursions, opened.flags) == (Kind.OPENED, 255, Flags.EXCURSIONS)
     bench.bus.position(0, closed=True)
-    (again,) = told(bench, 1)
+    (again,) = reported(bench, 1)
     assert again.counter == opened.counter
     assert lamps(bench)[0] is False, "not before it is acknowledged"
     bench.answering = True
-    assert told(bench, 2)[-1].kind == Kind.CLOSED
+    assert reported(bench, 2)[-1].kind == Kind.CLOSED
     bench.run(0.3)
     assert lamps(bench) == (True, False)
 
 
-def test_each_bit_of_the_address_tells_when_to_speak(tmp_path: Path) -> None:
+def test_each_bit_of_the_address_selects_the_slot(tmp_path: Path) -> None:
     """Seals whose draws begin with one bit turned over speak at other times behind collisions."""
 
     def begins(seal: str) -> list[int]:
         """The ms in which the first frames begin."""
-        with closing(Telling(tmp_path, PLAIN, BAUD)) as bench:
+        with closing(ModemBench(tmp_path, PLAIN, BAUD)) as bench:
             (tmp_path / "0.bin").write_bytes(image(replace(identity(), seal=seal)))
             bench.power()
             begun = []
             for _ in range(4):
                 bench.bus.tap()
-                while not (sent := spoken(bench)):
+                while not (sent := sent_by_seal(bench)):
                     bench.bus.run(0.001)
                 begun.append(round(1000 * sent[0].at))
                 bench.bus.noise(1.0, 0.005)
@@ -434,8 +437,8 @@ def test_every_rate_on_request(begin: Begin) -> None:
     """Answered at the old rate and in force behind the answer: an opening is told at once, and whole. So is
     the last one, which fills a sector; its report has begun before the other sector was erased.
     """
-    bench = begin(behind(SECTOR_SLOTS - 1 - len(BAUD_FEATURE), identity()))
-    told(bench, 1)
+    bench = begin(flash_with_entries(SECTOR_SLOTS - 1 - len(BAUD_FEATURE), identity()))
+    reported(bench, 1)
     bench.run(1.0)
     closed = False
     for feature, rate in ((0x02, 600), (0x04, 1200), (0x10, 4800), (0x20, 9600), (0x40, FAST), (0x08, BAUD)):
@@ -445,22 +448,22 @@ def test_every_rate_on_request(begin: Begin) -> None:
         bench.bus.tap()
         moved, closed = bench.bus.now, not closed
         bench.bus.position(0, closed)
-        (record,) = told(bench, 1)
+        (record,) = reported(bench, 1)
         assert record.kind == (Kind.CLOSED if closed else Kind.OPENED)
         fills = rate == BAUD
         ahead = has_record_in_time(CLOCK_HZ, rate) and not fills
         late = 0 if ahead else SECTOR_ERASE + CRASH_MS / 1000 + MAKING_SECONDS
         assert bench.heard[-1].at - moved < 0.021 + STEP + late + REPORT_SECONDS * BAUD / rate
-        sent = spoken(bench)
+        sent = sent_by_seal(bench)
         assert len(sent) == REPORT_BYTES + fills * AHEAD_BITS // 11
         assert [seen for seen in sent if seen.malformed or seen.corrupted] == []
         bench.run(5.0)  # no flapping
 
 
-def test_what_is_told_is_of_one_moment(begin: Begin) -> None:
+def test_an_answer_is_of_one_moment(begin: Begin) -> None:
     """Uptime and time agree, whichever of their bytes is under way when a second passes."""
     bench = begin(image(identity()), PLAIN)
-    told(bench, 1)
+    reported(bench, 1)
     bench.run(1.0)
     at = datetime(2027, 12, 31, 23, 59, 54, tzinfo=CST)
     bench.ask(requests.broadcast_time(at), 0.2)
@@ -472,7 +475,7 @@ def test_what_is_told_is_of_one_moment(begin: Begin) -> None:
         asked = bench.bus.now
         (answer,) = bench.ask(requests.read(SEAL, Di.DIAGNOSTICS), 0.45)
         found = unpack(DIAGNOSTICS, answer.frame.content)
-        sent = [seen.at - asked for seen in spoken(bench)]
+        sent = [seen.at - asked for seen in sent_by_seal(bench)]
         return bcd.moment(found["clock"]), timedelta(seconds=int.from_bytes(found["uptime"], "little")), sent
 
     time, uptime, sent = ask_now()
@@ -490,12 +493,12 @@ def test_what_is_told_is_of_one_moment(begin: Begin) -> None:
 def test_an_answer_of_any_function_ends_the_waiting(begin: Begin, control: int, size: int) -> None:
     """Somebody else's answer: nobody is to answer that, so the report comes at once."""
     bench = begin(image(identity()), PLAIN)
-    told(bench, 1)
+    reported(bench, 1)
     bench.run(0.7)
     answer = Frame(meter_address(7), control, bytes(size)).encode()
     bench.bus.write(0, answer)
     bench.bus.position(0, closed=True)
     bench.run(len(answer) * 11 * BIT)
     answered = bench.bus.now
-    told(bench, 1)
+    reported(bench, 1)
     assert bench.heard[-1].at - REPORT_SECONDS - answered < 0.070

@@ -84,7 +84,7 @@ def test_a_modem_that_was_exchanged_meanwhile(bench: Bench) -> None:
     assert [text[-2:] for _, text in bench.messages] == ["开启", "闭合"]
 
 
-def test_power_up_with_the_loop_open_is_told(bench: Bench) -> None:
+def test_power_up_with_the_loop_open_is_reported(bench: Bench) -> None:
     bench.bus.power(0, False)
     bench.bus.position(0, closed=False)
     bench.run(0.5)

@@ -61,7 +61,7 @@ class BusAccess(wiring.Component):
 
     Guarantees: `verif/blocks/test_bus_access.py::test_every_cycle_is_as_promised`,
     `test_silent_while_an_answer_is_due`, `test_free_soon_when_no_answer_is_due`,
-    `test_quick_after_a_collision`, `test_slots_differ_with_the_seed`, `test_a_stuck_line_is_told`;
+    `test_quick_after_a_collision`, `test_slots_differ_with_the_seed`, `test_a_stuck_line_is_reported`;
     the whole in `verif/chip/test_chip_bus.py`;
     proof: `verif/formal/bus.py::free_only_when_nobody_else_speaks`.
     """

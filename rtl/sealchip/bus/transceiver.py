@@ -67,7 +67,7 @@ class Transceiver(wiring.Component):
 
     Guarantees: `verif/blocks/test_uart.py::test_transceiver`, `test_collision_releases_the_driver`,
     `test_a_frame_without_its_next_byte_is_given_up`, `test_receives_right_after_sending`,
-    `test_nothing_is_heard_while_driving`, `test_receiver_errors`, `test_receiver_takes_baud_error`,
+    `test_nothing_is_received_while_driving`, `test_receiver_errors`, `test_receiver_takes_baud_error`,
     `test_receiver_ignores_glitches`; proofs:
     `verif/formal/transceiver.py::driver_is_on_for_each_frame_exactly`,
     `verif/formal/transceiver.py::never_drives_after_a_collision`,

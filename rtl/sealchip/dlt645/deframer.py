@@ -52,7 +52,7 @@ class Deframer(wiring.Component):
     readable : the identity can be read; while not, only those addresses fit that fit any seal.
 
     Guarantees: `verif/blocks/test_deframer.py::test_accepts_exactly_the_frames`,
-    `test_hears_what_the_host_hears`, `test_data_holds_until_there_is_other`,
+    `test_receives_what_the_host_receives`, `test_data_holds_until_there_is_other`,
     `test_a_frame_cut_short_ends_with_the_silence`, `test_addresses`;
     proof: `verif/formal/deframer.py::accepts_exactly_the_frames`.
     """

@@ -27,7 +27,7 @@ class GsmDialogue(wiring.Component):
     valid, data, error : characters from the module, as `Receiver` reports them.
 
     Guarantees: `verif/blocks/test_gsm.py::test_a_message_arrives`, `test_any_module`,
-    `test_silence_ends_in_giving_up`, `test_what_comes_while_a_message_is_sent_is_behind_it`,
+    `test_silence_ends_in_giving_up`, `test_what_comes_while_a_message_is_sent_follows_it`,
     `test_one_in_the_place_of_a_dropped_one_has_all_its_attempts`, `test_no_phone_no_message`.
     """
 

@@ -45,7 +45,7 @@ STORY = power_up(10.0, (0, OPEN), (2, SEALED), (3, OPEN), (3.005, SEALED), (5, O
 TOLD = reports((Kind.BOOT, OPEN, 10.0), (Kind.CLOSED, SEALED, 12.0), (Kind.OPENED, OPEN, 15.0))
 
 
-def test_a_story_well_told() -> None:
+def test_records_that_the_model_explains() -> None:
     assert not explain([STORY], TOLD, PROMISE, NOW)
     # What the meter gets only after a power cut has no known time.
     assert not explain([STORY], [replace(report, at=None) for report in TOLD], PROMISE, NOW)
@@ -68,11 +68,11 @@ def test_a_story_well_told() -> None:
         reports((Kind.BOOT, SEALED, 10.0), (Kind.OPENED, OPEN, 15.0)),
     ],
 )
-def test_a_story_told_wrongly(told: list[Report]) -> None:
+def test_records_that_the_model_refuses(told: list[Report]) -> None:
     assert explain([STORY], told, PROMISE, NOW)
 
 
-def test_a_twitch_of_nearly_the_debounce_time_may_be_told() -> None:
+def test_a_twitch_of_nearly_the_debounce_time_may_be_reported() -> None:
     story = power_up(10.0, (0, SEALED), (5, OPEN), (5.020, SEALED))
     boot = (Kind.BOOT, SEALED, 10.0)
     assert not explain([story], reports(boot), PROMISE, NOW)
