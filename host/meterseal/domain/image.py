@@ -44,9 +44,11 @@ def crc16(data: bytes) -> int:
 
 def password_bytes(password: str) -> bytes:
     """Return P0 P1 P2 of six printed digits; `Failure` for anything else."""
-    if len(password) != 6 or not (password.isascii() and password.isdecimal()):
-        raise Failure("the password has six decimal digits")
-    return bytes.fromhex(password)[::-1]
+    try:
+        return bcd.password_bytes(password)
+    except ValueError:
+        # The message must not repeat what may be nearly the password.
+        raise Failure("the password has six decimal digits") from None
 
 
 @dataclass(frozen=True, slots=True)
