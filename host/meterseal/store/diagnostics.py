@@ -68,7 +68,7 @@ _kept = Table(
 
 @dataclass(frozen=True, slots=True)
 class Diagnostic:
-    """One oddity; `sample` holds the first `SAMPLE_BYTES` bytes of the last case."""
+    """One diagnostic; `sample` holds the first `SAMPLE_BYTES` bytes of the last case."""
 
     what: str
     detail: str
@@ -128,15 +128,15 @@ def kept(conn: Connection, limit: int | None = 100) -> list[Kept]:
     return [Kept(**row._mapping) for row in rows]
 
 
-def document(oddity: Diagnostic) -> dict[str, object]:
-    """The oddity as every JSON document shows it."""
+def document(diagnostic: Diagnostic) -> dict[str, object]:
+    """The diagnostic as every JSON document shows it."""
     return {
-        "what": oddity.what,
-        "detail": oddity.detail,
-        "count": oddity.count,
-        "first_at": isoformat(oddity.first_at),
-        "last_at": isoformat(oddity.last_at),
-        "sample": hex_digits(oddity.sample),
+        "what": diagnostic.what,
+        "detail": diagnostic.detail,
+        "count": diagnostic.count,
+        "first_at": isoformat(diagnostic.first_at),
+        "last_at": isoformat(diagnostic.last_at),
+        "sample": hex_digits(diagnostic.sample),
     }
 
 

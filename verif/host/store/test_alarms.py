@@ -1,4 +1,4 @@
-"""The alarm rules, alone and through the ledger."""
+"""The alarm rules, alone and through ingest."""
 
 from __future__ import annotations
 

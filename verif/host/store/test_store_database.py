@@ -207,8 +207,8 @@ def test_oddities_are_counted_and_bytes_kept_once(database):
     with database.transaction() as conn:
         for raw in (b"\x01", b"\x02" * 999):
             diagnostics.count(conn, "bad_frame", "127.0.0.1", at=NOW, raw=raw)
-        (oddity,) = diagnostics.every(conn)
-        assert (oddity.count, oddity.sample) == (2, b"\x02" * diagnostics.SAMPLE_BYTES)
+        (diagnostic,) = diagnostics.every(conn)
+        assert (diagnostic.count, diagnostic.sample) == (2, b"\x02" * diagnostics.SAMPLE_BYTES)
         assert diagnostics.keep(conn, "record", "440106:1", b"\xff" * 999, "version FF", NOW) == 1
         assert diagnostics.keep(conn, "record", "440106:1", b"\xff" * 999, "version FF", NOW) is None
         assert [one.raw for one in diagnostics.kept(conn)] == [b"\xff" * 999]
@@ -232,8 +232,8 @@ def test_the_queries_of_a_running_system(path, database):
     assert opened["occurred_at"] == "2026-11-22T13:05:00.123+08:00"
     (alarm,) = json.loads(ask("alarms", "--json", "--seal", SEAL))["alarms"]
     assert (alarm["code"], alarm["active"], alarm["counter"]) == ("SEAL_OPEN_UNMATCHED", True, 2)
-    (oddity,) = json.loads(ask("diagnostics", "--json"))["diagnostics"]
-    assert (oddity["what"], oddity["count"], oddity["sample"]) == ("bad_frame", 1, "68")
+    (diagnostic,) = json.loads(ask("diagnostics", "--json"))["diagnostics"]
+    assert (diagnostic["what"], diagnostic["count"], diagnostic["sample"]) == ("bad_frame", 1, "68")
     assert "opened" in ask("events", "--limit", "1")
     assert "critical SEAL_OPEN_UNMATCHED" in ask("alarms")
     assert "1 × bad_frame" in ask("diagnostics")

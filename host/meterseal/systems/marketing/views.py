@@ -87,7 +87,7 @@ def message_list(conn: Connection, limit: int) -> list[Document]:
 def oddities(conn: Connection, limit: int) -> Document:
     """What was counted as odd, and bodies kept because they could not be read."""
     return {
-        "diagnostics": [diagnostics.document(oddity) for oddity in diagnostics.every(conn)],
+        "diagnostics": [diagnostics.document(diagnostic) for diagnostic in diagnostics.every(conn)],
         "kept": [_kept(kept) for kept in diagnostics.kept(conn, limit)],
     }
 

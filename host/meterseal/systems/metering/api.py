@@ -71,7 +71,7 @@ def create_app(
         """What was thrown away or not understood, and bytes that were kept because they could not be read."""
         with database.reading() as conn:
             return {
-                "diagnostics": [diagnostics.document(oddity) for oddity in diagnostics.every(conn)],
+                "diagnostics": [diagnostics.document(diagnostic) for diagnostic in diagnostics.every(conn)],
                 "kept": [diagnostics.kept_document(kept) for kept in diagnostics.kept(conn)],
             }
 

@@ -29,7 +29,7 @@ class RefusedError(Exception):
 class Bus:
     """Requests wait for each other, for the line to be free, and for late answers to have passed.
 
-    `run` must be running. A request is sent once: whoever asked decides whether to ask again. `oddity` is
+    `run` must be running. A request is sent once: whoever asked decides whether to ask again. `diagnostic` is
     told what was thrown away.
     """
 
@@ -39,14 +39,14 @@ class Bus:
         *,
         clock: Clock,
         trace: Trace,
-        oddity: Callable[[str, bytes], None],
+        diagnostic: Callable[[str, bytes], None],
         baud: int,
         timeout: float,
     ) -> None:
         self._line = line
         self._clock = clock
         self._trace = trace
-        self._oddity = oddity
+        self._oddity = diagnostic
         self._byte_time = 11 / baud
         self._master = Master(baud=baud, timeout=timeout, tries=1)
         self._carrier_sense = CarrierSense()

@@ -41,7 +41,7 @@ class Terminal:
         self._trace = trace
         self._store = TerminalStore(database, clock, settings.name, settings.points)
         self._bus = Bus(
-            line, clock=clock, trace=trace, oddity=self._odd, baud=settings.baud, timeout=settings.timeout
+            line, clock=clock, trace=trace, diagnostic=self._odd, baud=settings.baud, timeout=settings.timeout
         )
         self._poller = Poller(self._bus.ask, self._store, clock, self._tell)
         self._schedule = Schedule(settings.points, period=settings.poll)

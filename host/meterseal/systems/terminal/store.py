@@ -163,7 +163,7 @@ class TerminalStore:
         return applied
 
     def count(self, what: str, detail: str = "", raw: bytes = b"") -> None:
-        """Count an oddity."""
+        """Count a diagnostic."""
         with self._database.transaction() as conn:
             diagnostics.count(conn, what, detail, at=self._clock.now(), raw=raw)
 

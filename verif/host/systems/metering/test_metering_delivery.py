@@ -136,8 +136,8 @@ def test_a_refused_body_holds_up_nobody(start_metering, connect, make, marketing
     metering.link.wait_for("discarded")
     assert terminal.report(make.report(2)) is True
     eventually(lambda: sorted(marketing.ids) == [f"{make.seal}-1", f"{make.seal}-2"])
-    (oddity,) = metering.read(diagnostics.every)
-    assert (oddity.what, oddity.count) == ("handover_refused", 1)
+    (diagnostic,) = metering.read(diagnostics.every)
+    assert (diagnostic.what, diagnostic.count) == ("handover_refused", 1)
 
 
 def test_marketing_that_hangs_stops_nobody_from_stopping(start_metering, connect, make, marketing):

@@ -65,8 +65,8 @@ def test_garbage_is_counted_with_a_sample_and_the_frames_around_it_are_read(star
     assert terminal.report(make.report(1)) is True
     metering.link.wait_for("discarded", bytes=b"\x68\x00garbage\x16".hex().upper())
     assert oddities(metering) == {("bad_frame", "440106:1"): 1}
-    (oddity,) = metering.read(diagnostics.every)
-    assert oddity.sample == b"\x68\x00garbage\x16"
+    (diagnostic,) = metering.read(diagnostics.every)
+    assert diagnostic.sample == b"\x68\x00garbage\x16"
 
 
 def test_a_report_that_cannot_be_read_is_kept_alarmed_and_blocks_nobody(start_metering, connect, make):

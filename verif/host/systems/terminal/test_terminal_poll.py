@@ -117,7 +117,7 @@ class World:
 
     def oddities(self) -> dict[str, int]:
         with self.database.reading() as conn:
-            return {oddity.what: oddity.count for oddity in diagnostics.every(conn)}
+            return {diagnostic.what: diagnostic.count for diagnostic in diagnostics.every(conn)}
 
 
 @pytest.fixture
