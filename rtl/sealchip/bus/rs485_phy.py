@@ -33,8 +33,8 @@ class Rs485Phy(wiring.Component):
     baud : the index in `BAUD_FEATURE`, slowest first; the others are those of `Transceiver`.
 
     Guarantees: `verif/blocks/test_rs485_phy.py::test_frames_at_every_rate`,
-    `test_a_collision_is_reported_once`, `test_characters_are_received_once`; the theorems of `Transceiver`, with
-    parts of a bit for cycles.
+    `test_a_collision_is_reported_once`, `test_characters_are_received_once`; the theorems of `Transceiver`,
+    with parts of a bit for cycles.
     """
 
     def __init__(self, clock_hz):
