@@ -49,8 +49,7 @@ library = chip_library(clock_hz=CLOCK_HZ, front_end=SIGMA_DELTA)
 with TemporaryDirectory() as folder, BusSim(library, chips=1, ends=1) as bus:
     path = Path(folder) / "seal.bin"
     path.write_bytes(image(Identity("810400000001", "EXAMPLE-1", METER)))
-    flash = FlashFile(path)  # must live as long as the bus
-    bus.attach_flash(0, flash)
+    bus.attach_flash(0, FlashFile(path))
     bus.open(0)  # a host end of the bus: here, the meter's
     bus.power(0, True)
     listen(bus, 1.5)

@@ -176,6 +176,7 @@ class BusSim:
         self._random = random.Random(seed)
         self._library = _load(library)
         self._bus: int | None = self._library.bus_create(chips, ends, clock_hz, baud, seed)
+        self._flashes: dict[int, FlashFile] = {}
         self._read_buffer = (c_uint8 * _READ_BYTES)()
         self._tap_buffer = (_Tap * _TAP_RECORDS)()
 
@@ -230,6 +231,8 @@ class BusSim:
         sector_erase: float = SECTOR_ERASE,
     ) -> None:
         """Attach a flash to `chip`, to stay open until the bus is closed; times are in seconds."""
+        # The simulation writes into the flash's memory, which must not go away before it.
+        self._flashes[chip] = flash
         page, erase = self._cycles(page_program), self._cycles(sector_erase)
         self._library.bus_flash(self._bus, chip, flash.array, len(flash.array), page, erase)
 
