@@ -1,1 +1,1 @@
-"""The simulated chip: the RTL compiled by Verilator, its flash, its loop, and the bus it hangs on."""
+"""The simulated chip: the RTL compiled by Verilator, its flash, its loop, and the bus that it is on."""

@@ -100,12 +100,12 @@ def chip_verilog(*, say: Callable[[str], None] = _say, **options: object) -> str
 def library(
     verilog: str, say: Callable[[str], None] = _say, *, feedback: bool = False, coverage: bool = False
 ) -> Path:
-    """Shared library of `verilog` (module `seal_chip`) on a simulated pair, built unless it is there.
+    """Return the library of `verilog` (module `seal_chip`) on a simulated bus, built unless it is cached.
 
     `feedback`: the comparator of the loop compares with the RC of `loop_fb`, not with a fixed threshold.
     `coverage`: Verilator counts lines and toggles, and the Verilog itself writes the counts to a file.
 
-    Errors: `Failure` when there is no C++ compiler, or when Verilator or the compiler refuse.
+    Errors: `Failure` when there is no C++ compiler, or when Verilator or the compiler fails.
     """
     compiler = _compiler()
     key = hashlib.sha256(verilog.encode())

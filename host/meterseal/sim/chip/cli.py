@@ -67,7 +67,7 @@ def run(
         list[Path] | None,
         typer.Option(help="Flash image of a seal; once for each. Without: temporary ones."),
     ] = None,
-    baud: Annotated[int | None, typer.Option(help="Rate of the bus; else what the images say.")] = None,
+    baud: Annotated[int | None, typer.Option(help="Rate of the bus; without, that of the images.")] = None,
     pace: Annotated[Pace, typer.Option(help="In step with real time, or as fast as possible.")] = _PACE,
     clock_hz: Annotated[int, typer.Option(min=1, help="Frequency of the chips' clock.")] = Options.clock_hz,
     front_end: Annotated[FrontEnd, typer.Option(help="How the loop is sensed.")] = _FRONT_END,

@@ -1,1 +1,1 @@
-"""The customer's end, simulated: a GSM modem on a PTY, the mobile network behind it, the phones' screens."""
+"""The simulated customer: a GSM modem on a PTY, the mobile network, and the screens of the phones."""

@@ -146,8 +146,8 @@ def bound(conn: Connection, address: str) -> list[str]:
 def keep_identity(conn: Connection, address: str, seal: str, identity: bytes) -> None:
     """Store the identity report of a seal, which does not bind the seal to this meter."""
     row = insert(conn, _seals).values(meter=address, seal=seal, bound=0, identity=identity)
-    said = row.on_conflict_do_update(index_elements=["meter", "seal"], set_={"identity": identity})
-    conn.execute(said)
+    upsert = row.on_conflict_do_update(index_elements=["meter", "seal"], set_={"identity": identity})
+    conn.execute(upsert)
 
 
 def identity(conn: Connection, address: str, seal: str | None) -> bytes | None:

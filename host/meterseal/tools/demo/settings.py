@@ -20,8 +20,8 @@ SEALS_MAX: Final = 32
 class Settings:
     """One run of the chain.
 
-    `linger` is how many seconds the chain goes on after the scenario. `front_end` is the one that tells the
-    attacks on the loop apart. `netlist` is a file of gates to simulate instead of the chip's source. `folder`
+    `linger` is how many seconds the chain goes on after the scenario. The default `front_end` distinguishes
+    the attacks on the loop. `netlist` is a file of gates to simulate instead of the chip's source. `folder`
     keeps the files of the run; without it they are temporary.
     """
 

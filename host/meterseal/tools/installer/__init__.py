@@ -1,1 +1,1 @@
-"""What a seal says and is: its record, a meter's journal of records, its identity in flash."""
+"""The installer's tool: reads, watches and provisions a seal, and makes its flash image."""

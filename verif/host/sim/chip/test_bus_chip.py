@@ -24,7 +24,7 @@ EXCHANGE = 6 * 11 / BAUD
 
 
 class StubChips:
-    """One or more stub chip chips, each with a flash file, and a host end that commands them."""
+    """One or more stub chips, each with a flash file, and a host end that commands them."""
 
     def __init__(self, folder: Path, chips: int = 1, *, baud: int = BAUD, feedback: bool = False) -> None:
         stub_chip = library(STUB_CHIP.read_text(), feedback=feedback)
