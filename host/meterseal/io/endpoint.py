@@ -31,9 +31,11 @@ def format_endpoint(host: str, port: int) -> str:
 def open_listener(endpoint: str) -> socket.socket:
     """Open a socket that listens at `endpoint`; `Failure` when the address is taken or not this machine's."""
     host, port = parse_endpoint(endpoint)
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        # A name may have addresses of both families; IPv4 first, as a port that is typed as digits is.
+        family, *_, address = min(found, key=lambda entry: entry[0] != socket.AF_INET)
+        return socket.create_server(address[:2], family=family, backlog=_BACKLOG)
     except OSError as error:
         raise Failure(
             f"cannot listen on {endpoint}: {error.strerror or error}; choose another HOST:PORT"
