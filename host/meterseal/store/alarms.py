@@ -34,7 +34,7 @@ __all__ = [
     "clear_one",
     "document",
     "ended_by",
-    "every",
+    "list_all",
     "raise_alarm",
     "reactivate",
 ]
@@ -159,7 +159,7 @@ def active(conn: Connection, subject: str | None = None, code: Code | None = Non
     return _many(conn, condition)
 
 
-def every(
+def list_all(
     conn: Connection, subject: str | None = None, counter: int | None = None, limit: int | None = None
 ) -> list[Alarm]:
     """All alarms, cleared ones too, oldest first; the newest `limit` of them."""

@@ -41,7 +41,7 @@ def add_queries(app: typer.Typer) -> None:
         from meterseal.store import alarms as table
 
         with _reading(store) as conn:
-            rows = [table.document(row) for row in table.every(conn, seal, limit=limit)]
+            rows = [table.document(row) for row in table.list_all(conn, seal, limit=limit)]
         _show("alarms", rows, as_json, _alarm_line)
 
     @app.command()
@@ -50,7 +50,7 @@ def add_queries(app: typer.Typer) -> None:
         from meterseal.store import diagnostics as table
 
         with _reading(store) as conn:
-            rows = [table.document(row) for row in table.every(conn)]
+            rows = [table.document(row) for row in table.list_all(conn)]
         _show("diagnostics", rows, as_json, "{count} × {what} {detail} last {last_at}".format_map)
 
 

@@ -31,10 +31,10 @@ __all__ = [
     "Kept",
     "count",
     "document",
-    "every",
     "keep",
     "kept",
     "kept_document",
+    "list_all",
 ]
 
 #: No sample is longer.
@@ -115,7 +115,7 @@ def keep(conn: Connection, what: str, origin: str, raw: bytes, reason: str, at: 
     return conn.execute(row.on_conflict_do_nothing().returning(_kept.c.id)).scalar_one_or_none()
 
 
-def every(conn: Connection) -> list[Diagnostic]:
+def list_all(conn: Connection) -> list[Diagnostic]:
     """All oddities, by name."""
     rows = conn.execute(select(_diagnostics).order_by(_diagnostics.c.what, _diagnostics.c.detail))
     return [Diagnostic(**row._mapping) for row in rows]

@@ -25,12 +25,12 @@ def apply(conn: Connection, event: SealEvent, stored_at: datetime) -> Applied:
 
     A seal reports in the order of its counter and repeats a report only until it is acknowledged. One that
     was received once more after a newer event is therefore a replay
-    (`test_a_report_repeated_behind_a_newer_one_is_a_replay`).
+    (`test_a_report_repeated_after_a_newer_one_is_a_replay`).
     """
     outcome, stored = events.append(conn, event, stored_at)
     done = Applied(stored, outcome)
     if done.outcome is Outcome.NEW:
-        _judge(conn, done, event, stored_at)
+        _derive(conn, done, event, stored_at)
     elif done.outcome is Outcome.CONFLICT:
         _raise(conn, done, Raise(Code.EVIDENCE_CONFLICT, "two contents, both kept"), event, stored_at)
     elif done.outcome is Outcome.KNOWN and (newer := _newer_before(conn, event)) is not None:
@@ -76,7 +76,7 @@ def _withdraw(conn: Connection, done: Applied, forged: SealEvent, at: datetime) 
                 _raise(conn, done, verdict, following, at)
 
 
-def _judge(conn: Connection, done: Applied, event: SealEvent, at: datetime) -> None:
+def _derive(conn: Connection, done: Applied, event: SealEvent, at: datetime) -> None:
     for verdict in derive_alarms(event, events.previous(conn, event.seal, event.counter)):
         if isinstance(verdict, Clear):
             done.cleared += alarms.clear(conn, verdict.codes, event.seal, at, event.counter)
@@ -84,7 +84,7 @@ def _judge(conn: Connection, done: Applied, event: SealEvent, at: datetime) -> N
             _raise(conn, done, verdict, event, at)
     following = events.following(conn, event.seal, event.counter)
     if following is not None:
-        _judge_again(conn, done, following, event, at)
+        _derive_again(conn, done, following, event, at)
 
 
 def _raise(conn: Connection, done: Applied, verdict: Raise, event: SealEvent, at: datetime) -> None:
@@ -108,7 +108,7 @@ def _end_if_ended(conn: Connection, done: Applied, alarm: Alarm, at: datetime) -
         done.note(cleared=ended)
 
 
-def _judge_again(
+def _derive_again(
     conn: Connection, done: Applied, event: SealEvent, previous: SealEvent, at: datetime
 ) -> None:
     """`previous` came late: what it explains is withdrawn, what it shows is raised."""

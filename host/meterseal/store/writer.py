@@ -78,9 +78,9 @@ class Writer:
             results = await asyncio.shield(commit)
         except asyncio.CancelledError:
             # A commit under way is finished all the same, and its callers are told.
-            _tell(batch, await commit)
+            _resolve(batch, await commit)
             raise
-        _tell(batch, results)
+        _resolve(batch, results)
 
     def _transaction(self, pieces: list[Callable[[Connection], Any]]) -> list[tuple[Any, Exception | None]]:
         results: list[tuple[Any, Exception | None]] = []
@@ -94,7 +94,7 @@ class Writer:
         return results
 
 
-def _tell(batch: list[_Piece], results: list[tuple[Any, Exception | None]]) -> None:
+def _resolve(batch: list[_Piece], results: list[tuple[Any, Exception | None]]) -> None:
     for piece, (result, error) in zip(batch, results, strict=True):
         if piece.future.done():
             continue  # The caller gave up meanwhile.

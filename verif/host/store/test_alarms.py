@@ -106,12 +106,12 @@ def test_only_proof_of_a_sealed_loop_clears(kind):
     ],
 )
 def test_kinds_that_are_alarms_by_themselves(kind, code, detail):
-    said = event(2, kind, SEALED, loop_mv=4012, excursions=41)
-    raised = [one for one in derive_alarms(said, event(1, Kind.CLOSED, SEALED)) if isinstance(one, Raise)]
+    record = event(2, kind, SEALED, loop_mv=4012, excursions=41)
+    raised = [one for one in derive_alarms(record, event(1, Kind.CLOSED, SEALED)) if isinstance(one, Raise)]
     assert raised == [Raise(code, detail)]
 
 
-def test_a_saturated_count_is_not_told_as_exact():
+def test_a_saturated_count_is_not_shown_as_exact():
     (raised,) = derive_alarms(event(2, Kind.FLAPPING, SEALED, excursions=255), None)
     assert raised.detail.startswith(f"{OFTEN}; 255 or more excursions")
 
@@ -222,7 +222,7 @@ def test_an_acknowledgement_belongs_to_the_first(database):
         (alarm,) = alarms.active(conn)
         assert alarms.acknowledge(conn, alarm.id, NOW, "3021")
         assert not alarms.acknowledge(conn, alarm.id, NOW, "3022")
-        assert [one.acknowledged_by for one in alarms.every(conn)] == ["3021"]
+        assert [one.acknowledged_by for one in alarms.list_all(conn)] == ["3021"]
 
 
 def verdict(database, disowned, code=VerdictCode.AUTH_FAIL):
@@ -256,7 +256,7 @@ def test_a_disowned_closing_brings_the_opening_back(database):
     assert codes_of(database) == {(Code.SEAL_AUTH_FAIL, 3)}
 
 
-def test_the_seals_own_record_that_came_behind_the_forged_one_takes_its_place(database):
+def test_the_seals_own_record_that_came_after_the_forged_one_takes_its_place(database):
     own = event(3, Kind.OPENED, StateClass.HIGH, loop_mv=5400)
     enter(database, BOOT, OPENED, CLOSED, own)
     verdict(database, CLOSED)
@@ -267,7 +267,7 @@ def test_the_seals_own_record_that_came_behind_the_forged_one_takes_its_place(da
         assert events.find(conn, SEAL, 3).record == own.record
 
 
-def test_the_seals_own_record_counts_though_the_forged_one_said_the_same(database):
+def test_the_seals_own_record_counts_though_the_forged_one_claimed_the_same(database):
     enter(database, BOOT, OPENED, replace(CLOSED, record=CLOSED.record[:-8] + b"forgery!"))
     with database.transaction() as conn:
         forged = events.find(conn, SEAL, 3)
@@ -310,7 +310,7 @@ def test_a_verdict_ends_no_opening(database):
     assert OPENING not in codes_of(database)
 
 
-def test_a_forged_number_leaves_no_gap_behind(database):
+def test_a_forged_number_leaves_no_gap(database):
     far = event(999, Kind.CLOSED, SEALED)
     enter(database, BOOT, OPENED, far)
     assert codes_of(database) == {(Code.SEAL_COUNTER_GAP, 999)}
@@ -332,7 +332,7 @@ def received(one, seconds):
     return replace(one, received_at=one.received_at + timedelta(seconds=seconds))
 
 
-def test_a_report_repeated_behind_a_newer_one_is_a_replay(database):
+def test_a_report_repeated_after_a_newer_one_is_a_replay(database):
     closed, opened = event(1, Kind.CLOSED, SEALED), event(2, Kind.OPENED, OPEN)
     # The 94H was lost: the newest is repeated. That is no replay, nor is what a terminal hands on twice.
     enter(database, closed, received(closed, 2), opened, received(opened, 2), closed)
@@ -407,8 +407,8 @@ def test_active_alarms_depend_on_the_events_not_on_their_order(shared, arrived):
     seen = []
     for order in (arrived, sorted(set(arrived))):
         seal = f"{next(NUMBERS):012}"
-        told = [event(n, kind, state, flags=flags, seal=seal) for n, (kind, state, flags) in order]
-        enter(shared, *told)
+        reported = [event(n, kind, state, flags=flags, seal=seal) for n, (kind, state, flags) in order]
+        enter(shared, *reported)
         with shared.reading() as conn:
             stored = [(one.counter, one.kind, one.state, one.flags) for one in events.history(conn, seal)]
             assert events.conflicts(conn, seal) == []

@@ -203,11 +203,11 @@ def test_the_outbox_keeps_an_item_until_it_is_done(database):
         assert outbox.next_at(conn, "other") is None
 
 
-def test_oddities_are_counted_and_bytes_kept_once(database):
+def test_diagnostics_are_counted_and_bytes_kept_once(database):
     with database.transaction() as conn:
         for raw in (b"\x01", b"\x02" * 999):
             diagnostics.count(conn, "bad_frame", "127.0.0.1", at=NOW, raw=raw)
-        (diagnostic,) = diagnostics.every(conn)
+        (diagnostic,) = diagnostics.list_all(conn)
         assert (diagnostic.count, diagnostic.sample) == (2, b"\x02" * diagnostics.SAMPLE_BYTES)
         assert diagnostics.keep(conn, "record", "440106:1", b"\xff" * 999, "version FF", NOW) == 1
         assert diagnostics.keep(conn, "record", "440106:1", b"\xff" * 999, "version FF", NOW) is None

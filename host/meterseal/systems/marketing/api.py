@@ -105,7 +105,7 @@ def json_out(database: Database, sms: SmsSender | None) -> APIRouter:
     async def diagnostics(limit: _Limit = 100) -> Document:
         """What could not be understood, counted; bodies that could not be read, kept."""
         with database.reading() as conn:
-            return views.oddities(conn, limit)
+            return views.diagnostic_list(conn, limit)
 
     @router.get("/healthz")
     async def health() -> Document:

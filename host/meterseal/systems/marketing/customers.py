@@ -33,7 +33,7 @@ from meterseal.i18n.catalogue import LANGUAGES
 from meterseal.protocols.gsm.pdu import PduError, Submit
 from meterseal.systems.marketing.tables import metadata
 
-__all__ = ["Customer", "every", "load", "of_account", "of_seal", "read"]
+__all__ = ["Customer", "list_all", "load", "of_account", "of_seal", "read"]
 
 _customers = Table(
     "customers",
@@ -85,7 +85,7 @@ def load(conn: Connection, customers: Iterable[Customer]) -> None:
         conn.execute(_customers.insert(), rows)
 
 
-def every(conn: Connection) -> list[Customer]:
+def list_all(conn: Connection) -> list[Customer]:
     """All customers, by account."""
     rows = conn.execute(select(_customers).order_by(_customers.c.account))
     return [_stored(row._mapping) for row in rows]

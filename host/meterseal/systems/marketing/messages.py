@@ -31,7 +31,7 @@ __all__ = ["APPRISE", "SMS", "Message", "announce", "announce_finding", "record_
 
 #: Topics of the outbox, one for each channel.
 SMS, APPRISE = "sms", "apprise"
-_TOLD_CUSTOMERS = frozenset({Code.SEAL_OPEN_UNMATCHED, Code.SEAL_FLAPPING})
+_CUSTOMER_ALARMS = frozenset({Code.SEAL_OPEN_UNMATCHED, Code.SEAL_FLAPPING})
 _ABNORMAL = frozenset({StateClass.LOW, StateClass.HIGH, StateClass.MISMATCH})
 
 
@@ -99,7 +99,7 @@ def announce(
         if subject is None:
             continue
         here = alarms.get(counter, [])
-        is_alarming = any(alarm.code in _TOLD_CUSTOMERS for alarm in here)
+        is_alarming = any(alarm.code in _CUSTOMER_ALARMS for alarm in here)
         is_closing = subject is applied.new_event and subject.kind is Kind.CLOSED
         if customer is not None and (is_alarming or is_closing):
             text = wording(subject, customer)

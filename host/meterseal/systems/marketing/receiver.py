@@ -42,20 +42,20 @@ class Receiver:
         now = self._clock.now()
         self._trace("wire", direction="rx", wire="http", bytes=body.decode("utf-8", "backslashreplace"))
         try:
-            told = handover.decode(body)
+            received = handover.decode(body)
         except HandoverError as error:
             await self._keep(body, error, now)
             raise
-        applied = await self._writer.do(lambda conn: self._enter(conn, told, now))
+        applied = await self._writer.do(lambda conn: self._enter(conn, received, now))
         for queue in self._queues:
             queue.wake()
         trace_applied(self._trace, applied)
         return applied
 
-    def _enter(self, conn: Connection, told: SealEvent | Finding, now: datetime) -> Applied:
-        if isinstance(told, Finding):
-            return take_finding(conn, told, self._staff, now)
-        return take(conn, told, self._staff, now)
+    def _enter(self, conn: Connection, received: SealEvent | Finding, now: datetime) -> Applied:
+        if isinstance(received, Finding):
+            return take_finding(conn, received, self._staff, now)
+        return take(conn, received, self._staff, now)
 
     async def _keep(self, body: bytes, error: HandoverError, now: datetime) -> None:
         await self._writer.do(lambda conn: refuse(conn, body, error, now))

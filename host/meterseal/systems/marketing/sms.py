@@ -104,7 +104,7 @@ class SmsSender:
         timing = self._timing
         client = AtClient(timeout=timing.command, send_timeout=timing.message, pause=timing.pause)
         self._parts = []
-        heard = asyncio.ensure_future(port.read())
+        reading = asyncio.ensure_future(port.read())
         try:
             events = client.start(self._clock.monotonic())
             while True:
@@ -113,23 +113,23 @@ class SmsSender:
                 if client.ready and (part := self._next_part()):
                     events = client.send(part.encode(), self._clock.monotonic())
                     continue
-                await self._wait(client, heard)
-                if heard.done():
-                    data = heard.result()
+                await self._wait(client, reading)
+                if reading.done():
+                    data = reading.result()
                     self._trace("wire", direction="rx", wire="at", bytes=printable(data))
-                    heard = asyncio.ensure_future(port.read())
+                    reading = asyncio.ensure_future(port.read())
                     events = client.receive(data, self._clock.monotonic())
                 else:
                     events = client.tick(self._clock.monotonic())
         finally:
-            heard.cancel()
+            reading.cancel()
 
-    async def _wait(self, client: AtClient, heard: asyncio.Future[bytes]) -> None:
+    async def _wait(self, client: AtClient, reading: asyncio.Future[bytes]) -> None:
         if client.ready:
-            await self._queue.wait(heard)
+            await self._queue.wait(reading)
         else:
             pause = None if client.deadline is None else client.deadline - self._clock.monotonic()
-            await asyncio.wait({heard}, timeout=pause)
+            await asyncio.wait({reading}, timeout=pause)
 
     def _next_part(self) -> Submit | None:
         """The next SMS to send: of the message under way, else of the next one due."""

@@ -24,9 +24,9 @@ __all__ = [
     "alarm_list",
     "customer_file",
     "customer_list",
+    "diagnostic_list",
     "event_list",
     "message_list",
-    "oddities",
     "seal",
     "seals",
 ]
@@ -40,7 +40,7 @@ LATE = timedelta(minutes=10)
 def seals(conn: Connection) -> list[Document]:
     """Every seal that reported or stands in a customer's file, by address."""
     newest = {event.seal: event for event in events.seals(conn)}
-    owners = {customer.seal: customer for customer in customers.every(conn)}
+    owners = {customer.seal: customer for customer in customers.list_all(conn)}
     addresses = sorted(newest.keys() | owners.keys())
     return [_status(conn, address, newest.get(address), owners.get(address)) for address in addresses]
 
@@ -56,7 +56,7 @@ def seal(conn: Connection, address: str, limit: int) -> Document | None:
 
 def customer_list(conn: Connection) -> list[Document]:
     """The customer files, by account."""
-    return [_customer(conn, customer) for customer in customers.every(conn)]
+    return [_customer(conn, customer) for customer in customers.list_all(conn)]
 
 
 def customer_file(conn: Connection, account: str, limit: int) -> Document | None:
@@ -74,7 +74,7 @@ def event_list(conn: Connection, address: str | None, limit: int) -> list[Docume
 
 def alarm_list(conn: Connection, address: str | None, active: bool | None, limit: int) -> list[Document]:
     """Alarms, the newest first; with `active` only those that are (or are no longer)."""
-    rows = alarms.active(conn, address) if active else alarms.every(conn, address, limit=limit)
+    rows = alarms.active(conn, address) if active else alarms.list_all(conn, address, limit=limit)
     chosen = [alarm for alarm in rows if active in (None, alarm.cleared_at is None)]
     return [_alarm(conn, alarm) for alarm in chosen[::-1][:limit]]
 
@@ -84,10 +84,10 @@ def message_list(conn: Connection, limit: int) -> list[Document]:
     return [_message(item) for item in outbox.history(conn, limit)]
 
 
-def oddities(conn: Connection, limit: int) -> Document:
+def diagnostic_list(conn: Connection, limit: int) -> Document:
     """What was counted as odd, and bodies kept because they could not be read."""
     return {
-        "diagnostics": [diagnostics.document(diagnostic) for diagnostic in diagnostics.every(conn)],
+        "diagnostics": [diagnostics.document(diagnostic) for diagnostic in diagnostics.list_all(conn)],
         "kept": [_kept(kept) for kept in diagnostics.kept(conn, limit)],
     }
 

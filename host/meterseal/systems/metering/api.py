@@ -56,14 +56,14 @@ def create_app(
     def list_alarms(seal: str | None = None, active: bool = False, limit: _Limit = 100) -> dict[str, Any]:
         """Alarms, the newest first; `active` leaves out the cleared ones."""
         with database.reading() as conn:
-            found = alarms.active(conn, seal) if active else alarms.every(conn, seal, limit=limit)
+            found = alarms.active(conn, seal) if active else alarms.list_all(conn, seal, limit=limit)
             return {"alarms": [alarms.document(alarm) for alarm in found[::-1][:limit]]}
 
     @app.get("/api/terminals")
     def list_terminals() -> dict[str, Any]:
         """Every terminal that is registered or was ever heard."""
         with database.reading() as conn:
-            found = terminals.every(conn)
+            found = terminals.list_all(conn)
         return {"terminals": [_terminal(terminal, station, registry) for terminal in found]}
 
     @app.get("/api/diagnostics")
@@ -71,7 +71,9 @@ def create_app(
         """What was thrown away or not understood, and bytes that were kept because they could not be read."""
         with database.reading() as conn:
             return {
-                "diagnostics": [diagnostics.document(diagnostic) for diagnostic in diagnostics.every(conn)],
+                "diagnostics": [
+                    diagnostics.document(diagnostic) for diagnostic in diagnostics.list_all(conn)
+                ],
                 "kept": [diagnostics.kept_document(kept) for kept in diagnostics.kept(conn)],
             }
 
@@ -105,14 +107,14 @@ def _event(event: SealEvent, verifier: Verifier) -> dict[str, Any]:
 
 
 def _seals(conn: Connection, registry: Registry) -> list[dict[str, Any]]:
-    heard = bindings.every(conn)
+    bound = bindings.list_all(conn)
     active: dict[str, list[str]] = {}
     for alarm in alarms.active(conn):
         active.setdefault(alarm.subject, []).append(alarm.code.value)
     return [
         event_document(event)
         | {
-            "point": heard[event.seal].point if event.seal in heard else None,
+            "point": bound[event.seal].point if event.seal in bound else None,
             "registered": registry.is_registered(event.seal),
             "alarms": active.get(event.seal, []),
         }

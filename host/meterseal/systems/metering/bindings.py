@@ -10,7 +10,7 @@ from sqlalchemy import Column, Connection, Integer, String, Table, select
 from meterseal.store.database import UtcMillis, insert
 from meterseal.systems.metering.tables import metadata
 
-__all__ = ["Binding", "bind", "every", "find", "seals_at"]
+__all__ = ["Binding", "bind", "find", "list_all", "seals_at"]
 
 _bindings = Table(
     "bindings",
@@ -47,7 +47,7 @@ def find(conn: Connection, seal: str) -> Binding | None:
     return None if row is None else Binding(**row._mapping)
 
 
-def every(conn: Connection) -> dict[str, Binding]:
+def list_all(conn: Connection) -> dict[str, Binding]:
     """All bindings, by seal."""
     return {row.seal: Binding(**row._mapping) for row in conn.execute(select(_bindings))}
 

@@ -14,13 +14,13 @@ from meterseal.domain.verdict import RecordVerdict, VerdictCode
 from meterseal.protocols import handover
 from meterseal.store import outbox
 from meterseal.systems.metering.changes import Changes
-from meterseal.systems.metering.tables import FIELD, MARKETING
+from meterseal.systems.metering.tables import DOWNLINK, MARKETING
 
-__all__ = ["Order", "Way", "issue"]
+__all__ = ["MeterWrite", "Route", "issue"]
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class Route:
     """The meter that reported the record, and how it is reached; `point` None where it is not known."""
 
     meter: str
@@ -29,7 +29,7 @@ class Way:
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class MeterWrite:
     """One write to one meter, as the outbox keeps it; `verdict` in hex."""
 
     meter: str
@@ -42,17 +42,17 @@ class Order:
         return json.dumps(asdict(self)).encode()
 
     @classmethod
-    def decode(cls, body: bytes) -> Order:
-        """The order in an outbox body."""
+    def decode(cls, body: bytes) -> MeterWrite:
+        """The write in an outbox body."""
         return cls(**json.loads(body))
 
 
-def issue(changes: Changes, code: VerdictCode, record: bytes, detail: str, way: Way) -> None:
+def issue(changes: Changes, code: VerdictCode, record: bytes, detail: str, route: Route) -> None:
     """Raise the alarm and queue the finding for everybody else; a repetition changes nothing."""
     verdict = RecordVerdict.on(record, code)
     changes.raise_alarm(FOUND[code], verdict.seal, verdict.counter, detail)
     body = handover.encode_finding(handover.Finding(verdict, detail, changes.at))
     outbox.put(changes.conn, MARKETING, verdict.key, body, changes.at)
-    if way.point is not None:
-        order = Order(way.meter, way.terminal, way.point, verdict.encode().hex())
-        outbox.put(changes.conn, FIELD, f"{way.meter}-{verdict.key}", order.encode(), changes.at)
+    if route.point is not None:
+        write = MeterWrite(route.meter, route.terminal, route.point, verdict.encode().hex())
+        outbox.put(changes.conn, DOWNLINK, f"{route.meter}-{verdict.key}", write.encode(), changes.at)

@@ -26,7 +26,7 @@ from meterseal.store.applied import Applied
 from meterseal.store.events import Outcome
 from meterseal.systems.metering import bindings, findings, quarantine, standard_alarms
 from meterseal.systems.metering.changes import Changes
-from meterseal.systems.metering.findings import Way
+from meterseal.systems.metering.findings import Route
 from meterseal.systems.metering.monitor import Monitor, is_cover
 from meterseal.systems.metering.registry import terminal_name
 from meterseal.systems.metering.tables import MARKETING
@@ -46,17 +46,17 @@ class Intake:
         self._monitor = monitor
         self._verifier = verifier
 
-    def heard(self, conn: Connection, terminal: str, now: datetime) -> Applied:
+    def seen(self, conn: Connection, terminal: str, now: datetime) -> Applied:
         """A login or a heartbeat."""
         changes = Changes(conn, now)
-        self._monitor.heard(changes, terminal)
+        self._monitor.seen(changes, terminal)
         return changes.applied
 
     def report(self, conn: Connection, frame: Frame, now: datetime, online_since: datetime | None) -> Applied:
         """A report of any kind; `online_since` is the login on the connection that brought it."""
         changes = Changes(conn, now)
         terminal = terminal_name(frame.address)
-        self._monitor.heard(changes, terminal)
+        self._monitor.seen(changes, terminal)
         try:
             if (frame.afn, frame.di) == (Afn.USER_DEFINED, UplinkDi.USER_DEFINED):
                 self._seal_report(changes, frame.content, terminal, frame.point, online_since)
@@ -146,8 +146,8 @@ class Intake:
             self._hand_on(changes, event, f"{handover.key(event)}-{_digest(event)}")
             if status is MacStatus.VERIFIED:
                 detail = "signed by the seal, and not what it had said under this number"
-                way = Way(str(event.meter), str(event.terminal), point)
-                findings.issue(changes, VerdictCode.REPLAY, event.record, detail, way)
+                route = Route(str(event.meter), str(event.terminal), point)
+                findings.issue(changes, VerdictCode.REPLAY, event.record, detail, route)
         if applied.outcome is Outcome.NEW:
             if point is not None:
                 bindings.bind(
@@ -161,10 +161,10 @@ class Intake:
     ) -> None:
         diagnostics.count(changes.conn, "withheld", event.seal, at=changes.at, raw=event.record)
         quarantine.keep(changes.conn, event, report, point, changes.at)
-        said = f"{event.kind.name.lower()}, {event.state.name.lower()}"
-        detail = f"report by terminal {event.terminal}: {status.reason}; it says {said}; kept, no event"
-        way = Way(str(event.meter), str(event.terminal), point)
-        findings.issue(changes, VerdictCode.AUTH_FAIL, event.record, detail, way)
+        claim = f"{event.kind.name.lower()}, {event.state.name.lower()}"
+        detail = f"report by terminal {event.terminal}: {status.reason}; it says {claim}; kept, no event"
+        route = Route(str(event.meter), str(event.terminal), point)
+        findings.issue(changes, VerdictCode.AUTH_FAIL, event.record, detail, route)
 
     def _hand_on(self, changes: Changes, event: SealEvent, key: str) -> None:
         outbox.put(changes.conn, MARKETING, key, handover.encode(event), changes.at)

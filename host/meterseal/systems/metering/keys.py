@@ -23,7 +23,7 @@ from meterseal.store.database import Database, UtcMillis, insert
 from meterseal.store.ownership import sole_owner
 from meterseal.systems.metering.tables import SCHEMA, metadata
 
-__all__ = ["Imported", "MasterKey", "Stored", "every", "forget", "load", "put", "read_keys", "writing"]
+__all__ = ["Imported", "MasterKey", "Stored", "forget", "list_all", "load", "put", "read_keys", "writing"]
 
 _keys = Table(
     "seal_keys",
@@ -124,7 +124,7 @@ def forget(conn: Connection, seal: str) -> bool:
     return conn.execute(delete(_keys).where(_keys.c.seal == seal)).rowcount == 1
 
 
-def every(conn: Connection) -> list[Stored]:
+def list_all(conn: Connection) -> list[Stored]:
     """The seals that have keys, by address."""
     rows = conn.execute(select(_keys.c.seal, _keys.c.imported_at).order_by(_keys.c.seal))
     return [Stored(**row._mapping) for row in rows]

@@ -45,11 +45,11 @@ def list_keys(
 
     from meterseal.clock import isoformat
     from meterseal.store.database import Database
-    from meterseal.systems.metering.keys import every
+    from meterseal.systems.metering.keys import list_all
     from meterseal.systems.metering.tables import SCHEMA
 
     with closing(Database(store, SCHEMA, read_only=True)) as database, database.reading() as conn:
-        rows = [{"seal": key.seal, "imported_at": isoformat(key.imported_at)} for key in every(conn)]
+        rows = [{"seal": key.seal, "imported_at": isoformat(key.imported_at)} for key in list_all(conn)]
     if as_json:
         typer.echo(json.dumps({"keys": rows}))
         return

@@ -51,7 +51,7 @@ class Monitor:
             if self._registry.knows_seal(alarm.subject, binding.meter if binding else None):
                 changes.clear(Code.UNKNOWN_DEVICE, alarm.subject)
 
-    def heard(self, changes: Changes, terminal: str) -> None:
+    def seen(self, changes: Changes, terminal: str) -> None:
         """The terminal said something."""
         terminals.seen(changes.conn, terminal, changes.at)
         changes.clear(Code.TERMINAL_LOST, terminal)
@@ -65,7 +65,7 @@ class Monitor:
             diagnostics.count(changes.conn, "unknown_seal", event.seal, at=changes.at)
             detail = f"not registered for meter {event.meter}, reported by terminal {event.terminal}"
             changes.raise_while_none(Code.UNKNOWN_DEVICE, event.seal, event.counter, detail)
-        self._judge_clock(changes, event, online_since)
+        self._check_clock(changes, event, online_since)
         if _is_open(event):
             self._explain_covers(changes, event)
 
@@ -93,7 +93,7 @@ class Monitor:
         key = _seconds(since or terminal.added_at)
         changes.raise_while_none(Code.TERMINAL_LOST, terminal.name, key, detail)
 
-    def _judge_clock(self, changes: Changes, event: SealEvent, online_since: datetime | None) -> None:
+    def _check_clock(self, changes: Changes, event: SealEvent, online_since: datetime | None) -> None:
         if event.received_at is None:
             return
         ahead = event.received_at - changes.at

@@ -34,7 +34,7 @@ from meterseal.systems.metering.registry import Registry
 from meterseal.systems.metering.settings import Settings
 from meterseal.systems.metering.station import Station
 from meterseal.systems.metering.tables import SCHEMA
-from meterseal.systems.metering.verdict_downlink import Field
+from meterseal.systems.metering.verdict_downlink import VerdictDownlink
 from meterseal.systems.metering.verification import Verifier
 from meterseal.trace import Trace
 
@@ -99,18 +99,18 @@ async def _serve(
     intake = Intake(monitor, verifier)
     woken: list[Callable[[], None]] = [delivery.wake] if delivery else []
     station = Station(settings, intake, writer, trace, clock, partial(_wake, woken))
-    field_writes = Field(station, database, clock, settings.meter_password)
-    woken.append(field_writes.wake)
+    verdict_downlink = VerdictDownlink(station, database, clock, settings.meter_password)
+    woken.append(verdict_downlink.wake)
     on_demand = OnDemand(station, database, registry, verifier)
     app = create_app(database, station, registry, on_demand, verifier)
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(writer.run())
         # Before any new report: what was quarantined is older.
         for taken in await writer.do(partial(intake.retake, now=clock.now())):
-            station.tell(taken)
+            station.publish(taken)
         tasks.create_task(_watch(monitor, writer, trace, clock))
         tasks.create_task(serve_http(app, http))
-        tasks.create_task(field_writes.run())
+        tasks.create_task(verdict_downlink.run())
         if delivery:
             tasks.create_task(delivery.run())
         server = await asyncio.start_server(station.serve, sock=uplink)

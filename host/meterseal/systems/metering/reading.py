@@ -33,7 +33,7 @@ from meterseal.store.applied import Applied
 from meterseal.store.database import Database
 from meterseal.systems.metering import bindings, findings
 from meterseal.systems.metering.changes import Changes
-from meterseal.systems.metering.findings import Way
+from meterseal.systems.metering.findings import Route
 from meterseal.systems.metering.registry import Registry
 from meterseal.systems.metering.station import Station
 from meterseal.systems.metering.verification import MacStatus, Verifier
@@ -130,7 +130,7 @@ class OnDemand:
                 now=reading.read_at,
             )
             for taken in await self._station.writer.do(work):
-                self._station.tell(taken)
+                self._station.publish(taken)
         return reading
 
     async def _read_challenged(self, seal: str) -> Reading:
@@ -139,7 +139,7 @@ class OnDemand:
         return replace(await self._read(seal, From.SEAL), challenge=challenge)
 
     async def _read(self, seal: str, asked: From) -> Reading:
-        meter, terminal, _ = self._way(seal)
+        meter, terminal, _ = self._route(seal)
         raw = await self._ask(seal, requests.read(seal if asked is From.SEAL else meter, Di.RECORD_NEWEST))
         now = self._station.clock.now()
         try:
@@ -156,7 +156,7 @@ class OnDemand:
 
     async def _ask(self, seal: str, request: Frame) -> bytes:
         """Content of the answer to a request that the seal's terminal passes on."""
-        _, terminal, point = self._way(seal)
+        _, terminal, point = self._route(seal)
         relay = RelayRequest(request.encode(), timeout=self._station.settings.bus_timeout)
         answer = await self._station.ask(terminal, Afn.RELAY, point_da(point), UplinkDi.RELAY, relay.encode())
         try:
@@ -172,15 +172,15 @@ class OnDemand:
         else:
             return
         detail = f"read from the {reading.asked} by terminal {reading.terminal}: {why}"
-        way = Way(reading.meter, reading.terminal, self._way(reading.record.seal)[2])
-        work = partial(_issue, code=code, reading=reading, detail=detail, way=way)
-        self._station.tell(await self._station.writer.do(work))
+        route = Route(reading.meter, reading.terminal, self._route(reading.record.seal)[2])
+        work = partial(_issue, code=code, reading=reading, detail=detail, route=route)
+        self._station.publish(await self._station.writer.do(work))
 
-    def _way(self, seal: str) -> tuple[str, str, int]:
+    def _route(self, seal: str) -> tuple[str, str, int]:
         with self._database.reading() as conn:
-            heard = bindings.find(conn, seal)
-        if heard is not None:
-            return heard.meter, heard.terminal, heard.point
+            binding = bindings.find(conn, seal)
+        if binding is not None:
+            return binding.meter, binding.terminal, binding.point
         device = self._registry.device(seal)
         if device is None:
             raise UnknownSealError(f"seal {seal} is not registered and never reported")
@@ -192,9 +192,9 @@ class OnDemand:
         return stored if stored is not None and stored.fact == record.fact.encode() else None
 
 
-def _issue(conn: Connection, code: VerdictCode, reading: Reading, detail: str, way: Way) -> Applied:
+def _issue(conn: Connection, code: VerdictCode, reading: Reading, detail: str, route: Route) -> Applied:
     changes = Changes(conn, reading.read_at)
-    findings.issue(changes, code, reading.raw, detail, way)
+    findings.issue(changes, code, reading.raw, detail, route)
     return changes.applied
 
 

@@ -118,7 +118,7 @@ class Station:
             del self._online[name]
             self.trace("lost", terminal=name, peer=connection.peer, reason=reason)
 
-    def tell(self, applied: Applied) -> None:
+    def publish(self, applied: Applied) -> None:
         """Trace what was applied, and start handing it on; once it is durable."""
         trace_applied(self.trace, applied)
         if applied.raised or applied.outcome in (Outcome.NEW, Outcome.CONFLICT):
@@ -139,11 +139,11 @@ class _Connection:
         self._name: str | None = None
         self._online_since: datetime | None = None
         self._reading: asyncio.Timeout | None = None
-        self._last_heard = 0.0
+        self._last_received = 0.0
         self._end = "closed by the terminal"
 
     async def run(self) -> None:
-        self._last_heard = self._now()
+        self._last_received = self._now()
         try:
             self._end = await self._serve()
         except (OSError, StoppedError) as error:
@@ -190,12 +190,12 @@ class _Connection:
             if data == b"":
                 return self._end
             if data is not None:
-                self._last_heard = now
+                self._last_received = now
                 self._station.trace(
                     "wire", wire="uplink", direction="rx", peer=self.peer, bytes=hex_digits(data)
                 )
                 await self._handle(self._session.receive(data, now))
-            elif now - self._last_heard >= self._station.settings.patience:
+            elif now - self._last_received >= self._station.settings.patience:
                 return "silent for too long"
             await self._handle(self._session.tick(now))
             if self._writer.transport.get_write_buffer_size() > _UNSENT_MAX:
@@ -203,7 +203,7 @@ class _Connection:
 
     async def _read(self) -> bytes | None:
         """Bytes, b"" at the end, None when it is time to look at the session."""
-        due = self._last_heard + self._station.settings.patience
+        due = self._last_received + self._station.settings.patience
         if self._session.deadline is not None:
             due = min(due, self._session.deadline)
         timeout = self._reading = asyncio.timeout_at(due)
@@ -235,14 +235,14 @@ class _Connection:
         for frame, done in zip(reports, taken, strict=True):
             if frame.con:
                 self._send(self._session.confirm(frame, done.understood))
-            self._station.tell(done)
+            self._station.publish(done)
 
     async def _link(self, event: Event) -> None:
         match event:
             case Send(raw):
                 self._send(raw)
             case LoggedIn(address) | Heartbeat(address):
-                await self._heard(terminal_name(address), login=isinstance(event, LoggedIn))
+                await self._seen(terminal_name(address), login=isinstance(event, LoggedIn))
             case LoggedOut():
                 if self._name is not None:
                     self._station.logout(self._name, self, "logged out")
@@ -255,15 +255,15 @@ class _Connection:
             case Ignored(frame, reason):
                 await self._count("ignored_frame", frame.encode(), reason)
 
-    async def _heard(self, name: str, *, login: bool) -> None:
+    async def _seen(self, name: str, *, login: bool) -> None:
         now = self._station.clock.now()
         if login:
             if self._name not in (None, name):
                 self._station.logout(str(self._name), self, f"is {name} now")
             self._name, self._online_since = name, now
             self._station.login(name, self)
-        self._station.tell(
-            await self._station.writer.do(partial(self._station.intake.heard, terminal=name, now=now))
+        self._station.publish(
+            await self._station.writer.do(partial(self._station.intake.seen, terminal=name, now=now))
         )
 
     async def _store(self, frame: Frame) -> Applied:

@@ -6,10 +6,10 @@ from sqlalchemy import MetaData
 
 from meterseal.store.database import Schema
 
-__all__ = ["FIELD", "MARKETING", "SCHEMA", "metadata"]
+__all__ = ["DOWNLINK", "MARKETING", "SCHEMA", "metadata"]
 
 #: Outbox topics: what goes up to marketing, and what goes down to terminals and meters.
-MARKETING, FIELD = "marketing", "field"
+MARKETING, DOWNLINK = "marketing", "field"
 
 metadata = MetaData()
 SCHEMA = Schema("metering", 2, metadata)

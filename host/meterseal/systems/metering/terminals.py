@@ -10,7 +10,7 @@ from sqlalchemy import Column, Connection, String, Table, func, select
 from meterseal.store.database import UtcMillis, insert
 from meterseal.systems.metering.tables import metadata
 
-__all__ = ["Terminal", "every", "expect", "seen", "silent"]
+__all__ = ["Terminal", "expect", "list_all", "seen", "silent"]
 
 _terminals = Table(
     "terminals",
@@ -48,6 +48,6 @@ def silent(conn: Connection, since: datetime) -> list[Terminal]:
     return [Terminal(**row._mapping) for row in rows]
 
 
-def every(conn: Connection) -> list[Terminal]:
+def list_all(conn: Connection) -> list[Terminal]:
     """All terminals, by name."""
     return [Terminal(**row._mapping) for row in conn.execute(select(_terminals).order_by(_terminals.c.name))]

@@ -21,12 +21,12 @@ from meterseal.store import outbox
 from meterseal.store.database import Database
 from meterseal.store.outbox import Item
 from meterseal.store.writer import StoppedError
-from meterseal.systems.metering.findings import Order
+from meterseal.systems.metering.findings import MeterWrite
 from meterseal.systems.metering.station import OfflineError, Station, UnansweredError
-from meterseal.systems.metering.tables import FIELD
+from meterseal.systems.metering.tables import DOWNLINK
 from sealchip.interface import Di
 
-__all__ = ["Field"]
+__all__ = ["VerdictDownlink"]
 
 #: Seconds until the next attempt, doubled up to the longest; shorter while no terminal is there to bother.
 _PAUSE, _PAUSE_MAX, _OFFLINE_MAX = 1.0, 600.0, 10.0
@@ -36,7 +36,7 @@ _LOOK_AGAIN, _LOOK = 1.0, 10_000
 _LEVEL = b"\x02"
 
 
-class Field:
+class VerdictDownlink:
     """Empties the outbox towards the field, at each terminal one write after the other.
 
     A write is done once its meter has acknowledged it. A meter that refuses or is away is asked again, with
@@ -62,12 +62,12 @@ class Field:
             while True:
                 self._changed.clear()
                 with self._database.reading() as conn:
-                    items = outbox.due(conn, FIELD, self._clock.now(), _LOOK)
+                    items = outbox.due(conn, DOWNLINK, self._clock.now(), _LOOK)
                 for item in items:
-                    order = Order.decode(item.body)
-                    if order.terminal not in self._busy:
-                        self._busy.add(order.terminal)
-                        tasks.create_task(self._deliver(item, order))
+                    write = MeterWrite.decode(item.body)
+                    if write.terminal not in self._busy:
+                        self._busy.add(write.terminal)
+                        tasks.create_task(self._deliver(item, write))
                 await self._wait()
 
     async def _wait(self) -> None:
@@ -77,9 +77,9 @@ class Field:
         except TimeoutError:
             return
 
-    async def _deliver(self, item: Item, order: Order) -> None:
+    async def _deliver(self, item: Item, write: MeterWrite) -> None:
         try:
-            await self._write(order)
+            await self._write(write)
         except (OfflineError, UnansweredError, RelayError, FrameError) as error:
             longest = _OFFLINE_MAX if isinstance(error, OfflineError) else _PAUSE_MAX
             pause = min(_PAUSE * 2.0 ** min(item.attempts, 30), longest)
@@ -88,7 +88,7 @@ class Field:
         else:
             await self._note(partial(outbox.done, id=item.id, at=self._clock.now()))
         finally:
-            self._busy.discard(order.terminal)
+            self._busy.discard(write.terminal)
             self._changed.set()
 
     async def _note(self, work: Callable[[Connection], None]) -> None:
@@ -96,16 +96,16 @@ class Field:
         with suppress(StoppedError):
             await self._station.writer.do(work)
 
-    async def _write(self, order: Order) -> None:
-        verdict = bytes.fromhex(order.verdict)
-        write = requests.write(order.meter, Di.VERDICT, verdict, password=_LEVEL + self._password)
-        relay = RelayRequest(write.encode(), timeout=self._station.settings.bus_timeout)
-        da = point_da(order.point)
-        answer = await self._station.ask(order.terminal, Afn.RELAY, da, UplinkDi.RELAY, relay.encode())
+    async def _write(self, write: MeterWrite) -> None:
+        verdict = bytes.fromhex(write.verdict)
+        request = requests.write(write.meter, Di.VERDICT, verdict, password=_LEVEL + self._password)
+        relay = RelayRequest(request.encode(), timeout=self._station.settings.bus_timeout)
+        da = point_da(write.point)
+        answer = await self._station.ask(write.terminal, Afn.RELAY, da, UplinkDi.RELAY, relay.encode())
         if answer.afn == Afn.CONFIRM:
             raise RelayError("the terminal refuses to pass the verdict on")
         raw = RelayAnswer.decode(answer.content).frame
         if not raw:
-            raise RelayError(f"meter {order.meter} does not answer")
+            raise RelayError(f"meter {write.meter} does not answer")
         if Frame.decode(raw).refused:
-            raise RelayError(f"{hex_bytes(raw)}: meter {order.meter} refuses the verdict")
+            raise RelayError(f"{hex_bytes(raw)}: meter {write.meter} refuses the verdict")

@@ -45,13 +45,13 @@ class Answers:
         store: TerminalStore,
         clock: Clock,
         meters: Mapping[int, str],
-        tell: Callable[[str, Applied], None],
+        publish: Callable[[str, Applied], None],
     ) -> None:
         self._bus = bus
         self._store = store
         self._clock = clock
         self._meters = meters
-        self._tell = tell
+        self._publish = publish
 
     async def answer(self, request: Frame) -> bytes:
         """The content of the answer; raises `DeniedError`."""
@@ -83,11 +83,11 @@ class Answers:
 
     async def _relay(self, content: bytes) -> bytes:
         try:
-            order = RelayRequest.decode(content)
-            request = MeterFrame.decode(order.frame)
+            relay = RelayRequest.decode(content)
+            request = MeterFrame.decode(relay.frame)
             if (verdict := _verdict(request)) is not None:
-                self._tell(request.address, self._store.apply_verdict(verdict))
-            answer = await self._bus.relay(request, order.timeout)
+                self._publish(request.address, self._store.apply_verdict(verdict))
+            answer = await self._bus.relay(request, relay.timeout)
         except (RelayError, MeterFrameError) as error:
             raise DeniedError(str(error)) from None
         return RelayAnswer(b"" if answer is None else answer.encode(preamble=0)).encode()

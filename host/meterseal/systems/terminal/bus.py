@@ -46,7 +46,7 @@ class Bus:
         self._line = line
         self._clock = clock
         self._trace = trace
-        self._oddity = diagnostic
+        self._diagnostic = diagnostic
         self._byte_time = 11 / baud
         self._master = Master(baud=baud, timeout=timeout, tries=1)
         self._carrier_sense = CarrierSense()
@@ -141,7 +141,7 @@ class Bus:
             if isinstance(event, Send):
                 await self._send(event.raw)
             elif isinstance(event, Discarded):
-                self._oddity(_WHAT.get(event.reason, "garbage"), event.raw)
+                self._diagnostic(_WHAT.get(event.reason, "garbage"), event.raw)
             elif isinstance(event, Overheard):
                 self._overhear(event.frame)
             else:

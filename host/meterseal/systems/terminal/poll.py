@@ -44,12 +44,12 @@ class Poller:
         ask: Callable[[Frame], Awaitable[bytes]],
         store: TerminalStore,
         clock: Clock,
-        tell: Callable[[str, Applied], None],
+        publish: Callable[[str, Applied], None],
     ) -> None:
         self._ask = ask
         self._store = store
         self._clock = clock
-        self._tell = tell
+        self._publish = publish
         #: Meters without the seal items; found out anew by each run.
         self._stock: set[str] = set()
         #: Meters whose journal is read, and with an opening in it.
@@ -110,7 +110,7 @@ class Poller:
             self._wrong_entry(meter, number, raw, str(error))
             return
         self._tries.pop(meter, None)
-        self._tell(meter, self._store.store_entry(meter, entry))
+        self._publish(meter, self._store.store_entry(meter, entry))
 
     def _wrong_entry(self, meter: str, number: int, raw: bytes, reason: str) -> None:
         """A disturbance is tried again; what stays wrong must not hide the entries behind it."""
@@ -119,7 +119,7 @@ class Poller:
         if self._tries[meter] < TRIES:
             raise SilentError(reason)
         del self._tries[meter]
-        self._tell(meter, self._store.skip_entry(meter, number, raw, reason))
+        self._publish(meter, self._store.skip_entry(meter, number, raw, reason))
 
     async def _openings(self, meter: str) -> bool:
         """Fetch the records of new openings; True when the count moved meanwhile."""
@@ -136,7 +136,7 @@ class Poller:
             return True
         if records or meter in self._look:
             applied = self._store.store_openings(meter, count, records, explained=meter not in self._stock)
-            self._tell(meter, applied)
+            self._publish(meter, applied)
         self._look.discard(meter)
         self._look_from = self._clock.monotonic() + LOOK_PAUSE
         return False
@@ -171,9 +171,9 @@ class Poller:
         drift = shown - self._clock.now()
         if abs(drift) > DRIFT:
             seconds = round(drift / timedelta(seconds=1))
-            self._tell(meter, self._store.begin(Code.CLOCK_DRIFT, meter, f"meter clock {seconds:+d} s"))
+            self._publish(meter, self._store.begin(Code.CLOCK_DRIFT, meter, f"meter clock {seconds:+d} s"))
         else:
-            self._tell(meter, self._store.end(Code.CLOCK_DRIFT, meter))
+            self._publish(meter, self._store.end(Code.CLOCK_DRIFT, meter))
 
 
 def _entry(raw: bytes, number: int) -> JournalEntry:

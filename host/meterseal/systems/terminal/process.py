@@ -41,13 +41,18 @@ class Terminal:
         self._trace = trace
         self._store = TerminalStore(database, clock, settings.name, settings.points)
         self._bus = Bus(
-            line, clock=clock, trace=trace, diagnostic=self._odd, baud=settings.baud, timeout=settings.timeout
+            line,
+            clock=clock,
+            trace=trace,
+            diagnostic=self._discarded,
+            baud=settings.baud,
+            timeout=settings.timeout,
         )
-        self._poller = Poller(self._bus.ask, self._store, clock, self._tell)
+        self._poller = Poller(self._bus.ask, self._store, clock, self._publish)
         self._schedule = Schedule(settings.points, period=settings.poll)
         link = TerminalLink(settings.address, heartbeat=settings.heartbeat, timeout=settings.confirm_timeout)
         meters = {point: meter for meter, point in settings.points.items()}
-        answers = Answers(self._bus, self._store, clock, meters, self._tell)
+        answers = Answers(self._bus, self._store, clock, meters, self._publish)
         self._uplink = Uplink(settings.station, link, self._store, answers, clock=clock, trace=trace)
 
     async def run(self) -> None:
@@ -75,21 +80,21 @@ class Terminal:
         except SilentError as error:
             if self._schedule.silent(meter, self._clock.monotonic()):
                 detail = f"{LOST_AFTER} polls unanswered: {error}"
-                self._tell(meter, self._store.begin(Code.SEAL_COMMS_LOST, meter, detail))
+                self._publish(meter, self._store.begin(Code.SEAL_COMMS_LOST, meter, detail))
         else:
             if self._schedule.answered(meter, self._clock.monotonic(), more=more):
-                self._tell(meter, self._store.end(Code.SEAL_COMMS_LOST, meter))
+                self._publish(meter, self._store.end(Code.SEAL_COMMS_LOST, meter))
 
     async def _sync(self) -> None:
         while True:
             await self._bus.ask(requests.broadcast_time(self._clock.now()))
             await asyncio.sleep(SYNC_PERIOD)
 
-    def _odd(self, what: str, raw: bytes) -> None:
+    def _discarded(self, what: str, raw: bytes) -> None:
         self._store.count(what, "bus", raw)
         self._trace("discarded", wire="rs485", bytes=hex_digits(raw), reason=what)
 
-    def _tell(self, meter: str, applied: Applied) -> None:
+    def _publish(self, meter: str, applied: Applied) -> None:
         self._uplink.wake()
         trace_applied(self._trace, applied, meter=meter)
 

@@ -19,7 +19,7 @@ LOST_AFTER = 3
 class _Turn:
     due: float
     silent: int = 0
-    heard: bool = False
+    answered: bool = False
 
 
 class Schedule:
@@ -46,8 +46,8 @@ class Schedule:
         True when the meter is back: it had been lost, or this is the first time it is heard.
         """
         turn = self._turns[meter]
-        back = turn.silent >= LOST_AFTER or not turn.heard
-        turn.silent, turn.heard = 0, True
+        back = turn.silent >= LOST_AFTER or not turn.answered
+        turn.silent, turn.answered = 0, True
         turn.due = now if more else now + self._period
         return back
 

@@ -252,7 +252,7 @@ def _begin(conn: Connection, code: Code, subject: str, detail: str, at: datetime
     """Alarms about a meter have no event to be numbered by: they are counted from 1."""
     if alarms.active(conn, subject, code):
         return Applied()
-    before = [alarm for alarm in alarms.every(conn, subject) if alarm.code is code]
+    before = [alarm for alarm in alarms.list_all(conn, subject) if alarm.code is code]
     applied = Applied()
     applied.note(raised=alarms.raise_alarm(conn, code, subject, len(before) + 1, at, detail))
     return applied

@@ -139,8 +139,8 @@ class Uplink:
     async def _send_next(self, port: Port) -> None:
         message = self._store.next_message() if self._link.ready else None
         if message is not None:
-            said = (message.afn, message.da, message.di, message.content)
-            await self._carry_out(port, self._link.send(*said, message.id, self._clock.monotonic()))
+            fields = (message.afn, message.da, message.di, message.content)
+            await self._carry_out(port, self._link.send(*fields, message.id, self._clock.monotonic()))
 
     async def _carry_out(self, port: Port, events: list[Event]) -> None:
         for event in events:

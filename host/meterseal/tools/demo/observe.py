@@ -107,7 +107,7 @@ class Observer:
         if database is None:
             return []
         with database.reading() as conn:
-            seen.alarms[system] = [alarms.document(alarm) for alarm in alarms.every(conn)]
+            seen.alarms[system] = [alarms.document(alarm) for alarm in alarms.list_all(conn)]
             stored = events.history(conn, limit=None)
         for event in stored:
             assert event.stored_at is not None

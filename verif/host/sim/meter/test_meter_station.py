@@ -86,11 +86,11 @@ class Bench:
 
     def alarms(self) -> set[tuple[str, str, bool]]:
         with self.database.reading() as conn:
-            return {(alarm.code, alarm.subject, alarm.cleared_at is None) for alarm in alarms.every(conn)}
+            return {(alarm.code, alarm.subject, alarm.cleared_at is None) for alarm in alarms.list_all(conn)}
 
     def diagnostics(self) -> dict[str, int]:
         with self.database.reading() as conn:
-            return {diagnostic.what: diagnostic.count for diagnostic in diagnostics.every(conn)}
+            return {diagnostic.what: diagnostic.count for diagnostic in diagnostics.list_all(conn)}
 
     def lines(self, what: str) -> list[dict[str, object]]:
         lines = map(json.loads, self.trace_lines.getvalue().splitlines())

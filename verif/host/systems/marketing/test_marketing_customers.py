@@ -15,7 +15,7 @@ from meterseal.io.pty import PtyEnd
 from meterseal.store.database import Database
 from meterseal.systems.marketing.customers import (
     Customer,
-    every,
+    list_all,
     load,
     of_account,
     of_seal,
@@ -76,9 +76,9 @@ def test_the_store_follows_the_file(tmp_path: Path) -> None:
     li = Customer("7", "Li", "123", "000000000202", "000000000102", "en", ("json://a", "json://b"))
     with database.transaction() as conn:
         load(conn, [ZHANG, li])
-        assert every(conn) == [ZHANG, li]
+        assert list_all(conn) == [ZHANG, li]
         load(conn, [li])
-        assert every(conn) == [li]
+        assert list_all(conn) == [li]
         assert of_seal(conn, li.seal) == of_account(conn, "7") == li
         assert of_seal(conn, ZHANG.seal) is None
         counts = [next_sequence(conn, number) for number in ("1", "1", "2", "1")]

@@ -61,27 +61,27 @@ CLOSED = event(3, Kind.CLOSED, StateClass.SEALED)
 BOOT_OPEN = event(4, Kind.BOOT, StateClass.OPEN, Flags.UNOBSERVED | Flags.AGE_UNKNOWN)
 
 
-def test_in_any_order_every_opening_and_closing_is_told_once(tmp_path: Path) -> None:
+def test_in_any_order_every_opening_and_closing_is_announced_once(tmp_path: Path) -> None:
     for number, order in enumerate(permutations([BOOT, OPENED, CLOSED, BOOT_OPEN])):
         database = Database(tmp_path / f"{number}.db", SCHEMA)
         with database.transaction() as conn:
             load_customers(conn, [ZHANG], NOON)
         put_in(database, *order, *order)
-        told = messages(database, SMS)
-        assert told.keys() == {2, 3, 4}, order
-        assert "被打开" in told[2]
-        assert "复封" in told[3]
+        sent = messages(database, SMS)
+        assert sent.keys() == {2, 3, 4}, order
+        assert "被打开" in sent[2]
+        assert "复封" in sent[3]
         database.close()
 
 
-def test_a_power_up_is_told_only_when_it_finds_the_seal_opened(database: Database) -> None:
+def test_a_power_up_is_announced_only_when_it_finds_the_seal_opened(database: Database) -> None:
     put_in(database, event(1, Kind.BOOT, StateClass.OPEN), event(2, Kind.CLOSED, StateClass.SEALED))
     put_in(database, event(3, Kind.BOOT, StateClass.SEALED), event(4, Kind.BOOT, StateClass.OPEN))
     put_in(database, event(5, Kind.BOOT, StateClass.OPEN))
     assert messages(database, SMS).keys() == {2, 4}
 
 
-def test_flapping_is_told_in_its_own_words(database: Database) -> None:
+def test_flapping_is_announced_in_its_own_words(database: Database) -> None:
     put_in(database, BOOT, event(2, Kind.FLAPPING, StateClass.SEALED))
     assert "反复通断" in messages(database, SMS)[2]
 
@@ -114,12 +114,14 @@ def test_an_opening_of_unknown_age_is_dated_before_it_was_found(database: Databa
         (StateClass.MISMATCH, "回路响应不符"),
     ],
 )
-def test_an_abnormal_loop_is_told_with_its_class(database: Database, state: StateClass, words: str) -> None:
+def test_an_abnormal_loop_is_announced_with_its_class(
+    database: Database, state: StateClass, words: str
+) -> None:
     put_in(database, CLOSED, event(4, Kind.OPENED, state))
     assert f"封印回路异常({words})" in messages(database, SMS)[4]
 
 
-def test_staff_hear_what_customers_hear_and_what_is_internal(database: Database) -> None:
+def test_staff_receive_what_customers_receive_and_what_is_internal(database: Database) -> None:
     put_in(database, BOOT, CLOSED, event(5, Kind.BOOT, StateClass.SEALED, Flags.UNOBSERVED))
     customer, staff = messages(database, SMS), messages(database, APPRISE)
     assert customer.keys() == {3}
@@ -128,7 +130,7 @@ def test_staff_hear_what_customers_hear_and_what_is_internal(database: Database)
     assert "封印断电期间未监测;事件计数不连续,缺失记录。记录号EV000003" in staff[5]
 
 
-def test_a_contradicting_copy_is_told_to_staff_alone(database: Database) -> None:
+def test_a_contradicting_copy_is_sent_to_staff_alone(database: Database) -> None:
     put_in(database, BOOT, CLOSED)
     assert put_in(database, event(3, Kind.OPENED, StateClass.OPEN)) == [Outcome.CONFLICT]
     assert messages(database, SMS).keys() == {3}

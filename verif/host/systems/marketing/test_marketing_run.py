@@ -162,7 +162,7 @@ TEXTS = [
 ]
 
 
-def test_a_finding_is_alarmed_and_told_to_the_staff_once(
+def test_a_finding_is_alarmed_and_sent_to_the_staff_once(
     start_link: StartLink, tmp_path: Path, webhook: Webhook, eventually: Eventually
 ) -> None:
     marketing = Marketing(start_link, tmp_path, "--notify", webhook.url)
@@ -263,7 +263,7 @@ def test_sigkill_between_any_two_steps_loses_and_doubles_nothing(
     assert len(webhook.bodies) == 3
 
 
-def test_an_unknown_seal_is_stored_alarmed_and_told_to_staff(
+def test_an_unknown_seal_is_stored_alarmed_and_sent_to_staff(
     start_link: StartLink, tmp_path: Path, webhook: Webhook, eventually: Eventually
 ) -> None:
     marketing = Marketing(start_link, tmp_path, "--notify", webhook.url)
@@ -296,9 +296,9 @@ def test_what_is_no_event_is_refused_and_kept(start_link: StartLink, tmp_path: P
     assert post(b"x" * 70_000, kind) == 413
     assert post(b"{", kind) == 422
     assert post(lie, kind) == 422
-    oddities = marketing.api("diagnostics")
-    assert [bytes.fromhex(kept["raw"]) for kept in oddities["kept"]] == [lie, b"{"]
-    assert oddities["diagnostics"][0]["count"] == 2
+    documents = marketing.api("diagnostics")
+    assert [bytes.fromhex(kept["raw"]) for kept in documents["kept"]] == [lie, b"{"]
+    assert documents["diagnostics"][0]["count"] == 2
     assert marketing.api("events")["events"] == []
 
 

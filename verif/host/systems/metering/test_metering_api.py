@@ -93,19 +93,19 @@ def test_lists(metering, connect, make):
     assert get(metering, "/api/events?seal=000000000999") == {"events": []}
     assert httpx.get(f"{metering.http}/api/events?seal=x").status_code == 422
     for query in ("", "?active=true"):
-        told = get(metering, f"/api/alarms{query}")["alarms"]
-        assert len(told) == 2
-        assert [alarm["id"] for alarm in told] == sorted((alarm["id"] for alarm in told), reverse=True)
-        assert get(metering, f"/api/alarms{query or '?'}&limit=1")["alarms"] == told[:1]
+        listed = get(metering, f"/api/alarms{query}")["alarms"]
+        assert len(listed) == 2
+        assert [alarm["id"] for alarm in listed] == sorted((alarm["id"] for alarm in listed), reverse=True)
+        assert get(metering, f"/api/alarms{query or '?'}&limit=1")["alarms"] == listed[:1]
     active = get(metering, f"/api/alarms?active=true&seal={make.seal}")["alarms"]
     assert [(one["code"], one["severity"], one["active"]) for one in active] == [
         ("SEAL_OPEN_UNMATCHED", "critical", True)
     ]
     (only,) = get(metering, "/api/terminals")["terminals"]
     assert (only["terminal"], only["registered"], only["online"]) == ("440106:1", True, True)
-    oddities = get(metering, "/api/diagnostics")
-    assert {one["what"] for one in oddities["diagnostics"]} == {"bad_frame", "unreadable_report"}
-    assert [bytes.fromhex(one["raw"])[6:] for one in oddities["kept"]] == [b"unreadable"]
+    documents = get(metering, "/api/diagnostics")
+    assert {one["what"] for one in documents["diagnostics"]} == {"bad_frame", "unreadable_report"}
+    assert [bytes.fromhex(one["raw"])[6:] for one in documents["kept"]] == [b"unreadable"]
     assert get(metering, "/healthz") == {"status": "ok", "terminals": 1, "outbox": 2}
     paths = get(metering, "/openapi.json")["paths"]
     assert {"/api/seals", "/api/events", "/api/alarms", "/api/terminals", "/api/diagnostics"} <= set(paths)
@@ -149,7 +149,7 @@ def test_on_demand_reading_of_a_stored_event(metering, connect, make, ago):
         (lambda raw: Frame(Frame.decode(raw).address, 0x91, Frame.decode(raw).data[:9]).encode(), "38"),
     ],
 )
-def test_a_bad_answer_is_told(metering, served, make, change, reason):
+def test_a_bad_answer_is_reported(metering, served, make, change, reason):
     served.change = change
     status, body = read(metering, make.seal)
     assert status == 502

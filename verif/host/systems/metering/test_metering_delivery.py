@@ -136,7 +136,7 @@ def test_a_refused_body_holds_up_nobody(start_metering, connect, make, marketing
     metering.link.wait_for("discarded")
     assert terminal.report(make.report(2)) is True
     eventually(lambda: sorted(marketing.ids) == [f"{make.seal}-1", f"{make.seal}-2"])
-    (diagnostic,) = metering.read(diagnostics.every)
+    (diagnostic,) = metering.read(diagnostics.list_all)
     assert (diagnostic.what, diagnostic.count) == ("handover_refused", 1)
 
 

@@ -221,7 +221,7 @@ def test_other_standard_alarms_are_stored_without_an_alarm(system):
         assert standard_alarms.get(conn, 1).content[7:] == b"\x10\x00"
 
 
-def test_a_registered_terminal_that_is_never_heard_is_lost(start, make):
+def test_a_registered_terminal_that_never_connects_is_lost(start, make):
     system = start(Device(make.seal, make.meter, TERMINAL, 1))
     with system.database.transaction() as conn:
         system.monitor.start(Changes(conn, START))
@@ -239,7 +239,7 @@ def test_each_silence_is_an_alarm_of_its_own(system, make):
         assert "TERMINAL_LOST" not in system.active
         system.tick(2251)
         assert "TERMINAL_LOST" in system.active
-    assert len([one for one in system.all(alarms.every) if one.code == "TERMINAL_LOST"]) == 2
+    assert len([one for one in system.all(alarms.list_all) if one.code == "TERMINAL_LOST"]) == 2
 
 
 def test_a_seal_on_another_meter_than_registered_is_unknown(start, make):
@@ -248,7 +248,7 @@ def test_a_seal_on_another_meter_than_registered_is_unknown(start, make):
     system.report(make.report(2, at=START))
     assert system.active == {"UNKNOWN_DEVICE"}
     assert len(system.all(events.history)) == 2
-    assert [(one.what, one.detail, one.count) for one in system.all(diagnostics.every)] == [
+    assert [(one.what, one.detail, one.count) for one in system.all(diagnostics.list_all)] == [
         ("unknown_seal", make.seal, 2)
     ]
 

@@ -66,7 +66,7 @@ def test_signed_records_are_verified(metering, connect, make):
     assert metering.active == {("SEAL_OPEN_UNMATCHED", make.seal)}
 
 
-def test_a_seal_without_a_stored_key_is_believed_and_said_so(metering, connect, make):
+def test_a_seal_without_a_stored_key_is_believed_and_shown_as_unchecked(metering, connect, make):
     other = "000000000102"
     terminal = connect(metering).login()
     assert terminal.report(make.report(1, seal=other)) is True
@@ -185,8 +185,8 @@ def test_a_verdict_is_repeated_until_the_meter_has_it(start_metering, files, con
     eventually(served)
     forged = make.record(2, Kind.CLOSED, key=OTHER_KEY)
     assert terminal.bus.taken == 3 * [RecordVerdict.on(forged, VerdictCode.AUTH_FAIL)]
-    (told,) = [item for item in metering.read(outbox.history) if item.topic == "marketing"]
-    finding = handover.decode(told.body)
+    (queued,) = [item for item in metering.read(outbox.history) if item.topic == "marketing"]
+    finding = handover.decode(queued.body)
     assert finding.verdict == terminal.bus.taken[0]
     assert "MAC wrong under the seal's key" in finding.detail
 
@@ -198,9 +198,9 @@ def test_a_replayed_report_is_handed_on_once(metering, connect, make, ago):
     for _ in range(2):
         assert terminal.report(make.closed(1, key=KEY, at=ago(20))) is True
     assert metering.active == {("SEAL_OPEN_UNMATCHED", make.seal), ("SEAL_REPLAY", make.seal)}
-    told = [handover.decode(item.body) for item in reversed(metering.read(outbox.history))]
-    assert [event.counter for event in told] == [1, 2, 1]
-    assert told[2].received_at > told[1].received_at
+    handed_on = [handover.decode(item.body) for item in reversed(metering.read(outbox.history))]
+    assert [event.counter for event in handed_on] == [1, 2, 1]
+    assert handed_on[2].received_at > handed_on[1].received_at
 
 
 # On demand
@@ -288,8 +288,10 @@ def test_an_old_answer_is_a_replay(metering, seal, make, echo):
     assert (status, body["verified"], body["signature"]) == (200, False, "verified")
     assert len(seal.challenges) == 2, "somebody may have come in between: tried once more"
     assert metering.active == {("SEAL_REPLAY", make.seal)}
-    told = [handover.decode(item.body) for item in metering.read(outbox.history) if item.topic == "marketing"]
-    assert told[0].verdict.code is VerdictCode.REPLAY
+    handed_on = [
+        handover.decode(item.body) for item in metering.read(outbox.history) if item.topic == "marketing"
+    ]
+    assert handed_on[0].verdict.code is VerdictCode.REPLAY
     metering.link.wait_for("alarm", code="SEAL_REPLAY", seal=make.seal, counter=1, raised=True)
 
 
@@ -370,8 +372,8 @@ def test_a_key_moved_to_another_seal_is_noticed(start_link, files):
     with contextlib.closing(sqlite3.connect(files / "metering.db")) as conn:
         conn.execute("UPDATE seal_keys SET seal = '000000000999'")
         conn.commit()
-    said = run_fails(start_link, files, "--master-key", files / "master")
-    assert "does not fit the stored key of seal 000000000999" in said
+    message = run_fails(start_link, files, "--master-key", files / "master")
+    assert "does not fit the stored key of seal 000000000999" in message
 
 
 @pytest.mark.parametrize(
@@ -387,8 +389,8 @@ def test_a_master_key_that_does_not_fit_is_one_clear_sentence(start_link, files,
     (files / "wrong").write_bytes(bytes(16))
     (files / "short").write_bytes(bytes(15))
     options = [] if master is None else ["--master-key", files / master]
-    said = run_fails(start_link, files, *options)
-    assert re.fullmatch(f"meterseal: .*{re.escape(sentence)}.*\n", said)
+    message = run_fails(start_link, files, *options)
+    assert re.fullmatch(f"meterseal: .*{re.escape(sentence)}.*\n", message)
     if master is not None:
         with pytest.raises(Failure, match=re.escape(sentence)):
             keys("import", files / "keys.json", "--master-key", files / master, files)

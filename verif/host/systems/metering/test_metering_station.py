@@ -18,8 +18,8 @@ from meterseal.protocols.csg1209022.terminal import Confirmed, LoggedIn, Send, T
 from meterseal.store import diagnostics, events
 
 
-def oddities(metering):
-    return {(one.what, one.detail): one.count for one in metering.read(diagnostics.every)}
+def diagnostic_counts(metering):
+    return {(one.what, one.detail): one.count for one in metering.read(diagnostics.list_all)}
 
 
 def test_login_heartbeat_and_reports(start_metering, connect, make):
@@ -64,8 +64,8 @@ def test_garbage_is_counted_with_a_sample_and_the_frames_around_it_are_read(star
     terminal.raw(b"\x68\x00garbage\x16")
     assert terminal.report(make.report(1)) is True
     metering.link.wait_for("discarded", bytes=b"\x68\x00garbage\x16".hex().upper())
-    assert oddities(metering) == {("bad_frame", "440106:1"): 1}
-    (diagnostic,) = metering.read(diagnostics.every)
+    assert diagnostic_counts(metering) == {("bad_frame", "440106:1"): 1}
+    (diagnostic,) = metering.read(diagnostics.list_all)
     assert diagnostic.sample == b"\x68\x00garbage\x16"
 
 
@@ -81,7 +81,7 @@ def test_a_report_that_cannot_be_read_is_kept_alarmed_and_blocks_nobody(start_me
     assert metering.active == {("RECORD_UNREADABLE", "440106:1")}
     kept = metering.read(diagnostics.kept)
     assert [one.raw[6:] for one in kept] == [b"XX\x01", bytes(broken)]
-    assert oddities(metering) == {("unreadable_report", "440106:1"): 3}
+    assert diagnostic_counts(metering) == {("unreadable_report", "440106:1"): 3}
 
 
 def test_a_report_of_another_kind_is_denied_and_kept(start_metering, connect):
@@ -154,7 +154,7 @@ def test_more_connections_than_allowed_are_refused_and_counted(start_metering, c
     with pytest.raises(ConnectionError):
         connect(metering, 2).login()
     assert first.report(make.report(1)) is True
-    assert oddities(metering) == {("refused_connection", "127.0.0.1"): 1}
+    assert diagnostic_counts(metering) == {("refused_connection", "127.0.0.1"): 1}
     first.close()
     metering.link.wait_for("lost", terminal="440106:1")
     connect(metering, 2).login()

@@ -43,7 +43,7 @@ class World:
     def __init__(self, directory: Path) -> None:
         self.clock = ManualClock(NOON)
         self.directory = directory
-        self.told: list[Applied] = []
+        self.applied: list[Applied] = []
         #: Put between request and meter: may answer, raise, or return None to let the meter answer.
         self.interfere: Callable[[Frame], bytes | None] = lambda request: None
         self.asked: list[int] = []
@@ -60,7 +60,9 @@ class World:
         """As after a restart: what is kept is what is in the file."""
         self.database = Database(self.directory / "terminal.db", SCHEMA)
         self.store = TerminalStore(self.database, self.clock, "440106:1", {METER: 9})
-        self.poller = Poller(self.ask, self.store, self.clock, lambda meter, news: self.told.append(news))
+        self.poller = Poller(
+            self.ask, self.store, self.clock, lambda meter, applied: self.applied.append(applied)
+        )
 
     def close(self) -> None:
         self.database.close()
@@ -108,16 +110,16 @@ class World:
         with self.database.reading() as conn:
             return [
                 (alarm.code, alarm.subject, alarm.counter, alarm.cleared_at is None)
-                for alarm in alarms.every(conn)
+                for alarm in alarms.list_all(conn)
             ]
 
     def counters(self) -> list[int]:
         with self.database.reading() as conn:
             return [event.counter for event in reversed(events.history(conn))]
 
-    def oddities(self) -> dict[str, int]:
+    def diagnostics_by_name(self) -> dict[str, int]:
         with self.database.reading() as conn:
-            return {diagnostic.what: diagnostic.count for diagnostic in diagnostics.every(conn)}
+            return {row.what: row.count for row in diagnostics.list_all(conn)}
 
 
 @pytest.fixture
@@ -193,7 +195,7 @@ def test_a_replaced_meter_is_read_from_its_beginning_and_nothing_goes_up_twice(w
     again = world.messages()
     assert [SealReport.decode(again[0].content).entry.number, len(again)] == [2, 2]
     assert opened_numbers(again) == [1]
-    assert world.oddities() == {"journal_restarted": 1, "covers_restarted": 1}
+    assert world.diagnostics_by_name() == {"journal_restarted": 1, "covers_restarted": 1}
 
 
 def test_an_opening_between_the_records_shifts_nothing(world: World) -> None:
@@ -266,7 +268,7 @@ def test_a_record_of_an_unknown_layout_goes_up_as_it_is(world: World) -> None:
     assert world.alarms() == [("RECORD_UNREADABLE", METER, 1, True)]
 
 
-def test_a_disturbed_entry_is_read_again_and_a_wrong_one_hides_none_behind_it(world: World) -> None:
+def test_a_disturbed_entry_is_read_again_and_a_wrong_one_hides_none_that_follows(world: World) -> None:
     world.open_and_close(1)
     disturbed = [b"\xff" * 54]
 
@@ -278,7 +280,7 @@ def test_a_disturbed_entry_is_read_again_and_a_wrong_one_hides_none_behind_it(wo
         world.turn()
     world.poll()
     assert world.counters() == [1, 2]
-    assert world.oddities() == {"bad_journal_entry": 1}
+    assert world.diagnostics_by_name() == {"bad_journal_entry": 1}
 
     world.report(3, Kind.OPENED, StateClass.OPEN)
     world.report(4, Kind.CLOSED, StateClass.SEALED)
@@ -306,7 +308,7 @@ def test_a_wrong_meter_clock_is_alarmed_until_it_is_right(world: World) -> None:
     world.clock.advance(30)
     world.poll()
     assert world.alarms() == [("CLOCK_DRIFT", METER, 1, True)]
-    assert world.told[-1].raised[0].detail == "meter clock +37 s"
+    assert world.applied[-1].raised[0].detail == "meter clock +37 s"
     world.clock.advance(3600)
     world.station.take(requests.broadcast_time(world.clock.now()).encode(), 0.0)
     world.poll()

@@ -29,15 +29,15 @@ def test_a_long_journal_takes_turns_with_the_neighbours() -> None:
     assert order == "abab"
 
 
-def test_the_third_silence_in_a_row_is_a_loss_told_once_and_the_first_answer_a_return() -> None:
+def test_the_third_silence_in_a_row_is_a_loss_lost_once_and_the_first_answer_a_return() -> None:
     schedule = Schedule("a", period=5)
     assert schedule.answered("a", 0)
     assert not schedule.answered("a", 0)
-    told = [schedule.silent("a", now) for now in range(5)]
-    assert told == [False, False, True, False, False]
+    lost = [schedule.silent("a", now) for now in range(5)]
+    assert lost == [False, False, True, False, False]
     assert LOST_AFTER == 3
     assert schedule.answered("a", 9)
-    assert [schedule.silent("a", now) for now in range(3)] == told[:3]
+    assert [schedule.silent("a", now) for now in range(3)] == lost[:3]
 
 
 def test_a_lost_meter_is_asked_less_and_less_often_but_never_given_up() -> None:
