@@ -1,4 +1,4 @@
-"""What the tests of single blocks share: running Amaranth's simulator, and characters on a line."""
+"""Benches for single blocks: runs of Amaranth's simulator, and characters on a line."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PERIOD = 1e-6
 
 
 def examples(number):
-    """Settings of a property test: `number` examples, the same in every run."""
+    """Return settings of a property test with `number` examples, the same in every run."""
     # Explaining a failure would run hundreds of simulations more.
     phases = (Phase.explicit, Phase.generate, Phase.shrink)
     return settings(max_examples=number, phases=phases, derandomize=True, deadline=None, database=None)
@@ -90,7 +90,7 @@ class Bench:
 
 
 def wave(data, divisor, *, parity=0, stop=1):
-    """Levels of the line, cycle by cycle, while `data` is sent 8E1 without a gap.
+    """Return the levels of the line, cycle by cycle, while `data` is sent 8E1 without a gap.
 
     `divisor` may be a fraction. `parity` 1 turns the parity bit over, None leaves it out (8N1). `stop` is the
     level of the stop bit.

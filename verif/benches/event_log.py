@@ -1,4 +1,4 @@
-"""The event log of the firmware, what it should leave in flash, and what must always be true of it."""
+"""The firmware's event log with a reference of its flash and the invariants that always hold for it."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from verif.benches.firmware import Nor, PowerFailureError, Rig
 
 __all__ = ["SMALL", "Builder", "Entry", "Event", "Log", "Model", "Ring", "counters", "slot_address"]
 
-#: Slots of a sector in most tests, so that a short story fills the ring; the program is the same.
+#: Slots of a sector in most tests, so that a few events fill the ring; the program is the same.
 SMALL = 4
-#: Where the seal's part of the flash begins in these tests: all bytes of an address differ.
+#: Address at which the seal's part of the flash begins in these tests; its bytes all differ.
 FLASH_BASE = 0x3BC000
 BAUD = 2400
-#: Where the CRC stands in an entry: behind all that it covers.
+#: Offset of the CRC in an entry, after all that it covers.
 CRC = ENTRY.offsets["crc"]
 BLANK = b"\xff" * ENTRY.size
-#: How many records were made.
+#: Address of the number of records made.
 _RECORDS = Memory.RECORD
 #: Opcodes of the flash.
 PROGRAM, ERASE = 0x02, 0x20
@@ -61,7 +61,7 @@ def log_program(sector_slots):
 
 @dataclass
 class Event:
-    """What the log is to keep."""
+    """An event for the log."""
 
     kind: int = Kind.OPENED
     state: int = StateClass.OPEN
@@ -70,7 +70,7 @@ class Event:
     baseline_mv: int = 0xFFFF
 
     def encode(self):
-        """As at `In.EVENT`."""
+        """Return the bytes at `In.EVENT`."""
         values = {name: getattr(self, name) for name in ("kind", "state", "loop_mv", "baseline_mv")}
         raw = pack(ENTRY, dict.fromkeys(ENTRY.offsets, 0) | values | {"flags": self.excursions << 8})
         return raw[ENTRY.offsets["kind"] : ENTRY.offsets["stamp"]]
@@ -78,7 +78,7 @@ class Event:
 
 @dataclass
 class Entry:
-    """One entry as it stands in flash."""
+    """One entry as stored in flash."""
 
     boot: int
     counter: int
@@ -97,14 +97,14 @@ class Entry:
 
     @classmethod
     def decode(cls, raw):
-        """The entry in one slot; None where there is none."""
+        """Return the valid entry in one slot, or None."""
         if crc16(raw[:CRC]).to_bytes(2, "big") != raw[ENTRY.slice("crc")] or any(raw[ENTRY.slice("zeros")]):
             return None
         return cls.read(raw)
 
     @classmethod
     def read(cls, raw):
-        """What the bytes say, valid or not."""
+        """Decode the bytes, valid or not."""
         numbers = {name: int.from_bytes(value, "little") for name, value in unpack(ENTRY, raw).items()}
         del numbers["zeros"], numbers["crc"]
         return cls(**numbers | {"acked": numbers["acked"] != 0xFF})
@@ -115,7 +115,7 @@ def slot_address(slot):
 
 
 class Ring(Nor):
-    """The log's flash, with its entries as they are read by somebody who knows only the layout."""
+    """The log's flash, whose entries are read by the layout alone."""
 
     def __init__(self, sector_slots=SMALL):
         super().__init__(base=FLASH_BASE, sector=sector_slots * FLASH_SLOT_BYTES)
@@ -129,7 +129,7 @@ class Ring(Nor):
         return bytes(self.content[slot_address(slot) : slot_address(slot) + ENTRY.size])
 
     def entries(self):
-        """Valid entries, oldest first."""
+        """Return the valid entries, oldest first."""
         found = [entry for slot in range(self.slots) if (entry := Entry.decode(self.slot(slot)))]
         return sorted(found, key=lambda entry: entry.counter)
 
@@ -166,16 +166,16 @@ class Log:
         return StatusOut.PENDING in self.rig.status
 
     def append(self, event, uptime=0):
-        """Hand over `event` at `uptime`, until it is taken."""
+        """Offer `event` at `uptime` until it is taken."""
         self.rig.machine.memory[Memory.UPTIME : Memory.UPTIME + 4] = uptime.to_bytes(4, "little")
         self.rig.append(event.encode())
 
     def oldest(self):
-        """The oldest unacknowledged entry, if there is one."""
+        """Return the oldest unacknowledged entry, if there is one."""
         return self._found() if self.rig.oldest() else None
 
     def nth(self, n):
-        """The entry `n` before the newest, if there is one."""
+        """Return the entry `n` before the newest, if there is one."""
         return self._found() if self.rig.command(Command.FETCH, n) else None
 
     def is_behind(self, n):
@@ -199,7 +199,7 @@ class Log:
         return Entry.read(raw)
 
     def unacknowledged(self):
-        """Counters of all unacknowledged entries, which are acknowledged."""
+        """Acknowledge all entries and return the counters of those that were not yet acknowledged."""
         found = []
         while entry := self.oldest():
             found.append(entry.counter)
@@ -217,7 +217,7 @@ def counters(entries):
 
 
 class Builder:
-    """A flash as the log leaves it, written by rule: slot after slot, each sector erased before its first."""
+    """Builds a flash as the log leaves it: slot after slot, each sector erased before its first slot."""
 
     def __init__(self, sector_slots=SMALL):
         self.ring = Ring(sector_slots)
@@ -245,7 +245,7 @@ class Builder:
         self.slot = (self.slot + 1) % self.ring.slots
 
     def torn(self, length):
-        """Power fails `length` bytes into an entry; in a sector's first slot the next boot erases it."""
+        """Cut the power `length` bytes into an entry; in a sector's first slot the next boot erases it."""
         if self.at_sector():
             self.erase()
         self.ring.write(self.slot, Entry(self.boot, self.counter + 1).encode()[:length])
@@ -254,7 +254,7 @@ class Builder:
             self.slot = (self.slot + 1) % self.ring.slots
 
     def acknowledge(self, number):
-        """Mark the `number` oldest."""
+        """Mark the `number` oldest entries as acknowledged."""
         for slot in range(self.ring.slots):
             entry = Entry.decode(self.ring.slot(slot))
             if entry and entry.counter <= number:
@@ -262,7 +262,7 @@ class Builder:
                 self.ring.write(slot, entry)
 
     def readable(self):
-        """Entries that a restore leaves: at the end of a sector the next one is erased."""
+        """Return the entries that a restore leaves: at the end of a sector the next one is erased."""
         lost = range(self.slot, self.slot + self.sector_slots) if self.at_sector() else ()
         slots = [self.ring.slot(slot) for slot in range(self.ring.slots) if slot not in lost]
         found = [entry for raw in slots if (entry := Entry.decode(raw))]
@@ -270,7 +270,7 @@ class Builder:
 
 
 class Model:
-    """What must be true of the log, whatever happens to it."""
+    """The invariants of the log, which hold whatever happens to it."""
 
     def __init__(self, builder):
         self.log, self.ring = Log(builder.ring), builder.ring
@@ -299,11 +299,11 @@ class Model:
         self.check()
 
     def begins_sector(self, write):
-        """Whether `write` is an erase of one of the ring's sectors."""
+        """Return whether `write` is an erase of one of the ring's sectors."""
         return write in [(ERASE, FLASH_LOG_BASE + n * self.ring.sector, 0) for n in range(2)]
 
     def check(self):
-        """Flash holds the end of the history, without a hole, and at least one sector of it."""
+        """Check that the flash holds the end of the history, without a gap, and at least one sector."""
         held = self.ring.entries()
         assert counters(held) == counters(self.history)[-len(held) :] if held else not self.history
         for entry in held:
@@ -322,7 +322,7 @@ class Model:
         return [entry for entry in self.ring.entries() if entry.counter not in self.acknowledged]
 
     def learn(self, event=None):
-        """What a power failure has left: the event and the acknowledgement are there whole, or not at all."""
+        """Check after a power failure that event and acknowledgement are there whole, or not at all."""
         held = self.ring.entries()
         if held and held[-1].counter == len(self.history) + 1:
             self.remember(held[-1], event)
@@ -427,7 +427,7 @@ class Model:
             self.acknowledge()
 
     def survive(self, cuts):
-        """The power fails at each of `cuts`, one after each power-up, while events come and go."""
+        """Let the power fail at each of `cuts`, one after each power-up, while events come and go."""
         self.cuts = iter(cuts)
         self.power_up()
         while (self.ring.cut, self.ring.silence) != (None, None):
@@ -436,7 +436,7 @@ class Model:
             self.check()
 
     def end(self):
-        """What is left comes after one more power-up, each once and in order."""
+        """Check that the rest is reported after one more power-up, each event once and in order."""
         self.power_up()
         assert self.log.unacknowledged() == counters(self.waiting())
         assert not self.log.pending

@@ -1,4 +1,4 @@
-"""The firmware on a model of its processor, with a flash and everything else that it is connected to."""
+"""A bench for the firmware: models of its processor, its flash and everything else it is connected to."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from verif.models.processor import Machine
 
 __all__ = ["MILLISECOND", "Nor", "Request", "Rig"]
 
-#: Instructions of a millisecond: few, so that a power-up takes no time; at the slowest clock they are 153.
+#: Instructions in a millisecond: few, so that a power-up is quick; at the slowest clock there are 153.
 MILLISECOND = 60
 #: Instructions from deselecting the flash to selecting it again: 100 ns, even at 48 MHz.
 DESELECTED = 3
-#: And from the release from deep power-down on; data sheets say up to 35 µs.
+#: Instructions after the release from deep power-down; data sheets allow up to 35 µs.
 WAKE = MILLISECOND // 2
-#: How often the status is asked for behind each write until the flash is ready, and its other bits.
+#: Number of status reads after each write until the flash is ready, and the other bits of the status.
 POLLS, OTHER_STATUS = 3, 0x5E
 
 _READ, _PROGRAM, _ERASE, _ENABLE, _STATUS, _WAKE = 0x03, 0x02, 0x20, 0x06, 0x05, 0xAB
@@ -53,7 +53,7 @@ class Nor:
         self.power_up()
 
     def power_up(self, *, cut=None, torn=0, silence=None):
-        """Off and on again, and how the power is to fail next."""
+        """Switch off and on again, and set how the power fails next."""
         self.cut, self.torn, self.silence = cut, torn, silence
         self.commands, self.sent = [], []
         self.raw = None  # what has come since it was selected
@@ -67,7 +67,7 @@ class Nor:
         self.raw = bytearray()
 
     def exchange(self, byte):
-        """What comes back while `byte` is sent."""
+        """Return what comes back while `byte` is sent."""
         assert self.raw is not None, "nobody is selected"
         if self.silence is not None:
             self.silence -= 1
@@ -93,7 +93,7 @@ class Nor:
             self._execute(raw)
 
     def _place(self, raw):
-        """Where in `content` the command works."""
+        """Return the place in `content` that the command addresses."""
         return int.from_bytes(raw[1:4], "big") - self.base
 
     def _execute(self, raw):
@@ -132,16 +132,16 @@ class Nor:
             raise PowerFailureError
 
     def _is_cut(self):
-        """Whether the power fails in this write."""
+        """Return whether the power fails in this write."""
         if self.cut is None:
             return False
         self.cut -= 1
         return self.cut < 0
 
     def change(self, position, byte, torn):
-        """Bring one byte to its new value, or bits of it."""
+        """Set one byte to its new value, or only some bits of it if `torn`."""
         if torn:
-            # Which bits have arrived at their new value differs from byte to byte.
+            # The bits that have reached their new value differ from byte to byte.
             mask = self.torn * (2 * position + 1) & 0xFF
             byte = self.content[position] ^ ((self.content[position] ^ byte) & mask)
         self.content[position] = byte
@@ -149,7 +149,7 @@ class Nor:
 
 @dataclass
 class Request:
-    """A command of the slave. After so many bytes have been read, DATA is another's."""
+    """A command of the slave. DATA is overwritten after `lasts` bytes have been read."""
 
     command: int
     value: int = 0
@@ -158,7 +158,7 @@ class Request:
 
 
 class _Public(bytearray):
-    """The memory that others read; tells `rig` what is written."""
+    """The public memory, which reports each write to `rig`."""
 
     rig: Rig
 
@@ -183,7 +183,7 @@ class Rig:
         self.switch_on()
 
     def switch_on(self, **cut):
-        """Off, and on; `cut` as in `Nor.power_up`."""
+        """Switch off and on; `cut` is that of `Nor.power_up`."""
         self.flash.power_up(**cut)
         public = _Public(256)
         public.rig = self
@@ -201,7 +201,7 @@ class Rig:
         self._exchanged = False
 
     def power_up(self, **cut):
-        """Off, on, and until the log is restored."""
+        """Switch off and on, and run until the log is restored."""
         self.switch_on(**cut)
         self._run_until(lambda: StatusOut.LOG_READY in self.status)
 
@@ -223,26 +223,26 @@ class Rig:
                     assert machine.steps < last, "waited in vain"
 
     def idle(self):
-        """Run until nothing is left to be done."""
+        """Run until no work is left."""
         self._rests = False
         self._run_until(lambda: self._rests)
 
     def published(self, address, byte):
-        """Called with whatever is about to be published."""
+        """Called with each byte before it is published."""
 
     @property
     def public(self):
-        """The memory that others read."""
+        """The public memory."""
         return self.machine.public
 
-    # -- What is to be done
+    # -- Work for the firmware
 
     def oldest(self):
-        """The reporter wants the oldest unacknowledged record; whether there is one."""
+        """Request the oldest unacknowledged record as the reporter, and return whether there is one."""
         return self._report(Requests.OLDEST)
 
     def acknowledge(self):
-        """The reporter acknowledges it."""
+        """Acknowledge it as the reporter."""
         return self._report(Requests.ACKNOWLEDGE)
 
     def _report(self, request):
@@ -251,26 +251,26 @@ class Rig:
         return self._answer
 
     def command(self, command, value=0, data=b"", lasts=1000):
-        """The slave has a command; whether it was accepted."""
+        """Give a command as the slave, and return whether it was accepted."""
         self._slave, self._answer = Request(command, value, data, lasts), None
         self._run_until(lambda: self._answer is not None)
         return self._answer
 
     def append(self, event):
-        """An event, until it has been taken."""
+        """Offer an event until it has been taken."""
         self.events.append(event)
         self._run_until(lambda: not self.events)
 
     def second(self, number=1):
-        """So many seconds pass, and are counted."""
+        """Let so many seconds pass and be counted."""
         for _ in range(number):
             self.seconds += 1
             self._run_until(lambda: not self.seconds)
 
-    # -- What the processor is connected to: `machine.Surroundings`
+    # -- The devices at the ports of the processor: `Surroundings`
 
     def read(self, number, x):
-        """The byte at input `number`."""
+        """Return the byte at input `number`."""
         self._exchanged = True
         return self._reads[number](x)
 
@@ -309,7 +309,7 @@ class Rig:
         return status | Status.SPOILED * (self._slave is not None and self._slave.lasts < 0)
 
     def write(self, number, value):
-        """`value` goes to output `number`."""
+        """Write `value` to output `number`."""
         self._exchanged = True
         self._writes[number](value)
 

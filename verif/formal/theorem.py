@@ -1,4 +1,4 @@
-"""What a theorem is: a function that puts a component into a module and says what always holds of it.
+"""A theorem is a function that puts a component into a module and states what always holds for it.
 
     @theorem(k=1, reach=100, parameters="every divisor")
     def never_both(m):
@@ -7,8 +7,8 @@
         m.d.comb += [Assert(...), Cover(...)]
         return [...]
 
-What it returns, if anything, is an example: conditions under which the covers are looked for, so that the
-search is short. They are not assumed in the proof.
+It may return an example: conditions that shorten the search for the covers. They are not assumed in the
+proof.
 
 Every input of the component is free unless the theorem assumes something about it, and every register
 starts from reset. Properties are written against the ports and against references in the theorem itself;
@@ -35,20 +35,20 @@ Statement: TypeAlias = Callable[..., list[Value] | None]
 
 @dataclass(frozen=True)
 class Theorem:
-    """One statement with its parameters and the length of its proof."""
+    """A statement with its parameters and the length of its proof."""
 
     state: Statement
     #: Cycles of the induction: what held in `k` consecutive cycles holds in the next one. 0: no memory.
     k: int
     #: Cycles from reset within which every cover is reached.
     reach: int
-    #: For which parameters and surroundings it is proved.
+    #: Parameters and surroundings for which it is proved.
     parameters: str
-    #: Arguments of `state` for the covers: a smaller case, where the proved one takes too long from reset.
+    #: Arguments of `state` for the covers: a smaller case, if the proved one takes too long from reset.
     smaller: dict[str, int]
-    #: Too slow for every run of the tests.
+    #: Whether it is too slow for every run of the tests.
     long: bool
-    #: Seconds after which solving is given up.
+    #: Seconds after which the solver gives up.
     timeout: int
 
     @property
@@ -66,12 +66,12 @@ class Theorem:
 
     @property
     def reached_within(self) -> str:
-        """Where the covers are looked for."""
+        """The bound of the search for the covers."""
         smaller = (f"`{name}` {value}" for name, value in self.smaller.items())
         return ", ".join([f"{self.reach} cycles", *smaller])
 
     def rtlil(self, *, example: bool) -> str:
-        """The component with its properties, for yosys; module `top`. `example` is for the covers."""
+        """Return the RTLIL of the component with its properties, module `top`; `example` is for the covers."""
         m = Module()
         # Reset is power-up: the initial state of the registers.
         m.domains.sync = sync = ClockDomain(reset_less=True)
@@ -90,12 +90,12 @@ def theorem(
     long: bool = False,
     timeout: int = 300,
 ) -> Callable[[Statement], Theorem]:
-    """Make a `Theorem` of a function."""
+    """Make a function a `Theorem`."""
     return lambda state: Theorem(state, k, reach, parameters, smaller or {}, long, timeout)
 
 
 class Subject:
-    """A component under proof, as submodule of `m`.
+    """A component under proof, as a submodule of `m`.
 
     Inputs that are not `driven`, by the theorem itself, take any value in any cycle.
     """
@@ -112,7 +112,7 @@ class Subject:
                 m.d.comb += value.eq(AnySeq(len(value)))
 
     def signal(self, name: str, *path: str) -> Signal:
-        """The internal signal of that name, in the submodule at `path`."""
+        """Return the internal signal of that name, in the submodule at `path`."""
         found = {
             id(signal): signal
             for statements in self._inside(path).statements.values()
@@ -124,25 +124,25 @@ class Subject:
         return found.popitem()[1]
 
     def part(self, *path: str) -> Component:
-        """The component at `path`, for its ports."""
+        """Return the component at `path`, for its ports."""
         return self._inside(path).origins[0]
 
     def row(self, address: Value, *path: str) -> Signal:
-        """What the memory at `path` holds at `address`."""
+        """Return what the memory at `path` holds at `address`."""
         memory = self._inside(path)
         row = Signal(memory._data.shape, name="row")
         memory.read_port(domain="comb", addr=address, data=row, en=Const(1), transparent_for=())
         return row
 
     def replace(self, *path: str, by: Elaboratable) -> None:
-        """Put `by` in the place of the submodule at `path`; it drives what that would have driven."""
+        """Replace the submodule at `path` by `by`, which drives the same signals."""
         *outside, name = path
         parts = self._inside(tuple(outside)).subfragments
         n = next(n for n, (_, its_name, _) in enumerate(parts) if its_name == name)
         parts[n] = (Fragment.get(by, None), name, parts[n][2])
 
     def fsm(self, *path: str, name: str = "state"):
-        """The state machine of that name, for its `ongoing`."""
+        """Return the state machine of that name, for its `ongoing`."""
         return self._inside(path).find_generated(name)
 
     def _inside(self, path: tuple[str, ...]) -> Fragment:
@@ -153,7 +153,7 @@ class Subject:
 
 
 class _Elaborated(Elaboratable):
-    """A fragment that can stand as a submodule."""
+    """A fragment that can be used as a submodule."""
 
     def __init__(self, fragment: Fragment) -> None:
         self._fragment = fragment
@@ -163,7 +163,7 @@ class _Elaborated(Elaboratable):
 
 
 def past(m: Module, value: ValueLike, *, init: int = 0) -> Signal:
-    """`value` in the cycle before, as bits; `init` in the first one."""
+    """Return `value` of the cycle before, as bits; `init` in the first cycle."""
     value = Value.cast(value)
     before = Signal(len(value), init=init, name="past", src_loc_at=1)
     m.d.sync += before.eq(value)
@@ -171,5 +171,5 @@ def past(m: Module, value: ValueLike, *, init: int = 0) -> Signal:
 
 
 def unchanged(m: Module, value: ValueLike) -> Value:
-    """Whether `value` is what it was in the cycle before."""
+    """Return whether `value` is the same as in the cycle before."""
     return Value.cast(value) == past(m, value)

@@ -1,8 +1,8 @@
 """The test plans: what must be shown of each block, and which tests and proofs show it.
 
-    block = "sealchip.gsm.uart_tx.Transmitter"      # none where the plan is not about one component
-    firmware = "log"                            # the part of the firmware that the plan is about, or none
-    in_chip = false                             # true where only tests of the whole chip meet it
+    block = "sealchip.gsm.uart_tx.Transmitter"      # left out if the plan is not about one component
+    firmware = "log"                            # the part of the firmware that the plan is about
+    in_chip = false                             # true if only tests of the whole chip run it
     says = "Characters onto the line"
 
     [[point]]
@@ -12,8 +12,8 @@
     tests = ["blocks/test_uart.py::test_transmitter_wave"]
     proofs = ["formal/uart.py::transmitter_sends_8n1"]
 
-Stages: V1 it does its work; V2 all that it can do and be given; V2S attacks and loss of power; V3 the rest,
-among it the interplay of the whole chip.
+Stages: V1 basic function; V2 all functions and all inputs; V2S attacks and loss of power; V3 everything else,
+including the interplay of the whole chip.
 """
 
 from __future__ import annotations
@@ -31,35 +31,35 @@ STAGES = ("V1", "V2", "V2S", "V3")
 
 @dataclass(frozen=True)
 class Point:
-    """One thing that must be shown."""
+    """One point that must be shown."""
 
     name: str
     stage: str
     says: str
-    #: `folder/file.py::name` within `verif/`, without parameters.
+    #: Tests as `folder/file.py::name` within `verif/`, without parameters.
     tests: tuple[str, ...] = ()
-    #: Theorems, likewise.
+    #: Theorems, in the same form.
     proofs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The plan of a block, of the whole chip, or of what stands around it."""
+    """The plan of a block, of the whole chip, or of its surroundings."""
 
     name: str
     says: str
     points: tuple[Point, ...]
-    #: `package.module.Class`, where it is about one component.
+    #: `package.module.Class`, if the plan is about one component.
     block: str | None = None
-    #: Module of `sealchip.core.firmware`, where it is about that part.
+    #: Module of `sealchip.core.firmware`, if the plan is about that part.
     firmware: str | None = None
-    #: Whether its tests meet the component nowhere but in the whole chip.
+    #: Whether its tests run the component only within the whole chip.
     in_chip: bool = False
-    #: Tests that make its gates themselves: no other is quick enough on them.
+    #: Tests that make the gates themselves: no others are quick enough on gates.
     on_gates: tuple[str, ...] = ()
-    #: Tests that its mutants and its coverage meet: all would take too long.
+    #: Tests that run for mutation and coverage: all of them would take too long.
     in_brief: tuple[str, ...] = ()
-    #: Tests that look inside the block: they run on its source alone.
+    #: Tests that look inside the block: they run only on its source.
     inside: tuple[str, ...] = ()
 
     @property
@@ -80,14 +80,14 @@ class Plan:
 
 
 def plans() -> list[Plan]:
-    """Every plan, by name. Raises `TypeError` for a key that is none."""
+    """Return every plan, sorted by name. Raises `TypeError` for an unknown key."""
     return [_plan(path) for path in sorted((DATA / "testplans").glob("*.toml"))]
 
 
 def _plan(path: Path) -> Plan:
-    told = tomllib.loads(path.read_text(encoding="utf-8"))
-    points = [{key: _frozen(value) for key, value in point.items()} for point in told.pop("point")]
-    rest = {key: _frozen(value) for key, value in told.items()}
+    content = tomllib.loads(path.read_text(encoding="utf-8"))
+    points = [{key: _frozen(value) for key, value in point.items()} for point in content.pop("point")]
+    rest = {key: _frozen(value) for key, value in content.items()}
     return Plan(path.stem, points=tuple(Point(**point) for point in points), **rest)
 
 

@@ -1,4 +1,4 @@
-"""The tables of `docs/verification.md`: the plans, and what the last runs have found."""
+"""Make the tables of `docs/verification.md` from the plans and the results of the last runs."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def _plans() -> str:
 def _results(
     kind: str, head: str, cells: Callable[[dict[str, Any]], list[object]], others: Iterable[str] = ()
 ) -> str:
-    """A row for each block, and for `others`, also for what has not been run."""
+    """Return a table with a row for each block and each of `others`, even without a run."""
     found = kept(kind)
     width = head.count("|") - 3
     rows = (
@@ -109,7 +109,7 @@ def _soak() -> str:
             times = [it["simulated seal seconds"], it["skipped of them"]]
             yield _row([name, it["seals"], it["calm"], it["events"], *times, _run(it)])
 
-    return _table("| front end | seals | calm | events told | seal seconds | skipped | run |", rows())
+    return _table("| front end | seals | calm | events reported | seal seconds | skipped | run |", rows())
 
 
 def _row(cells: list[object]) -> str:
