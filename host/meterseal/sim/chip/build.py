@@ -232,11 +232,14 @@ def _cache() -> Path:
 
 @contextmanager
 def _missing(made: Path) -> Iterator[bool]:
-    """Yield whether `made` must be made: one process at a time builds, the others wait for its result."""
+    """Yield whether `made` must be made: one process makes it, and others that want it wait for the result.
+
+    Each file has its own lock, so that no process waits for a chip of another kind.
+    """
     if made.exists():
         yield False
         return
-    with made.with_name("lock").open("w") as lock:
+    with made.with_name(f"{made.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield not made.exists()
 

@@ -42,6 +42,17 @@ def test_built_once_and_found_again() -> None:
     assert not progress
 
 
+def test_an_export_does_not_wait_for_another_chip(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+
+    def export(**options: object) -> str:
+        """Export a second chip while the first one is being exported."""
+        return f"with {build.chip_verilog(gsm=False)}" if options["gsm"] else "plain"
+
+    monkeypatch.setattr(build, "export", export)
+    assert build.chip_verilog(gsm=True) == "with plain"
+
+
 @pytest.mark.parametrize("changed", ["chip.py", "core/firmware/log.py"])
 def test_a_changed_source_is_exported_again(
     changed: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path

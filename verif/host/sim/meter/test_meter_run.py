@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+import socket
 import sqlite3
 import time
 from collections.abc import Callable
@@ -11,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import serial
 from dlt645 import MeterClientService
 from typer.testing import CliRunner
 
@@ -31,15 +31,18 @@ class Seal:
     """A seal at the other end of the line, which repeats a report until it is acknowledged."""
 
     def __init__(self, url: str) -> None:
-        self._port = serial.serial_for_url(url, timeout=0.01)
+        # A plain socket: pyserial does not close its own when the peer has reset the connection.
+        host, port = url.removeprefix("socket://").rsplit(":", 1)
+        self._port = socket.create_connection((host, int(port)))
+        self._port.settimeout(0.01)
         self._decoder = Decoder()
 
     def ask(self, request: Frame, *, within: float = 0.6) -> tuple[Frame, float] | None:
         """The answer and after how long it came."""
-        self._port.write(request.encode())
+        self._port.sendall(request.encode())
         asked = time.monotonic()
         while (now := time.monotonic()) < asked + within:
-            for item in self._decoder.feed(self._port.read(256), now):
+            for item in self._decoder.feed(self._received(), now):
                 if isinstance(item, Received):
                     return item.frame, now - asked
         return None
@@ -51,6 +54,15 @@ class Seal:
 
     def close(self) -> None:
         self._port.close()
+
+    def _received(self) -> bytes:
+        """The bytes that have come, or none after 10 ms."""
+        try:
+            data = self._port.recv(256)
+        except TimeoutError:
+            return b""
+        assert data, "the meter has closed the connection"
+        return data
 
 
 def event(counter: int) -> SealRecord:
