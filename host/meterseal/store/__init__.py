@@ -1,1 +1,1 @@
-"""What a system keeps: events, alarms, what it still has to send, what it found odd. One file per system."""
+"""The store keeps events, alarms, undelivered messages and diagnostics, in one database for each system."""

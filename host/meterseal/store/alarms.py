@@ -1,4 +1,4 @@
-"""Alarms as a system knows them: raised, cleared, acknowledged; one row for each (code, subject, counter)."""
+"""Alarms are raised, cleared and acknowledged here, in one row for each (code, subject, counter)."""
 
 from __future__ import annotations
 
@@ -60,10 +60,10 @@ _alarms = Table(
 
 @dataclass(frozen=True, slots=True)
 class Alarm:
-    """One alarm; active until it has a `cleared_at`.
+    """An alarm is active until it has a `cleared_at`.
 
-    `subject` is what it is about: a seal or a meter by its address, a terminal by its name (`440106:1`).
-    `counter` is the event's; `cleared_by` that of the event that ended the alarm.
+    `subject` is the device concerned: a seal or a meter by its address, a terminal by its name (`440106:1`).
+    `counter` belongs to the event that raised the alarm, `cleared_by` to the event that ended it.
     """
 
     id: int
@@ -84,8 +84,8 @@ def raise_alarm(
 ) -> Alarm | None:
     """Raise once; a repetition only renews the detail of an alarm that is still active.
 
-    An alarm that an earlier event had explained away (`cleared_by` below `counter`) becomes active again.
-    The alarm when it is new or active again, else None.
+    An alarm that an earlier event had cleared (`cleared_by` below `counter`) becomes active again. Returns
+    the alarm when it is new or active again, else None. `detail` is cut to 200 characters.
     """
     row = insert(conn, _alarms).values(
         code=code,
@@ -109,9 +109,9 @@ def raise_alarm(
 def clear(
     conn: Connection, codes: Iterable[Code], subject: str, at: datetime, by_counter: int
 ) -> list[Alarm]:
-    """Clear the alarms of `codes` that events before `by_counter` raised; those newly cleared.
+    """Clear the alarms of `codes` that events before `by_counter` raised; return those newly cleared.
 
-    An alarm that a later event has cleared already is from now on cleared by this earlier one.
+    An alarm that a later event has cleared already counts as cleared by this earlier one from now on.
     """
     raised_before = update(_alarms).where(
         _alarms.c.code.in_(list(codes)) & (_alarms.c.subject == subject) & (_alarms.c.counter < by_counter)
@@ -125,32 +125,32 @@ def clear(
 def clear_one(
     conn: Connection, code: Code, subject: str, counter: int, at: datetime, by_counter: int | None = None
 ) -> Alarm | None:
-    """Clear exactly this alarm; None when it is not active."""
+    """Clear exactly this alarm and return it; None when it is not active."""
     still = _is(code, subject, counter) & _alarms.c.cleared_at.is_(None)
     return _changed(conn, update(_alarms).where(still).values(cleared_at=at, cleared_by=by_counter))
 
 
 def ended_by(conn: Connection, subject: str, counter: int) -> list[Alarm]:
-    """Alarms about a seal that its event `counter` ended."""
+    """Return the alarms about a seal that its event `counter` ended."""
     return _many(conn, (_alarms.c.subject == subject) & (_alarms.c.cleared_by == counter))
 
 
 def reactivate(conn: Connection, alarm: Alarm, at: datetime) -> Alarm:
-    """The alarm had not ended after all."""
+    """Make an alarm active again that had not ended after all; return it."""
     this = update(_alarms).where(_alarms.c.id == alarm.id)
     (again,) = _all_changed(conn, this.values(raised_at=at, cleared_at=None, cleared_by=None))
     return again
 
 
 def acknowledge(conn: Connection, id: int, at: datetime, who: str) -> bool:
-    """Note who has seen the alarm first; False when somebody had before, or there is no such alarm."""
+    """Store who acknowledged the alarm first; return False when it was acknowledged before or is unknown."""
     first = (_alarms.c.id == id) & _alarms.c.acknowledged_at.is_(None)
     change = update(_alarms).where(first).values(acknowledged_at=at, acknowledged_by=who)
     return conn.execute(change).rowcount == 1
 
 
 def active(conn: Connection, subject: str | None = None, code: Code | None = None) -> list[Alarm]:
-    """Alarms not cleared, oldest first."""
+    """Return the alarms that are not cleared, oldest first."""
     condition: ColumnElement[bool] = _alarms.c.cleared_at.is_(None)
     if subject is not None:
         condition &= _alarms.c.subject == subject
@@ -162,7 +162,7 @@ def active(conn: Connection, subject: str | None = None, code: Code | None = Non
 def list_all(
     conn: Connection, subject: str | None = None, counter: int | None = None, limit: int | None = None
 ) -> list[Alarm]:
-    """All alarms, cleared ones too, oldest first; the newest `limit` of them."""
+    """Return the newest `limit` alarms, cleared ones included, oldest first."""
     query = select(_alarms).order_by(_alarms.c.id.desc()).limit(limit)
     if subject is not None:
         query = query.where(_alarms.c.subject == subject)
@@ -172,7 +172,7 @@ def list_all(
 
 
 def document(alarm: Alarm) -> dict[str, object]:
-    """The alarm as every JSON document shows it."""
+    """Return the alarm as every JSON document shows it."""
     return {
         "id": alarm.id,
         "code": alarm.code.value,
@@ -194,13 +194,13 @@ def _is(code: Code, subject: str, counter: int) -> ColumnElement[bool]:
 
 
 def _changed(conn: Connection, change: Insert | Update) -> Alarm | None:
-    """The one alarm that an INSERT or UPDATE writes, or None when there is none."""
+    """Return the one alarm that an INSERT or UPDATE writes, or None when there is none."""
     return next(iter(_all_changed(conn, change)), None)
 
 
 def _all_changed(conn: Connection, change: Insert | Update) -> list[Alarm]:
     rows = conn.execute(change.returning(*_alarms.c))
-    # In which order they come is the database's affair.
+    # The database returns the rows in no particular order.
     return sorted((_alarm(row._mapping) for row in rows), key=lambda alarm: alarm.id)
 
 

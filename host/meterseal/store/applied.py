@@ -1,4 +1,4 @@
-"""What one transaction did, to be traced and answered once it is durable."""
+"""`Applied` collects what one transaction did, to be traced and answered once it is durable."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ __all__ = ["Applied"]
 
 @dataclass(slots=True)
 class Applied:
-    """The event as it is stored now, and what became of the alarms.
+    """One transaction stored an event, raised alarms and cleared alarms.
 
-    An alarm that a later event had ended already is in both lists. `own` is the seal's own record that took
-    the place of a disowned one. `understood` is False for a report that is kept, but that would not be
-    understood if it were sent again either.
+    `event` is the event as it is stored now. An alarm that a later event had ended already is in both lists.
+    `own` is the seal's own record that took the place of a disowned one. `understood` is False for a report
+    that is kept but cannot be interpreted, so that sending it again would not help.
     """
 
     event: SealEvent | None = None
@@ -29,17 +29,17 @@ class Applied:
 
     @property
     def new_event(self) -> SealEvent | None:
-        """The event, if this transaction stored it."""
+        """Return the event, if this transaction stored it."""
         return self.event if self.outcome is Outcome.NEW else None
 
     def note(self, *, raised: Alarm | None = None, cleared: Alarm | None = None) -> None:
-        """Add one alarm to either list, where there is one."""
+        """Add an alarm to the list of raised or of cleared ones; None adds nothing."""
         if raised is not None:
             self.raised.append(raised)
         if cleared is not None:
             self.cleared.append(cleared)
 
     def include(self, other: Applied) -> None:
-        """Add the alarms of another step of the same transaction."""
+        """Add the alarms that another step of the same transaction raised and cleared."""
         self.raised += other.raised
         self.cleared += other.cleared

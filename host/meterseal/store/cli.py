@@ -1,4 +1,4 @@
-"""`events`, `alarms` and `diagnostics`: the same three queries for every system with a store."""
+"""Every system with a store has the same three queries: `events`, `alarms` and `diagnostics`."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 __all__ = ["add_queries"]
 
 _Store = Annotated[Path, typer.Option("--store", help="The system's store; it may be running.")]
-_Seal = Annotated[str | None, typer.Option("--seal", help="Only this seal's.")]
-_Limit = Annotated[int, typer.Option("--limit", min=1, help="The newest so many.")]
+_Seal = Annotated[str | None, typer.Option("--seal", help="Only those of this seal.")]
+_Limit = Annotated[int, typer.Option("--limit", min=1, help="Show at most this many of the newest.")]
 _Json = Annotated[bool, typer.Option("--json", help="One JSON document.")]
 
 
 def add_queries(app: typer.Typer) -> None:
-    """Add the three queries to a system's commands. They only read, also while the system runs."""
+    """Add the three queries to a system's commands; they only read, and may run while the system runs."""
 
     @app.command()
     def events(store: _Store, seal: _Seal = None, limit: _Limit = 100, as_json: _Json = False) -> None:
@@ -46,7 +46,7 @@ def add_queries(app: typer.Typer) -> None:
 
     @app.command()
     def diagnostics(store: _Store, as_json: _Json = False) -> None:
-        """Show what was thrown away or not understood, and how often."""
+        """Show what was discarded or not understood, and how often."""
         from meterseal.store import diagnostics as table
 
         with _reading(store) as conn:

@@ -1,6 +1,6 @@
-"""One database for each system: durable, one writer, any number of readers.
+"""Each system has one durable database, with one writer and any number of readers.
 
-SQLite in a file, or any other database by SQLAlchemy URL. What only SQLite needs is in this module.
+It is an SQLite file, or any other database by SQLAlchemy URL. What only SQLite needs is in this module.
 """
 
 from __future__ import annotations
@@ -53,23 +53,23 @@ _MS = timedelta(milliseconds=1)
 
 
 class UtcMillis(TypeDecorator[datetime]):
-    """An aware time, kept as integer milliseconds since 1970 UTC; read back in UTC."""
+    """An aware time is stored as integer milliseconds since 1970 UTC, and read back in UTC."""
 
     impl = BigInteger
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:  # noqa: ARG002
-        """Milliseconds of an aware time; a naive one is a `TypeError`."""
+        """Return the milliseconds of an aware time; a naive one raises `TypeError`."""
         return None if value is None else (value - _EPOCH) // _MS
 
     def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
-        """The time in UTC."""
+        """Return the time in UTC."""
         return None if value is None else _EPOCH + value * _MS
 
 
 @dataclass(frozen=True, slots=True)
 class Schema:
-    """Tables that belong together and have a version of their own."""
+    """Tables that belong together share a name and a version."""
 
     name: str
     version: int
@@ -80,20 +80,20 @@ _STORE = Schema("store", 2, metadata)
 
 
 def insert(conn: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:
-    """An INSERT with `on_conflict_do_…`, in the words of the database behind `conn`."""
+    """Return an INSERT with `on_conflict_do_…` in the dialect of the database that `conn` leads to."""
     return postgresql.insert(table) if conn.dialect.name == "postgresql" else sqlite.insert(table)
 
 
 class Database:
-    """A system's store.
+    """The database holds the store of one system.
 
-    `where` is a file (made when missing) or a SQLAlchemy URL; `schemas` are those beside that of
-    `metadata`. With `read_only` the file must be there and is never written, also while its owner runs.
+    `where` is a file (created when missing) or a SQLAlchemy URL; `schemas` are added to that of `metadata`.
+    With `read_only` the file must exist and is never written, even while its owner runs.
 
     *Durable*: what a transaction wrote is on the disk when the transaction ends (WAL,
     synchronous=FULL): `test_what_was_committed_survives_sigkill`.
     *One writer*: a single connection writes; a second transaction waits for the first.
-    *Errors*: `Failure` for a missing directory or file, a file that is no store, and a store written by
+    *Errors*: `Failure` for a missing directory or file, a file that is not a store, and a store written by
     an older or a newer version (`test_store_versions.py`).
     """
 
@@ -117,18 +117,18 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
-        """A writing transaction, durable when the block ends, undone when the block raises."""
+        """Open a writing transaction: durable when the block ends, rolled back when the block raises."""
         with self._writer.begin() as conn:
             yield conn
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """One consistent view of what is committed; does not wait for the writer."""
+        """Open a consistent view of what is committed; it does not wait for the writer."""
         with self._reader.begin() as conn:
             yield conn
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close all connections to the database."""
         self._reader.dispose()
         self._writer.dispose()
 
@@ -146,7 +146,7 @@ class Database:
             self._refuse_others(schemas, _known(conn))
 
     def _refuse_others(self, schemas: Sequence[Schema], known: dict[str, int]) -> None:
-        """`Failure` for the first of `schemas` that the file has in another version."""
+        """Raise `Failure` for the first of `schemas` that the file has in another version."""
         for schema in schemas:
             found = known.get(schema.name, schema.version)
             if found == schema.version:
@@ -171,10 +171,10 @@ def _engine(where: Path | str, *, writes: bool) -> Engine:
     path = Path(where).absolute()
     mode = "rwc" if writes else "ro"
     url = URL.create("sqlite", database=f"file:{quote(str(path))}", query={"mode": mode, "uri": "true"})
-    # A second thread waits for the one writing connection; readers come and go.
+    # Only one connection writes, and a second thread waits for it; readers share four.
     engine = create_engine(url, poolclass=QueuePool, pool_size=1 if writes else 4, max_overflow=0)
 
-    # The driver opens transactions late and by its own rules; here SQLAlchemy's begin is the BEGIN.
+    # The driver would open transactions late and by its own rules; here SQLAlchemy's begin issues the BEGIN.
     @event.listens_for(engine, "connect")
     def configure(connection: Any, _record: object) -> None:
         connection.isolation_level = None
@@ -186,7 +186,7 @@ def _engine(where: Path | str, *, writes: bool) -> Engine:
 
     @event.listens_for(engine, "begin")
     def begin(conn: Connection) -> None:
-        # A writer takes the lock at once: a reader's lock that must grow can fail half-way.
+        # A writer takes the lock at once: upgrading a reader's lock later can fail.
         conn.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return engine

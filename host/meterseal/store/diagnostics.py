@@ -1,7 +1,7 @@
-"""Oddities, counted: what was thrown away or not understood, how often, since when, with a sample.
+"""Diagnostics count what was discarded or not understood: how often, since when, and with a sample.
 
 `what` and `detail` come from small sets (a reason, a peer), so that garbage cannot fill the disk; the
-bytes of the last case are the sample. Bytes that must not be lost belong into `kept`.
+bytes of the last case are the sample. Bytes that must not be lost are stored by `keep`.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ __all__ = [
     "list_all",
 ]
 
-#: No sample is longer.
+#: Longest sample, in bytes.
 SAMPLE_BYTES = 256
 
 _diagnostics = Table(
@@ -80,7 +80,7 @@ class Diagnostic:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """Bytes that could not be read, kept whole."""
+    """Bytes that could not be decoded are kept whole, with the reason."""
 
     id: int
     what: str
@@ -93,7 +93,7 @@ class Kept:
 def count(
     conn: Connection, what: str, detail: str = "", *, at: datetime, raw: bytes = b"", times: int = 1
 ) -> None:
-    """Count one more case (or `times`) of `what`."""
+    """Count `times` more cases of `what`, and make the first bytes of `raw` its sample."""
     row = insert(conn, _diagnostics).values(
         what=what, detail=detail[:128], count=times, first_at=at, last_at=at, sample=raw[:SAMPLE_BYTES]
     )
@@ -103,7 +103,7 @@ def count(
 
 
 def keep(conn: Connection, what: str, origin: str, raw: bytes, reason: str, at: datetime) -> int | None:
-    """Keep `raw` whole, once for each origin; its id, or None when it was kept before."""
+    """Store `raw` whole, once for each origin; return its id, or None when it was stored before."""
     row = insert(conn, _kept).values(
         what=what,
         origin=origin,
@@ -116,13 +116,13 @@ def keep(conn: Connection, what: str, origin: str, raw: bytes, reason: str, at: 
 
 
 def list_all(conn: Connection) -> list[Diagnostic]:
-    """All oddities, by name."""
+    """Return all diagnostics, ordered by name."""
     rows = conn.execute(select(_diagnostics).order_by(_diagnostics.c.what, _diagnostics.c.detail))
     return [Diagnostic(**row._mapping) for row in rows]
 
 
 def kept(conn: Connection, limit: int | None = 100) -> list[Kept]:
-    """Bytes kept, the last first."""
+    """Return the newest `limit` kept byte strings, the newest first."""
     columns = [column for column in _kept.c if column.name != "digest"]
     rows = conn.execute(select(*columns).order_by(_kept.c.id.desc()).limit(limit))
     return [Kept(**row._mapping) for row in rows]
@@ -141,7 +141,7 @@ def document(diagnostic: Diagnostic) -> dict[str, object]:
 
 
 def kept_document(kept: Kept) -> dict[str, object]:
-    """Kept bytes as every JSON document shows them."""
+    """Return kept bytes as every JSON document shows them."""
     return {
         "id": kept.id,
         "what": kept.what,

@@ -1,4 +1,4 @@
-"""Disowned records: a master station found that they are not the seal's, and no copy becomes an event."""
+"""A record is disowned when a master station found that it is not the seal's; no copy becomes an event."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _disowned = Table(
 
 
 def add(conn: Connection, verdict: RecordVerdict, at: datetime) -> bool:
-    """The record is not the seal's; False when that was known."""
+    """Disown a record; return False when it was disowned before."""
     row = insert(conn, _disowned).values(
         seal=verdict.seal, counter=verdict.counter, digest=verdict.digest, found_at=at
     )
@@ -40,15 +40,15 @@ def add(conn: Connection, verdict: RecordVerdict, at: datetime) -> bool:
 
 
 def is_disowned(conn: Connection, seal: str, counter: int, record: bytes) -> bool:
-    """Whether this very record was found not to be the seal's."""
+    """Return whether this very record was found not to be the seal's."""
     found = select(_disowned.c.digest).where(_under(seal, counter))
-    # Nearly always there is none, and no digest is made.
+    # There is nearly always none, and then no digest is computed.
     digests = list(conn.execute(found).scalars())
     return bool(digests) and digest(record) in digests
 
 
 def forget(conn: Connection, seal: str, counter: int, record: bytes) -> bool:
-    """The record is the seal's after all; False when it was not disowned."""
+    """Accept a record as the seal's after all; return False when it was not disowned."""
     this = _under(seal, counter) & (_disowned.c.digest == digest(record))
     return conn.execute(delete(_disowned).where(this)).rowcount == 1
 

@@ -1,4 +1,4 @@
-"""Events as a system knows them: one immutable row for each (seal, counter), whatever is repeated.
+"""Events are stored once: one immutable row for each (seal, counter), however often they are repeated.
 
 A second content under a known (seal, counter) is kept too, in `conflicts`; so is a record that was found
 not to be the seal's.
@@ -55,9 +55,9 @@ __all__ = [
 
 
 def record_columns() -> list[Column[Any]]:
-    """New columns for a table of received records: the record, its meter and terminal, and the times.
+    """Return new columns for a table of received records: the record, its meter and terminal, and the times.
 
-    The record's bytes are what counts; `seal` and `counter` repeat what queries look for.
+    The record's bytes are authoritative; `seal` and `counter` repeat the fields that queries search for.
     """
     return [
         Column("id", Integer, primary_key=True),
@@ -73,7 +73,7 @@ def record_columns() -> list[Column[Any]]:
 
 
 def record_row(event: SealEvent, stored_at: datetime) -> dict[str, object]:
-    """The values of `record_columns` for `event`, without the id."""
+    """Return the values of `record_columns` for `event`, without the id."""
     return {
         "seal": event.seal,
         "counter": event.counter,
@@ -110,12 +110,12 @@ _conflicts = Table(
     UniqueConstraint("seal", "counter", "fact"),
 )
 
-#: Other bytes that say what a stored event says: of use when that is found not to be the seal's.
+#: Other bytes with the same fact as a stored event: they replace it when it is found not to be the seal's.
 _copies = Table("copies", metadata, *record_columns(), UniqueConstraint("seal", "counter", "record"))
 
 
 class Outcome(Enum):
-    """What `append` found."""
+    """`append` found the event new, known or contradicting."""
 
     NEW = auto()
     #: The same fact was stored before.
@@ -125,10 +125,10 @@ class Outcome(Enum):
 
 
 def append(conn: Connection, event: SealEvent, stored_at: datetime) -> tuple[Outcome, SealEvent | None]:
-    """Store `event` once; what that found, and the event that is stored under its number now.
+    """Store `event` once; return the outcome, and the event that is stored under its number now.
 
-    Which of the three it was is decided by the database's uniqueness. A disowned record is kept among the
-    conflicts and counts as known.
+    The database's uniqueness constraint decides which of the three outcomes it is. A disowned record is kept
+    among the conflicts and counts as known.
     """
     row = record_row(event, stored_at)
     if disowned.is_disowned(conn, event.seal, event.counter, event.record):
@@ -155,7 +155,7 @@ def append(conn: Connection, event: SealEvent, stored_at: datetime) -> tuple[Out
 
 
 def withdraw(conn: Connection, event: SealEvent) -> None:
-    """`event` was found not to be the seal's: it is kept among the conflicts, and its place is free."""
+    """Move `event`, found not to be the seal's, to the conflicts, so that its number is free."""
     this = (_events.c.seal == event.seal) & (_events.c.counter == event.counter)
     row = conn.execute(select(_events).where(this)).one()._mapping
     kept = {name: row[name] for name in row if name in _conflicts.c and name != "id"}
@@ -164,7 +164,7 @@ def withdraw(conn: Connection, event: SealEvent) -> None:
 
 
 def take_candidate(conn: Connection, seal: str, counter: int) -> SealEvent | None:
-    """Take out the oldest record kept under this number that was not disowned; None when there is none."""
+    """Remove and return the oldest kept record of this number that is not disowned, or None."""
     for table in (_conflicts, _copies):
         here = (table.c.seal == seal) & (table.c.counter == counter)
         for kept in _many(conn, select(table).where(here).order_by(table.c.id)):
@@ -175,18 +175,18 @@ def take_candidate(conn: Connection, seal: str, counter: int) -> SealEvent | Non
 
 
 def find(conn: Connection, seal: str, counter: int) -> SealEvent | None:
-    """The event stored under (seal, counter)."""
+    """Return the event stored under (seal, counter)."""
     return _one(conn, _of(seal).where(_events.c.counter == counter))
 
 
 def previous(conn: Connection, seal: str, counter: int) -> SealEvent | None:
-    """The known event with the next lower counter."""
+    """Return the known event with the next lower counter."""
     lower = _of(seal).where(_events.c.counter < counter)
     return _one(conn, lower.order_by(_events.c.counter.desc()).limit(1))
 
 
 def following(conn: Connection, seal: str, counter: int, *, proves_sealed: bool = False) -> SealEvent | None:
-    """The known event with the next higher counter, on request the next that proves the seal sealed."""
+    """Return the known event with the next higher counter; on request, the next that proves it sealed."""
     higher = _of(seal).where(_events.c.counter > counter)
     if proves_sealed:
         higher = higher.where((_events.c.state == StateClass.SEALED) & (_events.c.kind != Kind.FLAPPING))
@@ -194,30 +194,30 @@ def following(conn: Connection, seal: str, counter: int, *, proves_sealed: bool 
 
 
 def newest(conn: Connection, seal: str, n: int = 0) -> SealEvent | None:
-    """The n-th newest event of a seal by counter, 0 = newest."""
+    """Return the n-th newest event of a seal by counter; 0 is the newest."""
     return _one(conn, _of(seal).order_by(_events.c.counter.desc()).offset(n).limit(1))
 
 
 def after(conn: Connection, id: int, limit: int = 100) -> list[SealEvent]:
-    """Events stored after the one with `id`, in the order of storing."""
+    """Return events stored after the one with `id`, in the order of storing."""
     return _many(conn, select(_events).where(_events.c.id > id).order_by(_events.c.id).limit(limit))
 
 
 def history(conn: Connection, seal: str | None = None, limit: int | None = 100) -> list[SealEvent]:
-    """Events, the last stored first; of one seal: the highest counter first."""
+    """Return events, the last stored first; those of one seal by counter, the highest first."""
     if seal is None:
         return _many(conn, select(_events).order_by(_events.c.id.desc()).limit(limit))
     return _many(conn, _of(seal).order_by(_events.c.counter.desc()).limit(limit))
 
 
 def between(conn: Connection, since: datetime, until: datetime) -> list[SealEvent]:
-    """Events that happened in this time, both ends included, in the order of happening."""
+    """Return the events of this period, both ends included, in the order of their times."""
     happened = _events.c.occurred_at.between(since, until)
     return _many(conn, select(_events).where(happened).order_by(_events.c.occurred_at, _events.c.id))
 
 
 def seals(conn: Connection) -> list[SealEvent]:
-    """The newest event of every seal, by seal address."""
+    """Return the newest event of every seal, by seal address."""
     top = select(_events.c.seal, func.max(_events.c.counter).label("counter")).group_by(_events.c.seal)
     last = top.subquery()
     both = (_events.c.seal == last.c.seal) & (_events.c.counter == last.c.counter)
@@ -225,7 +225,7 @@ def seals(conn: Connection) -> list[SealEvent]:
 
 
 def conflicts(conn: Connection, seal: str | None = None) -> list[SealEvent]:
-    """Copies that contradict a stored event, oldest first."""
+    """Return the records that contradict a stored event, oldest first."""
     rows = select(_conflicts).order_by(_conflicts.c.id)
     return _many(conn, rows if seal is None else rows.where(_conflicts.c.seal == seal))
 
@@ -244,7 +244,7 @@ def _many(conn: Connection, query: Select[*tuple[object, ...]]) -> list[SealEven
 
 
 def from_row(row: Row[*tuple[object, ...]]) -> SealEvent:
-    """The event in a row with `record_columns`."""
+    """Return the event in a row with `record_columns`."""
     return SealEvent.from_record(
         row.record,
         meter=row.meter,

@@ -1,4 +1,4 @@
-"""The one way an event enters a system: stored, judged and alarmed in the caller's transaction."""
+"""Every event enters a system here: it is stored and its alarms are derived in the caller's transaction."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ __all__ = ["apply", "apply_verdict"]
 def apply(conn: Connection, event: SealEvent, stored_at: datetime) -> Applied:
     """Store `event` and bring the alarms up to date; repeating it changes nothing.
 
-    Events may come in any order: one that comes late is judged as if it had come in time, and so is the
-    one that follows it.
+    Events may come in any order: alarms of a late event are derived as if it had come in time, and those of
+    the event that follows it are derived anew.
 
     A seal reports in the order of its counter and repeats a report only until it is acknowledged. One that
     was received once more after a newer event is therefore a replay
@@ -40,11 +40,11 @@ def apply(conn: Connection, event: SealEvent, stored_at: datetime) -> Applied:
 
 
 def apply_verdict(conn: Connection, verdict: RecordVerdict, detail: str, at: datetime) -> Applied:
-    """Raise what a master station found. A record that is not the seal's is an event no longer.
+    """Raise what a master station found. A record that is not the seal's stops being an event.
 
-    It is kept beside the events, and the seal's own record of that number takes its place, whether it has
+    It is kept apart from the events, and the seal's own record of that number takes its place, whether it has
     come or is still to come. The alarms that it had ended are active again, and no alarm of an opening
-    ends by a verdict: whoever forges one can add alarms and hide none
+    ends by a verdict, so that a forged verdict can add alarms and hide none
     (`test_a_disowned_closing_brings_the_opening_back`, `test_a_verdict_ends_no_opening`).
     """
     done = Applied()
@@ -58,7 +58,7 @@ def apply_verdict(conn: Connection, verdict: RecordVerdict, detail: str, at: dat
 
 
 def _withdraw(conn: Connection, done: Applied, forged: SealEvent, at: datetime) -> None:
-    """Undo what the `forged` event did, and let the seal's own of that number in if it has come."""
+    """Undo what the `forged` event did, and apply the seal's own event of that number if it has come."""
     events.withdraw(conn, forged)
     gap = alarms.clear_one(conn, Code.SEAL_COUNTER_GAP, forged.seal, forged.counter, at, forged.counter)
     done.note(cleared=gap)
@@ -71,24 +71,24 @@ def _withdraw(conn: Connection, done: Applied, forged: SealEvent, at: datetime) 
         return
     following = events.following(conn, forged.seal, forged.counter)
     if following is not None:
-        for verdict in derive_alarms(following, events.previous(conn, forged.seal, forged.counter)):
-            if isinstance(verdict, Raise):
-                _raise(conn, done, verdict, following, at)
+        for effect in derive_alarms(following, events.previous(conn, forged.seal, forged.counter)):
+            if isinstance(effect, Raise):
+                _raise(conn, done, effect, following, at)
 
 
 def _derive(conn: Connection, done: Applied, event: SealEvent, at: datetime) -> None:
-    for verdict in derive_alarms(event, events.previous(conn, event.seal, event.counter)):
-        if isinstance(verdict, Clear):
-            done.cleared += alarms.clear(conn, verdict.codes, event.seal, at, event.counter)
+    for effect in derive_alarms(event, events.previous(conn, event.seal, event.counter)):
+        if isinstance(effect, Clear):
+            done.cleared += alarms.clear(conn, effect.codes, event.seal, at, event.counter)
         else:
-            _raise(conn, done, verdict, event, at)
+            _raise(conn, done, effect, event, at)
     following = events.following(conn, event.seal, event.counter)
     if following is not None:
         _derive_again(conn, done, following, event, at)
 
 
-def _raise(conn: Connection, done: Applied, verdict: Raise, event: SealEvent, at: datetime) -> None:
-    new = alarms.raise_alarm(conn, verdict.code, event.seal, event.counter, at, verdict.detail)
+def _raise(conn: Connection, done: Applied, effect: Raise, event: SealEvent, at: datetime) -> None:
+    new = alarms.raise_alarm(conn, effect.code, event.seal, event.counter, at, effect.detail)
     if new is not None:
         done.raised.append(new)
         _end_if_ended(conn, done, new, at)
@@ -101,7 +101,7 @@ def _raise_again(conn: Connection, done: Applied, alarm: Alarm, at: datetime) ->
 
 
 def _end_if_ended(conn: Connection, done: Applied, alarm: Alarm, at: datetime) -> None:
-    """The event that ends this alarm may have come before it."""
+    """Clear an alarm at once when the event that ends it came before it."""
     end = events.following(conn, alarm.subject, alarm.counter, proves_sealed=True)
     if end is not None and alarm.code in cleared_by(end):
         ended = alarms.clear_one(conn, alarm.code, alarm.subject, alarm.counter, at, end.counter)
@@ -111,24 +111,24 @@ def _end_if_ended(conn: Connection, done: Applied, alarm: Alarm, at: datetime) -
 def _derive_again(
     conn: Connection, done: Applied, event: SealEvent, previous: SealEvent, at: datetime
 ) -> None:
-    """`previous` came late: what it explains is withdrawn, what it shows is raised."""
-    verdicts = [verdict for verdict in derive_alarms(event, previous) if isinstance(verdict, Raise)]
-    for verdict in verdicts:
-        _raise(conn, done, verdict, event, at)
-    justified = {verdict.code for verdict in verdicts}
+    """Derive the alarms of `event` anew, because `previous` came late: some end by it, others begin."""
+    effects = [effect for effect in derive_alarms(event, previous) if isinstance(effect, Raise)]
+    for effect in effects:
+        _raise(conn, done, effect, event, at)
+    justified = {effect.code for effect in effects}
     for code in _DEPEND_ON_PREVIOUS - justified:
         withdrawn = alarms.clear_one(conn, code, event.seal, event.counter, at, previous.counter)
         done.note(cleared=withdrawn)
 
 
-#: Alarms of an event that another previous event can take away.
+#: Alarms that depend on the previous event, so that a late one can end them.
 _DEPEND_ON_PREVIOUS = frozenset({Code.SEAL_COUNTER_GAP, Code.SEAL_OPEN_UNMATCHED})
 
 
 def _newer_before(conn: Connection, event: SealEvent) -> int | None:
-    """Counter of a newer event that had come before this copy of a known one; None for a mere repetition.
+    """Return the counter of a newer event that came before this copy; None for a mere repetition.
 
-    A copy that a meter received once has one time of receipt, however often it is handed on.
+    A copy that a meter received once has one time of receipt, however often it is passed on.
     """
     stored, newest = events.find(conn, event.seal, event.counter), events.newest(conn, event.seal)
     if stored is None or newest is None or newest.counter <= event.counter:

@@ -1,4 +1,4 @@
-"""What still has to reach somebody else: written with the event, removed by nobody, done once delivered."""
+"""The outbox holds what must reach another system: queued with the event, kept, and done once delivered."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _open = _outbox.c.done_at.is_(None)
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One thing to deliver. `attempts` counts failures so far."""
+    """An item is one message to deliver; `attempts` counts the failures so far."""
 
     id: int
     topic: str
@@ -56,7 +56,7 @@ class Item:
 
 
 def put(conn: Connection, topic: str, key: str, body: bytes, created_at: datetime) -> bool:
-    """Queue `body` once for each (topic, key); False when it was queued before."""
+    """Queue `body` once for each (topic, key); return False when it was queued before."""
     row = insert(conn, _outbox).values(
         topic=topic, key=key, body=body, created_at=created_at, not_before=created_at
     )
@@ -64,37 +64,37 @@ def put(conn: Connection, topic: str, key: str, body: bytes, created_at: datetim
 
 
 def due(conn: Connection, topic: str, now: datetime, limit: int = 100) -> list[Item]:
-    """What may be tried now, oldest first."""
+    """Return up to `limit` items that may be tried now, oldest first."""
     waiting = _open & (_outbox.c.topic == topic) & (_outbox.c.not_before <= now)
     rows = conn.execute(select(_outbox).where(waiting).order_by(_outbox.c.id).limit(limit))
     return [_item(row) for row in rows]
 
 
 def history(conn: Connection, limit: int | None = 100) -> list[Item]:
-    """Delivered or not, the last queued first."""
+    """Return items, delivered or not, the last queued first."""
     return [_item(row) for row in conn.execute(select(_outbox).order_by(_outbox.c.id.desc()).limit(limit))]
 
 
 def next_at(conn: Connection, topic: str) -> datetime | None:
-    """When the next item may be tried; None when nothing waits."""
+    """Return when the next item may be tried; None when nothing waits."""
     first = select(func.min(_outbox.c.not_before)).where(_open & (_outbox.c.topic == topic))
     earliest: datetime | None = conn.execute(first).scalar_one()
     return earliest
 
 
 def done(conn: Connection, id: int, at: datetime) -> None:
-    """Delivered."""
+    """Mark an item as delivered."""
     conn.execute(update(_outbox).where((_outbox.c.id == id) & _open).values(done_at=at, last_error=None))
 
 
 def failed(conn: Connection, id: int, not_before: datetime, error: str) -> None:
-    """Not delivered this time; to be tried again from `not_before` on."""
+    """Count a failed attempt; the item may be tried again from `not_before` on."""
     change = {"attempts": _outbox.c.attempts + 1, "not_before": not_before, "last_error": error[:200]}
     conn.execute(update(_outbox).where((_outbox.c.id == id) & _open).values(change))
 
 
 def pending(conn: Connection, topic: str | None = None) -> int:
-    """How many items wait."""
+    """Return how many items wait."""
     waiting = _open if topic is None else _open & (_outbox.c.topic == topic)
     return conn.execute(select(func.count()).select_from(_outbox).where(waiting)).scalar_one()
 

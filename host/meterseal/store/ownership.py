@@ -1,4 +1,4 @@
-"""One process writes to a store: two writing connections of different processes can damage an SQLite file."""
+"""Only one process writes to a store: writing connections of two processes can damage an SQLite file."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ __all__ = ["sole_owner"]
 
 @contextmanager
 def sole_owner(store: Path) -> Iterator[None]:
-    """Be the only process that owns `store`; the system lets go when the process ends, however it ends.
+    """Own `store` exclusively; the operating system frees it when the process ends, however it ends.
 
-    `Failure` when another process is, or when there is no such directory. The lock is on a file beside the
-    store: SQLite has locks of its own on the store itself.
+    Raises `Failure` when another process owns it, or when the directory does not exist. The lock is on a file
+    next to the store: SQLite has locks of its own on the store itself.
     """
     beside = store.with_name(f"{store.name}.lock")
     try:

@@ -1,4 +1,4 @@
-"""The trace lines of events and alarms, alike for every system with a store."""
+"""Every system with a store traces events and alarms in the same lines."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ __all__ = ["trace_alarms", "trace_applied", "trace_event"]
 
 
 def trace_applied(trace: Trace, applied: Applied, **more: object) -> None:
-    """Report what a durable transaction did; `more` is what this system alone knows of a new event."""
+    """Trace what a durable transaction did; `more` adds fields to the line of a new event."""
     if applied.new_event is not None:
         trace_event(trace, applied.new_event, **more)
     trace_alarms(trace, applied)
 
 
 def trace_event(trace: Trace, event: SealEvent, **more: object) -> None:
-    """Report a stored event."""
+    """Trace a stored event."""
     trace(
         "event",
         seal=event.seal,
@@ -30,7 +30,7 @@ def trace_event(trace: Trace, event: SealEvent, **more: object) -> None:
 
 
 def trace_alarms(trace: Trace, applied: Applied) -> None:
-    """Report the alarms that were raised and cleared."""
+    """Trace the alarms that were raised and cleared."""
     for alarms, is_raised in ((applied.raised, True), (applied.cleared, False)):
         for alarm in alarms:
             about = {"code": alarm.code.value, "seal": alarm.subject, "counter": alarm.counter}

@@ -1,4 +1,4 @@
-"""Group commit for asyncio: many tasks' writes share one durable transaction and one flush to the disk."""
+"""The writer groups commits: writes of many tasks share one durable transaction and one flush to the disk."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 class StoppedError(RuntimeError):
-    """The writer has ended; nothing can be stored any more, and this was not."""
+    """The writer has ended, and this piece of work was not stored."""
 
 
 class _Piece(NamedTuple):
@@ -25,25 +25,25 @@ class _Piece(NamedTuple):
 
 
 class Writer:
-    """Runs pieces of work in transactions, in the order given, off the event loop.
+    """A writer runs pieces of work in transactions, in the order given, off the event loop.
 
-    While one transaction is flushed the next pieces gather, and go into the next transaction together. A
-    piece that raises is undone alone and its caller gets the exception
+    While one transaction is flushed the next pieces gather, and share the next transaction. A piece that
+    raises is rolled back alone and its caller gets the exception
     (`test_one_failing_piece_does_not_spoil_its_neighbours`). When the database itself fails, or `run` ends,
     every caller gets `StoppedError` (`test_nobody_waits_for_a_writer_that_has_ended`).
     """
 
-    #: Pieces in one transaction: bounds how long the first of them waits for the last.
+    #: Most pieces in one transaction, which bounds how long the first of them waits for the last.
     MAX_BATCH = 256
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        # Bounded: a caller waits here when the disk cannot follow, and so does its peer.
+        # Bounded, so that callers, and with them their peers, wait while the disk is too slow.
         self._queue: asyncio.Queue[_Piece] = asyncio.Queue(4 * self.MAX_BATCH)
         self._stopped = False
 
     async def do(self, work: Callable[[Connection], T]) -> T:
-        """Run `work` in a transaction; returns its result once that is durable."""
+        """Run `work` in a transaction and return its result once that is durable; raises `StoppedError`."""
         if self._stopped:
             raise StoppedError("the store is closed")
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
@@ -51,7 +51,7 @@ class Writer:
         return await future
 
     async def run(self) -> None:
-        """Serve until cancelled; raises when the database itself fails, for nothing can be stored then."""
+        """Serve until cancelled; raises when the database itself fails, since nothing can be stored then."""
         batch: list[_Piece] = []
         try:
             while True:
@@ -68,7 +68,7 @@ class Writer:
                 if self._queue.empty():
                     break
                 batch = [self._queue.get_nowait()]
-                # Lets a caller in who waited for a free place in the queue.
+                # A caller that waited for a free place in the queue takes it now.
                 await asyncio.sleep(0)
 
     async def _commit(self, batch: list[_Piece]) -> None:
@@ -77,7 +77,7 @@ class Writer:
         try:
             results = await asyncio.shield(commit)
         except asyncio.CancelledError:
-            # A commit under way is finished all the same, and its callers are told.
+            # A commit under way is finished all the same, and its callers get their results.
             _resolve(batch, await commit)
             raise
         _resolve(batch, results)
@@ -89,7 +89,7 @@ class Writer:
                 try:
                     with conn.begin_nested():
                         results.append((work(conn), None))
-                except Exception as error:  # whatever it is, it is the caller's
+                except Exception as error:  # Whatever it is, the caller gets it.
                     results.append((None, error))
         return results
 

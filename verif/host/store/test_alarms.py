@@ -188,7 +188,7 @@ def test_an_opening_that_arrives_after_its_closing_is_raised_and_cleared_at_once
 
 
 def test_an_alarm_that_late_events_explain_away_returns_when_later_ones_do_not(database):
-    # The boot found the loop open: an opening nobody saw, until the opening before it arrives late …
+    # The boot found the loop open: an opening without an event, until the opening before it arrives late …
     enter(database, event(1, Kind.BOOT, SEALED), event(4, Kind.BOOT, OPEN))
     opened = (
         Code.SEAL_OPEN_UNMATCHED,
@@ -198,7 +198,7 @@ def test_an_alarm_that_late_events_explain_away_returns_when_later_ones_do_not(d
     assert opened in active(database)
     enter(database, event(2, Kind.OPENED, OPEN))
     assert opened not in active(database)
-    # … and again one nobody saw, once a closing between the two shows up.
+    # … and again one without an event, once a closing between the two shows up.
     (late,) = enter(database, event(3, Kind.CLOSED, SEALED))
     assert active(database) == {opened}
     assert [(alarm.code, alarm.counter) for alarm in late.raised] == [(Code.SEAL_OPEN_UNMATCHED, 4)]

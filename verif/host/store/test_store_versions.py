@@ -31,7 +31,7 @@ KEYS = ("list", "forget 810400000001", "import {folder}/keys.json --master-key {
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A copy of what version a16c0e4 left behind."""
+    """Return a copy of the stores that version a16c0e4 wrote."""
     return Path(shutil.copytree(OLD, tmp_path / "old"))
 
 
