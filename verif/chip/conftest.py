@@ -1,4 +1,4 @@
-"""The whole chip for tests: powered or not."""
+"""Fixtures of the whole chip, with and without power."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
 
 @pytest.fixture
 def settled(bench: Bench) -> Bench:
-    """A seal that has been powered up closed and has told everything."""
+    """Return the bench of a seal that was powered up closed and has reported everything."""
     bench.bus.position(0, closed=True)
     bench.power()
     bench.run(3.0)

@@ -168,7 +168,7 @@ def test_error_answer_is_no_acknowledgement(bench: Bench) -> None:
 
 
 def test_age(bench: Bench) -> None:
-    """A report that waits for its meter says how old its event is."""
+    """A report that waits for its meter has the age of its event."""
     bench.answering = False
     bench.power()
     bench.run(2.0)

@@ -71,7 +71,7 @@ class Theorem:
         return ", ".join([f"{self.reach} cycles", *smaller])
 
     def rtlil(self, *, example: bool) -> str:
-        """Return the RTLIL of the component with its properties, module `top`; `example` is for the covers."""
+        """Return RTLIL of the component with its properties, module `top`; `example` is for the covers."""
         m = Module()
         # Reset is power-up: the initial state of the registers.
         m.domains.sync = sync = ClockDomain(reset_less=True)

@@ -1,4 +1,4 @@
-"""The hosts of the soak: model meters that answer, are late or silent, and a stranger who talks at will."""
+"""The hosts of the soak: model meters that may be late or silent, and a stranger that sends at will."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from sealchip.interface import Di
 
 __all__ = ["Meters", "Stranger"]
 
-#: Called with the meter's address, the record that was written to it, and the time; whether it is taken.
+#: Called with the meter's address, a record written to it, and the time; returns whether it is taken.
 Take = Callable[[str, bytes, float], bool]
 _ANSWER = 0x80
 
 
 class Meters:
-    """All meters, at one host end. `quality` of an answer: 0 = never comes, 1 = always in time."""
+    """All meters, at one host end; an answer comes in time with the probability `quality`."""
 
     def __init__(self, bus: BusSim, end: int, addresses: set[str], take: Take, chance: random.Random) -> None:
         self.quality = 1.0
@@ -32,29 +32,29 @@ class Meters:
         bus.open(end)
 
     def serve(self, now: float) -> None:
-        """Hear and answer; to be called when somebody has spoken, and at `next_answer`."""
+        """Receive and answer; must be called when anything was sent, and at `next_answer`."""
         heard = self._decoder.feed(self._bus.read(self._end), now) + self._decoder.idle(now)
         for decoded in heard:
             if isinstance(decoded, Received):
-                self._hear(decoded.frame, now)
+                self._receive(decoded.frame, now)
         for answer in [answer for answer in self._answers if answer[0] <= now]:
             self._answers.remove(answer)
             self._bus.write(self._end, answer[1].encode())
 
     @property
     def next_answer(self) -> float:
-        """When to call `serve` though nothing is heard."""
+        """The time at which `serve` must be called even if nothing was sent."""
         return min((at for at, _ in self._answers), default=math.inf)
 
     def forget(self, address: str) -> None:
-        """Give no answer that is still due from the meter at `address`.
+        """Drop the answers that are still due from the meter at `address`.
 
-        An answer has no number: one that comes later than the standard allows, and behind a power-up of the
-        seal, cannot be told from that to the seal's next report.
+        An answer has no number: one that comes later than the standard allows, and after a power-up of the
+        seal, cannot be distinguished from that to the seal's next report.
         """
         self._answers = [answer for answer in self._answers if answer[1].address != address]
 
-    def _hear(self, frame: Frame, now: float) -> None:
+    def _receive(self, frame: Frame, now: float) -> None:
         if frame.control != Function.WRITE or frame.address not in self._addresses:
             return
         if frame.di == Di.REPORT and not self._take(frame.address, Write.parse(frame).data, now):
@@ -69,7 +69,7 @@ class Meters:
 
 
 class Stranger:
-    """Reads the seals, talks with others, and utters noise, without waiting for anybody's turn."""
+    """Reads the seals, exchanges frames with others and sends noise, without waiting for its turn."""
 
     def __init__(self, bus: BusSim, end: int, seals: list[str], chance: random.Random) -> None:
         self._bus, self._end, self._seals, self._random = bus, end, seals, chance
@@ -77,7 +77,7 @@ class Stranger:
         bus.open(end)
 
     def listen(self, now: float) -> list[Frame]:
-        """Answers with a record that came whole."""
+        """Return the answers with a record that arrived whole."""
         heard = self._decoder.feed(self._bus.read(self._end), now) + self._decoder.idle(now)
         frames = [decoded.frame for decoded in heard if isinstance(decoded, Received)]
         return [frame for frame in frames if frame.from_slave and frame.di == Di.RECORD_NEWEST]

@@ -1,4 +1,4 @@
-"""What a seal must have reported, worked out from what was done to it and nothing else.
+"""Work out what a seal must have reported from what was done to it, and from nothing else.
 
 The model knows positions of the seal head, times of power, and the chip's promises: a class that holds for
 the debounce time is one event, six changes within 10 s are *flapping*, what was written before the power
@@ -20,7 +20,7 @@ __all__ = ["PowerUp", "Promise", "Report", "explain", "explains"]
 FLAPPING_CHANGES, FLAPPING_ALWAYS, FLAPPING_MAY = 6, 10.0, 15.0
 #: Seconds without a change after which it ends at the earliest and at the latest.
 STILL_MIN, STILL_MAX = 9.9, 11.1
-#: Seconds by which the time that a report tells may be off: ages are whole seconds, a record waits for
+#: Seconds by which the time of a report may be off: ages are whole seconds, a record waits for
 #: the bus for up to a second, and then it is sent.
 AGE_ERROR = 2.6
 
@@ -31,7 +31,7 @@ class Promise:
 
     A position is never taken over before `hold_min` and always after `hold_max`; `start` is the latest
     beginning of sensing after a power-up; `write` the latest end of a write after a change was taken over.
-    `measures`: it tells a jumper and a bad contact from a sealed loop, once it has learned that. A foreign
+    `measures`: it distinguishes a jumper and a bad contact from a sealed loop that it has learned. A foreign
     voltage in the place of a sealed loop's is found within `foreign`, at the end of an off phase; once it is
     gone, the loop counts as it is after at most `clean`, four of them.
     """
@@ -45,13 +45,13 @@ class Promise:
     clean: float = 1.15
 
     def latest(self, state: StateClass) -> float:
-        """Seconds after which a position is always taken over, nothing else being in the way."""
+        """Return the seconds after which a position is always taken over, if nothing else delays it."""
         return self.hold_max + (self.foreign if state is StateClass.MISMATCH else 0.0)
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A record as the meter first got it; `at` is when the event was, as the report tells, None = unknown."""
+    """A record as the meter first got it; `at` is when the event was, as reported; None = unknown."""
 
     boot: int
     counter: int
@@ -70,7 +70,7 @@ class PowerUp:
     end: float | None = None
 
     def runs(self, now: float) -> Iterator[tuple[StateClass, float, float]]:
-        """Class, begin and end of each position."""
+        """Yield class, begin and end of each position."""
         last = now if self.end is None else self.end
         ends = [begin for begin, _ in self.positions[1:]] + [last]
         for (begin, state), end in zip(self.positions, ends, strict=True):
@@ -79,10 +79,10 @@ class PowerUp:
 
 @dataclass(frozen=True, slots=True)
 class _Outcome:
-    """One way in which it may have gone: the filtered class, changes that count, records explained."""
+    """One possible course of events: the filtered class, the changes that count, the records explained."""
 
     state: StateClass = StateClass.UNKNOWN
-    #: Earliest and latest time of each.
+    #: Earliest and latest time of each change.
     changes: tuple[tuple[float, float], ...] = ()
     flapping: bool = False
     explained: int = 0
@@ -96,23 +96,23 @@ class _Follower:
         self._promise, self._records, self._cut = promise, records, cut
 
     def change(self, before: _Outcome, state: StateClass, at: float, latest: float) -> Iterator[_Outcome]:
-        """A class is taken over, from `at` to `latest`."""
+        """Yield the outcomes if a class is taken over between `at` and `latest`."""
         for outcome in self.wait(before, at):
             if outcome.state == state:
                 yield outcome
             elif outcome.state is StateClass.UNKNOWN:
-                yield from self._tell(replace(outcome, state=state), Kind.BOOT, at, latest)
+                yield from self._report(replace(outcome, state=state), Kind.BOOT, at, latest)
             else:
                 yield from self._alternate(replace(outcome, state=state), at, latest)
 
     def wait(self, outcome: _Outcome, now: float) -> Iterator[_Outcome]:
-        """Nothing changes until `now`: flapping may come to its end."""
+        """Yield the outcomes if nothing changes until `now`: flapping may end."""
         last, latest = outcome.changes[-1] if outcome.changes else (now, now)
         if not outcome.flapping or now - latest < STILL_MAX:
             yield outcome
         if outcome.flapping and now - last > STILL_MIN:
             settled = replace(outcome, flapping=False, changes=())
-            yield from self._tell(settled, _kind(outcome.state), last + STILL_MIN, latest + STILL_MAX)
+            yield from self._report(settled, _kind(outcome.state), last + STILL_MIN, latest + STILL_MAX)
 
     def _alternate(self, outcome: _Outcome, at: float, latest: float) -> Iterator[_Outcome]:
         changes = (*outcome.changes, (at, latest))[-FLAPPING_CHANGES:]
@@ -122,12 +122,12 @@ class _Follower:
             return
         counted = len(changes) == FLAPPING_CHANGES
         if counted and at - changes[0][1] < FLAPPING_MAY:
-            yield from self._tell(replace(changed, flapping=True), Kind.FLAPPING, at, latest)
+            yield from self._report(replace(changed, flapping=True), Kind.FLAPPING, at, latest)
         if not counted or latest - changes[0][0] > FLAPPING_ALWAYS - 0.1:
-            yield from self._tell(changed, _kind(outcome.state), at, latest)
+            yield from self._report(changed, _kind(outcome.state), at, latest)
 
-    def _tell(self, outcome: _Outcome, kind: Kind, at: float, latest: float) -> Iterator[_Outcome]:
-        """An event: it is the next record, or the power went before it was written."""
+    def _report(self, outcome: _Outcome, kind: Kind, at: float, latest: float) -> Iterator[_Outcome]:
+        """Yield the outcomes of an event: it is the next record, or the power failed before its write."""
         if self._cut is not None and latest + self._promise.write > self._cut:
             yield replace(outcome, lost=True)
         if outcome.lost or outcome.explained == len(self._records):
@@ -143,7 +143,7 @@ def _kind(state: StateClass) -> Kind:
 
 
 def explains(power_up: PowerUp, records: Sequence[Report], promise: Promise, now: float) -> bool:
-    """Whether `records` are what a seal may have told of this power-up by `now`, all of it."""
+    """Return whether `records` may be all that a seal has reported of this power-up by `now`."""
     follower = _Follower(promise, records, power_up.end)
     outcomes = {_Outcome()}
     runs = list(power_up.runs(now))
@@ -152,7 +152,7 @@ def explains(power_up: PowerUp, records: Sequence[Report], promise: Promise, now
         after = set()
         at = begin + promise.hold_min
         latest = max(begin, free) + promise.latest(state)
-        # What looks like it stands for it until it is found, and no position is seen until it is surely gone.
+        # A foreign voltage looks like a sealed loop until found, and hides the position until it is gone.
         unfound = promise.foreign if (state, following) == (StateClass.SEALED, StateClass.MISMATCH) else 0.0
         free = end + promise.clean if state is StateClass.MISMATCH else free
         for outcome in outcomes:
