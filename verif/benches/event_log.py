@@ -178,7 +178,7 @@ class Log:
         """Return the entry `n` before the newest, if there is one."""
         return self._found() if self.rig.command(Command.FETCH, n) else None
 
-    def is_behind(self, n):
+    def has_older(self, n):
         """Whether there is one before that; no record is made."""
         found, made = self.rig.command(Command.FETCH, n | 0x40), self._made()
         assert not (made and self._is_alone)
@@ -380,7 +380,7 @@ class Model:
 
     def nth(self, n):
         try:
-            entry, behind, held = self.log.nth(n), self.log.is_behind(n), self.ring.entries()
+            entry, behind, held = self.log.nth(n), self.log.has_older(n), self.ring.entries()
         except PowerFailureError:
             self.power_up()
             return

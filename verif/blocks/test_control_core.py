@@ -20,28 +20,28 @@ from verif.benches.block import Bench, examples
 #: Commands to the program, at `In.VALUE`: read an input, write an output, publish; the number, or for the
 #: last one the address, is the low nibble or the loop voltage's low byte. The byte is that of DATA.
 READ, WRITE, PUBLISH = 0x00, 0x10, 0x20
-#: Bit of `Out.ANSWER`.
+#: This bit of `Out.ANSWER` is set where the answer is the slave's.
 SLAVES = 2
-#: Place of the loop voltage in the event.
+#: The loop voltage is at this place in the event.
 LOOP_MV = 2
 OUTPUTS = [number for number in Out if number != Out.RETURN]
 ANSWER = 0xFF
 
 
 def obedient() -> list[int]:
-    """The program: what was read is published at `ANSWER`; then the slave's command is done."""
+    """The program publishes what it has read at `ANSWER`; then the slave's command is done."""
     a = Assembler()
     a.label("wait")
     a.load(port(In.REQUESTS))
     a.and_(imm(Requests.SLAVE))
     a.if_zero("wait")
-    told = [*(READ | n for n in In), *(WRITE | n for n in OUTPUTS), PUBLISH]
-    for what in told:
+    commands = [*(READ | n for n in In), *(WRITE | n for n in OUTPUTS), PUBLISH]
+    for what in commands:
         a.load(port(In.VALUE))
         a.xor(imm(what))
         a.if_zero(f"do {what}")
     a.jump("wait")
-    for what in told:
+    for what in commands:
         a.label(f"do {what}")
         if what < WRITE:
             a.load(port(what))
@@ -69,7 +69,7 @@ def obedient() -> list[int]:
 BENCH = Bench(lambda: ControlCore(2400, program=(obedient(), b"")))
 
 
-#: Ports by the names that the tests have for them.
+#: The tests call the ports by these names.
 PORTS = {
     "tick_ms": "ticks.ms",
     "tick_s": "ticks.s",
@@ -109,19 +109,19 @@ class Desk:
         return [self.ctx.get(self.port(name)) for name in names]
 
     def port(self, name: str) -> Any:
-        """The port of that name; of the public memory, that of the present reader."""
+        """Return the port of that name; of the public memory, that of the present reader."""
         if name in ("address", "byte"):
             return getattr(self.dut.public[self.reader], name)
         return attrgetter(PORTS.get(name, name))(self.dut)
 
     def reads_as(self, reader: int) -> None:
-        """The first reader has the port while it is active; then the other one's address is nothing."""
+        """Select a reader: the first has the port while it is active; then the other's address is ignored."""
         self.reader = reader
         self.ctx.set(self.dut.public[0].active, reader == 0)
         self.ctx.set(self.dut.public[1 - reader].address, 0x5A)
 
     def needs_its_byte(self, who: int, *, needs: bool) -> None:
-        """One of those that read raises or lowers its `reading`."""
+        """Raise or lower `reading` of one of the readers."""
         first, second = self.dut.public
         self.ctx.set((first.reading, second.reading, self.dut.feed.identity_reading)[who], needs)
 
@@ -129,8 +129,8 @@ class Desk:
         for name, value in fields.items():
             self.ctx.set(self.dut.i.payload[name], value)
 
-    async def tell(self, what: int, byte: int = 0, strobe: str | None = None) -> int:
-        """One command; how often `strobe` was high while it was done."""
+    async def command(self, what: int, byte: int = 0, strobe: str | None = None) -> int:
+        """Give one command; return how often `strobe` was high while it was done."""
         self.set(value=what, content=byte, slave=1)
         strobes = 0
         for _ in range(1000):
@@ -143,12 +143,12 @@ class Desk:
         return strobes
 
     async def read(self, number: int, byte: int = 0) -> int:
-        """The byte at an input."""
-        await self.tell(READ | number, byte)
+        """Return the byte at an input."""
+        await self.command(READ | number, byte)
         return await self.public(ANSWER)
 
     async def write(self, number: int, byte: int, strobe: str | None = None) -> int:
-        return await self.tell(WRITE | number, byte, strobe)
+        return await self.command(WRITE | number, byte, strobe)
 
     async def public(self, address: int) -> int:
         self.set(address=address)
@@ -166,7 +166,7 @@ def run(testbench: Any) -> None:
 @examples(20)
 @given(seed=st.integers(0, 2**32))
 def test_every_input(seed: int) -> None:
-    """Each is what stands at the ports, its bits in the order of `firmware.layout`."""
+    """Each input is what stands at the ports, its bits in the order of `firmware.layout`."""
     chance = Random(seed)
 
     async def testbench(desk: Desk) -> None:
@@ -190,7 +190,7 @@ def test_every_input(seed: int) -> None:
         }
         for number, byte in expected.items():
             assert await desk.read(number, content) == byte, number
-        told = [
+        event_bytes = [
             kind,
             state,
             *loop_mv.to_bytes(2, "little"),
@@ -198,7 +198,7 @@ def test_every_input(seed: int) -> None:
             excursions,
             *baseline_mv.to_bytes(2, "little"),
         ]
-        for n, byte in enumerate(told):
+        for n, byte in enumerate(event_bytes):
             await desk.write(Out.X, n | chance.randrange(256) & ~7)
             assert await desk.read(In.EVENT) == byte, n
         assert desk.get("slave_done") == [0]
@@ -220,7 +220,7 @@ QUIET = dict.fromkeys(HELD, 0) | {"clock_free": 1, "baseline_mv": LOOP_NOT_MEASU
 
 @pytest.mark.parametrize("seed", range(3))
 def test_every_output(seed: int) -> None:
-    """Each has its effect and no other, and what is held stays."""
+    """Each output has its effect and no other, and what is held stays."""
     chance = Random(seed)
     numbers = [number for number in OUTPUTS if number != Out.EXCHANGE] * 16
     story = [(number, chance.randrange(256)) for number in chance.sample(numbers, len(numbers))]
@@ -273,7 +273,9 @@ def test_every_output(seed: int) -> None:
 @examples(10)
 @given(seconds=st.lists(st.integers(0, 3), min_size=1, max_size=8))
 def test_no_second_is_lost(seconds: list[int]) -> None:
-    """Up to seven wait, and one that comes in the very cycle of another that is counted does as well."""
+    """Up to seven seconds wait to be counted, also one that comes in the very cycle in which another is
+    counted.
+    """
 
     async def testbench(desk: Desk) -> None:
         waiting = 0
@@ -300,7 +302,7 @@ def test_no_second_is_lost(seconds: list[int]) -> None:
 
 
 def test_a_second_comes_while_another_is_counted() -> None:
-    """In whichever cycle."""
+    """A second that comes in any cycle of the command that counts another one is kept."""
 
     async def testbench(desk: Desk) -> None:
         desk.set(tick_s=1)
@@ -339,7 +341,9 @@ def test_a_tick_is_remembered() -> None:
 
 
 async def exchange(desk: Desk, byte: int, back: int) -> int:
-    """A byte over the pins, `back` from the flash; the byte that came. A change of level at a time."""
+    """Send a byte over the pins while the flash returns `back`; return the byte that arrived. One level
+    changes at a time.
+    """
     desk.set(value=WRITE | Out.EXCHANGE, content=byte, slave=1, flash_cipo=back >> 7)
     came: list[int] = []
     before = done = 0
@@ -377,7 +381,7 @@ def test_bytes_over_the_pins(pairs: list[tuple[int, int]]) -> None:
     damage=st.sampled_from([0, 1, 0x80, 0x100, 0x8000]),
 )
 def test_sums_of_what_is_read_and_of_what_is_written(read: bytes, written: bytes, damage: int) -> None:
-    """Each begins anew when nothing is summed; bytes that go the other way do not count."""
+    """Each sum begins anew when nothing is summed; bytes that go the other way do not count."""
 
     async def testbench(desk: Desk) -> None:
         async def right() -> bool:
@@ -406,7 +410,9 @@ def test_sums_of_what_is_read_and_of_what_is_written(read: bytes, written: bytes
 
 
 def hasty() -> list[int]:
-    """Two bytes to the flash, what came back with the second one published, a third byte, and the end."""
+    """The program sends two bytes to the flash, publishes what came back with the second, sends a third byte
+    and ends.
+    """
     a = Assembler()
     a.load(imm(Flash.SELECT))
     a.out(Out.FLASH)
@@ -428,7 +434,7 @@ HASTY = Bench(lambda: ControlCore(2400, program=(hasty(), b"")))
 
 
 def test_what_is_for_the_flash_waits_for_the_byte_under_way() -> None:
-    """Its answer, the next byte and the deselecting, however soon the program comes to it."""
+    """Reading its answer, the next byte and deselecting wait, however soon the program comes to them."""
 
     async def testbench(ctx: Any) -> None:
         dut, bits, before = HASTY.dut, [], 0
@@ -438,7 +444,7 @@ def test_what_is_for_the_flash_waits_for_the_byte_under_way() -> None:
             await ctx.tick()
         while not ctx.get(flash.cs_n):
             copi, sck = ctx.get(flash.copi), ctx.get(flash.sck)
-            ctx.set(flash.cipo, 1 - copi)  # back comes another byte
+            ctx.set(flash.cipo, 1 - copi)  # another byte comes back
             if sck and not before:
                 bits.append(copi)
             before = sck
@@ -460,7 +466,7 @@ def test_what_is_for_the_flash_waits_for_the_byte_under_way() -> None:
 def test_what_is_published_can_be_read(
     story: list[tuple[int, int, list[bool]]], reader: int, who: int
 ) -> None:
-    """By each reader; and nothing is published in a cycle in which one of them needs its byte."""
+    """Each reader reads what is published; nothing is published in a cycle in which one needs its byte."""
 
     async def testbench(desk: Desk) -> None:
         memory = bytearray(256)

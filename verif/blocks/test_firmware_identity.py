@@ -1,5 +1,5 @@
-"""The identity in the firmware: which slot is taken, how it is changed, that it is never lost, and that its
-secrets stay where they are.
+"""Tests of the identity in the firmware: which slot is taken, how it is changed, that it is never lost, and
+that its secrets stay where they are.
 """
 
 from __future__ import annotations
@@ -45,37 +45,39 @@ GOOD = Identity(
 )
 OTHER = replace(GOOD, seal="897932384626", baud=600, sequence=1)
 BLANK_SLOT = b"\xff" * IDENTITY.size
-#: What a seal without an identity has: the layout's version and *any meter*, no sum.
+#: A seal without an identity has this: the layout's version and *any meter*, without a sum.
 BLANK = pack(
     IDENTITY, dict.fromkeys((it.name for it in IDENTITY.fields), 0) | {"version": 1, "meter": 0xAAAAAAAAAAAA}
 )
-#: What others may read.
+#: Others may read these fields.
 PUBLIC = ("version", "baud", "meter", "seal", "asset", "phone")
 ITEM = {name: number for number, name in PROVISIONING.items()}
-#: Where a write with password has the password and what it brings.
+#: A write with password has the password and the new value at these places.
 PASSWORD, WRITTEN = 5, 12
 
 
 def rate_number(word):
-    """The number of a baud feature word, slowest rate first; that of the default where it is none."""
+    """Return the number of a baud feature word, slowest rate first; the default's for any other word."""
     rates = sorted(BAUD_FEATURE.values())
     return rates.index(BAUD_FEATURE.get(word, DEFAULT_BAUD))
 
 
 def seed_of(seal):
-    """Each byte of the seal's address upon what those before have made, turned by five."""
+    """Return the seed: each byte of the seal's address is added, by XOR, to what those before have made,
+    rotated by five.
+    """
     return reduce(lambda seed, byte: (seed << 5 & 0xFFFF | seed >> 11) ^ byte, seal, 0)
 
 
 @cache
 def whole():
-    """The firmware as it is."""
+    """Build the firmware as it is."""
     return firmware.build(FLASH_BASE, DEFAULT_BAUD)
 
 
 @cache
 def alone():
-    """The identity without keys and log, for tests that power up often."""
+    """Build the identity without keys and log, for tests that power up often."""
     a = Assembler()
     main.boot(a)
     flash.wake(a)
@@ -105,7 +107,7 @@ def slots_of(chip):
 
 @dataclass
 class Ask:
-    """A check without `item`, else an update."""
+    """It asks for a check without `item`, else for an update."""
 
     data: bytes
     origin: int
@@ -113,14 +115,14 @@ class Ask:
     lasts: int = 1000
 
     def of(self, rig):
-        """Whether `rig` accepts it."""
+        """Return whether `rig` accepts it."""
         command = Command.CHECK if self.item is None else Command.UPDATE
         item = ITEM["password"] if self.item is None else self.item
         return rig.command(command, item << 4 | self.origin, self.data.ljust(64, b"\x5a"), self.lasts)
 
 
 def change(name, data, password="123456"):
-    """An update as a 14H write asks for it."""
+    """Return an update as a 14H write asks for it."""
     head = bytes(PASSWORD) + bytes.fromhex(password)[::-1] + bytes(4)
     return Ask(head + data, WRITTEN, ITEM[name])
 
@@ -131,7 +133,7 @@ def check(password, **others):
 
 @dataclass
 class Kept:
-    """What the firmware says of an identity, and what it keeps of it, less the sum."""
+    """It holds what the firmware reports of an identity, and what it keeps of it, without the sum."""
 
     valid: bool
     baud: int
@@ -140,7 +142,7 @@ class Kept:
 
 
 def keep(chip, *asked, program=whole):
-    """Power up on `chip` and ask; what has to be so behind anything is looked at."""
+    """Power up on `chip` and ask; check what must hold whatever was asked."""
     rig = Rig(*program(), chip)
     rig.power_up()
     accepted = [it.of(rig) for it in asked]
@@ -148,7 +150,7 @@ def keep(chip, *asked, program=whole):
     secret = bytes(rig.machine.memory[Memory.IDENTITY :][: IDENTITY.size])
     fields = unpack(IDENTITY, secret)
     shown = b"".join(byte if name in PUBLIC else bytes(len(byte)) for name, byte in fields.items())
-    assert rig.public[Public.IDENTITY :] == shown, "what is public, and nothing else"
+    assert rig.public[Public.IDENTITY :] == shown, "the public fields are published, and nothing else"
     assert StatusOut.IDENTITY_READY in rig.status
     valid = StatusOut.IDENTITY_VALID in rig.status
     assert valid == any(fields["seal"])
@@ -159,12 +161,12 @@ def keep(chip, *asked, program=whole):
 
 
 def content(identity):
-    """What is kept of an identity."""
+    """Return what is kept of an identity."""
     return identity.encode()[: IDENTITY.offsets["crc"]]
 
 
 def writes(chip):
-    """What was written of the identities."""
+    """Return what was written of the identities."""
     return [it for it in chip.commands if it[0] != READ and it[1] < FLASH_LOG_BASE]
 
 
@@ -192,7 +194,7 @@ def with_crc(raw):
     swapped=st.booleans(),
 )
 def test_the_newer_slot(first, ahead, swapped):
-    """Modulo 2^16, in whichever slot it is."""
+    """The identity whose sequence number is ahead, modulo 2^16, is taken, in whichever slot it is."""
     older = replace(GOOD, sequence=first)
     newer = replace(OTHER, sequence=(first + ahead) & 0xFFFF)
     slots = [older.encode(), newer.encode()]
@@ -201,7 +203,7 @@ def test_the_newer_slot(first, ahead, swapped):
 
 
 def test_equal_slots():
-    """The first one."""
+    """Of two slots with the same sequence number the first one is taken."""
     first, second = GOOD, replace(OTHER, sequence=GOOD.sequence)
     assert load(first.encode(), second.encode()).secret == content(first)
 
@@ -226,7 +228,7 @@ def test_a_damaged_slot(position, bits):
     ],
 )
 def test_no_identity(slot):
-    """A blank one instead."""
+    """Without a valid slot the identity is a blank one; one valid slot is enough."""
     kept = load(slot, slot)
     assert (kept.valid, kept.baud, kept.secret) == (False, 2400, BLANK[:-2])
     assert load(slot, OTHER.encode()).secret == content(OTHER)
@@ -234,20 +236,20 @@ def test_no_identity(slot):
 
 
 def test_every_version():
-    """There is one that is right."""
+    """Only version 1 of the layout is accepted."""
     for version in range(256):
         kept = load(with_crc(bytes([version]) + GOOD.encode()[1:]), BLANK_SLOT, alone)
         assert kept.valid == (version == 1)
 
 
 def test_every_baud_word():
-    """The words of the standard are rates, any other is the default: `keep` compares."""
+    """The words of the standard select their rates, any other the default; `keep` compares."""
     for word in range(256):
         assert load(with_crc(b"\1" + bytes([word]) + GOOD.encode()[2:]), BLANK_SLOT, alone).valid
 
 
 def test_an_address_of_zero_is_none():
-    """One bit alone makes an address."""
+    """Zero is not treated as an address; one bit alone makes an address."""
     kept = load(replace(GOOD, seal="0").encode(), BLANK_SLOT)
     assert (kept.valid, kept.baud) == (False, 9600)
     raw, place = replace(GOOD, seal="0").encode(), IDENTITY.offsets["seal"]
@@ -268,7 +270,9 @@ def test_seeds_differ():
 
 @pytest.mark.parametrize("slots", [(GOOD.encode(), BLANK_SLOT), (BLANK_SLOT, OTHER.encode())])
 def test_password(slots):
-    """Right or wrong, it changes nothing; each of its bytes counts. It is refused when it is another's."""
+    """A password, right or wrong, changes nothing, and each of its bytes counts. It is refused when its bytes
+    may be another request's.
+    """
     wrong = ["123457", "123356", "023456", "000000"]
     chip = flash_of(*slots)
     asked = [check("123456"), *map(check, wrong), check("123456"), check("123456", lasts=2)]
@@ -282,13 +286,13 @@ def test_password(slots):
 @examples(30)
 @given(password=st.binary(min_size=3, max_size=3), difference=st.binary(min_size=3, max_size=3))
 def test_any_password(password, difference):
-    """As long for one that is wrong as for any other that is."""
+    """Only the right password is accepted, and all wrong ones take the same time."""
     raw, place = GOOD.encode(), IDENTITY.offsets["password"]
     rig = Rig(*alone(), flash_of(with_crc(raw[:place] + password + raw[place + 3 :]), BLANK_SLOT))
     rig.power_up()
-    told = bytes(a ^ b for a, b in zip(password, difference, strict=True))
+    guess = bytes(a ^ b for a, b in zip(password, difference, strict=True))
     lasted = []
-    for data in (told, bytes(byte ^ 0xFF for byte in password)):
+    for data in (guess, bytes(byte ^ 0xFF for byte in password)):
         rig.idle()
         begun = rig.machine.steps
         assert Ask(bytes(PASSWORD) + data, PASSWORD).of(rig) == (data == password)
@@ -298,9 +302,9 @@ def test_any_password(password, difference):
 
 @pytest.mark.parametrize("lasts", range(4))
 def test_a_right_password_of_another(lasts):
-    """Refused as soon as one byte of it is another's, even if that byte is right."""
+    """A password is refused as soon as one byte of it is another request's, even if that byte is right."""
     raw, place = GOOD.encode(), IDENTITY.offsets["password"]
-    # What `Rig` has for bytes of another.
+    # `Rig` has these bytes in another request.
     password = bytes(position ^ 0xA5 for position in range(PASSWORD, PASSWORD + 3))
     chip = flash_of(with_crc(raw[:place] + password + raw[place + 3 :]), BLANK_SLOT)
     kept = keep(chip, Ask(bytes(PASSWORD) + password, PASSWORD, lasts=lasts), program=alone)
@@ -355,7 +359,7 @@ items = st.sampled_from(list(PROVISIONING.values())).flatmap(_bytes_of)
     blank=st.booleans(),
 )
 def test_any_changes(story, sequence, blank):
-    """Any bytes from any origin, one behind the other, and after a power-up they are still there."""
+    """Any bytes are taken from any origin, one change after another, and are there after a power-up."""
     fields = unpack(IDENTITY, BLANK if blank else replace(GOOD, sequence=sequence).encode())
     number = int.from_bytes(fields["sequence"], "little")
     asked = []
@@ -373,7 +377,7 @@ def test_any_changes(story, sequence, blank):
 
 
 def test_from_blank_to_complete():
-    """Item after item; then it is the identity that the host would make."""
+    """Item after item is written; then it is the identity that the host would make."""
     kept = keep(flash_of(BLANK_SLOT, BLANK_SLOT), *(change(name, VALUES[name][1]) for name in VALUES))
     assert kept.accepted == [True] * len(VALUES)
     values = {key: value for values, _ in VALUES.values() for key, value in values.items()}
@@ -397,7 +401,7 @@ def test_a_blank_seal_keeps_any_meter():
 )
 @pytest.mark.parametrize("lasts", range(32))
 def test_spoiled_data_changes_nothing(slots, lasts):
-    """From whichever byte on it is another's; what was accepted before does not matter."""
+    """It does not matter from which byte on the data is another request's, nor what was accepted before."""
     chip = flash_of(*slots)
     asked = change("asset", VALUES["asset"][1])
     kept = keep(chip, replace(asked, lasts=lasts), program=alone)
@@ -410,7 +414,7 @@ def test_spoiled_data_changes_nothing(slots, lasts):
 
 
 def test_a_flash_that_does_not_take_it():
-    """One bit of the slot cannot be programmed: refused, and the old identity stands."""
+    """If one bit of the slot cannot be programmed, the change is refused, and the old identity stands."""
 
     class Worn(Nor):
         def change(self, position, byte, torn):
@@ -423,7 +427,7 @@ def test_a_flash_that_does_not_take_it():
 
 @pytest.mark.parametrize("place", [0, 1])
 def test_a_flash_that_loses_both(place):
-    """Neither slot is right behind a change: refused, and the seal has no identity any more."""
+    """If neither slot is right after a change, it is refused, and the seal has no identity any more."""
     mine, other = FLASH_IDENTITY_SLOTS[place], FLASH_IDENTITY_SLOTS[1 - place]
 
     class Dying(Nor):
@@ -444,7 +448,7 @@ def test_a_flash_that_loses_both(place):
 @pytest.mark.parametrize("torn", [0x00, 0x2F, 0xFF])
 @pytest.mark.parametrize("place", [0, 1])
 def test_power_fails_in_any_write(place, torn):
-    """At each byte written: the old identity or the new one, never none; the update can be done again."""
+    """A cut at any written byte leaves the old identity or the new one, and the update can be repeated."""
     for cut in range(IDENTITY.size + 1):
         _lose_power(alone, place, cut=cut, torn=torn)
 
@@ -456,7 +460,7 @@ def test_power_fails_in_any_write(place, torn):
     torn=st.integers(0, 255),
 )
 def test_power_fails_in_a_whole_seal(place, cut, torn):
-    """The same with log and keys."""
+    """The whole firmware, with log and keys, keeps an identity too when power fails in a write."""
     _lose_power(whole, place, cut=cut, torn=torn)
 
 
@@ -482,7 +486,7 @@ def _lose_power(program, place, **cut):
 
 @pytest.mark.parametrize("wanted", range(0, 700, 7))
 def test_power_fails_at_any_byte(wanted):
-    """Of whatever goes over the pins, commands and status too."""
+    """An identity is kept when power fails at any byte over the pins, commands and status too."""
     old, update = replace(GOOD, sequence=7), change("seal", VALUES["seal"][1])
     for silence in range(wanted, wanted + 7):
         chip = flash_of(old.encode(), replace(OTHER, sequence=6).encode())
@@ -500,8 +504,8 @@ def test_power_fails_at_any_byte(wanted):
 
 
 class Watched(Rig):
-    """All that leaves the processor, and when. What may differ with key or password is left out: the index,
-    which looks up the cipher's table, what is programmed into the identity's slots, and the MAC.
+    """It notes all that leaves the processor, and when. What may differ with key or password is left out: the
+    index, which looks up the cipher's table, what is programmed into the identity's slots, and the MAC.
     """
 
     def switch_on(self, **cut):
@@ -509,9 +513,9 @@ class Watched(Rig):
         super().switch_on(**cut)
 
     def published(self, address, byte):
-        self._tell(("publish", address, byte))
+        self._note(("publish", address, byte))
 
-    def _tell(self, what):
+    def _note(self, what):
         kind, number, value = what
         mac = range(*RECORD.slice("mac").indices(RECORD.size))
         hidden = {
@@ -530,27 +534,27 @@ class Watched(Rig):
         )
 
     def write(self, number, value):
-        self._tell(("out", number, value))
+        self._note(("out", number, value))
         super().write(number, value)
 
 
 keys = st.binary(min_size=16, max_size=16).filter(any)
 passwords = st.integers(0, 999_999).map("{:06d}".format)
-#: A closed loop is reported.
+#: The event is that the loop has closed.
 EVENT = bytes([3, 3, 0, 0, 0, 0, 0xFF, 0xFF])
 
 
 @dataclass
 class Secrets:
-    """A seal's, and those that it is given."""
+    """It holds a seal's secrets, and those that replace them."""
 
     key: bytes
     password: str
     new_key: bytes
     new_password: str
 
-    def live(self):
-        """A life with all that concerns them."""
+    def scenario(self):
+        """Run all that concerns the secrets; return what was seen."""
         chip = flash_of(BLANK_SLOT, replace(GOOD, key=self.key, password=self.password).encode())
         rig = Watched(*whole(), chip)
         rig.power_up()
@@ -578,12 +582,12 @@ secrets = st.builds(Secrets, keys, passwords, keys, passwords)
 @examples(4)
 @given(one=secrets, another=secrets)
 def test_nothing_reveals_a_secret(one, another):
-    """Whatever key and password are, the same is published and put out at the same instruction."""
-    assert one.live() == another.live()
+    """Whatever key and password are, the same bytes are published and put out at the same instruction."""
+    assert one.scenario() == another.scenario()
 
 
 def test_only_public_fields_are_published():
-    """Each of their bytes, and no other place of the identity."""
+    """Each byte of the public fields is published, and no other place of the identity."""
     rig = Watched(*whole(), flash_of(GOOD.encode(), BLANK_SLOT))
     rig.power_up()
     change("key", VALUES["key"][1]).of(rig)
@@ -596,10 +600,10 @@ def test_not_ready_while_published():
     """The public identity changes only while `IDENTITY_READY` is low."""
 
     class Strict(Watched):
-        def _tell(self, what):
+        def _note(self, what):
             if what[0] == "publish" and what[1] >= Public.IDENTITY:
                 assert StatusOut.IDENTITY_READY not in self.status
-            super()._tell(what)
+            super()._note(what)
 
     rig = Strict(*whole(), flash_of(GOOD.encode(), BLANK_SLOT))
     rig.power_up()

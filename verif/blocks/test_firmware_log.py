@@ -1,4 +1,4 @@
-"""The event log of the firmware: nothing lost, nothing twice, nothing backwards, wherever the power fails."""
+"""The event log of the firmware loses, repeats and reorders nothing, wherever the power fails."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from verif.benches.event_log import (
     slot_address,
 )
 
-#: Writes of one append, without an erase.
+#: One append makes so many writes, without an erase.
 APPEND_WRITES = ENTRY.offsets["acked"]
 
 #: Some are about to carry.
@@ -44,7 +44,7 @@ events = st.builds(
 
 
 def check_restored(log, builder):
-    """Everything unacknowledged comes, in order; history and counters go on."""
+    """Check that everything unacknowledged comes, in order, and that history and counters go on."""
     wanted = [entry.counter for entry in builder.readable() if not entry.acked]
     newest = counters(builder.readable())[::-1]
     boot = max((entry.boot for entry in builder.readable()), default=0) + 1
@@ -75,7 +75,9 @@ def check_restored(log, builder):
     erase=st.sampled_from([None, 0, 0x0F, 0x55, 0xFE]),
 )
 def test_restore(steps, acked, erase):
-    """From flash that is empty, partly full or wrapped, with torn slots, or with an erase cut short."""
+    """The log is restored from flash that is empty, partly full or wrapped, with torn slots, or with an erase
+    cut short.
+    """
     builder = Builder()
     for torn in steps:
         if torn:
@@ -92,8 +94,8 @@ def test_restore(steps, acked, erase):
 
 @st.composite
 def slots(draw):
-    """By slot, a ring of entries, the newest one anywhere, some damaged or gone; up to the end of its sector
-    none is behind it, for that was erased.
+    """Draw a ring of entries, by slot, the newest one anywhere, some damaged or gone; up to the end of its
+    sector none follows it, for that was erased.
     """
     begins, boot, counter = draw(st.integers(0, 2 * SMALL - 1)), draw(numbers), draw(numbers)
     found = {}
@@ -110,7 +112,7 @@ def slots(draw):
 @examples(150)
 @given(content=slots(), event=events, uptime=st.integers(0, 0xFFFF_FFFF))
 def test_the_newest_entry_is_followed(content, event, uptime):
-    """Whatever its numbers are: the next one has them and one more, in the next slot that is blank."""
+    """Whatever its numbers are, the next entry has each plus one, in the next slot that is blank."""
     ring = Ring()
     for slot, raw in content.items():
         ring.write(slot, raw)
@@ -133,7 +135,7 @@ def test_the_newest_entry_is_followed(content, event, uptime):
 
 @pytest.mark.parametrize("filling", [0x00, 0xA5, 0xFF], ids=hex)
 def test_restore_from_anything(filling):
-    """Flash without one valid entry: the log begins anew."""
+    """On flash without one valid entry the log begins anew."""
     builder = Builder()
     builder.ring.content[:] = bytes([filling]) * len(builder.ring.content)
     log = Log(builder.ring)
@@ -154,7 +156,7 @@ def test_restart_without_configuration(filling):
 
 
 def test_restore_of_the_real_ring():
-    """The ring as it is in the chip, wrapped: sector A holds 129 to 190, sector B 65 to 128."""
+    """A ring of the chip's size is restored, wrapped: sector A holds 129 to 190, sector B 65 to 128."""
     builder = Builder(SECTOR_SLOTS)
     for _ in range(190):
         builder.entry()
@@ -164,7 +166,7 @@ def test_restore_of_the_real_ring():
     assert len(builder.ring.commands) < 2 * SECTOR_SLOTS + 100
     for n in (0, 1, 62, 63):
         assert log.nth(n).counter == 190 - n
-        assert log.is_behind(n)
+        assert log.has_older(n)
     assert (log.oldest().counter, log.is_ours) == (101, 0)
     for number in range(191, 196):
         log.append(Event())
@@ -191,7 +193,7 @@ steps = st.one_of(
 )
 
 
-def tell(story, builder=None):
+def play(story, builder=None):
     """Run a story, a list of steps, on a model."""
     model = Model(builder or Builder())
     model.power_up()
@@ -207,37 +209,37 @@ def tell(story, builder=None):
 @examples(100)
 @given(story=st.lists(steps, min_size=4, max_size=16))
 def test_any_story(story):
-    """Events, fetches, acknowledgements and power failures in any order."""
-    tell(story)
+    """Events, fetches, acknowledgements and power failures may come in any order."""
+    play(story)
 
 
 @examples(6)
 @given(story=st.lists(steps, min_size=4, max_size=8), held=st.integers(60, 68) | st.integers(124, 132))
 def test_any_story_on_the_real_ring(story, held):
-    """Where a sector of it ends."""
+    """Any story agrees with the model where a sector of the chip's ring ends, too."""
     builder = Builder(SECTOR_SLOTS)
     for _ in range(held):
         builder.entry()
     builder.acknowledge(held - 3)
-    tell(story, builder)
+    play(story, builder)
 
 
 @pytest.mark.parametrize("torn", [0, 0x01, 0xB5, 0xFF], ids=hex)
 def test_power_fails_in_any_write(torn):
-    """In every byte of an event, in the erase behind it and in the acknowledgement, clean or scattered; each
-    time on what the failures before have left.
+    """The log survives a failure in every byte of an event, in the erase after it and in the acknowledgement,
+    clean or scattered, each time on what the failures before have left.
     """
-    behind = [APPEND_WRITES] * 4  # an erase is behind every fourth event
-    tell([("survive", [{"cut": cut, "torn": torn} for cut in [*range(APPEND_WRITES), *behind]])])
+    erases = [APPEND_WRITES] * 4  # an erase follows every fourth event
+    play([("survive", [{"cut": cut, "torn": torn} for cut in [*range(APPEND_WRITES), *erases]])])
 
 
 def test_power_fails_between_any_two_bytes():
-    """Of all that goes over SPI while the log is restored, an event logged and acknowledged."""
-    tell([("burst", 3), ("survive", [{"silence": n} for n in range(0, 700, 3)])])
+    """The log survives a failure at any byte over SPI, from its restoring to an acknowledged event."""
+    play([("burst", 3), ("survive", [{"silence": n} for n in range(0, 700, 3)])])
 
 
-def test_a_slot_of_chance_with_a_right_crc_is_no_entry():
-    """What an interrupted erase may leave: as good as an entry, but for the zeros."""
+def test_a_slot_of_chance_with_a_right_crc_is_not_an_entry():
+    """An interrupted erase may leave a slot that is as good as an entry, but for the zeros."""
     builder = Builder()
     for _ in range(3):
         builder.entry()
@@ -255,7 +257,7 @@ def test_a_slot_of_chance_with_a_right_crc_is_no_entry():
 
 @pytest.mark.parametrize("place", [0, ENTRY.offsets["crc"], ENTRY.offsets["crc"] + 1, ENTRY.offsets["acked"]])
 def test_a_slot_that_is_nearly_blank_is_not_written(place):
-    """One bit is programmed: whatever byte it is in, an entry there would be torn."""
+    """If one bit is programmed, whatever byte it is in, an entry in that slot would be torn."""
     builder = Builder()
     builder.entry()
     raw = bytearray(BLANK)
@@ -268,15 +270,15 @@ def test_a_slot_that_is_nearly_blank_is_not_written(place):
 
 
 def test_overrun_gives_up_the_oldest_sector_only():
-    """Three rings of events that nobody acknowledges: the counter shows the gap, the newest all come."""
-    tell([("burst", 6 * SMALL)])
-    tell(
+    """After three rings of unacknowledged events the counter shows the gap, and the newest all come."""
+    play([("burst", 6 * SMALL)])
+    play(
         [("burst", 6), ("deliver", 2), ("burst", 2 * SMALL), ("oldest",), ("burst", SMALL), ("acknowledge",)]
     )
 
 
 def test_commands_go_first():
-    """A command and an event at the same time: the command does not see the event, which is kept."""
+    """A command that comes at the same time as an event does not see the event, which is kept."""
     log = Log(Ring())
     log.power_up()
     log.rig.events.append(Event().encode())
@@ -296,7 +298,7 @@ def test_a_command_waits_for_the_restore():
 
 
 class Dead(Ring):
-    """A flash that reads zero, whatever is done to it."""
+    """This flash reads zero, whatever is done to it."""
 
     def program(self, place, data):
         pass
@@ -317,7 +319,7 @@ def test_a_dead_flash_does_not_hold_the_log():
 
 
 class Worn(Ring):
-    """A flash that cannot be erased any more."""
+    """This flash cannot be erased any more."""
 
     def _erase(self, place):
         pass
@@ -339,13 +341,13 @@ def test_a_worn_flash_still_gives_what_it_holds():
 
 # -- Time
 
-#: Of the slowest chip, at two cycles an instruction.
+#: The slowest chip executes so many, at two cycles an instruction.
 INSTRUCTIONS_A_SECOND = 307_200 / 2
 
 
 def test_the_slowest_chip_answers_in_time():
-    """A full ring is restored; then twice through 64 entries for the last record of the event log and whether
-    there is one behind it, within the 500 ms of DL/T 645.
+    """A full ring is restored; then 64 entries are walked through twice, for the last record of the event log
+    and for whether an older one exists, within the 500 ms of DL/T 645.
     """
     builder = Builder(SECTOR_SLOTS)
     for _ in range(127):
@@ -359,7 +361,7 @@ def test_the_slowest_chip_answers_in_time():
     rig.run(lambda: StatusOut.LOG_READY in rig.status)
     restored = rig.machine.steps
     assert restored - begun < 0.45 * INSTRUCTIONS_A_SECOND
-    assert log.is_behind(62)
+    assert log.has_older(62)
     assert log.nth(63).counter == 64
     found = rig.machine.steps
     assert found - restored < 0.4 * INSTRUCTIONS_A_SECOND

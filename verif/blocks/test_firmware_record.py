@@ -1,4 +1,4 @@
-"""The record that the firmware makes and signs, verified by an independent SM4-CMAC."""
+"""An independent SM4-CMAC verifies the record that the firmware makes and signs."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from verif.benches.block import examples
 from verif.benches.firmware import Rig
 
 MAC = RECORD.slice("mac")
-#: Instructions that making a record, and preparing a new key, may take.
+#: Making a record, and preparing a new key, may take so many instructions.
 RECORD_STEPS, KEY_STEPS = 12_300, 19_200
 
 
 @cache
 def program():
-    """The firmware's records. The other parts are not there: identity and entry are put where they belong."""
+    """Assemble the records without the firmware's other parts; tests put identity and entry into memory."""
     a = Assembler()
     a.label("boot")
     main.boot(a)
@@ -49,16 +49,16 @@ def program():
     return a.words(), a.places()
 
 
-#: Numbers whose bytes borrow from one another.
+#: The bytes of these numbers borrow from one another.
 numbers = st.integers(0, 2**32 - 1) | st.sampled_from([0, 1, 0xFF, 0x100, 0xFFFF, 0x10000, 0xFFFFFFFF])
 keys = st.binary(min_size=16, max_size=16).filter(any)
-#: Keys of which all bytes but one are zero.
+#: All bytes of these keys but one are zero.
 thin_keys = st.builds(
     lambda n, byte: bytes([byte]).rjust(n, b"\0").ljust(16, b"\0"), *[st.integers(1, 16)] * 2
 )
 blocks = st.binary(min_size=16, max_size=16)
 seals = st.integers(1, 10**12 - 1).map(lambda number: f"{number:012d}")
-#: Whatever the memory holds behind a reset.
+#: The memory may hold anything after a reset.
 leftovers = st.binary(min_size=16, max_size=16).map(lambda block: block * (MEMORY_BYTES // 16))
 situations = st.fixed_dictionaries(
     {
@@ -89,7 +89,7 @@ SEAL = "810400000001"
 
 
 def expected(key, now, seal=SEAL, challenge=None):
-    """Reference: the record that tells of the entry now, written out from the protocol's description."""
+    """Return the record of the entry, as a reference written out from the protocol's description."""
     age = now.uptime - now.stamp if now.this_boot else now.uptime
     flags = now.flags | (0 if now.this_boot else Flags.AGE_UNKNOWN)
     challenge = challenge if now.slave else None
@@ -112,7 +112,7 @@ def expected(key, now, seal=SEAL, challenge=None):
 
 
 class Desk:
-    """The firmware beside identity and entry; the memory has something `left` from before the reset."""
+    """The desk puts identity and entry before the firmware; its memory has `left` from before the reset."""
 
     def __init__(self, left=b""):
         memory = bytearray(left.ljust(MEMORY_BYTES, b"\0"))
@@ -122,7 +122,7 @@ class Desk:
         self.rig = Rig(words, memory)
         self.machine = self.rig.machine
         self.went = []
-        #: Where the program goes, instruction by instruction.
+        #: It notes in `went` where the program goes, instruction by instruction.
         self.machine.step = self._step
 
     def _step(self):
@@ -130,7 +130,7 @@ class Desk:
         type(self.machine).step(self.machine)
 
     def run(self, name, until):
-        """From one place of the program to another one."""
+        """Run from one place of the program to another one."""
         self.machine.place = self.places[name]
         self.rig.run(lambda: self.machine.place == self.places[until])
 
@@ -138,26 +138,26 @@ class Desk:
         self.machine.memory[address : address + len(data)] = data
 
     def load(self, key, seal=SEAL, *, valid=True):
-        """Another identity is read."""
+        """Have another identity read."""
         self.put(Memory.IDENTITY, Identity(seal=seal, asset="A", key=key).encode())
         self.put(main.STATUS, [StatusOut.IDENTITY_VALID if valid else 0xFF & ~StatusOut.IDENTITY_VALID])
         self.run("keys", "main")
 
     def enter(self, now):
-        """Another entry and another time."""
+        """Put another entry and another time."""
         fields = {field.name: getattr(now, field.name, 0xB5) for field in ENTRY.fields}
         self.put(Memory.ENTRY, pack(ENTRY, fields))
         self.put(Memory.UPTIME, now.uptime.to_bytes(4, "little"))
-        # What the log has of this power-up; the boot counts in its ring differ in their low bytes.
+        # The log keeps this of the power-up; the boot counts in its ring differ in their low bytes.
         self.put(Memory.NEWEST, [now.boot & 0xFF ^ (0 if now.this_boot else now.counter & 0xFF or 1)])
 
     def challenge(self, challenge, **story):
-        """The slave has got one; whether it was taken."""
+        """Give a challenge as the slave received it; return whether it was taken."""
         data = bytes(range(0xE0, 0xE0 + WRITTEN)) + challenge
         return self.rig.command(Command.CHALLENGE, data=data, **story)
 
     def make(self, now):
-        """The record that whoever asks gets."""
+        """Return the record that the slave, or the reporter, gets."""
         if now.challenge is not None:
             assert self.challenge(now.challenge)
         self.enter(now)
@@ -167,7 +167,7 @@ class Desk:
 
 
 def made(key, now):
-    """One record."""
+    """Return one record of the entry."""
     desk = Desk()
     desk.load(key)
     return desk.make(now)
@@ -176,7 +176,9 @@ def made(key, now):
 @examples(40)
 @given(key=keys | thin_keys, seal=seals, nows=st.lists(situations, min_size=1, max_size=3), left=leftovers)
 def test_records_like_the_reference(key, seal, nows, left):
-    """Whoever asks. Only the slave's records echo the challenge, the last one that came since power-up."""
+    """The slave and the reporter get the reference's records. Only the slave's echo the challenge, the last
+    one that came since power-up.
+    """
     desk, challenge = Desk(left), None
     desk.run("boot", "keys")
     desk.load(key, seal)
@@ -188,7 +190,7 @@ def test_records_like_the_reference(key, seal, nows, left):
 @examples(20)
 @given(key=keys | thin_keys, now=situations)
 def test_unsigned_without_a_key(key, now):
-    """Nor is it with a key of a seal that has no identity."""
+    """A record is unsigned without a key, and with the key of a seal that has no identity."""
     for there, valid in ((NO_KEY, True), (key, False)):
         desk = Desk()
         desk.load(there, valid=valid)
@@ -203,7 +205,9 @@ def test_unsigned_without_a_key(key, now):
 @given(stamp=numbers, uptime=numbers, this_boot=st.booleans())
 @example(stamp=0xFFFFFFFF, uptime=0xFFFFFFFF, this_boot=False)
 def test_age_of_a_record(stamp, uptime, this_boot):
-    """Uptime less time stamp, borrowing from byte to byte; the whole uptime for an earlier power-up."""
+    """The age is the uptime less the time stamp, borrowing from byte to byte; for an earlier power-up it is
+    the whole uptime.
+    """
     now = SimpleNamespace(**{**SITUATION, "stamp": stamp, "uptime": uptime, "this_boot": this_boot})
     found = made(NO_KEY, now)
     age = int.from_bytes(found[RECORD.slice("age")], "little")
@@ -231,7 +235,7 @@ def test_a_reset_ends_everything(key, other, steps):
     desk.machine.place = desk.places["keys" if steps % 2 else "record"]
     for _ in range(steps):
         if desk.machine.place in (desk.places["answer"], desk.places["main"]):
-            break  # nobody has asked
+            break  # no command has come
         desk.machine.step()
     desk.run("boot", "keys")
     desk.load(other)
@@ -245,7 +249,7 @@ def test_a_reset_ends_everything(key, other, steps):
     nows=st.tuples(situations, situations),
 )
 def test_takes_the_same_time_always(pair, nows):
-    """The program goes the same way, whatever key and record; `firmware/record.py` says how long."""
+    """The program goes the same way, whatever key and record; `firmware/record.py` states how long."""
     ways = []
     for key, now in zip(pair, nows, strict=True):
         desk = Desk()
@@ -263,14 +267,14 @@ def test_takes_the_same_time_always(pair, nows):
 @examples(20)
 @given(key=keys, now=situations)
 def test_the_key_goes_nowhere(key, now):
-    """Nothing is published but the record, and nobody is told anything."""
-    desk, told = Desk(), []
-    desk.rig.write = lambda number, value: told.append(number)
+    """Nothing is published but the record, and no output is written."""
+    desk, written = Desk(), []
+    desk.rig.write = lambda number, value: written.append(number)
     desk.load(key)
     assert not any(desk.rig.public)
     desk.enter(now)
     desk.run("record", "answer")
-    assert not told
+    assert not written
     assert not any(desk.rig.public[: Public.RECORD])
     assert not any(desk.rig.public[Public.RECORD + RECORD.size :])
 
@@ -281,7 +285,7 @@ def test_the_key_goes_nowhere(key, now):
 @examples(30)
 @given(challenges=st.lists(st.binary(min_size=4, max_size=4), min_size=1, max_size=3))
 def test_the_last_challenge_is_echoed(challenges):
-    """Again and again: the first answer may get lost."""
+    """The challenge is echoed again and again, because the first answer may get lost."""
     desk, now = Desk(), SimpleNamespace(**{**SITUATION, "slave": True})
     desk.load(KEY)
     assert desk.make(now) == expected(KEY, now)
@@ -297,7 +301,7 @@ def test_the_last_challenge_is_echoed(challenges):
 
 @pytest.mark.parametrize("lasts", range(4))
 def test_a_spoiled_challenge_is_none(lasts):
-    """Its bytes may be another request's; the one before is forgotten with it."""
+    """It is not taken, as its bytes may be another request's; the challenge before is forgotten with it."""
     desk, now = Desk(), SimpleNamespace(**{**SITUATION, "slave": True})
     desk.load(KEY)
     assert desk.challenge(b"once")
@@ -315,7 +319,9 @@ def words(data):
 
 
 def substituted(key, *blocks):
-    """Reference: the standard, written out; the blocks encrypted, and every byte that met the S-box."""
+    """Return the blocks, encrypted by a reference written out from the standard, and every byte that met the
+    S-box.
+    """
     met = set()
 
     def spread(word, *by):
@@ -345,7 +351,7 @@ def reference(key, block):
 
 
 def encrypted(key, block):
-    """The block, encrypted by the firmware, and that encrypted once more, where it stands."""
+    """Return the block encrypted by the firmware, and that encrypted once more, where it stands."""
     desk, found = Desk(), []
     desk.load(key)
     memory = desk.machine.memory
@@ -372,8 +378,8 @@ def test_encrypts_the_example_of_the_standard():
 
 
 def test_every_carry_of_the_subkey_and_every_entry_of_the_s_box():
-    """Doubling twice may carry out each time: keys for all four cases, found by trying. The records that they
-    sign meet the whole S-box.
+    """Doubling twice may carry out each time, so keys for all four cases are found by trying. The records
+    that they sign meet the whole S-box.
     """
     standard = bytes.fromhex("0123456789abcdeffedcba9876543210")
     assert substituted(standard, standard)[0] == [bytes.fromhex("681edf34d206965e86b3e94f536e4246")]

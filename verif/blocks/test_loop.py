@@ -1,4 +1,4 @@
-"""From classes of measurement to events."""
+"""Tests of how classes of measurement become events."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sealchip.sense.event_queue import QUEUE_DEPTH
 from sealchip.sense.loop_monitor import LoopMonitor
 from verif.benches.block import Bench, examples, simulate
 
-#: Ticks that a class must hold in these tests.
+#: A class must hold for so many ticks in these tests.
 HOLD = 5
 OPEN, LOW, SEALED = StateClass.OPEN, StateClass.LOW, StateClass.SEALED
 
@@ -22,12 +22,12 @@ runs = st.lists(st.tuples(st.sampled_from(StateClass), lengths), min_size=1, max
 
 
 def levels(runs):
-    """Class in each cycle."""
+    """Return the class in each cycle."""
     return [value for value, length in runs for _ in range(length)]
 
 
 def filtered(samples, period=1):
-    """Reference: (state, excursions) in each cycle, found from the runs of equal samples.
+    """Return (state, excursions) in each cycle, as a reference found from the runs of equal samples.
 
     A tick comes in every `period`-th cycle.
     """
@@ -52,7 +52,7 @@ DEBOUNCE = Bench(Debounce, HOLD)
 
 
 def debounce(samples, period=1, blind=()):
-    """(state, excursions) in each cycle; checks that `changed` marks exactly the new states.
+    """Return (state, excursions) in each cycle; check that `changed` marks exactly the new states.
 
     In the cycles `blind` the input is not to be looked at.
     """
@@ -83,12 +83,14 @@ def test_debounce_against_model(runs, period):
 
 
 def test_debounce_is_two_sided():
-    """Held for exactly the hold time: taken over, in exactly that cycle. One cycle less: an excursion."""
+    """A class held for exactly the hold time is taken over, in exactly that cycle; held for one cycle less it
+    counts as an excursion.
+    """
     sealed, opened = [SEALED] * 10, [OPEN]
     taken = debounce(sealed + opened * (HOLD + 1) + [SEALED] * 3)
     assert [state for state, _ in taken[: 11 + HOLD]] == [0] * (HOLD + 1) + [SEALED] * 10
     assert [state for state, _ in taken[11 + HOLD :]] == [OPEN] * 3
-    assert {count for _, count in taken} == {0}, "a change that was taken over is no excursion"
+    assert {count for _, count in taken} == {0}, "a change that was taken over does not count as an excursion"
     refused = debounce(sealed + opened * HOLD + [SEALED] * 3)
     assert [state for state, _ in refused[HOLD + 1 :]] == [SEALED] * (len(refused) - HOLD - 1)
     assert refused[-1][1] == 1
@@ -115,19 +117,21 @@ MILLIVOLTS = 4321
 
 
 def expected_events(samples):
-    """Reference: (kind, state, excursions since the event before) of each change of the filtered state."""
-    events, told, before = [], 0, StateClass.UNKNOWN
+    """Return (kind, state, excursions since the event before) of each change of the filtered state, as a
+    reference.
+    """
+    events, reported, before = [], 0, StateClass.UNKNOWN
     model = filtered(samples)
     for (state, _), (_, excursions) in pairwise(model):
         if state != before:
             kind = Kind.CLOSED if state == SEALED else Kind.OPENED
-            events.append((kind if events else Kind.BOOT, state, excursions - told))
-            told, before = excursions, state
+            events.append((kind if events else Kind.BOOT, state, excursions - reported))
+            reported, before = excursions, state
     return events
 
 
 def monitor(samples, ready, drain=0, seconds=()):
-    """Events taken while `ready(cycle)`; then `drain` more cycles with the log ready.
+    """Return the events taken while `ready(cycle)`, and in `drain` more cycles with the log ready.
 
     The tick of the second comes in the cycles `seconds`.
     """
@@ -157,14 +161,16 @@ def monitor(samples, ready, drain=0, seconds=()):
     return events
 
 
-#: So often that nothing is flapping: a second for every cycle.
+#: Seconds come so often that nothing is flapping: one in every cycle.
 CALM = range(1_000_000)
 
 
 @examples(40)
 @given(runs=runs, phase=st.integers(1, 40))
 def test_loop_monitor(runs, phase):
-    """Boot first, then each change, whether its state is sealed, and how many excursions there were."""
+    """Boot comes first, then each change; its kind shows whether its state is sealed, and it counts the
+    excursions.
+    """
     samples = levels(runs) + [runs[-1][0]] * (HOLD + 3)
     assert monitor(samples, lambda cycle: cycle % phase == 0, drain=80, seconds=CALM) == expected_events(
         samples
@@ -172,7 +178,7 @@ def test_loop_monitor(runs, phase):
 
 
 def bouncing(changes):
-    """A loop that becomes sealed and then changes `changes` times, each long enough for an event."""
+    """Return a loop that becomes sealed and then changes `changes` times, each long enough for an event."""
     return [(SEALED, OPEN)[n % 2] for n in range(changes + 1) for _ in range(HOLD + 1)] + [
         (SEALED, OPEN)[changes % 2]
     ] * 4
@@ -186,7 +192,7 @@ def test_nothing_is_lost_while_the_log_is_stalled():
 
 
 def test_a_full_queue_merges_changes_into_the_present_state():
-    """What finds no room is merged into one event; the last event always tells the present state."""
+    """What finds no room is merged into one event; the last event always has the present state."""
     for changes in (QUEUE_DEPTH, QUEUE_DEPTH + 7, QUEUE_DEPTH + 8):
         samples = bouncing(changes)
         events = monitor(samples, lambda _: False, drain=80, seconds=CALM)
@@ -196,24 +202,26 @@ def test_a_full_queue_merges_changes_into_the_present_state():
 
 
 def test_a_flapping_loop_is_one_event_with_a_count():
-    """After *boot* five changes are told, the sixth is *flapping*; others are counted, the end is told."""
+    """After *boot* five changes are reported, the sixth is *flapping*; others are counted, and the end is
+    reported.
+    """
     changes = 6 + 40
     samples = bouncing(changes)
     still = [SEALED] * 30
     seconds = range(len(samples), len(samples) + 30)
     events = monitor(samples + still, lambda _: True, drain=10, seconds=seconds)
     state = (SEALED, OPEN)
-    told = [(Kind.CLOSED, Kind.OPENED)[n % 2] for n in range(1, 6)]
+    kinds = [(Kind.CLOSED, Kind.OPENED)[n % 2] for n in range(1, 6)]
     assert events == [
         (Kind.BOOT, SEALED, 0),
-        *((kind, state[n % 2], 0) for n, kind in enumerate(told, 1)),
+        *((kind, state[n % 2], 0) for n, kind in enumerate(kinds, 1)),
         (Kind.FLAPPING, SEALED, 0),
         (Kind.CLOSED, SEALED, 40),
     ]
 
 
 def test_excursions_saturate():
-    """The count since reset at FFFF, the count of an event at 255."""
+    """The count since reset saturates at FFFF, the count of an event at 255."""
     dut = LoopMonitor(hold_ms=HOLD)
 
     async def testbench(ctx):
@@ -232,11 +240,11 @@ def test_excursions_saturate():
         assert counts[:4] == [0xFFFE, 0xFFFF, 0xFFFF, 0xFFFF]
         ctx.set(dut.o.ready, 1)
         ctx.set(dut.measurement.class_, OPEN)
-        told = []
+        reported = []
         for _ in range(2 * HOLD + 4):
             if ctx.get(dut.o.valid):
-                told.append(ctx.get(dut.o.payload.excursions))
+                reported.append(ctx.get(dut.o.payload.excursions))
             await ctx.tick()
-        assert told == [0, 0xFF]
+        assert reported == [0, 0xFF]
 
     simulate(dut, testbench)

@@ -1,4 +1,4 @@
-"""Lock-out after wrong passwords, alone."""
+"""Tests of the lock-out after wrong passwords, alone."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ GUARD = Bench(PasswordGuard)
 
 
 def test_lock_out() -> None:
-    """A right one forgives; after the third wrong one 24 hours of ticks, then all is forgotten."""
+    """A right password forgives; the third wrong one locks for 24 hours of ticks, then all is forgotten."""
 
     async def testbench(ctx) -> None:
         guard = GUARD.dut
