@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import cached_property
 
 from amaranth.sim import Simulator
 from hypothesis import Phase, settings
 
-__all__ = ["Bench", "characters", "examples", "simulate", "untraced", "wave"]
+from verif.benches.tracing import untraced
+
+__all__ = ["Bench", "characters", "examples", "simulate", "wave"]
 
 #: Period of the simulated clock in seconds; only a label, all times are counted in cycles.
 PERIOD = 1e-6
@@ -21,20 +20,6 @@ def examples(number):
     # Explaining a failure would run hundreds of simulations more.
     phases = (Phase.explicit, Phase.generate, Phase.shrink)
     return settings(max_examples=number, phases=phases, derandomize=True, deadline=None, database=None)
-
-
-@contextmanager
-def untraced() -> Iterator[None]:
-    """Simulate without measuring code coverage, which would take longer than all the rest.
-
-    The gateware's own code has run by then: it is what makes the design.
-    """
-    trace = sys.gettrace()
-    sys.settrace(None)
-    try:
-        yield
-    finally:
-        sys.settrace(trace)
 
 
 def simulate(dut, *testbenches, background=()):

@@ -9,7 +9,7 @@ from sealchip.core.firmware.flash import POWER_UP_MS
 from sealchip.core.firmware.layout import Flash, In, Out, Requests, Status, StatusOut
 from sealchip.core.processor import MEMORY_BYTES, Instruction, Op, Port
 from sealchip.interface import FLASH_SIZE
-from verif.benches.block import untraced
+from verif.benches.tracing import untraced
 from verif.models.processor import Machine
 
 __all__ = ["MILLISECOND", "Nor", "Request", "Rig"]

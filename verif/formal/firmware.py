@@ -29,7 +29,7 @@ from sealchip.interface import (
     Flags,
     Kind,
 )
-from verif.benches.block import untraced
+from verif.benches.tracing import untraced
 from verif.formal.chip import CRC_BYTES, MAC, SECRET, Chip, Claim, Command, Program, in_log, index_of, slot_at
 from verif.formal.paths import Refused, State, must
 from verif.formal.sby import NotProvedError, Proved
