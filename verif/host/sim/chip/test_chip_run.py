@@ -199,7 +199,11 @@ def test_the_installers_tool_reads_and_watches(tmp_path: Path) -> None:
         assert found["record"]["kind"] == "boot"
         assert found["record"]["loop_mv"] < 50
         assert f"address       {SEAL}" in seal("read", "--port", port).stdout
-        # Listening does not disturb the bus: the seal repeats its report while the other calls fail.
+        other = seal("read", "--port", port, "--address", "7")
+        assert other.returncode == 1
+        assert "no answer from 000000000007" in other.stderr
+        assert "address 'x'" in seal("read", "--port", port, "--address", "x").stderr
+
         watching = subprocess.Popen(
             [sys.executable, "-m", "meterseal", "seal", "watch", "--port", port, "--json"],
             stdout=subprocess.PIPE,
@@ -207,10 +211,6 @@ def test_the_installers_tool_reads_and_watches(tmp_path: Path) -> None:
         )
         with watching, chip.connect() as line:
             assert watching.stdout is not None
-            other = seal("read", "--port", port, "--address", "7")
-            assert other.returncode == 1
-            assert "no answer from 000000000007" in other.stderr
-            assert "address 'x'" in seal("read", "--port", port, "--address", "x").stderr
             traced = (json.loads(text) for text in watching.stdout)
             report = next(each for each in traced if each["what"] == "report")
             assert (report["seal"], report["meter"], report["kind"]) == (SEAL, METER, "boot")
