@@ -1,1 +1,1 @@
-"""The load-control terminal: polls the meters on its bus, alarms, and reports to the master station."""
+"""The load-control terminal polls the meters on its bus, raises alarms, and reports to the master station."""

@@ -1,4 +1,4 @@
-"""What the terminal answers to its master station."""
+"""The terminal answers the requests of its master station."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ from sealchip.interface import Di
 
 __all__ = ["Answers", "DeniedError"]
 
-#: Alarms in one answer to E20010FF: 64 bytes each, and the count is one byte.
+#: Most alarms in one answer to E20010FF: each takes 64 bytes, and their count is one byte.
 ALARMS = 200
 
 
 class DeniedError(Exception):
-    """The terminal cannot do what was asked; the master station gets AFN 00 with 01."""
+    """The terminal cannot carry out a request; the master station gets AFN 00 with 01."""
 
 
 class Answers:
-    """Answers requests; `meters` are the addresses by measured point.
+    """This object answers requests; `meters` holds the meters' addresses by measured point.
 
-    Reading carries one identifier a frame. AFN 0C with an identifier of DL/T 645 on a measured point is read
-    from the meter, and what stands behind the identifier goes to the meter too. A verdict that is passed on
-    to a meter is taken here as well.
+    A read request carries one identifier a frame. AFN 0C with an identifier of DL/T 645 on a measured point
+    is read from the meter, and what follows the identifier is passed to the meter too. A verdict that is
+    passed on to a meter is applied here as well. `publish` traces what it did.
     """
 
     def __init__(
@@ -54,14 +54,14 @@ class Answers:
         self._publish = publish
 
     async def answer(self, request: Frame) -> bytes:
-        """The content of the answer; raises `DeniedError`."""
+        """Return the content of the answer to `request`; raises `DeniedError`."""
         if request.afn == Afn.WRITE:
             return bytes([WriteError.NO_SUCH_ITEM])
         asked = (request.afn, request.di)
         if request.point == 0 and asked == (Afn.READ, UplinkDi.TERMINAL_CLOCK):
             return bcd.moment_bytes(self._clock.now())
         if request.point == 0 and asked == (Afn.CURRENT, UplinkDi.STATUS_WORD):
-            # No door and no cover of its own is open.
+            # The terminal has no doors or covers that it could report as open.
             return bytes(2)
         if asked == (Afn.EVENTS, UplinkDi.UNSENT_ALARMS):
             return self._unsent_alarms()
@@ -75,7 +75,7 @@ class Answers:
         )
 
     def _unsent_alarms(self) -> bytes:
-        """How many, then DA, DI and content of each, oldest first."""
+        """Return their number, then DA, DI and content of each, oldest first."""
         alarms = self._store.unsent_alarms()[:ALARMS]
         return bytes([len(alarms)]) + b"".join(
             alarm.da + alarm.di.to_bytes(4, "little") + alarm.content for alarm in alarms
@@ -100,7 +100,7 @@ class Answers:
 
 
 def _verdict(request: MeterFrame) -> RecordVerdict | None:
-    """The verdict on a record that the master station sends to the meter, where it is one."""
+    """Return the verdict that a relayed request carries; None when it carries none."""
     if request.control != Function.WRITE or request.di != Di.VERDICT:
         return None
     try:

@@ -1,4 +1,4 @@
-"""The terminal as a master on the RS485 pair: one exchange at a time, with manners."""
+"""The terminal is a master on the RS485 bus: one exchange at a time, with carrier sense."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ _WHAT = {Fault.CHECKSUM: "bad_checksum", Fault.INCOMPLETE: "incomplete_frame"}
 
 
 class SilentError(Exception):
-    """The meter did not answer, or its answer makes no sense."""
+    """The meter did not answer, or its answer cannot be understood."""
 
 
 class RefusedError(Exception):
-    """The meter has no such data."""
+    """The meter refused the request, for instance because it has no such data."""
 
 
 class Bus:
     """Requests wait for each other, for the line to be free, and for late answers to have passed.
 
-    `run` must be running. A request is sent once: whoever asked decides whether to ask again. `diagnostic` is
-    told what was thrown away.
+    `run` must be running. A request is sent once; the caller decides whether to repeat it. `diagnostic` is
+    called with the reason and the bytes of what was discarded.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Bus:
         self._relayed: tuple[Frame, asyncio.Future[Frame]] | None = None
 
     async def run(self) -> None:
-        """Listen for ever."""
+        """Receive until cancelled."""
         # There may be an exchange going on of which only the beginning was missed.
         self._carrier_sense.overheard(self._clock.monotonic(), answer=False)
         while True:
@@ -68,7 +68,7 @@ class Bus:
                 await self._take(self._master.tick(now))
 
     async def ask(self, request: Frame) -> bytes:
-        """The data behind the DI of the answer, follow-up frames joined; none for a broadcast.
+        """Return the data that follows the DI of the answer, follow-up frames joined; none for a broadcast.
 
         Raises `SilentError` or `RefusedError`.
         """
@@ -90,7 +90,7 @@ class Bus:
         raise SilentError(f"{request.address} does not answer")
 
     async def relay(self, request: Frame, timeout: float) -> Frame | None:
-        """The first answer to `request` as it is, or None after `timeout` seconds."""
+        """Return the first answer to `request` unchanged, or None after `timeout` seconds."""
         async with self._turn:
             await self._free(request.address)
             answer: asyncio.Future[Frame] = asyncio.get_running_loop().create_future()
@@ -98,7 +98,7 @@ class Bus:
             raw = request.encode()
             try:
                 await self._send(raw)
-                # A broadcast is only to be heard out, nobody answers it.
+                # A broadcast gets no answer, so only its transmission is awaited.
                 patience = 0 if request.address == BROADCAST else timeout
                 async with asyncio.timeout(len(raw) * self._byte_time + patience):
                     return await answer
@@ -122,7 +122,7 @@ class Bus:
         return None if deadline is None else max(deadline - self._clock.monotonic(), 0.001)
 
     async def _free(self, address: str) -> None:
-        """Wait until it is this station's turn to talk to `address`."""
+        """Wait until this station may transmit to `address`."""
         while True:
             # A frame that has begun ends by its own deadline, even if the rest of it never comes.
             begun = self._master.deadline or 0.0

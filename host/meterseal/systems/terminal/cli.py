@@ -1,4 +1,4 @@
-"""`meterseal terminal …`"""
+"""The commands `meterseal terminal …` run a terminal and query its store."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from meterseal.systems.terminal.settings import Settings, parse_address, parse_p
 __all__ = ["app"]
 
 app = typer.Typer(
-    help="The load-control terminal: polls meters, alarms, and reports to the master station.",
+    help="The load-control terminal: polls meters, raises alarms, and reports to the master station.",
     no_args_is_help=True,
 )
 add_queries(app)
@@ -25,7 +25,7 @@ def run(
         str, typer.Option("--bus", help="RS485 port: any pyserial URL, such as socket://HOST:PORT.")
     ],
     station: Annotated[str, typer.Option("--station", metavar="HOST:PORT", help="The master station.")],
-    store: Annotated[Path, typer.Option("--store", help="File that keeps what the terminal knows.")],
+    store: Annotated[Path, typer.Option("--store", help="File of the terminal's store.")],
     region: Annotated[str, typer.Option("--region", help="Province, city, county: 6 digits.")],
     address: Annotated[int, typer.Option("--address", help="Number of the terminal in its region.")],
     point: Annotated[

@@ -1,4 +1,4 @@
-"""One meter's turn: what the terminal asks it, in which order, and what it makes of the answers.
+"""A turn polls one meter: which requests the terminal sends, in which order, and what the answers mean.
 
 A meter with the project's seal items is read by its journal; any other by the standard count and records
 of its terminal cover. Guarantees: `test_terminal_poll.py`.
@@ -27,7 +27,7 @@ __all__ = ["Poller"]
 
 #: Journal entries that one turn reads, so that a long journal does not hold up the neighbours.
 ENTRIES = 4
-#: Seconds after the records of one meter before those of another: events go first.
+#: Seconds between the records of one meter and those of the next, so that events go first.
 LOOK_PAUSE = 3.0
 #: Tries to read a journal entry before the terminal goes past it.
 TRIES = 3
@@ -37,7 +37,7 @@ DRIFT = timedelta(seconds=30)
 
 
 class Poller:
-    """Reads meters through `ask`, which answers a request with the data behind its DI."""
+    """A poller reads meters through `ask`, which returns the data that follows the DI of the answer."""
 
     def __init__(
         self,
@@ -50,9 +50,9 @@ class Poller:
         self._store = store
         self._clock = clock
         self._publish = publish
-        #: Meters without the seal items; found out anew by each run.
+        #: Meters without the seal items; each run of the terminal determines them anew.
         self._stock: set[str] = set()
-        #: Meters whose journal is read, and with an opening in it.
+        #: Meters whose journal is read and contains an opening.
         self._look: set[str] = set()
         self._look_from = clock.monotonic()
         self._clock_due: dict[str, float] = {}
@@ -113,7 +113,7 @@ class Poller:
         self._publish(meter, self._store.store_entry(meter, entry))
 
     def _wrong_entry(self, meter: str, number: int, raw: bytes, reason: str) -> None:
-        """A disturbance is tried again; what stays wrong must not hide the entries behind it."""
+        """A disturbance is tried again; what stays wrong must not hide the entries that follow it."""
         self._store.count("bad_journal_entry", meter, raw)
         self._tries[meter] = self._tries.get(meter, 0) + 1
         if self._tries[meter] < TRIES:
@@ -142,7 +142,7 @@ class Poller:
         return False
 
     async def _count(self, meter: str) -> int | None:
-        """How often the terminal cover was opened; None when the meter does not count."""
+        """Return how often the terminal cover was opened; None when the meter does not count."""
         try:
             raw = await self._ask(requests.read(meter, StandardDi.TERMINAL_COVER_COUNT))
             return bcd.number(raw)
@@ -152,7 +152,7 @@ class Poller:
             raise SilentError(str(error)) from None
 
     async def _record(self, meter: str, back: int) -> bytes:
-        """Record of the opening `back` ago; empty when the meter has none."""
+        """Return the record of the `back`-th last opening; empty when the meter has none."""
         try:
             return await self._ask(requests.read(meter, StandardDi.TERMINAL_COVER_COUNT + back))
         except RefusedError:

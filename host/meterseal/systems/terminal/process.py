@@ -1,4 +1,4 @@
-"""The terminal's process: polls its meters and keeps in touch with its master station."""
+"""The terminal's process polls its meters and stays connected to its master station."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ SYNC_PERIOD = 86400.0
 
 
 class Terminal:
-    """Everything of one terminal, put together."""
+    """A terminal consists of a bus, a poller, a schedule, an uplink and a store."""
 
     def __init__(
         self, settings: Settings, line: Line, database: Database, clock: Clock, trace: Trace
@@ -100,7 +100,7 @@ class Terminal:
 
 
 async def run(settings: Settings, store: Path, trace: Trace) -> None:
-    """Open the bus and the store, and work for ever."""
+    """Open the bus and the store, and work until cancelled; `Failure` when either cannot be opened."""
     parse_endpoint(settings.station)
     line = Line(settings.bus, trace=trace, baud=settings.baud)
     database = Database(store, SCHEMA)

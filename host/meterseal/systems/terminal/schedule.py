@@ -1,6 +1,6 @@
-"""Whose turn it is to be polled: pure bookkeeping, times in seconds of a steady clock.
+"""The schedule decides which meter is polled next; its times are seconds of a monotonic clock.
 
-A meter that does not answer is asked less and less often, so that it does not slow its neighbours.
+A meter that does not answer is polled less and less often, so that it does not slow its neighbours.
 Guarantees: `test_terminal_schedule.py`.
 """
 
@@ -23,7 +23,7 @@ class _Turn:
 
 
 class Schedule:
-    """Polls each of `meters` every `period` seconds, a lost one at intervals that double up to `longest`."""
+    """Each meter is polled every `period` seconds, a lost one at intervals that double up to `longest`."""
 
     def __init__(self, meters: Iterable[str], *, period: float, longest: float = 60.0) -> None:
         self._period = period
@@ -32,18 +32,18 @@ class Schedule:
 
     @property
     def next_at(self) -> float:
-        """When the next poll is due."""
+        """Return when the next poll is due."""
         return min(turn.due for turn in self._turns.values())
 
     def due(self, now: float) -> str | None:
-        """The meter that has waited longest for its poll; None when none is due."""
+        """Return the meter that has waited longest for its poll; None when none is due."""
         meter = min(self._turns, key=lambda meter: self._turns[meter].due)
         return meter if self._turns[meter].due <= now else None
 
     def answered(self, meter: str, now: float, *, more: bool = False) -> bool:
-        """The poll succeeded; with `more` the meter's next turn is soon.
+        """Note that the poll succeeded; with `more` the meter's next turn is due at once.
 
-        True when the meter is back: it had been lost, or this is the first time it is heard.
+        Returns True when the meter is back: it had been lost, or this is its first answer.
         """
         turn = self._turns[meter]
         back = turn.silent >= LOST_AFTER or not turn.answered
@@ -52,7 +52,7 @@ class Schedule:
         return back
 
     def silent(self, meter: str, now: float) -> bool:
-        """The poll met silence; True when the meter is lost by that."""
+        """Note that the poll got no answer; return True when that makes the meter lost."""
         turn = self._turns[meter]
         turn.silent += 1
         doublings = min(max(turn.silent - LOST_AFTER, 0), 16)

@@ -1,6 +1,6 @@
-"""What a terminal keeps: how far it has read each meter, events, alarms, and what still has to go up.
+"""The terminal's store keeps its position in each meter's journal, events, alarms and messages to transmit.
 
-Each method is one transaction: a position moves together with the events it stands for and with their
+Each method is one transaction: a position moves together with the events it covers and with their
 messages in the outbox, so that a terminal that dies at any moment loses and doubles nothing.
 """
 
@@ -32,7 +32,7 @@ from sealchip.interface import RECORD, StateClass
 __all__ = ["SCHEMA", "Message", "TerminalStore"]
 
 TOPIC = "uplink"
-#: How long a message that the master station refuses is kept back before it is offered again.
+#: Pause before a message that the master station refused is sent again.
 REFUSED_PAUSE = timedelta(hours=1)
 
 _tables = MetaData()
@@ -52,7 +52,7 @@ _positions = Table(
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message to the master station; `id` is its place in the outbox."""
+    """A message goes to the master station; `id` is its id in the outbox."""
 
     afn: int
     da: bytes
@@ -61,17 +61,17 @@ class Message:
     id: int = 0
 
     def encode(self) -> bytes:
-        """As the outbox keeps it."""
+        """Return the bytes that the outbox keeps."""
         return bytes([self.afn]) + self.da + self.di.to_bytes(4, "little") + self.content
 
     @classmethod
     def decode(cls, raw: bytes, id: int) -> Message:
-        """The message in the outbox."""
+        """Return the message that the outbox keeps as `raw` under `id`."""
         return cls(raw[0], raw[1:3], int.from_bytes(raw[3:7], "little"), raw[7:], id)
 
 
 class TerminalStore:
-    """The terminal `name` (`440106:1`) with its meters, each at its measured point."""
+    """The store belongs to the terminal `name` (`440106:1`); `points` are its measured points by meter."""
 
     def __init__(self, database: Database, clock: Clock, name: str, points: Mapping[str, int]) -> None:
         self._database = database
@@ -80,19 +80,19 @@ class TerminalStore:
         self._points = points
 
     def journal_position(self, meter: str) -> int:
-        """Number of the last journal entry of `meter` that is stored."""
+        """Return the number of the last journal entry of `meter` that is stored."""
         return self._position(meter, _positions.c.journal)
 
     def covers_position(self, meter: str) -> int:
-        """How many openings of `meter`, by its count, are stored."""
+        """Return how many openings of `meter`, by its count, are stored."""
         return self._position(meter, _positions.c.covers)
 
     def openings_due(self, meter: str) -> bool:
-        """Whether an event came that may be an opening, and its record was not fetched yet."""
+        """Return whether an event came that may be an opening and whose record was not fetched yet."""
         return self._position(meter, _positions.c.openings_due) == 1
 
     def store_entry(self, meter: str, entry: JournalEntry) -> Applied:
-        """Take a journal entry; its record goes up as it is, readable or not."""
+        """Store a journal entry and queue its record for the master station, readable or not."""
         at = self._clock.now()
         with self._database.transaction() as conn:
             try:
@@ -108,15 +108,15 @@ class TerminalStore:
         return applied
 
     def apply_verdict(self, verdict: RecordVerdict) -> Applied:
-        """Take what the master station found about a record."""
+        """Apply what the master station found about a record."""
         with self._database.transaction() as conn:
             return ingest.apply_verdict(conn, verdict, "found by the master station", self._clock.now())
 
     def store_openings(self, meter: str, count: int, records: list[bytes], *, explained: bool) -> Applied:
-        """Take the records of the newest openings, oldest first, the last one being number `count`.
+        """Store the records of the newest openings, oldest first, the last one being number `count`.
 
-        An opening that no journal entry explains is alarmed by itself. One whose record cannot be read
-        still goes up, with the time at which it was found.
+        An opening that no journal entry explains raises an alarm of its own. One whose record cannot be read
+        is still reported, with the time at which it was found.
         """
         at = self._clock.now()
         applied = Applied()
@@ -134,7 +134,7 @@ class TerminalStore:
         return applied
 
     def skip_entry(self, meter: str, number: int, raw: bytes, reason: str) -> Applied:
-        """Go past a journal entry that cannot be had; what came instead of it is kept."""
+        """Skip a journal entry that cannot be read; keep the bytes that came in its place."""
         at = self._clock.now()
         with self._database.transaction() as conn:
             diagnostics.keep(conn, "journal_entry", f"{meter}/{number}", raw, reason, at)
@@ -142,7 +142,7 @@ class TerminalStore:
             return _begin(conn, Code.RECORD_UNREADABLE, meter, f"journal entry {number}: {reason}", at)
 
     def restart(self, meter: str, what: str) -> None:
-        """The meter counts from the beginning again (`journal` or `covers`): so does this terminal."""
+        """Start again from 0, because the meter's own count did (`journal` or `covers`)."""
         with self._database.transaction() as conn:
             diagnostics.count(conn, f"{what}_restarted", meter, at=self._clock.now())
             _move(conn, meter, **{what: 0})
@@ -163,34 +163,34 @@ class TerminalStore:
         return applied
 
     def count(self, what: str, detail: str = "", raw: bytes = b"") -> None:
-        """Count a diagnostic."""
+        """Count one case of the diagnostic `what`, with `raw` as its sample."""
         with self._database.transaction() as conn:
             diagnostics.count(conn, what, detail, at=self._clock.now(), raw=raw)
 
     def next_message(self) -> Message | None:
-        """The oldest message that may go up now."""
+        """Return the oldest message that may be sent now."""
         with self._database.reading() as conn:
             items = outbox.due(conn, TOPIC, self._clock.now(), 1)
         return Message.decode(items[0].body, items[0].id) if items else None
 
     def unsent_alarms(self) -> list[Message]:
-        """Alarms (AFN 13) that the master station has not confirmed, oldest first."""
+        """Return the alarms (AFN 13) that the master station has not confirmed, oldest first."""
         with self._database.reading() as conn:
             items = outbox.due(conn, TOPIC, self._clock.now() + REFUSED_PAUSE)
         messages = (Message.decode(item.body, item.id) for item in items)
         return [message for message in messages if message.afn == Afn.ALARM]
 
     def delivered(self, id: int) -> None:
-        """The master station has stored the message."""
+        """Mark a message as stored by the master station."""
         with self._database.transaction() as conn:
             outbox.done(conn, id, self._clock.now())
 
     def unconfirmed(self, id: int) -> None:
-        """Nobody confirmed the message: it may go up again at once."""
+        """Release a message that was not confirmed: it may be sent again at once."""
         self._failed(id, timedelta(), "not confirmed")
 
     def refused(self, id: int) -> None:
-        """The master station denied the message: it is kept, and offered again much later."""
+        """Keep a message that the master station denied, and send it again after an hour."""
         self._failed(id, REFUSED_PAUSE, "denied by the master station")
 
     def _failed(self, id: int, pause: timedelta, reason: str) -> None:
@@ -249,7 +249,7 @@ def _move(conn: Connection, meter: str, **to: int) -> None:
 
 
 def _begin(conn: Connection, code: Code, subject: str, detail: str, at: datetime) -> Applied:
-    """Alarms about a meter have no event to be numbered by: they are counted from 1."""
+    """Raise an alarm about a meter; it has no event to be numbered by, so such alarms count from 1."""
     if alarms.active(conn, subject, code):
         return Applied()
     before = [alarm for alarm in alarms.list_all(conn, subject) if alarm.code is code]

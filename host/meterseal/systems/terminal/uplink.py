@@ -1,4 +1,4 @@
-"""The terminal's connection to its master station, kept up for ever."""
+"""The uplink is the terminal's connection to its master station, made again whenever it is lost."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ __all__ = ["Uplink"]
 
 #: Requests that may wait while the bus is busy with another; one more is denied.
 WAITING_REQUESTS = 16
-#: Longest wait until the outbox is looked at again.
+#: Most seconds until the outbox is looked at again.
 LOOK_AGAIN = 5.0
 
 
 class Uplink:
-    """Logs in, sends what the outbox holds one message at a time, and passes requests to `answers`."""
+    """The uplink logs in, sends the outbox one message at a time, and passes requests to `answers`."""
 
     def __init__(
         self,
@@ -60,11 +60,11 @@ class Uplink:
         self._requests: asyncio.Queue[tuple[Frame, Port]] = asyncio.Queue(WAITING_REQUESTS)
 
     def wake(self) -> None:
-        """There is something new in the outbox."""
+        """Look at the outbox now, since something new is in it."""
         self._news.set()
 
     async def run(self) -> None:
-        """Connect, talk, and connect again with growing pauses (0.2 s to 5 s)."""
+        """Connect, exchange messages, and connect again with growing pauses (0.2 s to 5 s)."""
         pause = 0.2
         while True:
             try:
@@ -73,13 +73,13 @@ class Uplink:
                 if pause == 0.2:
                     self._trace("lost", port=self._station, reason=str(failure))
             else:
-                # A station that takes the connection and drops it again must not be hammered.
+                # A station that takes the connection and drops it again must not be called without a pause.
                 pause = 0.2 if await self._talk(port) else pause
             await asyncio.sleep(pause)
             pause = min(2 * pause, 5.0)
 
     async def answer(self) -> None:
-        """Answer requests for ever, one after the other; outlives the connections they came over."""
+        """Answer requests one after the other until cancelled, across all connections."""
         while True:
             request, port = await self._requests.get()
             try:
@@ -92,7 +92,7 @@ class Uplink:
                 await self._write(port, raw)
 
     async def _talk(self, port: Port) -> bool:
-        """One connection, to its end; whether it came to a login."""
+        """Serve one connection to its end; return whether it came to a login."""
         logged_in = False
         try:
             await self._carry_out(port, self._link.connected(self._clock.monotonic()))
@@ -115,7 +115,7 @@ class Uplink:
         return logged_in
 
     async def _next(self, port: Port) -> list[Event]:
-        """What comes first: bytes, time, or something new to send."""
+        """Wait for bytes, for time to pass or for something new to send; return the events."""
         if self._reading is None:
             self._reading = asyncio.create_task(port.read())
         waking = asyncio.create_task(self._news.wait())

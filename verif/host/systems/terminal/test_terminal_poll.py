@@ -1,4 +1,4 @@
-"""What the terminal asks a meter, and what it keeps of the answers."""
+"""The terminal's poller reads real meters and stores what they answer."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class World:
         self.station = MeterStation([meter], self.meter_database, clock=self.clock, trace=trace)
 
     def new_terminal(self) -> None:
-        """As after a restart: what is kept is what is in the file."""
+        """Restart the terminal, so that only what is in the file is left."""
         self.database = Database(self.directory / "terminal.db", SCHEMA)
         self.store = TerminalStore(self.database, self.clock, "440106:1", {METER: 9})
         self.poller = Poller(
@@ -99,7 +99,7 @@ class World:
             pass
 
     def messages(self) -> list[Message]:
-        """All that goes up, oldest first, confirming each."""
+        """Return all messages to the master station, oldest first, and confirm each."""
         messages = []
         while (message := self.store.next_message()) is not None:
             self.store.delivered(message.id)

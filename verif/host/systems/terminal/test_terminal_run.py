@@ -45,7 +45,7 @@ Start = Callable[..., Any]
 
 
 class Bus:
-    """A shared bus: what one end sends every other end hears. `log` is (time, end, bytes)."""
+    """A shared bus passes what one end sends to every other end. `log` is (time, end, bytes)."""
 
     def __init__(self) -> None:
         self._server = socket.create_server(("127.0.0.1", 0))
@@ -265,7 +265,7 @@ def test_an_opening_goes_from_the_seal_to_the_master_station(
 
 
 def minds_its_manners(bus: Bus) -> None:
-    """Whoever polls (11H) begins 60 ms after anything heard, 150 ms after its last exchange."""
+    """A poll (11H) begins 60 ms after anything received, 150 ms after the terminal's last exchange."""
     polls = [(at, end) for at, end, data in bus.log if Frame.decode(data).control == 0x11]
     assert len({end for _, end in polls}) == 1
     for at, end in polls:

@@ -1,4 +1,4 @@
-"""Whose turn it is."""
+"""The schedule decides which meter is polled next."""
 
 from __future__ import annotations
 
