@@ -1,4 +1,4 @@
-"""JSON API of the metering system: what it knows, and on-demand reading."""
+"""The JSON API of the metering system shows its store and reads seals on demand."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from meterseal.systems.metering.verification import Verifier
 
 __all__ = ["create_app"]
 
-_Seal = Annotated[str | None, Query(description="Only this seal's", pattern=r"^\d{12}$")]
+_Seal = Annotated[str | None, Query(description="Only those of this seal", pattern=r"^\d{12}$")]
 _Limit = Annotated[int, Query(ge=1, le=1000)]
 _Address = Annotated[str, Path(pattern=r"^\d{1,12}$")]
 
@@ -27,24 +27,24 @@ _Address = Annotated[str, Path(pattern=r"^\d{1,12}$")]
 def create_app(
     database: Database, station: Station, registry: Registry, on_demand: OnDemand, verifier: Verifier
 ) -> FastAPI:
-    """The application; it only reads the store, and asks terminals through `on_demand`."""
+    """Return the application; it only reads the store, and reaches terminals through `on_demand`."""
     app = FastAPI(title="meterseal metering", description="Seal monitoring of the metering automation system")
 
     @app.get("/healthz")
     def healthz() -> dict[str, Any]:
-        """Alive; how many terminals are connected, how many events wait for marketing."""
+        """Report that the system runs, how many terminals are connected and how many messages wait."""
         with database.reading() as conn:
             return {"status": "ok", "terminals": len(station.online), "outbox": outbox.pending(conn)}
 
     @app.get("/api/seals")
     def seals() -> dict[str, Any]:
-        """Every seal with its newest event, its way and its active alarms."""
+        """List every seal with its newest event, its measured point and its active alarms."""
         with database.reading() as conn:
             return {"seals": _seals(conn, registry)}
 
     @app.get("/api/events")
     def list_events(seal: _Seal = None, limit: _Limit = 100, after: int | None = None) -> dict[str, Any]:
-        """The newest events first, or those stored after the one with id `after` in order of storing."""
+        """List events, the newest first, or those stored after the one with id `after`, oldest first."""
         with database.reading() as conn:
             if after is not None:
                 found = [one for one in events.after(conn, after, limit) if seal in (None, one.seal)]
@@ -54,21 +54,21 @@ def create_app(
 
     @app.get("/api/alarms")
     def list_alarms(seal: str | None = None, active: bool = False, limit: _Limit = 100) -> dict[str, Any]:
-        """Alarms, the newest first; `active` leaves out the cleared ones."""
+        """List alarms, the newest first; `active` leaves out the cleared ones."""
         with database.reading() as conn:
             found = alarms.active(conn, seal) if active else alarms.list_all(conn, seal, limit=limit)
             return {"alarms": [alarms.document(alarm) for alarm in found[::-1][:limit]]}
 
     @app.get("/api/terminals")
     def list_terminals() -> dict[str, Any]:
-        """Every terminal that is registered or was ever heard."""
+        """List every terminal that is registered or ever connected."""
         with database.reading() as conn:
             found = terminals.list_all(conn)
         return {"terminals": [_terminal(terminal, station, registry) for terminal in found]}
 
     @app.get("/api/diagnostics")
     def list_diagnostics() -> dict[str, Any]:
-        """What was thrown away or not understood, and bytes that were kept because they could not be read."""
+        """List what was discarded or not understood, and the unreadable bytes that were kept."""
         with database.reading() as conn:
             return {
                 "diagnostics": [

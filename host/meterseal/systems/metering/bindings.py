@@ -1,4 +1,4 @@
-"""Where each seal was last heard: its meter, terminal and measured point."""
+"""A binding is where a seal last reported: its meter, terminal and measured point."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _bindings = Table(
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """A seal, and the way to it."""
+    """A seal is reached through this meter, terminal and measured point."""
 
     seal: str
     meter: str
@@ -35,24 +35,24 @@ class Binding:
 
 
 def bind(conn: Connection, seal: str, meter: str, terminal: str, point: int, at: datetime) -> None:
-    """The seal was heard here just now."""
+    """Store that the seal reported through this terminal and measured point at `at`."""
     here = {"meter": meter, "terminal": terminal, "point": point, "last_seen_at": at}
     row = insert(conn, _bindings).values(seal=seal, **here)
     conn.execute(row.on_conflict_do_update(index_elements=["seal"], set_=here))
 
 
 def find(conn: Connection, seal: str) -> Binding | None:
-    """Where the seal was last heard."""
+    """Return where the seal last reported; None when it never did."""
     row = conn.execute(select(_bindings).where(_bindings.c.seal == seal)).one_or_none()
     return None if row is None else Binding(**row._mapping)
 
 
 def list_all(conn: Connection) -> dict[str, Binding]:
-    """All bindings, by seal."""
+    """Return all bindings by seal."""
     return {row.seal: Binding(**row._mapping) for row in conn.execute(select(_bindings))}
 
 
 def seals_at(conn: Connection, terminal: str, point: int) -> set[str]:
-    """Seals that were last heard at this measured point."""
+    """Return the seals that last reported at this measured point."""
     here = (_bindings.c.terminal == terminal) & (_bindings.c.point == point)
     return set(conn.execute(select(_bindings.c.seal).where(here)).scalars())

@@ -1,4 +1,4 @@
-"""One transaction of the metering system under way: its connection, its time, and what it did so far."""
+"""`Changes` is a transaction under way: its connection, its time, and what it did so far."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["Changes"]
 
 
 class Changes:
-    """One transaction's changes, all at the same time `at`; `applied` is what they come to."""
+    """All changes of one transaction have the same time `at`; `applied` collects them."""
 
     def __init__(self, conn: Connection, at: datetime) -> None:
         self.conn = conn
@@ -22,11 +22,11 @@ class Changes:
         self.applied = Applied()
 
     def raise_alarm(self, code: Code, subject: str, counter: int, detail: str) -> None:
-        """Raise the alarm of this very (subject, counter)."""
+        """Raise the alarm of exactly this (subject, counter)."""
         self.applied.note(raised=alarms.raise_alarm(self.conn, code, subject, counter, self.at, detail))
 
     def raise_while_none(self, code: Code, subject: str, counter: int, detail: str) -> None:
-        """Raise unless one of this code is active: for a condition that lasts, not for an event."""
+        """Raise the alarm unless one of this code is active, for a lasting condition instead of an event."""
         if not alarms.active(self.conn, subject, code):
             self.raise_alarm(code, subject, counter, detail)
 

@@ -1,4 +1,4 @@
-"""`meterseal metering …`"""
+"""The commands `meterseal metering …` run the metering system, read seals and query the store."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ app.add_typer(keys, name="keys")
 def run(
     listen: Annotated[str, typer.Option("--listen", metavar="HOST:PORT", help="For the terminals.")],
     http: Annotated[str, typer.Option("--http", metavar="HOST:PORT", help="For the JSON API.")],
-    store: Annotated[Path, typer.Option("--store", help="File that keeps what the system knows.")],
+    store: Annotated[Path, typer.Option("--store", help="File of the system's store.")],
     marketing: Annotated[
         str | None,
-        typer.Option("--marketing", metavar="URL", help="Takes the events; without it they wait."),
+        typer.Option("--marketing", metavar="URL", help="Receives the events; without it they wait."),
     ] = None,
     registry: Annotated[
         Path | None,
-        typer.Option("--registry", help="JSON list of known devices; without it all are learnt."),
+        typer.Option("--registry", help="JSON list of known devices; without it all devices are accepted."),
     ] = None,
     terminal: Annotated[
         list[str] | None,
@@ -43,14 +43,14 @@ def run(
         float, typer.Option("--heartbeat", min=0.1, help="The terminals' heartbeat period, s.")
     ] = Settings.heartbeat,
     silence: Annotated[
-        float, typer.Option("--silence", min=1.0, help="Heartbeats without a word: terminal lost.")
+        float, typer.Option("--silence", min=1.0, help="Silent heartbeats until a terminal is lost.")
     ] = Settings.silence,
     master_key: Annotated[
         Path | None,
         typer.Option("--master-key", help="File with the key that the seals' keys are encrypted under."),
     ] = None,
     allow_unsigned: Annotated[
-        bool, typer.Option("--allow-unsigned", help="Believe unsigned records of seals that have a key.")
+        bool, typer.Option("--allow-unsigned", help="Accept unsigned records of seals that have a key.")
     ] = Settings.allow_unsigned,
     clock_drift: Annotated[
         float, typer.Option("--clock-drift", min=1.0, help="Accepted error of a meter's clock, s.")
@@ -59,7 +59,7 @@ def run(
         float, typer.Option("--cover-grace", min=0.0, help="A cover alarm waits for its seal record, s.")
     ] = Settings.cover_grace,
     cover_tolerance: Annotated[
-        float, typer.Option("--cover-tolerance", min=0.0, help="Their times may differ by so much, s.")
+        float, typer.Option("--cover-tolerance", min=0.0, help="Largest difference between their times, s.")
     ] = Settings.cover_tolerance,
     meter_password: Annotated[
         str, typer.Option("--meter-password", metavar="DIGITS", help="Six digits, for writes to meters.")
@@ -75,7 +75,7 @@ def run(
     ] = Settings.connections,
     as_json: Annotated[bool, typer.Option("--json", help="JSON lines.")] = False,
 ) -> None:
-    """Serve terminals, watch the seals and hand events on, until interrupted."""
+    """Serve terminals, monitor the seals and pass events on, until interrupted."""
     import asyncio
 
     from meterseal.io.running import until_signal
@@ -122,7 +122,7 @@ def read(
     seal: Annotated[str, typer.Option("--seal", metavar="ADDRESS", help="The seal to read.")],
     asked: Annotated[str, typer.Option("--from", help="Ask the `seal` itself or its `meter`.")] = "seal",
     challenge: Annotated[
-        bool, typer.Option("--challenge", help="Let the seal prove that the answer is of now.")
+        bool, typer.Option("--challenge", help="Let the seal prove that the answer is fresh.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> None:

@@ -1,4 +1,4 @@
-"""Hands events on to marketing: out of the durable outbox, over HTTP, until marketing has them."""
+"""Events and findings go from the durable outbox to marketing over HTTP, until marketing has stored them."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ __all__ = ["Delivery", "target"]
 
 #: Deliveries under way at a time.
 _PARALLEL = 8
-#: Seconds until the next attempt: while marketing cannot be reached, and for a body that it refuses.
+#: Seconds until the next attempt, and the longest pauses: for marketing out of reach, for a refused body.
 _PAUSE = 0.2
 _PAUSE_MAX = 30.0
 _REFUSED_PAUSE_MAX = 3600.0
 _TIMEOUT = 10.0
 #: Items looked at in one turn.
 _LOOK = 64
-#: Client errors that say nothing about the body: no such path (yet), too slow, too many.
+#: Client errors that do not concern the body: no such path (yet), too slow, too many.
 _NOT_THE_BODY = frozenset({404, 408, 429})
 
 
 def target(url: str) -> str:
-    """Where to post: `url` itself, or marketing's own path when `url` names none."""
+    """Return where to post: `url` itself, or marketing's own path when it names none; raises `Failure`."""
     try:
         parts = urlsplit(url)
         usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
@@ -48,10 +48,10 @@ def target(url: str) -> str:
 
 
 class Delivery:
-    """One loop that empties the outbox, each seal's events in their order.
+    """One loop empties the outbox, and keeps the order of each seal's events.
 
-    While marketing is away one item after the other is tried, with pauses that grow to 30 s, and none is
-    given up; a body that marketing refuses waits by itself and holds up nobody.
+    While marketing is out of reach one item after the other is tried, with pauses that grow to 30 s, and
+    none is dropped. A body that marketing refuses waits alone and delays no other.
     """
 
     def __init__(self, url: str, database: Database, writer: Writer, trace: Trace, clock: Clock) -> None:
@@ -64,7 +64,7 @@ class Delivery:
         self._failures = 0
 
     def wake(self) -> None:
-        """Something was queued."""
+        """Look at the outbox now, since something was queued."""
         self._changed.set()
 
     async def run(self) -> None:
@@ -84,7 +84,7 @@ class Delivery:
                     await asyncio.sleep(_pause(self._failures - 1, _PAUSE_MAX))
 
     def _turn(self) -> list[Item]:
-        """What to deliver now: one event a seal, so that a seal's events arrive in their order."""
+        """Return what to deliver now: one event a seal, so that a seal's events arrive in their order."""
         with self._database.reading() as conn:
             items = outbox.due(conn, MARKETING, self._clock.now(), _LOOK)
         # Of several events of a seal the oldest is written last and stays.
@@ -103,7 +103,7 @@ class Delivery:
             return
 
     async def _deliver(self, client: httpx.AsyncClient, item: Item) -> bool:
-        """True when marketing answered, be it with a refusal."""
+        """Deliver an item; return True when marketing answered, even with a refusal."""
         headers = {"content-type": handover.CONTENT_TYPE}
         self._trace("wire", wire="http", direction="tx", peer=self._url, bytes=item.body.decode())
         try:
@@ -117,8 +117,8 @@ class Delivery:
         elif answer.is_client_error and answer.status_code not in _NOT_THE_BODY:
             await self._refused(item, f"HTTP {answer.status_code}: {answer.text}")
         else:
-            # It may be this body alone that marketing stumbles over. It waits longer than the whole queue
-            # does, so that the others get their turn.
+            # Marketing may fail on this body alone. It waits longer than the whole queue does, so that the
+            # others get their turn.
             pause = 4 * _pause(item.attempts, _PAUSE_MAX)
             await self._away(item, f"HTTP {answer.status_code}", pause=pause)
             return False

@@ -1,6 +1,6 @@
-"""What this system found about a record: alarmed here, and queued for all others who raise alarms.
+"""A finding about a record raises an alarm here and is queued for the other systems that raise alarms.
 
-Down to terminal and meter goes a write that the terminal passes on (`verdict_downlink.py`), up to marketing a
+Terminal and meter get a write that the terminal passes on (`verdict_downlink.py`), marketing gets a
 CloudEvent (`delivery.py`).
 """
 
@@ -21,7 +21,7 @@ __all__ = ["MeterWrite", "Route", "issue"]
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """The meter that reported the record, and how it is reached; `point` None where it is not known."""
+    """A route leads to the meter that reported the record; `point` is None where it is not known."""
 
     meter: str
     terminal: str
@@ -30,7 +30,7 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class MeterWrite:
-    """One write to one meter, as the outbox keeps it; `verdict` in hex."""
+    """A write of a verdict to one meter, as the outbox keeps it, has the verdict in hexadecimal digits."""
 
     meter: str
     terminal: str
@@ -38,17 +38,17 @@ class MeterWrite:
     verdict: str
 
     def encode(self) -> bytes:
-        """The outbox body."""
+        """Return the outbox body."""
         return json.dumps(asdict(self)).encode()
 
     @classmethod
     def decode(cls, body: bytes) -> MeterWrite:
-        """The write in an outbox body."""
+        """Return the write in an outbox body."""
         return cls(**json.loads(body))
 
 
 def issue(changes: Changes, code: VerdictCode, record: bytes, detail: str, route: Route) -> None:
-    """Raise the alarm and queue the finding for everybody else; a repetition changes nothing."""
+    """Raise the alarm and queue the finding for the other systems; a repetition changes nothing."""
     verdict = RecordVerdict.on(record, code)
     changes.raise_alarm(FOUND[code], verdict.seal, verdict.counter, detail)
     body = handover.encode_finding(handover.Finding(verdict, detail, changes.at))

@@ -1,7 +1,7 @@
-"""What a terminal's report becomes, in one transaction: event or alarm, judged, and handed on.
+"""A terminal's report becomes an event or an alarm: checked, stored and passed on in one transaction.
 
 Nothing is dropped: a report that cannot be read is kept as bytes, counted and alarmed, and so is one whose
-record is not proved to be the seal's. Everything may be repeated; a repetition changes nothing.
+record is not proved to be the seal's. A repetition of any report changes nothing.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ __all__ = ["Intake"]
 
 
 class Intake:
-    """Stores reports; every method works in the caller's transaction.
+    """The intake stores reports; every method works in the caller's transaction.
 
-    A record that `verifier` does not trust becomes no event, so it clears nothing
+    A record that `verifier` does not trust is not applied as an event, so it clears no alarm
     (`test_a_forged_closing_clears_nothing`).
     """
 
@@ -47,13 +47,13 @@ class Intake:
         self._verifier = verifier
 
     def seen(self, conn: Connection, terminal: str, now: datetime) -> Applied:
-        """A login or a heartbeat."""
+        """Note a login or a heartbeat of `terminal`."""
         changes = Changes(conn, now)
         self._monitor.seen(changes, terminal)
         return changes.applied
 
     def report(self, conn: Connection, frame: Frame, now: datetime, online_since: datetime | None) -> Applied:
-        """A report of any kind; `online_since` is the login on the connection that brought it."""
+        """Store a report of any kind; `online_since` is the login on the connection that brought it."""
         changes = Changes(conn, now)
         terminal = terminal_name(frame.address)
         self._monitor.seen(changes, terminal)
@@ -72,7 +72,7 @@ class Intake:
         return changes.applied
 
     def retake(self, conn: Connection, now: datetime) -> list[Applied]:
-        """Apply the quarantined reports that are proved under the keys of today."""
+        """Apply the quarantined reports that are proved under the present keys."""
         done = []
         for report in quarantine.waiting(conn):
             event = replace(report.event, stored_at=now)
@@ -88,9 +88,9 @@ class Intake:
     def proved(
         self, conn: Connection, record: bytes, meter: str, terminal: str, now: datetime
     ) -> list[Applied]:
-        """A seal has just signed `record` over a challenge: quarantined reports of that very event count now.
+        """Apply the quarantined reports of the event that a seal has just signed over a challenge.
 
-        Times and way are those of the answer, for in the reports they may be forged too.
+        Times and route are those of the answer, since in the reports they may be forged too.
         """
         event = SealEvent.from_record(record, meter=meter, terminal=terminal, occurred_at=now, stored_at=now)
         event = replace(event, occurred_at=now - timedelta(seconds=event.decoded.age))
@@ -139,7 +139,7 @@ class Intake:
         changes.applied.include(applied)
         changes.applied.event, changes.applied.outcome = applied.event, applied.outcome
         if applied.outcome is Outcome.KNOWN and applied.raised:
-            # Played again: marketing draws that from the copy by itself, as the meter and the terminal did.
+            # A replay: marketing derives that from the copy by itself, as the meter and the terminal did.
             self._hand_on(changes, event, f"{handover.key(event)}-again")
         if applied.outcome is Outcome.CONFLICT:
             diagnostics.count(changes.conn, "conflict", event.seal, at=changes.at, raw=event.record)

@@ -1,4 +1,4 @@
-"""The keys of the seals: in the store encrypted under a master key, which is in a file of its own."""
+"""The seals' keys are stored encrypted under a master key, which is kept in a separate file."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ _NONCE_BYTES, _TAG_BYTES = 12, 16
 
 
 class MasterKey:
-    """Encrypts and decrypts seals' keys: SM4-GCM, bound to the seal's address.
+    """A master key encrypts and decrypts seals' keys by SM4-GCM, bound to the seal's address.
 
-    `name` is how messages call it. Who has only the store learns which seals have keys, and nothing of them
-    (`test_keys_are_encrypted_at_rest`); a row moved to another seal is noticed.
+    Messages call it `name`. The store alone reveals which seals have keys, but no key
+    (`test_keys_are_encrypted_at_rest`); a row moved to another seal is detected.
     """
 
     def __init__(self, key: bytes, name: str) -> None:
@@ -49,11 +49,11 @@ class MasterKey:
 
     @classmethod
     def read(cls, file: Path) -> MasterKey:
-        """The master key in `file`: 16 bytes, or 32 hexadecimal digits; `Failure` when it is not there."""
+        """Return the master key in `file`, 16 bytes or 32 hexadecimal digits; raises `Failure`."""
         return cls(read_key(file), str(file))
 
     def encrypt(self, seal: str, key: bytes) -> bytes:
-        """Nonce, encrypted key and tag; other bytes each time."""
+        """Return nonce, encrypted key and tag, with a new nonce each time."""
         nonce = secrets.token_bytes(_NONCE_BYTES)
         encryptor = Cipher(self._algorithm, modes.GCM(nonce)).encryptor()
         encryptor.authenticate_additional_data(seal.encode())
@@ -61,7 +61,7 @@ class MasterKey:
         return nonce + encrypted + encryptor.tag
 
     def decrypt(self, seal: str, encrypted: bytes) -> bytes:
-        """The key; `Failure` when this is not the master key that it was encrypted under."""
+        """Return the key; `Failure` when it was encrypted under another master key."""
         nonce, tag = encrypted[:_NONCE_BYTES], encrypted[-_TAG_BYTES:]
         decryptor = Cipher(self._algorithm, modes.GCM(nonce, tag)).decryptor()
         decryptor.authenticate_additional_data(seal.encode())
@@ -76,7 +76,7 @@ class MasterKey:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """That a seal has a key, and since when."""
+    """A seal has a key, imported at this time."""
 
     seal: str
     imported_at: datetime
@@ -84,7 +84,7 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """How many keys were new, replaced another, or were there already."""
+    """An import counts the keys that were new, that replaced another, and that were stored already."""
 
     new: int = 0
     changed: int = 0
@@ -93,13 +93,13 @@ class Imported:
 
 @contextmanager
 def writing(store: Path) -> Iterator[Connection]:
-    """A transaction on the store of a system that is not running; `Failure` when it is."""
+    """Open a transaction on the store of a system that is not running; `Failure` when it runs."""
     with sole_owner(store), closing(Database(store, SCHEMA)) as database, database.transaction() as conn:
         yield conn
 
 
 def load(conn: Connection, master: MasterKey | None) -> dict[str, bytes]:
-    """All keys, by seal; `Failure` for a wrong master key, and for none where keys are stored."""
+    """Return all keys by seal; `Failure` for a wrong master key, and for none where keys are stored."""
     rows = conn.execute(select(_keys).order_by(_keys.c.seal)).all()
     if rows and master is None:
         raise Failure(f"the store keeps keys of {len(rows)} seals: give their --master-key FILE")
@@ -107,7 +107,7 @@ def load(conn: Connection, master: MasterKey | None) -> dict[str, bytes]:
 
 
 def put(conn: Connection, master: MasterKey, keys: Mapping[str, bytes], at: datetime) -> Imported:
-    """Store keys; all stored keys must be under the same master key."""
+    """Store `keys` by seal; `Failure` unless all stored keys are under the same master key."""
     stored = load(conn, master)
     for seal, key in keys.items():
         if stored.get(seal) != key:
@@ -120,18 +120,18 @@ def put(conn: Connection, master: MasterKey, keys: Mapping[str, bytes], at: date
 
 
 def forget(conn: Connection, seal: str) -> bool:
-    """Remove a seal's key; False when there is none."""
+    """Remove a seal's key; return False when there is none."""
     return conn.execute(delete(_keys).where(_keys.c.seal == seal)).rowcount == 1
 
 
 def list_all(conn: Connection) -> list[Stored]:
-    """The seals that have keys, by address."""
+    """Return the seals that have keys, by address."""
     rows = conn.execute(select(_keys.c.seal, _keys.c.imported_at).order_by(_keys.c.seal))
     return [Stored(**row._mapping) for row in rows]
 
 
 def read_keys(file: Path) -> dict[str, bytes]:
-    """Keys in a JSON file, `{"SEAL ADDRESS": "32 hexadecimal digits", …}`; no message shows a key."""
+    """Return the keys in a JSON file `{"SEAL ADDRESS": "32 hexadecimal digits", …}`."""
     try:
         rows = json.loads(file.read_text(encoding="utf-8"))
     except OSError as error:

@@ -1,4 +1,4 @@
-"""`meterseal metering keys …`: no key is ever printed."""
+"""The commands `meterseal metering keys …` manage the seals' keys and never print one."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Seal monitoring of the anomaly module: what no single event shows.
+"""The monitor raises alarms that no single event shows.
 
-Lost terminals, drifting meter clocks, unknown devices, and cover alarms that no seal explains.
+They are lost terminals, drifting meter clocks, unknown devices, and cover alarms that no seal explains.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ _COVERS = frozenset({UplinkDi.TERMINAL_COVER_OPEN, UplinkDi.METER_COVER_OPEN})
 
 
 def is_cover(di: int) -> bool:
-    """Alarms that tell of an opened cover of a meter."""
+    """Return whether `di` is an alarm about an opened cover of a meter."""
     return di in _COVERS
 
 
 class Monitor:
-    """The rules, with the settings and the registry they need; every method works in one transaction."""
+    """The monitor applies its rules by settings and registry; every method works in one transaction."""
 
     def __init__(self, settings: Settings, registry: Registry) -> None:
         self._settings = settings
         self._registry = registry
 
     def start(self, changes: Changes) -> None:
-        """Expect the registered terminals, and forget alarms about devices registered meanwhile."""
+        """Expect the registered terminals, and clear alarms about devices that were registered since."""
         for name in sorted(self._registry.terminals):
             terminals.expect(changes.conn, name, changes.at)
         for alarm in alarms.active(changes.conn, code=Code.UNKNOWN_TERMINAL):
@@ -52,7 +52,7 @@ class Monitor:
                 changes.clear(Code.UNKNOWN_DEVICE, alarm.subject)
 
     def seen(self, changes: Changes, terminal: str) -> None:
-        """The terminal said something."""
+        """Note that the terminal sent something."""
         terminals.seen(changes.conn, terminal, changes.at)
         changes.clear(Code.TERMINAL_LOST, terminal)
         if not self._registry.knows_terminal(terminal):
@@ -60,7 +60,7 @@ class Monitor:
             changes.raise_while_none(Code.UNKNOWN_TERMINAL, terminal, _seconds(changes.at), "not registered")
 
     def stored(self, changes: Changes, event: SealEvent, online_since: datetime | None) -> None:
-        """A new event of a seal; `online_since` is the login of the connection that brought it."""
+        """Check a new event of a seal; `online_since` is the login of the connection that brought it."""
         if not self._registry.knows_seal(event.seal, event.meter):
             diagnostics.count(changes.conn, "unknown_seal", event.seal, at=changes.at)
             detail = f"not registered for meter {event.meter}, reported by terminal {event.terminal}"
@@ -70,14 +70,14 @@ class Monitor:
             self._explain_covers(changes, event)
 
     def alarmed(self, changes: Changes, alarm: StandardAlarm) -> None:
-        """A new standard alarm of a meter's cover."""
+        """Take a new standard alarm about a meter's cover."""
         if alarm.state == AlarmState.RECOVERED:
             self._recovered(changes, alarm)
         elif not self._explained(changes, alarm) and not self._expects_record(changes.conn, alarm):
             self._raise_cover(changes, alarm)
 
     def tick(self, changes: Changes, listening_since: datetime) -> None:
-        """What time alone brings. Nobody can be missed before `listening_since` plus the patience."""
+        """Apply the rules of time alone; no terminal is lost before `listening_since` plus the patience."""
         patience = timedelta(seconds=self._settings.patience)
         if changes.at - listening_since >= patience:
             for terminal in terminals.silent(changes.conn, changes.at - patience):

@@ -1,4 +1,4 @@
-"""The metering system as a process: station, monitoring, delivery and API around one store."""
+"""The metering process runs station, monitoring, delivery and API around one store."""
 
 from __future__ import annotations
 
@@ -40,15 +40,15 @@ from meterseal.trace import Trace
 
 __all__ = ["Options", "run"]
 
-#: Seconds between two looks at what time alone brings about.
+#: Seconds between two runs of the rules that depend on time alone.
 _WATCH = 0.5
-#: Open files beside the terminals' connections: store, API, delivery, with room to spare.
+#: Open files apart from the terminals' connections: store, API, delivery, with room to spare.
 _OWN_FILES = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """Where the process listens, keeps and delivers; without `marketing` events wait in the outbox.
+    """The options state where the process listens, stores and delivers; without `marketing` events wait.
 
     `master_key` is the file with the key that the seals' keys in the store are encrypted under.
     """
@@ -63,7 +63,7 @@ class Options:
 
 
 async def run(options: Options, trace: Trace, clock: Clock | None = None) -> None:
-    """Serve until cancelled; a `Failure` when an address is taken, or store or master key are of no use."""
+    """Serve until cancelled; `Failure` when an address is taken, or store or master key cannot be used."""
     master = None if options.master_key is None else MasterKey.read(options.master_key)
     with (
         open_listener(options.listen) as uplink,
@@ -125,7 +125,7 @@ async def _serve(
 
 
 async def _watch(monitor: Monitor, writer: Writer, trace: Trace, clock: Clock) -> None:
-    """The rules that time alone brings about."""
+    """Apply the rules that depend on time alone, every half second."""
     since = clock.now()
 
     def look(conn: Connection, rule: Callable[[Changes], None]) -> Changes:
@@ -142,7 +142,7 @@ async def _watch(monitor: Monitor, writer: Writer, trace: Trace, clock: Clock) -
 
 
 def _room_for(connections: int) -> int:
-    """So many of them as the system lets this process have, beside its own files."""
+    """Return how many connections the limit on open files allows, apart from the process's own files."""
     files, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = connections + _OWN_FILES
     if files != resource.RLIM_INFINITY and files < wanted:
@@ -153,7 +153,7 @@ def _room_for(connections: int) -> int:
 
 
 def _wake(loops: list[Callable[[], None]]) -> None:
-    """There may be something new to hand on."""
+    """Wake the loops that pass stored items on."""
     for wake in loops:
         wake()
 

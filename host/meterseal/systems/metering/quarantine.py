@@ -1,6 +1,6 @@
-"""Quarantined reports: stored verbatim, not applied as events, because their record is not proved.
+"""Quarantined reports are stored verbatim and not applied as events, because their record is not proved.
 
-They take no place among the events, so that the seal's own record of that counter can still come. When a
+They take no number among the events, so that the seal's own record of that counter can still come. When a
 key is corrected, a report that is proved then is applied at the next start as if it came now.
 """
 
@@ -32,7 +32,7 @@ _quarantine = Table(
 
 @dataclass(frozen=True, slots=True)
 class Quarantined:
-    """One report: the event that it claims, the content of its AFN 15, and `point` where it named one."""
+    """A quarantined report has the event that it claims, the content of its AFN 15 and its point, if any."""
 
     id: int
     event: SealEvent
@@ -47,11 +47,11 @@ def keep(conn: Connection, event: SealEvent, report: bytes, point: int | None, a
 
 
 def waiting(conn: Connection) -> list[Quarantined]:
-    """Reports that are still quarantined, oldest first."""
+    """Return the reports that are still quarantined, oldest first."""
     held = select(_quarantine).where(_quarantine.c.released_at.is_(None)).order_by(_quarantine.c.id)
     return [Quarantined(row.id, events.from_row(row), row.report, row.point) for row in conn.execute(held)]
 
 
 def release(conn: Connection, id: int, at: datetime) -> None:
-    """The report is proved now, and its record an event."""
+    """Mark a report as released, because its record is proved now and applied as an event."""
     conn.execute(update(_quarantine).where(_quarantine.c.id == id).values(released_at=at))

@@ -1,7 +1,6 @@
-"""On-demand reading (召测): the newest record of one seal, through its terminal, from seal or meter.
+"""On-demand reading (召测) gets the newest record of one seal through its terminal, from seal or meter.
 
-With a challenge the seal itself proves that the answer is its own and of now: it signs four bytes that nobody
-could foresee.
+With a challenge the seal proves that the answer is its own and fresh: it signs four unpredictable bytes.
 """
 
 from __future__ import annotations
@@ -43,28 +42,28 @@ __all__ = ["BadAnswerError", "From", "OnDemand", "Reading", "UnknownSealError", 
 
 
 class From(StrEnum):
-    """Who is asked."""
+    """The request goes to the seal itself or to its meter."""
 
     SEAL = "seal"
     METER = "meter"
 
 
 class UnknownSealError(Exception):
-    """No way to the seal is known."""
+    """No route to the seal is known."""
 
 
 class BadAnswerError(Exception):
-    """Something came back that is not the record asked for; the message names the bytes."""
+    """The answer is not the requested record; the message shows the bytes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A record as it was just read.
+    """A reading is a record that was just read, with its origin.
 
     `known`: the same fact is stored already; False also where a stored one contradicts it. `occurred_at` is
     the stored event's; of an unknown one the time of reading less the record's age, where the seal itself
-    said it (a meter repeats the age of the day it took the report), else None. `challenge` is what the seal
-    was given to sign, if anything.
+    sent it (a meter repeats the age at which it took the report), else None. `challenge` holds the bytes that
+    the seal was given to sign, if any.
     """
 
     record: SealRecord
@@ -80,20 +79,21 @@ class Reading:
 
     @property
     def echoes(self) -> bool:
-        """The record carries the challenge, where there was one."""
+        """Return whether the record carries the challenge; True where there was none."""
         if self.challenge is None:
             return True
         return Flags.CHALLENGED in self.record.flags and self.record.challenge == self.challenge
 
     @property
     def verified(self) -> bool:
-        """The seal said this; with a challenge: just now."""
+        """Return whether the record is proved to be the seal's, and with a challenge that it is fresh."""
         return self.mac is MacStatus.VERIFIED and self.echoes
 
 
 class OnDemand:
-    """Reads a seal's newest record now. Reading stores no event, those enter by reports alone; but a
-    challenged answer proves a quarantined report (`test_a_challenge_proves_a_quarantined_report`).
+    """On-demand reading stores no event, since events enter by reports alone.
+
+    But a challenged answer proves a quarantined report (`test_a_challenge_proves_a_quarantined_report`).
 
     A record that is not the seal's, or an old one in place of a challenged one, is alarmed
     (`test_a_forged_answer_is_alarmed`, `test_an_old_answer_is_a_replay`).
@@ -107,18 +107,18 @@ class OnDemand:
         self._challenged: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def read(self, seal: str, asked: From) -> Reading:
-        """The record; raises `UnknownSealError`, `OfflineError`, `UnansweredError` or `BadAnswerError`."""
+        """Read the record; raises `UnknownSealError`, `OfflineError`, `UnansweredError`, `BadAnswerError`."""
         reading = await self._read(seal, asked)
         await self._alarm(reading)
         return reading
 
     async def challenge(self, seal: str) -> Reading:
-        """The record as the seal itself signs it over a new challenge; raises what `read` raises."""
+        """Return the record as the seal itself signs it over a new challenge; raises what `read` raises."""
         # A seal knows one challenge at a time.
         async with self._challenged[seal]:
             reading = await self._read_challenged(seal)
             if not reading.echoes:
-                # Somebody else on the pair may have challenged the seal in between, or its power failed.
+                # Another master on the bus may have challenged the seal in between, or its power failed.
                 reading = await self._read_challenged(seal)
         await self._alarm(reading)
         if reading.verified:
@@ -155,7 +155,7 @@ class OnDemand:
         return Reading(record, raw, asked, now, occurred_at, stored is not None, meter, terminal, mac)
 
     async def _ask(self, seal: str, request: Frame) -> bytes:
-        """Content of the answer to a request that the seal's terminal passes on."""
+        """Return the content of the answer to a request that the seal's terminal passes on."""
         _, terminal, point = self._route(seal)
         relay = RelayRequest(request.encode(), timeout=self._station.settings.bus_timeout)
         answer = await self._station.ask(terminal, Afn.RELAY, point_da(point), UplinkDi.RELAY, relay.encode())
@@ -215,7 +215,7 @@ def _content(afn: int, content: bytes, request: Frame) -> bytes:
 
 
 def document(reading: Reading) -> dict[str, object]:
-    """The reading as JSON shows it."""
+    """Return the reading as JSON shows it."""
     return record_fields(reading.record) | {
         "record": hex_digits(reading.raw),
         "age": reading.record.age,

@@ -1,4 +1,4 @@
-"""Which terminals, meters and seals are known to be out there."""
+"""The registry lists the terminals, meters and seals that are installed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["Device", "Registry", "parse_terminal", "terminal_name"]
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """A seal with the meter it guards, and the terminal and measured point that reach it."""
+    """A device is a seal with its meter, and the terminal and measured point that reach it."""
 
     seal: str
     meter: str
@@ -25,7 +25,7 @@ class Device:
 
 
 class Registry:
-    """The known devices. Without any, every terminal and seal is learnt from what it says."""
+    """The registry holds the known devices; when it is empty, every terminal and seal is accepted."""
 
     def __init__(self, devices: Iterable[Device] = (), terminals: Iterable[str] = ()) -> None:
         self._devices = {device.seal: device for device in devices}
@@ -33,29 +33,29 @@ class Registry:
         self.terminals = {*terminals, *(device.terminal for device in self._devices.values())}
 
     def device(self, seal: str) -> Device | None:
-        """The device with this seal."""
+        """Return the device with this seal; None when it is not registered."""
         return self._devices.get(seal)
 
     def knows_terminal(self, terminal: str) -> bool:
-        """False only where terminals are registered and this is none of them."""
+        """Return False only where terminals are registered and this one is not."""
         return not self.terminals or terminal in self.terminals
 
     def knows_seal(self, seal: str, meter: str | None) -> bool:
-        """False only where devices are registered and this seal is none of them, or another meter's."""
+        """Return False only where devices are registered and this seal is not, or has another meter."""
         device = self._devices.get(seal)
         return not self._devices or (device is not None and device.meter == meter)
 
     def has_seal_at(self, terminal: str, point: int) -> bool:
-        """A seal is registered for this measured point."""
+        """Return whether a seal is registered for this measured point."""
         return (terminal, point) in self._points
 
     def is_registered(self, seal: str) -> bool:
-        """Written in the registry, not merely learnt."""
+        """Return whether the registry lists the seal."""
         return seal in self._devices
 
     @classmethod
     def load(cls, file: Path | None, terminals: Iterable[str] = ()) -> Registry:
-        """The registry in a JSON file and the terminals named beside it; `Failure` names what is wrong.
+        """Return the registry in a JSON file plus the named terminals; `Failure` names what is wrong.
 
         The file is a list of `{"seal", "meter", "terminal": "440106:1", "point"}`.
         """
@@ -74,12 +74,12 @@ class Registry:
 
 
 def terminal_name(address: TerminalAddress) -> str:
-    """`440106:1`, the name of a terminal in every table and document."""
+    """Return the name of a terminal in every table and document, such as `440106:1`."""
     return f"{address.region}:{address.number}"
 
 
 def parse_terminal(text: str) -> str:
-    """The canonical name of `REGION:NUMBER`; `Failure` when it is none."""
+    """Return the canonical name of `REGION:NUMBER`; `Failure` when the text has another form."""
     region, _, number = text.partition(":")
     if number.isdecimal():
         try:

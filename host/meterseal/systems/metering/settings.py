@@ -1,4 +1,4 @@
-"""Settings and thresholds (定值) of the metering system."""
+"""The settings and thresholds (定值) of the metering system stand here, each with its one default."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["Settings"]
 # Without slots, so that the command line reads each default from the class.
 @dataclass(frozen=True)
 class Settings:
-    """All times in seconds."""
+    """The settings of the metering system have all times in seconds."""
 
     #: Heartbeat period of the terminals.
     heartbeat: float = HEARTBEAT
@@ -26,16 +26,16 @@ class Settings:
     cover_tolerance: float = 5.0
     #: How long a terminal may take to answer a request.
     request_timeout: float = ANSWER_TIME
-    #: How long a terminal may wait for a meter or seal behind it.
+    #: How long a terminal may wait for a meter or seal on its bus.
     bus_timeout: int = 5
     #: Connections served at a time.
     connections: int = 10_000
-    #: A seal whose key is known may send unsigned records: they are believed.
+    #: Unsigned records of a seal whose key is known are accepted.
     allow_unsigned: bool = False
     #: P0 P1 P2 of writes to meters, as on the wire.
     meter_password: bytes = bytes(3)
 
     @property
     def patience(self) -> float:
-        """Seconds of silence after which a terminal counts as lost."""
+        """Return the seconds of silence after which a terminal counts as lost."""
         return self.heartbeat * self.silence

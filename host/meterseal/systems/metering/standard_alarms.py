@@ -1,4 +1,4 @@
-"""Standard alarms (AFN 13) as terminals report them: one row for each that says something new.
+"""Standard alarms (AFN 13) are stored as terminals report them, one row for each new content.
 
 Two openings of one meter in the same second differ in their count, so the content is part of the key.
 
@@ -52,7 +52,7 @@ _alarms = Table(
 
 @dataclass(frozen=True, slots=True)
 class StandardAlarm:
-    """One alarm of a measured point; `seal` and `counter` name the event that explains it, once known.
+    """An alarm concerns a measured point; `seal` and `counter` name the event that explains it, once known.
 
     `point` is None where `da` names several points, `occurred_at` is the meter's time of the alarm.
     """
@@ -84,7 +84,7 @@ def append(
     received_at: datetime,
     settled: bool,
 ) -> StandardAlarm | None:
-    """Store an alarm once; None when it was stored before."""
+    """Store an alarm once and return it; None when it was stored before."""
     row = insert(conn, _alarms).values(
         terminal=terminal,
         da=da.hex(),
@@ -103,28 +103,28 @@ def append(
 def near(
     conn: Connection, terminal: str, point: int, at: datetime, tolerance: timedelta
 ) -> list[StandardAlarm]:
-    """Alarms of a measured point at about this time that no seal record explains yet."""
+    """Return the alarms of a measured point within `tolerance` of `at` that no seal record explains yet."""
     about = _alarms.c.occurred_at.between(at - tolerance, at + tolerance)
     return _many(conn, _here(terminal, point) & about & _alarms.c.seal.is_(None))
 
 
 def get(conn: Connection, id: int) -> StandardAlarm:
-    """The alarm with this id."""
+    """Return the alarm with this id."""
     return _many(conn, _alarms.c.id == id)[0]
 
 
 def waiting(conn: Connection, received_before: datetime) -> list[StandardAlarm]:
-    """Alarms not settled that came before this time."""
+    """Return the alarms that are not settled and came up to this time."""
     return _many(conn, _alarms.c.settled_at.is_(None) & (_alarms.c.received_at <= received_before))
 
 
 def settle(conn: Connection, id: int, at: datetime) -> None:
-    """Nothing explains the alarm: it was raised by itself."""
+    """Settle an alarm that no seal record explains and that was raised by itself."""
     conn.execute(update(_alarms).where(_alarms.c.id == id).values(settled_at=at))
 
 
 def explain(conn: Connection, id: int, seal: str, counter: int, at: datetime) -> None:
-    """This event of a seal explains the alarm."""
+    """Settle an alarm by the seal's event that explains it."""
     found = {"settled_at": at, "seal": seal, "counter": counter}
     conn.execute(update(_alarms).where(_alarms.c.id == id).values(found))
 

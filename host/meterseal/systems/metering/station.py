@@ -1,4 +1,4 @@
-"""The master station: TCP connections of many terminals, asyncio around `StationSession`."""
+"""The master station serves the TCP connections of many terminals: asyncio around `StationSession`."""
 
 from __future__ import annotations
 
@@ -52,11 +52,11 @@ class UnansweredError(Exception):
 
 
 class Station:
-    """Serves terminals, stores what they report, asks them on demand.
+    """The station serves terminals, stores their reports, and sends them requests on demand.
 
     A report is confirmed after its transaction is durable, never before
     (`test_metering_station.py::test_a_report_is_confirmed_only_after_it_is_stored`). `stored` is called when
-    there may be something new to hand on.
+    there may be something new to pass on.
     """
 
     def __init__(
@@ -79,11 +79,11 @@ class Station:
 
     @property
     def online(self) -> dict[str, str]:
-        """Terminals that are logged in, with their peer's `HOST:PORT`."""
+        """Return the terminals that are logged in, with their peer's `HOST:PORT`."""
         return {name: connection.peer for name, connection in self._online.items()}
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One connection, until it ends; for `asyncio.start_server`."""
+        """Serve one connection until it ends, for `asyncio.start_server`."""
         connection = _Connection(self, reader, writer)
         if len(self._connections) >= self.settings.connections:
             await connection.refuse("too many connections")
@@ -95,38 +95,38 @@ class Station:
             del self._connections[connection]
 
     async def close(self) -> None:
-        """End every connection; what it had received by now is stored."""
+        """End every connection; what was received before is stored."""
         for connection in self._connections:
             connection.hang_up()
         await asyncio.gather(*self._connections.values())
 
     async def ask(self, terminal: str, afn: int, da: bytes, di: int, content: bytes) -> Frame:
-        """The terminal's answer; raises `OfflineError` or `UnansweredError`, a sentence each."""
+        """Return the terminal's answer; raises `OfflineError` or `UnansweredError`, each with a sentence."""
         connection = self._online.get(terminal)
         if connection is None:
             raise OfflineError(f"terminal {terminal} is not connected")
         return await connection.ask(afn, da, di, content)
 
     def login(self, name: str, connection: _Connection) -> None:
-        """From now on `connection` is the way to this terminal."""
+        """Use `connection` for this terminal from now on."""
         self._online[name] = connection
         self.trace("connected", terminal=name, peer=connection.peer)
 
     def logout(self, name: str, connection: _Connection, reason: str) -> None:
-        """The connection has ended; a newer one of the same terminal stays."""
+        """Forget a connection that has ended, unless the terminal has a newer one."""
         if self._online.get(name) is connection:
             del self._online[name]
             self.trace("lost", terminal=name, peer=connection.peer, reason=reason)
 
     def publish(self, applied: Applied) -> None:
-        """Trace what was applied, and start handing it on; once it is durable."""
+        """Trace what was applied and wake the loops that pass it on; call it once that is durable."""
         trace_applied(self.trace, applied)
         if applied.raised or applied.outcome in (Outcome.NEW, Outcome.CONFLICT):
             self.stored()
 
 
 class _Connection:
-    """One TCP connection of (normally) one terminal."""
+    """A TCP connection normally serves one terminal."""
 
     def __init__(self, station: Station, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         host, port = (writer.get_extra_info("peername") or ("unknown", 0))[:2]
@@ -149,7 +149,7 @@ class _Connection:
         except (OSError, StoppedError) as error:
             self._end = str(error)
         finally:
-            # The last bytes may hold whole reports: they are stored, though nobody hears the confirmation.
+            # The last bytes may hold whole reports: they are stored, though no confirmation can be sent.
             ended = self._session.disconnected()
             if self._name is not None:
                 self._station.logout(self._name, self, self._end)
@@ -167,7 +167,7 @@ class _Connection:
 
     async def close(self) -> None:
         if self._writer.transport.get_write_buffer_size():
-            # It would wait for a peer that does not read; an unheard confirmation does no harm.
+            # It would wait for a peer that does not read; a lost confirmation does no harm.
             self._writer.transport.abort()
         self._writer.close()
         with suppress(OSError):  # The peer was faster.
@@ -202,7 +202,7 @@ class _Connection:
                 return "does not take what we send"
 
     async def _read(self) -> bytes | None:
-        """Bytes, b"" at the end, None when it is time to look at the session."""
+        """Return bytes, b"" at the end, or None when the session has something due."""
         due = self._last_received + self._station.settings.patience
         if self._session.deadline is not None:
             due = min(due, self._session.deadline)

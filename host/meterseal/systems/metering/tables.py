@@ -1,4 +1,4 @@
-"""The metering system's own tables."""
+"""This module holds the metadata of the metering system's own tables."""
 
 from __future__ import annotations
 

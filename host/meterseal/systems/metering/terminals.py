@@ -1,4 +1,4 @@
-"""Terminals that were registered or have ever been heard, and when last."""
+"""This table lists the terminals that are registered or ever connected, and when each last sent something."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _terminals = Table(
 
 @dataclass(frozen=True, slots=True)
 class Terminal:
-    """One terminal, `440106:1`; `last_seen_at` is None while it was never heard."""
+    """A terminal has a name such as `440106:1`; `last_seen_at` is None until it sends something."""
 
     name: str
     added_at: datetime
@@ -31,23 +31,23 @@ class Terminal:
 
 
 def expect(conn: Connection, name: str, at: datetime) -> None:
-    """A terminal that should be heard."""
+    """Add a terminal that is expected to connect."""
     conn.execute(insert(conn, _terminals).values(name=name, added_at=at).on_conflict_do_nothing())
 
 
 def seen(conn: Connection, name: str, at: datetime) -> None:
-    """The terminal was heard just now."""
+    """Store that the terminal sent something at `at`."""
     row = insert(conn, _terminals).values(name=name, added_at=at, last_seen_at=at)
     conn.execute(row.on_conflict_do_update(index_elements=["name"], set_={"last_seen_at": at}))
 
 
 def silent(conn: Connection, since: datetime) -> list[Terminal]:
-    """Terminals not heard after `since`."""
+    """Return the terminals that sent nothing after `since`."""
     last = func.coalesce(_terminals.c.last_seen_at, _terminals.c.added_at)
     rows = conn.execute(select(_terminals).where(last <= since).order_by(_terminals.c.name))
     return [Terminal(**row._mapping) for row in rows]
 
 
 def list_all(conn: Connection) -> list[Terminal]:
-    """All terminals, by name."""
+    """Return all terminals, by name."""
     return [Terminal(**row._mapping) for row in conn.execute(select(_terminals).order_by(_terminals.c.name))]

@@ -1,4 +1,4 @@
-"""Hands findings down: out of the durable outbox, through the terminals, until the meters have them."""
+"""Verdicts go from the durable outbox through the terminals to the meters, until each has acknowledged."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ from sealchip.interface import Di
 
 __all__ = ["VerdictDownlink"]
 
-#: Seconds until the next attempt, doubled up to the longest; shorter while no terminal is there to bother.
+#: Seconds until the next attempt, doubled up to the longest; shorter while the terminal is offline.
 _PAUSE, _PAUSE_MAX, _OFFLINE_MAX = 1.0, 600.0, 10.0
-#: Longest wait until the outbox is looked at again, and how many items then.
+#: Most seconds until the outbox is read again, and most items then.
 _LOOK_AGAIN, _LOOK = 1.0, 10_000
 #: Password level of the writes.
 _LEVEL = b"\x02"
 
 
 class VerdictDownlink:
-    """Empties the outbox towards the field, at each terminal one write after the other.
+    """The downlink writes verdicts to meters, at each terminal one write after the other.
 
-    A write is done once its meter has acknowledged it. A meter that refuses or is away is asked again, with
-    pauses that grow to ten minutes (`test_a_verdict_is_repeated_until_the_meter_has_it`). A terminal that
-    does not answer keeps no other waiting.
+    A write is done once its meter has acknowledged it. A write that is refused or not answered is repeated,
+    with pauses that grow to ten minutes (`test_a_verdict_is_repeated_until_the_meter_has_it`). A terminal
+    that does not answer delays no other.
     """
 
     def __init__(self, station: Station, database: Database, clock: Clock, password: bytes) -> None:
@@ -53,7 +53,7 @@ class VerdictDownlink:
         self._busy: set[str] = set()
 
     def wake(self) -> None:
-        """Something was queued."""
+        """Look at the outbox now, since something was queued."""
         self._changed.set()
 
     async def run(self) -> None:

@@ -1,4 +1,4 @@
-"""Whether a record comes from the seal whose address it carries."""
+"""The verifier checks whether a record comes from the seal whose address it carries."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["MacStatus", "Verifier"]
 
 
 class MacStatus(StrEnum):
-    """What the MAC of one record says."""
+    """The check of a record's MAC has one of these results."""
 
     #: Right under the seal's key.
     VERIFIED = "verified"
@@ -25,7 +25,7 @@ class MacStatus(StrEnum):
 
     @property
     def reason(self) -> str:
-        """What an alarm says of a record with this status."""
+        """Return the text of an alarm about a record with this status."""
         return _REASONS[self]
 
 
@@ -38,9 +38,9 @@ _REASONS = {
 
 
 class Verifier:
-    """Checks records under the keys of the seals.
+    """The verifier checks records under the keys of the seals.
 
-    With `allow_unsigned` a seal that has a key may send unsigned records, as while keys are brought out.
+    With `allow_unsigned` a seal that has a key may send unsigned records, for the time of a key roll-out.
     """
 
     def __init__(self, keys: Mapping[str, bytes], *, allow_unsigned: bool = False) -> None:
@@ -48,7 +48,7 @@ class Verifier:
         self._allow_unsigned = allow_unsigned
 
     def check(self, record: SealRecord, raw: bytes) -> MacStatus:
-        """What the MAC of `record`, received as the 38 bytes `raw`, says of it."""
+        """What the MAC of `record`, received as the 38 bytes `raw`, shows."""
         key = self._keys.get(record.seal)
         if key is None:
             return MacStatus.UNCHECKED
@@ -57,7 +57,7 @@ class Verifier:
         return MacStatus.VERIFIED if verify(key, raw) else MacStatus.AUTH_FAIL
 
     def trusts(self, status: MacStatus) -> bool:
-        """Whether a record with this status counts as the seal's word."""
+        """Return whether a record with this status is accepted as the seal's."""
         if status is MacStatus.UNSIGNED:
             return self._allow_unsigned
         return status is not MacStatus.AUTH_FAIL

@@ -1,4 +1,4 @@
-"""A metering system as a process, and terminals that talk to it over real sockets."""
+"""A metering system runs as a process, and terminals connect to it over real sockets."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class Terminal:
         self._do(self.link.send(afn, point_da(point), di, content, key, time.monotonic()))
 
     def report(self, content, *, point=1, afn=Afn.USER_DEFINED, di=UplinkDi.USER_DEFINED):
-        """Send a report; True confirmed, False denied, None while neither came."""
+        """Send a report; return True when confirmed, False when denied, None when neither came."""
         key = object()
         self.start(afn, point, di, content, key)
         event = self.until(Confirmed, Denied, Unconfirmed, key=key)
@@ -97,7 +97,7 @@ class Terminal:
         return self.report(content, point=point, afn=Afn.ALARM, di=di)
 
     def until(self, *kinds, key=None, timeout=15.0):
-        """The next event of these kinds."""
+        """Return the next event of these kinds."""
         end = time.monotonic() + timeout
         while True:
             for event in self.events:
@@ -145,7 +145,7 @@ class Metering:
         self.listen, self.http = ready["listen"], f"http://{ready['http']}"
 
     def read(self, query):
-        """What `query(conn)` finds in the store right now."""
+        """Return what `query(conn)` finds in the store now."""
         database = Database(self.store, read_only=True)
         try:
             with database.reading() as conn:
@@ -165,7 +165,7 @@ class Metering:
 
     @contextlib.contextmanager
     def locked_store(self):
-        """Nobody else can write to the store meanwhile."""
+        """Keep every other process from writing to the store."""
         with contextlib.closing(sqlite3.connect(self.store, isolation_level=None)) as conn:
             conn.execute("BEGIN IMMEDIATE")
             yield
@@ -209,5 +209,5 @@ def connect():
 
 @pytest.fixture
 def ago():
-    """A moment so many seconds before now, to the second."""
+    """Return the time so many seconds ago, to the second."""
     return lambda seconds: datetime.now(UTC).replace(microsecond=0) - timedelta(seconds=seconds)

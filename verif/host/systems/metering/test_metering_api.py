@@ -28,7 +28,7 @@ def metering(start_metering, make):
 
 
 class Bus:
-    """What stands behind a terminal: answers relayed requests with `record`, or as told."""
+    """The bus of a terminal answers relayed requests with `record`, or as the test sets it."""
 
     def __init__(self, record):
         self.record = record

@@ -143,7 +143,7 @@ def test_a_corrected_key_brings_back_what_was_quarantined(start_metering, files,
 
 
 class Meter:
-    """A meter behind a terminal that takes verdicts, in its own time."""
+    """A meter on the bus of a terminal takes verdicts after a while."""
 
     def __init__(self, answers):
         self.answers = answers
@@ -207,7 +207,7 @@ def test_a_replayed_report_is_handed_on_once(metering, connect, make, ago):
 
 
 class Seal:
-    """A seal behind a terminal: takes challenges and signs its newest record over them."""
+    """A seal on the bus of a terminal takes challenges and signs its newest record over them."""
 
     def __init__(self, make):
         self.make = make
@@ -311,7 +311,7 @@ def test_a_forged_answer_is_alarmed(metering, seal, make, key):
 
 
 def test_a_challenge_proves_a_quarantined_report(metering, seal, make, connect):
-    """Somebody forged the event in advance, so the meter took the seal's own copy for a repetition."""
+    """The event was forged in advance, so the meter took the seal's own copy for a repetition."""
     other = connect(metering, 2).login()
     assert other.report(make.opened(2, key=OTHER_KEY)) is True
     assert metering.active == {("SEAL_AUTH_FAIL", make.seal)}
@@ -361,7 +361,7 @@ def test_keys_are_imported_again_and_forgotten(files, make):
 
 
 def run_fails(start_link, files, *options):
-    """What a start of the system on the store says."""
+    """Start the system on the store, which fails; return what it prints."""
     arguments = ["run", "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0", "--store", files / "metering.db"]
     link = start_link("metering", *arguments, *options)
     assert link.wait() == 1
