@@ -434,7 +434,9 @@ HASTY = Bench(lambda: ControlCore(2400, program=(hasty(), b"")))
 
 
 def test_what_is_for_the_flash_waits_for_the_byte_under_way() -> None:
-    """Reading its answer, the next byte and deselecting wait, however soon the program comes to them."""
+    """Reading the answer, the next byte and deselecting wait for the byte under way, however soon the program
+    comes to them.
+    """
 
     async def testbench(ctx: Any) -> None:
         dut, bits, before = HASTY.dut, [], 0

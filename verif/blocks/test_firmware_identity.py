@@ -107,7 +107,7 @@ def slots_of(chip):
 
 @dataclass
 class Ask:
-    """It asks for a check without `item`, else for an update."""
+    """An `Ask` without `item` is for a check, with one for an update."""
 
     data: bytes
     origin: int
@@ -133,7 +133,7 @@ def check(password, **others):
 
 @dataclass
 class Kept:
-    """It holds what the firmware reports of an identity, and what it keeps of it, without the sum."""
+    """This is what the firmware reports of an identity, and what it keeps of it, without the sum."""
 
     valid: bool
     baud: int
@@ -401,7 +401,7 @@ def test_a_blank_seal_keeps_any_meter():
 )
 @pytest.mark.parametrize("lasts", range(32))
 def test_spoiled_data_changes_nothing(slots, lasts):
-    """It does not matter from which byte on the data is another request's, nor what was accepted before."""
+    """Data that is another request's from any byte on changes nothing, whatever was accepted before."""
     chip = flash_of(*slots)
     asked = change("asset", VALUES["asset"][1])
     kept = keep(chip, replace(asked, lasts=lasts), program=alone)
@@ -504,8 +504,9 @@ def test_power_fails_at_any_byte(wanted):
 
 
 class Watched(Rig):
-    """It notes all that leaves the processor, and when. What may differ with key or password is left out: the
-    index, which looks up the cipher's table, what is programmed into the identity's slots, and the MAC.
+    """This rig notes all that leaves the processor, and when. What may differ with key or password is left
+    out: the index, which looks up the cipher's table, what is programmed into the identity's slots, and the
+    MAC.
     """
 
     def switch_on(self, **cut):
@@ -546,7 +547,7 @@ EVENT = bytes([3, 3, 0, 0, 0, 0, 0xFF, 0xFF])
 
 @dataclass
 class Secrets:
-    """It holds a seal's secrets, and those that replace them."""
+    """These are a seal's secrets, and those that replace them."""
 
     key: bytes
     password: str

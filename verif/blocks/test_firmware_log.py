@@ -112,7 +112,7 @@ def slots(draw):
 @examples(150)
 @given(content=slots(), event=events, uptime=st.integers(0, 0xFFFF_FFFF))
 def test_the_newest_entry_is_followed(content, event, uptime):
-    """Whatever its numbers are, the next entry has each plus one, in the next slot that is blank."""
+    """Whatever the newest entry's numbers are, the next has each plus one, in the next slot that is blank."""
     ring = Ring()
     for slot, raw in content.items():
         ring.write(slot, raw)

@@ -301,7 +301,7 @@ def test_the_last_challenge_is_echoed(challenges):
 
 @pytest.mark.parametrize("lasts", range(4))
 def test_a_spoiled_challenge_is_none(lasts):
-    """It is not taken, as its bytes may be another request's; the challenge before is forgotten with it."""
+    """A spoiled challenge may be another request's, so it is not taken; the one before is forgotten too."""
     desk, now = Desk(), SimpleNamespace(**{**SITUATION, "slave": True})
     desk.load(KEY)
     assert desk.challenge(b"once")

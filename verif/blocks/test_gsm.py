@@ -1,4 +1,4 @@
-"""The GSM dialogue against a module that misbehaves: whole messages or none, and never the end of it."""
+"""The GSM dialogue sends whole messages or none to a module that misbehaves, and always goes on."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from verif.models.gsm_module import Manner, Module, Received
 SEAL, PHONE = "290187654310", "+861234567890975"
 COMMANDS = ["AT", "ATE0", "AT+CMGF=1", 'AT+CSCS="UCS2"', "AT+CSMP=17,167,0,8", "AT+CREG?"]
 STATES = {1: "开启", 2: "回路电压偏低", 4: "回路电压偏高", 5: "回路响应不符"}
-#: ss mm hh DD MM YY.
+#: The clock has the bytes ss mm hh DD MM YY.
 CLOCK, TIME = (0x59, 0x05, 0x13, 0x22, 0x11, 0x26), "2026-11-22 13:05"
 
 
 class Surroundings(wiring.Component):
-    """The dialogue, or what has it, with an identity and a clock that tells nothing while it is not free."""
+    """The dialogue, or a part that has it, reads an identity and a clock, which is EE while not free."""
 
     def __init__(self, dialogue):
         super().__init__({})
@@ -60,19 +60,19 @@ class Surroundings(wiring.Component):
 
 
 BENCH = Bench(lambda: Surroundings(GsmDialogue()))
-#: Cycles between two characters of the module, and of a second while anything is said. What takes longer is
-#: silence, and goes by faster.
+#: So many cycles lie between two characters of the module, and in a second while characters come. What takes
+#: longer is silence, and goes by faster.
 CHARACTER, SECOND, QUIET = 5, 2000, 60
 
 
-#: Seconds until a slow answer.
+#: A slow answer comes after so many seconds.
 LATE = 20
-#: Seconds without a word after which nothing more comes: longer than every pause of the script.
+#: After so many seconds of silence nothing more comes: that is longer than every pause of the script.
 IDLE = 190
 
 
 class Day:
-    """One run, until all is quiet: events at their seconds, what the module heard, what the phone showed.
+    """A run goes on until all is quiet: events come at their seconds, the module answers, the phone shows.
 
     `at_last` is one event more, when all is quiet for the first time; from then on the module behaves.
     """
@@ -80,7 +80,7 @@ class Day:
     def __init__(self, module, events, *, at_last=None, phone=PHONE, clock=CLOCK):
         self.module, self.events, self.at_last = module, deque(events), at_last
         self.phone, self.clock = phone, clock
-        #: Second of each message on the phone.
+        #: Each message came to the phone in this second.
         self.times = []
 
     def run(self):
@@ -93,16 +93,16 @@ class Day:
         dut.furnish(ctx, phone=self.phone, clock=self.clock)
         ctx.set(dut.dialogue.o.ready, 1)
         o = dut.dialogue.o
-        now, of_second, quiet, heard = 0, 0, 0, 0
-        while self.events or now - heard < IDLE or self._begin_anew(now):
+        now, of_second, quiet, active = 0, 0, 0, 0
+        while self.events or now - active < IDLE or self._begin_anew(now):
             event = self._event(ctx, now, of_second)
             if event:
                 kind, state = event
                 ctx.set(feed.kind, kind)
                 ctx.set(feed.state, state)
                 ctx.set(feed.valid, 1)
-                quiet, heard = 0, now
-            if module.late and now - heard >= LATE:
+                quiet, active = 0, now
+            if module.late and now - active >= LATE:
                 module.output += module.late
                 module.late.clear()
             if module.output and of_second % CHARACTER == 0:
@@ -118,12 +118,12 @@ class Day:
             for strobe in (feed.valid, dut.dialogue.valid, feed.tick_s):
                 ctx.set(strobe, 0)
             if valid:
-                quiet, heard, count = 0, now, len(module.messages)
+                quiet, active, count = 0, now, len(module.messages)
                 module.receive(payload)
                 self.times += [now] * (len(module.messages) - count)
 
     def _event(self, ctx, now, of_second):
-        """What happens in this cycle."""
+        """Return the event of this cycle, if there is one."""
         if self.events and self.events[0][0] <= now and of_second == 0:
             return self.events.popleft()[1:]
         return None
@@ -148,7 +148,7 @@ def test_a_message_arrives():
 
 
 class HostsModem:
-    """The customer's modem in the place of `Module`."""
+    """The customer's modem takes the place of `Module`."""
 
     def __init__(self, modem):
         self._modem, self.output, self.late, self.messages = modem, bytearray(), bytearray(), []
@@ -166,7 +166,7 @@ class HostsModem:
 
 @pytest.mark.parametrize("misbehaves", [False, True])
 def test_the_customers_modem_understands(misbehaves):
-    """Two messages one after another, as the simulated customer's phone shows them."""
+    """The simulated customer's phone shows two messages, one after another."""
     modem = HostsModem(Modem(echo=misbehaves, unsolicited=misbehaves))
     day = Day(modem, [opened(), (2, Kind.CLOSED, StateClass.SEALED)])
     assert day.run() == [Received(PHONE, message(SEAL, zh, time=TIME)) for zh in ("开启", "闭合")]
@@ -187,14 +187,14 @@ def test_other_events_send_nothing(kind):
 
 
 def test_no_phone_no_message():
-    """Nothing is even said to the module, and nothing counts as lost later."""
+    """Nothing is even sent to the module, and nothing counts as lost later."""
     day = Day(Module(), [opened(at) for at in range(1, 12)], phone="")
     assert day.run() == []
     assert day.module.heard == []
 
 
 def test_without_a_clock_the_message_has_the_age():
-    """Not registered for a while: the event is some minutes old when it is told."""
+    """The module is not registered for a while, so the event is some minutes old when it is reported."""
     day = Day(Module(unregistered=5), [opened()], clock=None)
     [received] = day.run()
     minutes = [day.times[0] // 60 - n for n in (0, 1)]
@@ -203,14 +203,14 @@ def test_without_a_clock_the_message_has_the_age():
 
 
 def test_silence_ends_in_giving_up():
-    """Eight attempts, then the next event; the message that arrives says how many are missing."""
+    """After eight attempts comes the next event; the message that arrives states how many are missing."""
     silent = [Manner.DEAF] * 8
     day = Day(Module(silent), [opened(), (2, Kind.CLOSED, StateClass.SEALED)])
     assert [it.text for it in day.run()] == [message(SEAL, "闭合", time=TIME, lost=1)]
 
 
 def test_the_newest_are_kept():
-    """Seven within seven seconds, the first of them under way: the oldest three are dropped and counted."""
+    """Of seven within seven seconds, the first being under way, the oldest three are dropped and counted."""
     events = [(at, Kind.OPENED, state) for at, state in enumerate((1, 2, 4, 5, 1, 2, 4), start=2)]
     day = Day(Module([Manner.DEAF]), events)
     expected = [message(SEAL, STATES[state], time=TIME) for state in (5, 1, 2, 4)]
@@ -230,7 +230,7 @@ def test_one_that_is_dropped_while_its_answer_is_awaited_counts_only_if_it_was_n
 
 
 def test_one_in_the_place_of_a_dropped_one_has_all_its_attempts():
-    """Three attempts at the first, then four push it out; the next one is refused, and six times unheard."""
+    """After three attempts at the first, four push it out; the next one is refused, and six times ignored."""
     manners = [*[Manner.DEAF] * 3, *[Manner.WELL] * 6, Manner.ERROR, *[Manner.DEAF] * 6]
     events = [(at, Kind.OPENED, state) for at, state in [(1, 1), (36, 2), (37, 4), (38, 5), (39, 1)]]
     day = Day(Module(manners), events)
@@ -240,8 +240,8 @@ def test_one_in_the_place_of_a_dropped_one_has_all_its_attempts():
 
 
 class Crowded(Day):
-    """One event more before the number is sent, while the clock is not free for a time, and five more within
-    the text.
+    """One more event comes before the number is sent, while the clock is not free for a time, and five more
+    come within the text.
     """
 
     def __init__(self, before, within):
@@ -263,8 +263,8 @@ class Crowded(Day):
 
 
 def test_what_comes_while_a_message_is_sent_follows_it():
-    """What is being sent stays as it is; of what comes meanwhile the newest is told next, with the rest
-    counted.
+    """What is being sent stays as it is; of what comes meanwhile the newest is reported next, with the
+    rest counted.
     """
     within = [(Kind.OPENED, state) for state in (4, 5, 1, 4)]
     day = Crowded((Kind.OPENED, StateClass.LOW), [*within, (Kind.CLOSED, StateClass.SEALED)])
@@ -285,14 +285,14 @@ ANY_MODULE = given(
 
 @examples(4)
 @ANY_MODULE
-# The answer to the text gets lost, for ever: sent eight times, given up, and the next one arrives.
+# The answer to the text always gets lost: it is sent eight times, given up, and the next one arrives.
 @example(manners=[*[Manner.WELL] * 7, Manner.SILENT] * 8, events=[(0, 1)], unregistered=0, echoes=False)
 def test_any_module(manners, events, unregistered, echoes):
     check_any_module(manners, events, unregistered, echoes)
 
 
 def check_any_module(manners, events, unregistered, echoes):
-    """Whatever the module does: each message on the phone is exactly an event's, they come in order, who is
+    """Whatever the module does: each message on the phone is exactly an event's, they come in order, what is
     missing is counted, and once the module behaves the next event arrives.
     """
     events = sorted(events)
@@ -305,13 +305,13 @@ def check_any_module(manners, events, unregistered, echoes):
     *received, last = day.run()
     lost = [re.search(r",另有([1-9])条短信未送达$", it.text) for it in [*received, last]]
     lost = [int(it[1]) if it else 0 for it in lost]
-    told = [next(zh for zh in [*STATES.values(), "闭合"] if f" {zh}" in it.text) for it in [*received, last]]
+    shown = [next(zh for zh in [*STATES.values(), "闭合"] if f" {zh}" in it.text) for it in [*received, last]]
     assert [*received, last] == [
         Received(PHONE, message(SEAL, zh, time=TIME, lost=number))
-        for zh, number in zip(told, lost, strict=True)
+        for zh, number in zip(shown, lost, strict=True)
     ]
-    assert told.pop() == "闭合"
-    arrived = in_order([STATES[state] for _, state in events], told)
+    assert shown.pop() == "闭合"
+    arrived = in_order([STATES[state] for _, state in events], shown)
     assert len(events) - arrived <= sum(lost)
 
 
@@ -319,15 +319,15 @@ def check_any_module(manners, events, unregistered, echoes):
 @examples(100)
 @ANY_MODULE
 def test_any_module_at_length(manners, events, unregistered, echoes):
-    """The same, many times."""
+    """The check of any module holds for many examples."""
     check_any_module(manners, events, unregistered, echoes)
 
 
-def in_order(events, told):
-    """How many of the events `told` has, each one or more times, in their order; refuses any other."""
+def in_order(events, shown):
+    """Return how many events `shown` has, each one or more times, in their order; refuse any other."""
     arrived, place = 0, 0
-    for n, phrase in enumerate(told):
-        if n and phrase == told[n - 1] and phrase not in events[place:]:
+    for n, phrase in enumerate(shown):
+        if n and phrase == shown[n - 1] and phrase not in events[place:]:
             continue
         place = events.index(phrase, place) + 1
         arrived += 1
@@ -335,21 +335,21 @@ def in_order(events, told):
 
 
 class Wire:
-    """A module at the pins of a chip: characters are 8N1, `bit` cycles a bit, both ways.
+    """A module is at the pins of a chip: characters are 8N1, `bit` cycles a bit, both ways.
 
-    Before its first answer come two lines that are no refusals: of one a character is no good, the other's
-    have their highest bit.
+    Before its first answer come two lines that do not count as refusals: in one a character has an error, in
+    the other all have their highest bit.
     """
 
     def __init__(self, bit):
         self.module, self._bit = Module(), bit
         self._from_chip, self._to_chip = [], deque()
         self._disturbs = True
-        #: Whether the chip has said anything.
+        #: It becomes true once the chip has sent anything.
         self.used = False
 
     def cycle(self, txd):
-        """One cycle with this level from the chip; the level to the chip."""
+        """Pass one cycle with this level from the chip; return the level to the chip."""
         bit, module = self._bit, self.module
         if txd == 0 or self._from_chip:
             self._from_chip.append(txd)
@@ -370,7 +370,7 @@ class Wire:
 
 
 def on_the_wire(clock_hz, events, until):
-    """The module after `events` at the chip's pins, when `until(module)`; a second has 100 bits."""
+    """Return the module after `events` at the chip's pins, once `until(module)`; a second has 100 bits."""
     dut, bit = Surroundings(GsmNotifier(clock_hz)), clock_hz // BAUD
     chip, wire = dut.dialogue, Wire(bit)
 
@@ -401,7 +401,7 @@ def on_the_wire(clock_hz, events, until):
 
 
 def test_on_the_wire():
-    """A whole message, at the first attempt."""
+    """A whole message arrives at the first attempt."""
     module = on_the_wire(8 * BAUD, [(Kind.OPENED, StateClass.MISMATCH)], lambda it: it.messages)
     assert module.messages == [Received(PHONE, message(SEAL, STATES[5], time=TIME))]
     assert module.heard[: len(COMMANDS)] == COMMANDS
@@ -409,7 +409,7 @@ def test_on_the_wire():
 
 @pytest.mark.parametrize("cycles", [2, 3])
 def test_on_the_wire_in_longer_steps(cycles):
-    """Of three events the last is one to be told."""
+    """Of three events only the last one is reported."""
     events = [
         (Kind.LOCKED_OUT, StateClass.OPEN),
         (Kind.BOOT, StateClass.SEALED),

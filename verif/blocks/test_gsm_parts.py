@@ -1,4 +1,4 @@
-"""The parts of the GSM dialogue: what a module says, and the events that wait."""
+"""Tests of the parts of the GSM dialogue: a module's answers, the script, and the events that wait."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ LINES = {
     r"\+CMGS:.*": Token.SENT,
     rf"\+CREG: *{NUMBER}, *[15](,.*)?": Token.REGISTERED,
 }
-SAID = st.sampled_from(
+TYPICAL = st.sampled_from(
     (
         *(
             "OK",
@@ -58,22 +58,22 @@ NOISE = st.text(st.sampled_from("\r\nOKERCMGS+:, >150\x00\xff"), max_size=6)
 
 
 def reference(characters):
-    """What is said, told by regular expressions."""
-    said, line = [], ""
+    """Return the tokens of `characters`, found by regular expressions."""
+    tokens, line = [], ""
     for character in characters:
         if character in "\r\n":
-            said += [token for pattern, token in LINES.items() if re.fullmatch(pattern, line)]
+            tokens += [token for pattern, token in LINES.items() if re.fullmatch(pattern, line)]
             line = ""
         elif character == ">" and not line:
-            said.append(Token.PROMPT)
+            tokens.append(Token.PROMPT)
         else:
             line += character
-    return said
+    return tokens
 
 
 def read(characters, bad=None):
-    """Tokens; the character in place `bad` is received with an error."""
-    dut, said = ANSWERS.dut, []
+    """Return the tokens; the character in place `bad` is received with an error."""
+    dut, tokens = ANSWERS.dut, []
 
     async def testbench(ctx):
         for place, character in enumerate(characters):
@@ -84,23 +84,23 @@ def read(characters, bad=None):
                 await ctx.tick()
                 ctx.set(dut.valid, 0)
                 if (token := Token(ctx.get(dut.token))) is not Token.NONE:
-                    said.append(token)
+                    tokens.append(token)
 
     ANSWERS.run(testbench)
-    return said
+    return tokens
 
 
 @examples(60)
-@given(st.lists(st.one_of(SAID, NOISE), max_size=6), st.sampled_from(["\r\n", "\r", "\n"]))
+@given(st.lists(st.one_of(TYPICAL, NOISE), max_size=6), st.sampled_from(["\r\n", "\r", "\n"]))
 def test_answers_like_the_reference(lines, end):
     text = end + end.join(lines) + end
     assert read(text) == reference(text)
 
 
 @examples(20)
-@given(SAID, st.integers(0, 30))
+@given(TYPICAL, st.integers(0, 30))
 def test_a_character_received_badly_makes_a_foreign_line(line, place):
-    """Though it was the right one; the next line is read well."""
+    """The line is not recognised, though the character was the right one; the next line is read well."""
     bad = place % len(line)
     prompts = [Token.PROMPT] if line.startswith(">") and bad > 0 else []
     assert read(f"{line}\rOK\r", bad) == [*prompts, Token.OK]
@@ -116,7 +116,7 @@ def test_every_message_fits_one_sms():
 
 
 def test_ages_stay_below_a_hundred_minutes():
-    """The worst case: all that wait are given up one after another, each attempt failing at its last step."""
+    """At worst all that wait are given up one after another, and each attempt fails at its last step."""
     waits = [word for word in SCRIPT if word >> 12 == 0xC | Order.WAIT]
     seconds = [word & 0xFF for word in waits]
     pauses = [word & 0xFF for word in SCRIPT[FAILED:] if word >> 12 == 0xC | Order.WAIT]
@@ -129,7 +129,7 @@ def test_ages_stay_below_a_hundred_minutes():
 
 
 class Watched(wiring.Component):
-    """The queue and a clock whose bytes are `time` and their place, and mean nothing while not free."""
+    """The queue reads a clock whose bytes are `time` and their place, and EE while it is not free."""
 
     def __init__(self):
         super().__init__({})
@@ -144,12 +144,12 @@ class Watched(wiring.Component):
 
 
 QUEUE = Bench(Watched)
-TOLD = [Kind.OPENED, Kind.CLOSED, Kind.FLAPPING, Kind.SEALING_REFUSED]
+REPORTED = [Kind.OPENED, Kind.CLOSED, Kind.FLAPPING, Kind.SEALING_REFUSED]
 ENDS = [None, None, "done", "gave_up", "start", "release"]
 
 
 class Reference:
-    """What the queue does, one step at a time."""
+    """The reference does what the queue does, one step at a time."""
 
     def __init__(self):
         self.events, self.late, self.late_minute = deque(), None, False
@@ -210,7 +210,7 @@ class Reference:
 def test_queue_like_the_reference(share):
     """Events come out in order with their time and age; the newest stay; what is lost is counted.
 
-    `share`: of the steps with an event. Each step has its cycle, in which or before which it comes.
+    `share` of the steps have an event. Each step has its cycle, in which or before which the event comes.
     """
     dut, model, source = QUEUE.dut, Reference(), random.Random(share)
     queue, current, is_set = dut.queue, dut.queue.current, share != 0.5
@@ -225,7 +225,7 @@ def test_queue_like_the_reference(share):
             ctx.set(queue.state, event[1])
             ctx.set(queue.valid, 1)
             if phase % 2 and not minute:
-                # It waits when the other comes.
+                # The event already waits when the other strobe comes.
                 await ctx.tick()
                 ctx.set(queue.valid, 0)
         for strobe in strobes:
@@ -235,7 +235,7 @@ def test_queue_like_the_reference(share):
             ctx.set(strobe, 0)
         if end in ("start", "release"):
             ctx.set(current.hold, end == "start")
-        # Time for whatever is to be done; the clock is not steady all the time.
+        # There is time for whatever is to be done; the clock is not free all the time.
         for cycle in range(phase, phase + 90):
             if cycle % 40 in (0, 15):
                 ctx.set(queue.clock_free, cycle % 40 == 15)
@@ -258,13 +258,15 @@ def test_queue_like_the_reference(share):
         ctx.set(queue.clock_valid, is_set)
         for number in range(45):
             end, time, minute = source.choice(ENDS), number % 32, source.random() < 0.3
-            event = (source.choice(TOLD), source.choice([1, 2, 4, 5])) if source.random() < share else None
-            # What ends has been there and told; what is told has ended.
+            event = (
+                (source.choice(REPORTED), source.choice([1, 2, 4, 5])) if source.random() < share else None
+            )
+            # A message that ends has been there and is not held; one that starts is not held yet.
             if end in ("done", "gave_up") and (model.held or not (model.events or model.dropped)):
                 end = None
             if end == "start" and model.held:
                 end = None
-            # What waits to enter is not met by another one in the very cycle in which it may.
+            # Nothing else comes in the very cycle in which a waiting event may enter.
             if end == "release":
                 event, minute = None, False
             ctx.set(dut.time, time)
@@ -281,7 +283,7 @@ def test_queue_like_the_reference(share):
 
 
 def test_ages():
-    """Minutes in two decimal digits, 99 at most."""
+    """An age has its minutes in two decimal digits, 99 at most."""
     dut = QUEUE.dut
     queue, seen = dut.queue, []
 
@@ -304,9 +306,9 @@ def test_ages():
 
 
 def test_which_events_are_reported():
-    """Every pair of kind and state: whether an event waits."""
+    """Of all combinations of kind and state, exactly these make an event wait."""
     dut = QUEUE.dut
-    queue, told = dut.queue, set()
+    queue, reported = dut.queue, set()
 
     async def testbench(ctx):
         ctx.set(queue.clock_free, 1)
@@ -319,13 +321,13 @@ def test_which_events_are_reported():
                 ctx.set(queue.valid, 0)
                 await ctx.tick().repeat(20)
                 if ctx.get(queue.current.waiting):
-                    told.add((kind, state))
+                    reported.add((kind, state))
                     ctx.set(queue.current.done, 1)
                     await ctx.tick()
                     ctx.set(queue.current.done, 0)
 
     QUEUE.run(testbench)
     kinds = {Kind.OPENED, Kind.CLOSED, Kind.FLAPPING, Kind.SEALING_REFUSED}
-    assert told == {(kind, state) for kind in kinds for state in StateClass} | {
+    assert reported == {(kind, state) for kind in kinds for state in StateClass} | {
         (Kind.BOOT, state) for state in StateClass if state != StateClass.SEALED
     }

@@ -1,4 +1,4 @@
-"""The sequencer against another player of the same script, cycle by cycle."""
+"""The sequencer does in each cycle what another player of the same script does."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from sealchip.gsm.sequencer import GsmSequencer
 from verif.benches.block import Bench
 
 BENCH = Bench(GsmSequencer)
-#: Cycles from the end of a word until the next one does anything.
+#: So many cycles pass from the end of a word until the next one does anything.
 FETCH = 2
-#: Where the number begins: the first word from which on characters are hex digits.
+#: The number begins at the first word from which on characters are hex digits.
 NUMBER = next(n for n, word in enumerate(SCRIPT) if word == 0xC000 | Order.MARK << 12 | Flag.HEX)
 HEX_DIGITS = b"0123456789ABCDEF"
 
 
 @dataclass
 class Player:
-    """Reference: plays the script as `gsm_script` says it is to be played."""
+    """The reference plays the script as `sealchip.gsm.script` states that it is to be played."""
 
     place: int = 0
     attempt: int = 0
     hexadecimal: bool = False
-    #: Cycles until the word acts; of its act, seconds and characters so far.
+    #: These count cycles until the word acts, and the seconds and characters of its act so far.
     fetch: int = FETCH
     seconds: int = 0
     sent: int = 0
@@ -39,19 +39,19 @@ class Player:
 
     @property
     def order(self):
-        """None where it is a character."""
+        """Return the order of the word, or None where it is a character."""
         return Order(self.word >> 12 & 3) if self.word >= 0xC000 else None
 
     @property
     def address(self):
-        """(whether in the identity, address) of the byte that the word needs, else None."""
+        """Return (whether in the identity, address) of the byte that the word needs, else None."""
         leaves_out = self.order is Order.GO and self.word & 1 << 11
         if self.order is Order.DATA or leaves_out:
             return self.word >> 7 & 1, self.word & 0x7F
         return (0, 0) if self.order is Order.GO and self.word & 1 << 8 else None
 
     def play(self, given):
-        """One cycle with the inputs `given`: the character offered, if any, and the strobes that come."""
+        """Play one cycle with the inputs `given`; return the character offered, if any, and the strobes."""
         if self.fetch:
             self.fetch -= 1
             return None, 0
@@ -117,7 +117,7 @@ class Player:
     def _mark(self, given):
         flags, was_hexadecimal = self.word, self.hexadecimal
         self.hexadecimal = bool(flags & Flag.HEX)
-        # What is told rests before the first character of it.
+        # The event settles before its first character.
         start = self.hexadecimal and not was_hexadecimal
         done, gave_up = bool(flags & Flag.DONE), bool(flags & Flag.GIVE_UP)
         if done or (start and given.renewed):
@@ -131,11 +131,11 @@ class Player:
 
 
 class Surroundings:
-    """Random inputs for a player: answers that bring it on, for some events hardly one."""
+    """The surroundings draw a player's inputs: answers that bring it on, but for some events hardly one."""
 
     def __init__(self, seed):
         self._draw = random.Random(seed)
-        #: Shares of the waits that are answered, before the number is sent and behind it, event by event.
+        #: These shares of the waits are answered, before the number is sent and after it, event by event.
         self._shares, self._answers = cycle([(1.0, 1.0), (0.1, 1.0), (0.95, 0.4)]), None
         self._word, self._answered = None, True
 
@@ -153,7 +153,7 @@ class Surroundings:
             token=token,
             tick=chance() < (0.05 if self._answered and wanted else 0.8),
             ready=chance() < 0.8,
-            # Mostly a phone's number.
+            # This is mostly a phone's number.
             identity=self._draw.getrandbits(8) if chance() < 0.2 else 0x30 + self._draw.randrange(10),
             byte=self._draw.getrandbits(8),
             waiting=chance() < 0.3,
@@ -164,7 +164,7 @@ class Surroundings:
 
 
 def test_sequencer_like_the_reference():
-    """Every character, strobe and wait of events that are told and events that are given up."""
+    """Every character, strobe and wait agrees, for events that are sent and events that are given up."""
     dut, player, surroundings = BENCH.dut, Player(), Surroundings(1)
     event = dut.event
     inputs = {
@@ -187,7 +187,7 @@ def test_sequencer_like_the_reference():
             given = surroundings.inputs(player)
             ctx.set(Cat(*inputs.values()), sum(value << lowest[name] for name, value in vars(given).items()))
             place, held, address = player.place, player.hexadecimal, player.address
-            assert ctx.get(dut.identity_reading) == (player.fetch == 1), "in the cycle before the byte"
+            assert ctx.get(dut.identity_reading) == (player.fetch == 1), "it reads a cycle before the byte"
             # The byte comes a cycle later.
             if address is not None and player.fetch < 2:
                 assert ctx.get((event.address, dut.identity_address)[address[0]]) == address[1]

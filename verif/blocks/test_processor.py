@@ -1,4 +1,4 @@
-"""The processor against its model, instruction by instruction, and its assembler."""
+"""Tests of the processor against its model, instruction by instruction, and of its assembler."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ JUMPS = [Op.JUMP, Op.CALL, Op.JUMP_ZERO, Op.JUMP_NOT_ZERO, Op.JUMP_CARRY, Op.JUM
 
 
 class Lab(Processor):
-    """The processor, with a program that can be exchanged, and a reset."""
+    """The processor has a program that can be exchanged, and a reset."""
 
     def __init__(self):
         super().__init__([0] * (PAGES * PAGE), MEMORY)
@@ -52,7 +52,7 @@ def loads(value):
 
 @st.composite
 def pieces(draw, op, source):
-    """That instruction, behind some that give A, C and X any value, and before one that tells C from A."""
+    """Draw the instruction after some that give A, C and X any value, and before one that shows C in A."""
     x, a, b = draw(values), draw(values), draw(values)
     operand = draw(st.integers(0, 24) if op in JUMPS else addresses)
     return [
@@ -66,14 +66,14 @@ def pieces(draw, op, source):
 
 
 def every_source(op):
-    """`op` with each source. An output has its number from the instruction alone."""
+    """Draw `op` with each source. An output has its number from the instruction alone."""
     sources = [Source.DIRECT] if op == Op.OUT else Source
     return st.tuples(*(pieces(op, source) for source in sources)).map(
         lambda each: [word for piece in each for word in piece]
     )
 
 
-#: What happens meanwhile: in which cycles there is a hold, what the inputs are, when there is a reset.
+#: A story states in which cycles there is a hold, what the inputs are, and when there is a reset.
 stories = st.fixed_dictionaries(
     {
         "holds": st.just(0) | st.integers(0, 2**31 - 1),
@@ -87,21 +87,21 @@ QUIET = SimpleNamespace(holds=0, inputs=bytes(range(0x31, 0x31 + 17)), resets=()
 
 
 class World:
-    """What the model is connected to: inputs as they are in this cycle, and what the outputs were told."""
+    """The model reads inputs as they are in this cycle, and what it writes to the outputs is collected."""
 
     def __init__(self):
         self.i = None
-        self.told = []
+        self.written = []
 
     def read(self, number, x):
         return self.i
 
     def write(self, number, value):
-        self.told.append((number, value))
+        self.written.append((number, value))
 
 
 async def in_every_page(ctx, program, story, cycles):
-    """Processor and model both have `program`, and zeros behind it."""
+    """Run processor and model, both with `program` in every page, and zeros after it."""
     dut, words = BENCH.dut, [0] * (PAGES * PAGE)
     for page in range(PAGES):
         for n, word in enumerate(program, page * PAGE):
@@ -112,37 +112,37 @@ async def in_every_page(ctx, program, story, cycles):
 
 
 async def lockstep(ctx, dut, words, story, cycles):
-    """Processor and model side by side; the model as it is then."""
+    """Run processor and model side by side; return the model as it is then."""
     world = World()
     machine = Machine(words, bytearray(MEMORY), world)
-    told, public = [], bytearray(len(machine.public))
-    # Behind a reset there is no instruction for two cycles, more with a hold.
+    written, public = [], bytearray(len(machine.public))
+    # After a reset there is no instruction for two cycles, more with a hold.
     second = begun = False
     given = Cat(dut.hold, dut.i, *([dut.rst] if story.resets else []))
     seen = Cat(dut.out, dut.publish, dut.address, dut.a, dut.x)
     for cycle in range(cycles):
         hold, world.i = story.holds >> cycle % 31 & 1, story.inputs[cycle % 17]
-        # Together: a simulator works at each of them.
+        # They are set together, because the simulator works at each change.
         ctx.set(given, (cycle in story.resets) << 9 | world.i << 1 | hold)
         out, publish, address, a, x = split(ctx.get(seen))
         assert (a, x) == (machine.a, machine.x)
-        goes_on = second and not hold
-        acts = goes_on and begun
-        assert acts or not (out or publish)
+        advances = second and not hold
+        executes = advances and begun
+        assert executes or not (out or publish)
         if begun:
             word = words[machine.place]
             assert address == word & 0x3FF ^ (x if word >> 10 & 3 == Source.INDEXED.value else 0)
-        if acts:
+        if executes:
             before = machine.place
             machine.step()
             assert out == (words[before] >> 12 == Op.OUT.value)
         if out and address not in (Port.X.value, Port.RETURN.value):
-            told.append((address, a))
+            written.append((address, a))
         if publish:
             public[address & 0xFF] = a
-        assert (told, public) == (world.told, machine.public)
+        assert (written, public) == (world.written, machine.public)
         await ctx.tick()
-        begun, second = begun or goes_on, not goes_on
+        begun, second = begun or advances, not advances
         if cycle in story.resets:
             begun = second = False
             machine.place = machine.back = machine.a = machine.x = machine.carry = 0
@@ -161,7 +161,9 @@ def check(program, story, cycles=160):
 @examples(30)
 @given(data=st.data())
 def test_each_instruction_like_the_machine(op, data):
-    """With each source, whatever A, C, X and memory are; memory, inputs and outputs, holds and resets."""
+    """Each instruction agrees with each source, whatever A, C, X and memory are: in memory, inputs and
+    outputs, with holds and resets.
+    """
     check(data.draw(every_source(op)), data.draw(stories))
 
 
@@ -175,14 +177,14 @@ steps = st.one_of(
 @examples(120)
 @given(program=st.lists(steps, min_size=1, max_size=12), story=stories)
 def test_programs_like_the_machine(program, story):
-    """Short ones that jump, call and return to and fro."""
+    """Short programs that jump, call and return to and fro agree with the model."""
     check(program, story)
 
 
 @pytest.mark.parametrize("op", [op for op in JUMPS if op != Op.CALL])
 @pytest.mark.parametrize("taken", [4, 5])
 def test_only_a_call_is_returned_from(op, taken):
-    """Whatever jumps there are on the way."""
+    """A return goes to after the call, whatever jumps there are on the way."""
     back, stay = instruction(Op.OUT, operand=Port.RETURN.value), 3
     program = [instruction(Op.CALL, operand=4), loads(0xA5), instruction(Op.OUT, operand=7)]
     program += [instruction(Op.JUMP, operand=stay), instruction(op, operand=taken + 1), back, back]
@@ -191,7 +193,7 @@ def test_only_a_call_is_returned_from(op, taken):
 
 @pytest.mark.parametrize("source", Source)
 def test_returns_to_the_page_of_the_call(source):
-    """`source` is the upper bits of a jump's target; what is loaded tells the page."""
+    """`source` is the upper bits of a jump's target; what is loaded shows the page."""
     back, stay = instruction(Op.OUT, operand=Port.RETURN.value), instruction(Op.JUMP, source, 3)
     program = [instruction(Op.JUMP, source, 1), instruction(Op.CALL, operand=4), loads(0xA5), stay, back]
     check(program, QUIET, cycles=20)
@@ -199,7 +201,7 @@ def test_returns_to_the_page_of_the_call(source):
 
 @pytest.mark.parametrize("cycle", range(36))
 def test_a_reset_ends_everything(cycle):
-    """Wherever it comes; the memory stays as it is."""
+    """A reset ends everything wherever it comes; the memory stays as it is."""
     program = [instruction(Op.LOAD, operand=0x17)]
     program += [loads(0x80), instruction(Op.OUT), instruction(Op.ADD, Source.IMMEDIATE, 0x91)]
     program += [instruction(op, operand=0x17) for op in (Op.STORE, Op.PUBLISH, Op.OUT)]
@@ -209,7 +211,7 @@ def test_a_reset_ends_everything(cycle):
 
 
 def a_long_program(seed):
-    """All that there is, over and over, in an order of chance; in the end it begins again."""
+    """Return all instructions, over and over, in a random order; in the end the program begins again."""
     chance, program = Random(seed), []
 
     def add(op, source=Source.DIRECT, operand=0):
@@ -223,7 +225,7 @@ def a_long_program(seed):
             op = chance.choice([op for op in Op if op not in JUMPS and op != Op.OUT])
             add(op, chance.choice(list(Source)), chance.randrange(MEMORY_BYTES))
         add(Op.OUT, operand=chance.randrange(2, 16))
-        # Over one or two instructions, or not; or there and back.
+        # It jumps over one or two instructions, or does not; or it goes there and back.
         jump, there = chance.choice(JUMPS), len(program) + chance.randrange(2, 4)
         if jump == Op.CALL:
             add(Op.CALL, operand=len(program) + 2)
@@ -244,7 +246,7 @@ FIXED = Bench(lambda: Processor(LONG, MEMORY))
 
 @pytest.mark.parametrize("holds", [0, 0x2CF1_52E9])
 def test_a_long_program_like_the_machine(holds):
-    """Twice from its beginning to its end."""
+    """The program agrees with the model twice from its beginning to its end."""
     story = SimpleNamespace(**{**vars(QUIET), "holds": holds})
     FIXED.run(lambda ctx: lockstep(ctx, FIXED.dut, LONG, story, 6 * PAGE))
 
@@ -253,12 +255,12 @@ def test_a_long_program_like_the_machine(holds):
 
 
 def run(a, steps=400):
-    """Machine that has run what was assembled, up to its place *end*."""
+    """Return a machine that has run what was assembled, up to its place *end*."""
     a.label("end")
     machine = Machine([*a.words(), 0], bytearray(MEMORY_BYTES), World())
     while machine.place != a.places()["end"]:
         machine.step()
-        assert machine.steps < steps, "no end"
+        assert machine.steps < steps, "the program did not end"
     return machine
 
 
@@ -296,9 +298,9 @@ def test_a_place_must_be_in_reach():
     a.label("last")
     a.jump("last")
     assert len(a.words()) == PAGES * PAGE
-    a.label("behind")
-    a.jump("behind")
-    with pytest.raises(ValueError, match="behind is word 4096"):
+    a.label("beyond")
+    a.jump("beyond")
+    with pytest.raises(ValueError, match="beyond is word 4096"):
         a.words()
 
 
@@ -367,7 +369,7 @@ RANGES += [range(0, 128, 4)[::-1], range(128)[::-1], range(5, 6), range(127, 255
 
 @pytest.mark.parametrize("numbers", RANGES)
 def test_loops_through_all_numbers(numbers):
-    """A, X and the counter are the number; A and C may be anything behind."""
+    """A, X and the counter are the number; A and C may be anything after it."""
     a, counter = Assembler(), 0x3F0
     with a.each(counter, numbers):
         a.store(at(0x3F1))

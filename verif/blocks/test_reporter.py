@@ -41,7 +41,7 @@ PORTS = {
     "broken": "sent.broken",
     **{name: f"meter.{name}" for name in ("exchanged", "failed")},
 }
-TOLD = data.StructLayout(
+OUTPUTS = data.StructLayout(
     {
         **dict.fromkeys(("draw", "reporting", "oldest", "acknowledge"), 1),
         "send": 1,
@@ -49,18 +49,18 @@ TOLD = data.StructLayout(
         **dict.fromkeys(("unready", "exchanged", "failed", "baud_fallback"), 1),
     }
 )
-QUIET = dict.fromkeys(TOLD.members, 0)
+QUIET = dict.fromkeys(OUTPUTS.members, 0)
 Cycle = Generator[dict[str, Any], SimpleNamespace, SimpleNamespace]
 State = Generator[dict[str, Any], SimpleNamespace, "Callable[[], State]"]
 
 
 class Desk(wiring.Component):
-    """The reporter with its strobes in one signal and its outputs in another one."""
+    """The desk has the reporter with its strobes in one signal and its outputs in another one."""
 
     def __init__(self):
         super().__init__({})
         self.reporter = Reporter()
-        self.strobes, self.told = Signal(len(STROBES)), Signal(TOLD)
+        self.strobes, self.outputs = Signal(len(STROBES)), Signal(OUTPUTS)
         self.head = Signal(FrameHead)
 
     def elaborate(self, platform):
@@ -69,7 +69,7 @@ class Desk(wiring.Component):
         m.d.comb += [
             Cat(attrgetter(PORTS[name])(reporter) for name in STROBES).eq(self.strobes),
             reporter.frame.head.eq(self.head),
-            *(self.told[name].eq(attrgetter(PORTS.get(name, name))(reporter)) for name in TOLD.members),
+            *(self.outputs[name].eq(attrgetter(PORTS.get(name, name))(reporter)) for name in OUTPUTS.members),
         ]
         return m
 
@@ -78,8 +78,8 @@ BENCH = Bench(Desk)
 
 
 class Reference:
-    """The reporter's outputs, written out from its description. A state is a generator: it is given the
-    inputs of each cycle, gives the outputs, and ends with the state that follows.
+    """The reference makes the reporter's outputs, and is written out from its description. A state is a
+    generator: it is given the inputs of each cycle, gives the outputs, and ends with the state that follows.
     """
 
     def __init__(self) -> None:
@@ -91,7 +91,7 @@ class Reference:
     def unready(self) -> bool:
         return self.message is Message.REPORT_RECORD and not self.held
 
-    def life(self) -> Generator[dict[str, Any], SimpleNamespace]:
+    def play(self) -> Generator[dict[str, Any], SimpleNamespace]:
         self.now = yield {}
         while not is_enabled(self.now):
             yield from self.cycle()
@@ -100,11 +100,11 @@ class Reference:
         while True:
             state = yield from state()
 
-    def cycle(self, **told: object) -> Cycle:
+    def cycle(self, **outputs: object) -> Cycle:
         """Pass one cycle and return what came in it. What is changed after it is seen in the next one."""
         met = self.now
         kept = {name: getattr(self, name) for name in ("message", "unready", "exchanged", "failed")}
-        self.now = yield {**QUIET, **kept, **told}
+        self.now = yield {**QUIET, **kept, **outputs}
         self.ms += met.tick_ms
         self.tried = self.tried and not met.logged
         return met
@@ -121,7 +121,7 @@ class Reference:
         if met.event_pending and not tried:
             if not met.free:
                 return self.idle
-            # Ahead of the event.
+            # The report is sent ahead of the event.
             self.message, self.tried = Message.REPORT_RECORD, True
             return self.send
         if self.exchanged and not self.introduced:
@@ -129,8 +129,8 @@ class Reference:
             return self.contend
         return self.idle
 
-    def ask_for_oldest(self, **told: object) -> Cycle:
-        met = yield from self.cycle(oldest=True, **told)
+    def ask_for_oldest(self, **outputs: object) -> Cycle:
+        met = yield from self.cycle(oldest=True, **outputs)
         if met.done:
             self.held = bool(met.found)
         return met
@@ -213,7 +213,7 @@ def is_enabled(met: SimpleNamespace) -> bool:
 
 
 RIGHT = {"control": 0x94, "length": 0, "meter": 1}
-#: Frames that differ from the right answer in one bit.
+#: These frames differ from the right answer in one bit.
 WRONG = [
     RIGHT | {name: RIGHT[name] ^ 1 << bit}
     for name, bits in (("control", 8), ("length", 8), ("meter", 1))
@@ -223,7 +223,7 @@ WRONG = [
 REPORTING = (*ENABLING, "pending", "free", "done", "found", "sent", "frame", "logged")
 
 
-#: How often each strobe is high: one of these, for some cycles. Log and framer always come to an end.
+#: Each strobe is high as often as one of these states, for some cycles. Log and framer always end.
 CHANCES = {
     "identity_valid": (1, 1, 1, 0.9),
     "log_ready": (1, 1, 1, 0.9),
@@ -242,7 +242,7 @@ CHANCES = {
 
 
 def stretch(random: Random) -> tuple[int, dict[str, float]]:
-    """Some cycles, and how often each strobe is high in them."""
+    """Return a number of cycles, and how often each strobe is high in them."""
     chances: dict[str, float] = {name: random.choice(some) for name, some in CHANCES.items()}
     if random.random() < 0.97:
         return random.randint(10, 60), chances
@@ -251,8 +251,8 @@ def stretch(random: Random) -> tuple[int, dict[str, float]]:
 
 
 def story(random: Random, cycles: int) -> list[SimpleNamespace]:
-    """What comes in, cycle by cycle."""
-    # Not enabled before the identity is read; then each wrong answer, and the right one.
+    """Return what comes in, cycle by cycle."""
+    # It is not enabled before the identity is read; then each wrong answer comes, and the right one.
     half = dict.fromkeys(STROBES, 0.5)
     met = [_inputs(random, {**half, name: 0}, [RIGHT]) for name in ENABLING for _ in range(6)]
     chances = {name: float(name in REPORTING) for name in STROBES}
@@ -273,13 +273,13 @@ def check(met: list[SimpleNamespace]) -> None:
     """The reporter puts out in each cycle what the reference does."""
 
     async def testbench(ctx: Any) -> None:
-        reference = Reference().life()
+        reference = Reference().play()
         next(reference)
         for cycle, now in enumerate(met):
             ctx.set(desk.strobes, sum(getattr(now, name) << n for n, name in enumerate(STROBES)))
             ctx.set(desk.head, now.head)
-            told, expected = ctx.get(desk.told), reference.send(now)
-            assert {name: told[name] for name in TOLD.members} == expected, cycle
+            outputs, expected = ctx.get(desk.outputs), reference.send(now)
+            assert {name: outputs[name] for name in OUTPUTS.members} == expected, cycle
             await ctx.tick()
 
     desk = BENCH.dut
@@ -293,7 +293,7 @@ def test_each_cycle_like_the_reference(seed: int) -> None:
 
 @pytest.mark.parametrize("ms", [1000, 1030, 2040, 2060, 3100])
 def test_a_record_that_was_sent_for_long_in_vain_is_made_anew(ms: int) -> None:
-    """A frame that a collision ends late: its record is too old to be sent again."""
+    """When a collision ends a frame late, its record is too old to be sent again."""
 
     def cycles(number: int, *strobes: str) -> list[SimpleNamespace]:
         given = {name: name in (*ENABLING, "pending", "found", *strobes) for name in STROBES}
@@ -305,8 +305,8 @@ def test_a_record_that_was_sent_for_long_in_vain_is_made_anew(ms: int) -> None:
 
 
 def test_pauses_double_up_to_32_seconds() -> None:
-    """Nobody answers: 1024 ms after each report a pause, then the next one; at the longest the rate is given
-    up.
+    """Without an answer a pause begins 1024 ms after each report, then the next one is sent; at the longest
+    pause the rate is given up.
     """
     sent: list[int] = []
     given_up: list[int] = []
@@ -315,7 +315,7 @@ def test_pauses_double_up_to_32_seconds() -> None:
         always = (*ENABLING, "pending", "tick_ms", "free", "done", "found", "sent")
         ctx.set(desk.strobes, sum((name in always) << n for n, name in enumerate(STROBES)))
         ms = 0
-        async for _, _, send, fallback in ctx.tick().sample(desk.told.send, desk.told.baud_fallback):
+        async for _, _, send, fallback in ctx.tick().sample(desk.outputs.send, desk.outputs.baud_fallback):
             ms += 1
             if send:
                 sent.append(ms)
@@ -326,7 +326,7 @@ def test_pauses_double_up_to_32_seconds() -> None:
 
     desk = BENCH.dut
     BENCH.run(testbench)
-    # Beside answer and pause: from one to the other, and from fetching the record on to its frame's end.
+    # The 7 beside answer and pause lead from one to the other, and from fetching to the end of the frame.
     pauses = [later - earlier - ANSWER_MS - 7 for earlier, later in pairwise(sent)]
     assert pauses == [512, 1024, 2048, 4096, 8192, 16384, 32768, 32768]
     assert given_up == [at + ANSWER_MS + 2 for at in sent[6:8]]
