@@ -1,4 +1,4 @@
-"""From millivolts to classes."""
+"""Tests of how millivolts become classes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CLASSIFIER = Bench(Classifier)
 
 
 def classify(mv, before, baseline):
-    """Reference: the class of one measurement; `before` is the class of the one before it."""
+    """Return the class of one measurement, as a reference; `before` is the class of the one before it."""
     if mv < (700 if before == OPEN else 500):
         return OPEN
     if baseline == LOOP_NOT_MEASURED:
@@ -30,18 +30,18 @@ def classify(mv, before, baseline):
 
 
 def classes(measurements, baseline):
-    """Class after each measurement (mV, whether it is not to be looked at); checks what belongs to it."""
+    """Return the class after each measurement (mV, whether to ignore it); check what belongs to it."""
     dut, result = CLASSIFIER.dut, []
 
     async def testbench(ctx):
         async def compare(mv, hold):
-            """All places of a voltage."""
+            """Compare a voltage in all places."""
             before = ctx.get(dut.class_)
             ctx.set(dut.measured_mv, mv)
             for place in range(16):
                 ctx.set(dut.place, place)
                 ctx.set(dut.hold, hold if place == 15 else not hold)
-                if place % 5 == 0:  # no step, no measurement
+                if place % 5 == 0:  # without a step there is no measurement
                     assert not ctx.get(dut.valid)
                     await ctx.tick()
                 ctx.set(dut.step, 1)
@@ -81,7 +81,7 @@ def classes(measurements, baseline):
     ),
 )
 def test_classes_against_model(baseline, steps):
-    """Voltages near every limit, in any order."""
+    """Voltages near every limit, in any order, get the classes of the reference."""
     centre = baseline if baseline != LOOP_NOT_MEASURED else 4000
     near = {
         "limit": [500, 700, 3000, 5250],
@@ -99,7 +99,7 @@ def test_classes_against_model(baseline, steps):
 
 @pytest.mark.parametrize("baseline", [3000, 3583, 4447, 5250, LOOP_NOT_MEASURED])
 def test_every_limit_to_the_millivolt(baseline):
-    """From every class, one millivolt below each limit, on it and above it."""
+    """From every class, the next is right one millivolt below each limit, on it and above it."""
     centre = 4000 if baseline == LOOP_NOT_MEASURED else baseline
     margins = [centre // 16, centre // 32 + centre // 64]
     limits = [500, 700, 3000, 5250, *(centre + sign * margin for margin in margins for sign in (1, -1))]
@@ -117,7 +117,7 @@ def test_every_limit_to_the_millivolt(baseline):
 
 
 def test_a_new_baseline_holds_for_whole_measurements():
-    """It may change between any two places: what is being compared stays with the one before."""
+    """A baseline may change between any two places; what is being compared stays with the one before."""
     dut = CLASSIFIER.dut
 
     async def testbench(ctx):
@@ -137,8 +137,8 @@ def test_a_new_baseline_holds_for_whole_measurements():
 
 
 def test_parts_within_their_tolerances():
-    """With a window learned by the same parts: the loop stays sealed while the rail moves by 2 %; a jumper is
-    high, a contact that has grown by 3.5 kΩ is low, a pulled head is open. Converter errors included.
+    """With a window learned by the same parts the loop stays sealed while the rail moves by 2 %; a jumper is
+    high, a contact that has grown by 3.5 kΩ is low, a pulled head is open. This includes converter errors.
     """
     draw = random.Random(7)
     for _ in range(2000):
@@ -148,7 +148,7 @@ def test_parts_within_their_tolerances():
             "divider_ohm": sum(DIVIDER_OHM) * draw.uniform(0.99, 1.01),
         }
         head = HEAD_OHM * draw.uniform(0.99, 1.01)
-        scale = draw.uniform(0.98, 1.02)  # of the converter's supply, the same at all times
+        scale = draw.uniform(0.98, 1.02)  # the converter's supply has this error at all times
 
         def measured(scale=scale, **loop):
             return round(Loop(**loop).mv(1) * scale + draw.uniform(-50, 50))

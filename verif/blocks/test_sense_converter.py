@@ -1,4 +1,4 @@
-"""The sigma-delta converter against its analogue parts."""
+"""Tests of the sigma-delta converter against its analogue parts."""
 
 from __future__ import annotations
 
@@ -15,19 +15,20 @@ from verif.models.analogue import Capacitor, Parts, convert, measurements
 SLOW, FAST = 307_200, 12_000_000
 BENCHES = {clock_hz: Bench(SigmaDelta, clock_hz) for clock_hz in (SLOW, FAST)}
 
-#: Frames until a measurement knows nothing of the start: the capacitor is there, and both its frames.
+#: After so many frames a measurement depends no longer on the start: the capacitor has settled, and both of
+#: its frames came after that.
 SETTLED = 3
 TOLERANCE_MV = 50
-#: Of a comparator with 4 mV at its pin.
+#: A comparator with 4 mV at its pin has this offset.
 OFFSET_MV = 10
 
 
-#: Samples behind a frame for which its measurement stands.
+#: A frame's measurement stands for so many samples after it.
 STANDS = 16
 
 
 def measured(clock_hz, compare, frames):
-    """All measurements of the first `frames` frames; `compare(fb)` is called once a sample, before it."""
+    """Return the measurements of the first `frames` frames; `compare(fb)` is called before each sample."""
     dut, result = BENCHES[clock_hz].dut, []
     divisor = modulator_divisor(clock_hz)
 
@@ -52,7 +53,7 @@ def measured(clock_hz, compare, frames):
 @given(seed=st.integers(0, 2**32), share=st.sampled_from([0.0, 0.01, 0.5, 1.0]))
 def test_filter_is_two_triangles(seed, share):
     """Every measurement is the sum of 512 samples under a triangle, whatever the samples are; it stands, and
-    its places are told, for 16 samples.
+    its places are put out, for 16 samples.
     """
     source = random.Random(seed)
     bits = [int(source.random() < share) for _ in range(3 * OVERSAMPLING + STANDS)]
@@ -64,7 +65,7 @@ def test_filter_is_two_triangles(seed, share):
     ("clock_hz", "loops_mv"), [(SLOW, [0, 20, 700, 3000, 4453, 5250, 5500]), (FAST, [5500])]
 )
 def test_every_voltage_is_measured(clock_hz, loops_mv):
-    """Gateware, comparator and capacitor in a closed loop."""
+    """Gateware, comparator and capacitor in a closed loop measure every voltage."""
     for loop_mv in loops_mv:
         capacitor = Capacitor(clock_hz / modulator_divisor(clock_hz), mv=loop_mv)
 
@@ -77,7 +78,7 @@ def test_every_voltage_is_measured(clock_hz, loops_mv):
 
 
 def errors(clock_hz, loop_mv, parts, *, frames=8, seed=1):
-    """Errors in mV of settled measurements of a constant voltage; the filter's reference, no gateware."""
+    """Return the errors in mV of settled measurements of a constant voltage, without gateware."""
     capacitor = Capacitor(clock_hz / modulator_divisor(clock_hz), parts, mv=loop_mv, seed=seed)
     bits = convert(lambda _: loop_mv, (SETTLED + frames) * OVERSAMPLING, capacitor)
     return [found - loop_mv for found in measurements(bits)[SETTLED:]]
@@ -86,7 +87,7 @@ def errors(clock_hz, loop_mv, parts, *, frames=8, seed=1):
 @pytest.mark.parametrize("clock_hz", [SLOW, FAST])
 @pytest.mark.parametrize("offset_mv", [-OFFSET_MV, 0, OFFSET_MV])
 def test_error_over_the_range(clock_hz, offset_mv):
-    """±50 mV from 0 to 5.5 V, in steps that also find the ripple of few ones a frame."""
+    """The error is ±50 mV from 0 to 5.5 V, in steps that also find the ripple of few ones a frame."""
     parts = Parts(offset_mv=offset_mv)
     for loop_mv in [*range(0, 100, 9), *range(100, 5500, 231), 5500]:
         found = errors(clock_hz, loop_mv, parts)
@@ -105,7 +106,9 @@ def test_a_step_needs_the_stated_time():
 
 @pytest.mark.parametrize("clock_hz", [SLOW, FAST])
 def test_real_parts(clock_hz):
-    """R and C within 10 %, offset, noise and any clock drawn at random; the supply's error on top."""
+    """With R and C within 10 %, offset and noise drawn at random, and any clock, the error stays in its
+    bounds; the supply's error comes on top.
+    """
     draw = random.Random(20)
     for seed in range(150):
         scale = 1 + draw.uniform(-0.02, 0.02)

@@ -1,4 +1,4 @@
-"""Front ends between their pins and the monitor: what the parts do together."""
+"""Tests of what the parts of a front end do together, between its pins and the monitor."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PLAIN_WITH_PATTERN = Bench(lambda: FrontEnd(CLOCK_HZ, pattern=True))
 
 
 class Rig:
-    """A measuring front end, its capacitor and a loop that may be changed."""
+    """The rig has a measuring front end, its capacitor and a loop that may be changed."""
 
     def __init__(self, ctx, dut):
         self._ctx, self._dut = ctx, dut
@@ -27,7 +27,7 @@ class Rig:
         self.loop = Loop()
 
     async def run(self, ms, until=lambda: False):
-        """Let time pass; the number of milliseconds until `until` held."""
+        """Let time pass; return the number of milliseconds until `until` held."""
         ctx, cmp, fb, drive, tick = (
             self._ctx,
             self._dut.cmp,
@@ -81,7 +81,7 @@ def test_attacks_are_distinguished():
             assert abs(ctx.get(dut.measurement.millivolts) - loop.mv(1)) <= 50
             assert ctx.get(dut.measurement.sealable) == (3000 <= ctx.get(dut.measurement.millivolts) <= 5250)
 
-        # A source of just the learned voltage in the place of the head.
+        # A source of just the learned voltage takes the place of the head.
         bench.loop = Loop(head_ohm=inf, foreign_mv=millivolts, foreign_ohm=100)
         assert await bench.run(350, is_now(StateClass.MISMATCH)) < 300
         assert not ctx.get(dut.measurement.sealable)
@@ -96,7 +96,7 @@ def test_a_break_of_a_millisecond_is_seen():
         dut = MEASURING.dut
         bench = Rig(ctx, dut)
         ctx.set(dut.baseline_mv, round(Loop().mv(1)))
-        # All in the first on phase: 56 ms not blind.
+        # All happens in the first on phase, of which 56 ms are not blind.
         await bench.run(60, lambda: not ctx.get(dut.measurement.blind))
         for number in range(4):
             await bench.run(5 + number)
@@ -110,7 +110,7 @@ def test_a_break_of_a_millisecond_is_seen():
 
 
 def test_a_comparator_knows_two_classes():
-    """Two cycles behind its pin; no millivolts, the drive always on, nothing ever blind."""
+    """The class follows the pin two cycles later; the drive is always on, and there are no millivolts."""
 
     async def testbench(ctx):
         dut = PLAIN.dut
@@ -126,8 +126,8 @@ def test_a_comparator_knows_two_classes():
 
 
 def test_a_comparator_with_the_pattern_finds_a_stuck_line():
-    """*Unknown* until the drive has been on; sealed while the line follows, mismatch when it does not, and
-    sealed again when it has followed for four off phases.
+    """The class is *unknown* until the drive has been on; sealed while the line follows, mismatch when it
+    does not, and sealed again when it has followed for four off phases.
     """
 
     async def testbench(ctx):

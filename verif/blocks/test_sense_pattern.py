@@ -1,4 +1,4 @@
-"""The driven pattern."""
+"""Tests of the driven pattern."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from sealchip.sense.pattern import CLEAN_PHASES, OFF_MS, ON_MAX_MS, ON_MIN_MS, S
 from verif.benches.block import Bench, examples
 
 PATTERN = Bench(DrivenPattern)
-#: Cycles of a millisecond in these tests.
+#: A millisecond has so many cycles in these tests.
 TICK = 2
 
 
 def run(reads_open, milliseconds, noise=lambda ms: 0):
-    """(drive, blind, mismatch) in each millisecond; `reads_open(ms, drive, ms in the phase)`."""
+    """Return (drive, blind, mismatch) in each millisecond, given `reads_open(ms, drive, ms in the phase)`."""
     dut, result = PATTERN.dut, []
 
     async def testbench(ctx):
@@ -43,12 +43,12 @@ def true_loop(_ms, drive, _phase):
 
 
 def phases(driven):
-    """(drive, length in ms) of each phase."""
+    """Return (drive, length in ms) of each phase."""
     return [(drive, len(list(group))) for drive, group in groupby(drive for drive, *_ in driven)]
 
 
 def test_phases_are_bounded_and_differ():
-    """Off first and for 12 ms each, on for 64 to 256 ms, with and without noise; noise makes other phases."""
+    """Off comes first and lasts 12 ms, on lasts 64 to 256 ms, also with noise, which makes other phases."""
     quiet = phases(run(true_loop, 4000))
     noisy = phases(run(true_loop, 4000, noise=lambda ms: ms % 7 == 3))
     for found in (quiet, noisy):
@@ -61,13 +61,15 @@ def test_phases_are_bounded_and_differ():
 
 
 def shifted(register, noise):
-    """Reference: the shift register one millisecond later; its polynomial is x^16 + x^15 + x^13 + x^4 + 1."""
+    """Return the shift register one millisecond later, as a reference. Its polynomial is
+    x^16 + x^15 + x^13 + x^4 + 1.
+    """
     fed = (register >> 15 ^ register >> 14 ^ register >> 12 ^ register >> 3 ^ noise) & 1
     return (register << 1 | fed) & 0xFFFF
 
 
 def test_the_shift_register_takes_its_time_to_repeat():
-    """It goes through all its states but 0; phases end as it says, with noise and without."""
+    """The register goes through all its states but 0; phases end as it determines, with noise and without."""
     register = 1
     for step in range(1, 0x10000):
         register = shifted(register, 0)
@@ -98,8 +100,9 @@ def test_blind_while_off_and_eight_milliseconds_longer():
 @examples(8)
 @given(bad=st.integers(0, 4), at=st.integers(0, OFF_MS - 1), repeated=st.integers(1, 2))
 def test_any_foreign_reading_is_a_mismatch(bad, at, repeated):
-    """One settled millisecond that is not open, in off phase `bad` and perhaps the next one: mismatch from
-    the end of that phase to the end of the fourth clean one. Before the loop has settled it does not count.
+    """One settled millisecond that is not open, in off phase `bad` and perhaps the next one, is a mismatch
+    from the end of that phase to the end of the fourth clean one. Before the loop has settled it does not
+    count.
     """
     number = -1
 
@@ -109,7 +112,7 @@ def test_any_foreign_reading_is_a_mismatch(bad, at, repeated):
         return not drive and not (phase == at and bad <= number < bad + repeated)
 
     seen = run(reads_open, 2200)
-    # At the end of each off phase.
+    # These are the states at the end of each off phase.
     mismatches = [now for (drive, _, now), (after, *_) in pairwise(seen) if after and not drive]
     last = bad + repeated - 1 if at >= SETTLE_MS else bad - CLEAN_PHASES
     assert len(mismatches) > 8

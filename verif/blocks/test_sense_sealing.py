@@ -1,4 +1,4 @@
-"""Sealing: what is learned, refused and told."""
+"""Tests of sealing: what is learned, refused and reported."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ COMPARATOR = Bench(lambda: LoopMonitor(hold_ms=HOLD, measures=False))
 
 
 class Rig:
-    """A monitor between a front end and a log."""
+    """The rig drives a monitor as a front end and a log do."""
 
     def __init__(self, ctx, dut):
         self._ctx, self.dut = ctx, dut
@@ -49,7 +49,7 @@ class Rig:
         self._ctx.set(getattr(self.dut.command, name), 0)
 
     async def seal(self):
-        """Whether it was done."""
+        """Give the command to seal; return whether it was done."""
         await self.strobe("seal")
         done, refused = (
             self._ctx.get(self.dut.command.seal_done),
@@ -62,7 +62,7 @@ class Rig:
 
 
 def story(testbench, bench=MONITOR):
-    """Run `testbench(rig)`; the events."""
+    """Run `testbench(rig)`; return the events."""
     rigs = []
 
     async def whole(ctx):
@@ -100,7 +100,7 @@ def test_nothing_is_measured_before_the_log_is_restored():
 
 
 def test_a_seal_command_learns_the_present_voltage():
-    """On a loop that has gone low: *closed* follows with the new class. On a sealed one: *provisioned*."""
+    """On a loop that has gone low *closed* follows with the new class; on a sealed one *provisioned* does."""
 
     async def testbench(rig):
         await rig.restore(4400)
@@ -133,7 +133,7 @@ def test_sealing_an_unfit_loop_is_refused_with_an_event(class_, millivolts):
 
 
 def test_sealing_an_unstable_loop_is_refused():
-    """Low, but not yet for the debounce time."""
+    """Sealing is refused while the loop is low, but not yet for the debounce time."""
 
     async def testbench(rig):
         await rig.restore(4400)
@@ -142,8 +142,8 @@ def test_sealing_an_unstable_loop_is_refused():
         assert not await rig.seal()
         await rig.tick(HOLD + 6)
 
-    told = [(kind, state, baseline) for kind, state, _, baseline in story(testbench)]
-    assert told == [
+    events = [(kind, state, baseline) for kind, state, _, baseline in story(testbench)]
+    assert events == [
         (Kind.BOOT, SEALED, 4400),
         (Kind.SEALING_REFUSED, SEALED, 4400),
         (Kind.OPENED, LOW, 4400),
@@ -151,7 +151,9 @@ def test_sealing_an_unstable_loop_is_refused():
 
 
 def test_lock_out_and_provisioning_are_events():
-    """Lock-out and provisioning, in one cycle too, with the present state; a comparator has no millivolts."""
+    """Lock-out and provisioning are reported with the present state, one right after the other too; a
+    comparator has no millivolts.
+    """
 
     async def testbench(rig):
         await rig.restore()

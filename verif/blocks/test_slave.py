@@ -1,4 +1,4 @@
-"""The slave alone: what it asks of core, loop and framer for any request, against a reference."""
+"""Tests of the slave alone: what it asks of core, loop and framer for any request, against a reference."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ NEXT, NEXT_MORE = Message.ANSWER_NEXT, Message.ANSWER_NEXT_MORE
 DONE, OTHER, NO_DATA = Message.ANSWER_DONE, Message.REFUSE_OTHER, Message.REFUSE_NO_DATA
 UNAUTHORISED = Message.REFUSE_UNAUTHORISED
 PASSWORD_ITEM = 6
-#: Asked of FETCH beside a number: only whether there is an older one.
+#: Beside a number this asks FETCH only whether there is an older entry.
 HAS_OLDER = 64
 
 
-#: What the slave asks others to do; what it reports to them besides; its state.
+#: The slave asks others to do this; it reports this to them besides; its state is this.
 ASKS = ("start", "seal", "send")
-TELLS = ("locked_out", "provisioned", "takes_rate")
+REPORTS = ("locked_out", "provisioned", "takes_rate")
 STANDS = ("spoiled", "busy")
-BITS = {name: 1 << n for n, name in enumerate((*ASKS, *TELLS, *STANDS))}
+BITS = {name: 1 << n for n, name in enumerate((*ASKS, *REPORTS, *STANDS))}
 PORTS = {
     "start": "core.start",
     "seal": "loop.seal",
@@ -55,7 +55,7 @@ class Desk(wiring.Component):
         super().__init__({})
         self.slave = Slave()
         self.data = Memory(shape=8, depth=64, init=[])
-        self.told = Signal(len(BITS))
+        self.outputs = Signal(len(BITS))
 
     def elaborate(self, platform):
         m = Module()
@@ -64,7 +64,7 @@ class Desk(wiring.Component):
         m.d.comb += [
             read.addr.eq(self.slave.position),
             self.slave.content.eq(read.data),
-            self.told.eq(Cat(attrgetter(PORTS.get(name, name))(self.slave) for name in BITS)),
+            self.outputs.eq(Cat(attrgetter(PORTS.get(name, name))(self.slave) for name in BITS)),
         ]
         return m
 
@@ -74,7 +74,7 @@ BENCH = Bench(Desk)
 
 @dataclass(frozen=True)
 class Situation:
-    """A request, and what it meets."""
+    """A situation is a request, and what the request meets."""
 
     control: int
     data: bytes = b""
@@ -98,9 +98,9 @@ class Situation:
 
 @dataclass
 class Doing:
-    """What the slave has done, in order."""
+    """This is what the slave has done, in order."""
 
-    #: Commands of the core, and of what.
+    #: The core got these commands, with these values.
     asked: list[tuple[Command, int]] = field(default_factory=list)
     sealed: int = 0
     provisioned: int = 0
@@ -110,7 +110,7 @@ class Doing:
 
 
 class Guard:
-    """Reference: three wrong passwords lock; one that another may have spoiled is none."""
+    """As a reference, three wrong passwords lock; one that another frame may have spoiled does not count."""
 
     def __init__(self) -> None:
         self.wrong = 0
@@ -120,13 +120,13 @@ class Guard:
         return self.wrong == 3
 
     def check(self, now: Situation) -> bool:
-        """Whether this one locks."""
+        """Return whether this password locks."""
         self.wrong = 0 if now.right else self.wrong + (not now.spoiled)
         return self.locked
 
 
 def expected(now: Situation, guard: Guard) -> Doing:
-    """Reference, written out from the slave's description."""
+    """Return what the slave must do, as a reference written out from its description."""
     doing, locked = Doing(), guard.locked
     to_us = now.to_seal and (now.valid or now.wildcard)
     function, data, size = now.control & 0x1F, now.data, len(now.data)
@@ -224,7 +224,7 @@ def expected(now: Situation, guard: Guard) -> Doing:
 
 
 async def ask(ctx: Any, now: Situation) -> Doing:
-    """One request, until the slave is idle again; log, identity and loop take their time."""
+    """Make one request, until the slave is idle again; log, identity and loop take their time."""
     desk, slave, doing = BENCH.dut, BENCH.dut.slave, Doing()
     for place, byte in enumerate(now.data.ljust(16, b"\xa5")):
         ctx.set(desk.data.data[place], byte)
@@ -233,13 +233,13 @@ async def ask(ctx: Any, now: Situation) -> Doing:
     ctx.set(slave.status.identity_valid, now.valid)
     ctx.set(slave.status.log_ready, now.enable)
     await ctx.tick().repeat(2)  # a program takes its time to begin
-    assert not ctx.get(desk.told), "idle"
+    assert not ctx.get(desk.outputs), "it is idle before the request"
     ctx.set(slave.frame.valid, 1)
     await ctx.tick()
     ctx.set(slave.frame.valid, 0)
     ctx.set(slave.quiet_ms, TD_MS - 1)
     ctx.set(slave.frame.begun, now.spoiled)
-    seen = ctx.get(desk.told)
+    seen = ctx.get(desk.outputs)
     await ctx.tick()
     ctx.set(slave.frame.begun, 0)
     ctx.set(slave.quiet_ms, now.quiet_ms)
@@ -248,9 +248,9 @@ async def ask(ctx: Any, now: Situation) -> Doing:
         if not seen & BITS["busy"]:
             break
         await _serve(ctx, desk, now, doing)
-        seen = ctx.get(desk.told)
+        seen = ctx.get(desk.outputs)
     await ctx.tick()
-    assert not ctx.get(desk.told), "idle again"
+    assert not ctx.get(desk.outputs), "it is idle again after the request"
     return doing
 
 
@@ -266,13 +266,13 @@ async def passes_data_on(ctx: Any, desk: Desk) -> None:
 
 
 async def _serve(ctx: Any, desk: Desk, now: Situation, doing: Doing) -> None:
-    """One cycle, or a whole command."""
+    """Serve the slave for one cycle, or for a whole command."""
     slave, stands = desk.slave, BITS["busy"] | BITS["spoiled"] * now.spoiled
 
-    async def holds(told: int, cycles: int = 3) -> None:
+    async def holds(outputs: int, cycles: int = 3) -> None:
         """Check that nothing else is put out, for some cycles."""
         for _ in range(cycles):
-            assert ctx.get(desk.told) == stands | told
+            assert ctx.get(desk.outputs) == stands | outputs
             await ctx.tick()
 
     async def done(strobe: Any, result: Any = None, value: bool = False) -> int:
@@ -280,16 +280,16 @@ async def _serve(ctx: Any, desk: Desk, now: Situation, doing: Doing) -> None:
         ctx.set(strobe, 1)
         if result is not None:
             ctx.set(result, value)
-        told = ctx.get(desk.told)
+        outputs = ctx.get(desk.outputs)
         await ctx.tick()
         ctx.set(strobe, 0)
         if result is not None:
             ctx.set(result, 0)
-        return told & ~stands
+        return outputs & ~stands
 
-    told = ctx.get(desk.told)
-    assert told & (stands | BITS["spoiled"]) == stands
-    match [name for name in BITS if told & ~stands & BITS[name]]:
+    outputs = ctx.get(desk.outputs)
+    assert outputs & (stands | BITS["spoiled"]) == stands
+    match [name for name in BITS if outputs & ~stands & BITS[name]]:
         case []:
             await ctx.tick()
         case ["start"]:
@@ -307,9 +307,9 @@ async def _serve(ctx: Any, desk: Desk, now: Situation, doing: Doing) -> None:
                 assert ctx.get(slave.position) == 0, "DATA is the core's"
                 await passes_data_on(ctx, desk)
                 right = now.right if command == Command.CHECK else now.takes
-            told = await done(slave.core.done, slave.core.right, right)
-            doing.provisioned += told == BITS["start"] | BITS["provisioned"]
-            doing.locked_out += told == BITS["start"] | BITS["locked_out"]
+            outputs = await done(slave.core.done, slave.core.right, right)
+            doing.provisioned += outputs == BITS["start"] | BITS["provisioned"]
+            doing.locked_out += outputs == BITS["start"] | BITS["locked_out"]
         case ["seal"]:
             doing.sealed += 1
             await ctx.tick()
@@ -323,11 +323,11 @@ async def _serve(ctx: Any, desk: Desk, now: Situation, doing: Doing) -> None:
             assert ctx.get(slave.position) == 0, "DATA is the framer's"
             assert ctx.get(slave.send.message) == message
             number = ctx.get(slave.rate.number)
-            told = await done(slave.sent.broken if now.broken else slave.sent.done)
-            assert told in (0, BITS["takes_rate"])
-            doing.rate = number if told else NO_RATE
+            outputs = await done(slave.sent.broken if now.broken else slave.sent.done)
+            assert outputs in (0, BITS["takes_rate"])
+            doing.rate = number if outputs else NO_RATE
         case others:
-            raise AssertionError(f"{others} at a time")
+            raise AssertionError(f"{others} come at a time")
 
 
 def check(*situations: Situation) -> None:
@@ -346,7 +346,7 @@ def di(number: int) -> bytes:
 
 
 def write(item: int, more: int = 0, **others: bool) -> Situation:
-    """A write of what the item takes, and `more` bytes."""
+    """Return a write of what the item takes, and `more` bytes."""
     field = PROVISIONING.get(item - Di.PROVISIONING)
     size = 12 + (IDENTITY[field].width if field else 4 * (item == Di.CHALLENGE)) + more
     return Situation(0x14, di(item).ljust(size, b"\x77"), **others)
@@ -381,7 +381,7 @@ def test_every_rate() -> None:
 
 
 def test_every_function() -> None:
-    """With six bytes to anybody, too, while there is no address; and of every other length up to 13."""
+    """Every function gets six bytes, without an address by wildcard too; some get each length up to 13."""
     for control in range(256):
         situation = Situation(control, bytes(6))
         broadcast = replace(situation, to_seal=False, broadcast=True)
@@ -397,7 +397,7 @@ def test_every_function() -> None:
 
 
 def test_an_answer_that_is_given_up_is_over() -> None:
-    """The next request is answered again."""
+    """After an answer was given up, the next request is answered again."""
     given_up = Situation(0x13, broken=True), Situation(0x17, b"\x08", broken=True)
     check(*(situation for each in given_up for situation in (each, replace(each, broken=False))))
 
@@ -411,10 +411,10 @@ def test_no_request_is_taken_while_the_reporter_sends() -> None:
         ctx.set(slave.turn.reporting, 1)
         for _ in range(20):
             await ctx.tick()
-            assert not ctx.get(BENCH.dut.told)
+            assert not ctx.get(BENCH.dut.outputs)
         ctx.set(slave.turn.reporting, 0)
         await ctx.tick()
-        assert ctx.get(BENCH.dut.told) == BITS["busy"]
+        assert ctx.get(BENCH.dut.outputs) == BITS["busy"]
 
     BENCH.run(testbench)
 
@@ -429,7 +429,7 @@ WITHOUT_ANSWER = {
 @pytest.mark.parametrize("why", WITHOUT_ANSWER)
 @examples(8)
 @given(data=st.lists(st.sampled_from([0x11, 0x12, 0x13, 0x14, 0x17, 0x18]), min_size=1, max_size=4))
-def test_nobody_waits_for_the_answer(why: str, data: list[int]) -> None:
+def test_what_is_asked_for_is_done_without_an_answer(why: str, data: list[int]) -> None:
     """What was asked for is done without an answer; the next request is answered again."""
     asked = {
         0x11: Situation(0x11, di(Di.RECORD_NEWEST)),
@@ -479,7 +479,7 @@ def test_locked_out() -> None:
 
 
 def test_each_effect_is_reported_once() -> None:
-    """It is so however long the core holds `done`."""
+    """Each effect is reported once, however long the core holds `done`."""
     found = []
 
     async def testbench(ctx: Any) -> None:
@@ -492,16 +492,18 @@ def test_each_effect_is_reported_once() -> None:
             ctx.set(port, 1)
         for cycle in range(100):
             ctx.set(slave.frame.valid, cycle == 2)
-            found.append(ctx.get(desk.told) & ~BITS["busy"])
+            found.append(ctx.get(desk.outputs) & ~BITS["busy"])
             await ctx.tick()
 
     BENCH.run(testbench)
     asked, done = BITS["start"], BITS["start"] | BITS["provisioned"]
-    assert [told for told in found if told] == [asked, done]
+    assert [outputs for outputs in found if outputs] == [asked, done]
 
 
 def test_answers_when_it_is_quiet() -> None:
-    """Not before it has been quiet for `TD_MS`, whatever the time before, nor from `TOO_LATE_MS` on."""
+    """An answer is not sent before it has been quiet for `TD_MS`, whatever the time before, nor from
+    `TOO_LATE_MS` on.
+    """
 
     async def testbench(ctx: Any) -> None:
         slave = BENCH.dut.slave

@@ -1,4 +1,4 @@
-"""What goes over the flash's pins: bytes, and the CRC of their bits."""
+"""Tests of what goes over the flash's pins: bytes, and the CRC of their bits."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ BYTE = Bench(SpiByte)
 @examples(10)
 @given(exchanges=st.lists(st.tuples(*3 * [st.integers(0, 255)], st.integers(0, 3)), min_size=2, max_size=4))
 def test_spi_byte(exchanges):
-    """Mode 0: high bit first, data stable around the rising edge; `busy` for 16 cycles.
+    """Mode 0 is high bit first, with data stable around the rising edge; `busy` lasts 16 cycles.
 
     `start` and `i` count only between bytes, and there nothing happens without them.
     """
@@ -45,7 +45,7 @@ def test_spi_byte(exchanges):
                 copi.append(ctx.get(dut.copi))
                 if second:
                     assert ctx.get(dut.received) == bit
-                    # Behind the rising edge it may change.
+                    # After the rising edge it may change.
                     ctx.set(dut.cipo, not bit)
                 if cycle == 16:
                     ctx.set(dut.start, 0)
@@ -60,7 +60,7 @@ def test_spi_byte(exchanges):
 @examples(20)
 @given(content=st.binary(max_size=12), damage=st.integers(0, 0xFFFF))
 def test_serial_crc(content, damage):
-    """Bits out are those of the reference; `ok` exactly when the right two bytes have come."""
+    """Bits out are those of the reference; `ok` is high exactly when the right two bytes have come."""
     dut, expected = SerialCrc(), crc16(content)
 
     async def shift(ctx, bits):

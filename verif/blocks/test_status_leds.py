@@ -1,4 +1,4 @@
-"""What the installer sees."""
+"""Tests of what the installer sees."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sealchip.interface import StateClass
 from sealchip.status_leds import StatusLeds
 from verif.benches.block import Bench, simulate
 
-#: Each input by its path, as it is while all is good.
+#: Each input stands under its path, as it is while all is good.
 GOOD = {
     "core.identity_ready": 1,
     "core.identity_valid": 1,
@@ -26,7 +26,7 @@ GOOD = {
     "locked_out": 0,
 }
 LEDS = Bench(StatusLeds)
-#: Cycles of a quarter of a second in these tests.
+#: A quarter of a second has so many cycles in these tests.
 FLASH = 4
 
 
@@ -37,7 +37,7 @@ def put(ctx, dut, inputs):
 
 
 def flashes_of(inputs):
-    """Reference: 0 = dark, "steady", or the number of flashes in a group."""
+    """Return 0 for dark, "steady", or the number of flashes in a group, as a reference."""
     if inputs["core.identity_ready"] and not inputs["core.identity_valid"]:
         return 1
     state = inputs["loop.state"]
@@ -49,7 +49,7 @@ def flashes_of(inputs):
 
 
 def test_truth_table():
-    """Green exactly when all is good; red never with it, and steady exactly when the loop is open."""
+    """Green is lit exactly when all is good, and then red is dark; red is steady exactly on an open loop."""
     dut = StatusLeds()
     classes = (StateClass.SEALED, StateClass.OPEN)
 
@@ -84,7 +84,9 @@ def test_truth_table():
     ids=str,
 )
 def test_blink_codes(fault, flashes):
-    """`flashes` times lit and dark, then 1 s dark; the first within a flash's time, none when all is good."""
+    """Red is lit and dark `flashes` times, then dark for 1 s; the first flash comes within a flash's time,
+    and none when all is good.
+    """
     inputs = GOOD | fault
     assert flashes_of(inputs) == flashes
     red = []

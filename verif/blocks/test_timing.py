@@ -1,4 +1,4 @@
-"""Seconds to cycles, and the chip's sense of time."""
+"""Tests of how seconds become cycles, and of the chip's sense of time."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ def test_cycles_are_right_or_refused(clock, seconds):
 
 
 def test_cycles_tolerance():
-    """Two-sided: 1 % is accepted, more is not, unless the caller allows it."""
-    assert cycles(1000, 0.0505) == 50  # 0.99 % off
+    """An error of 1 % is accepted, and more is not unless the caller allows it."""
+    assert cycles(1000, 0.0505) == 50  # this is 0.99 % off
     with pytest.raises(ValueError, match="cannot round within 1"):
-        cycles(1000, 0.0495)  # 1.01 % off
+        cycles(1000, 0.0495)  # this is 1.01 % off
     assert cycles(1000, 0.0495, tolerance=0.02) == 50
     with pytest.raises(ValueError, match="cannot round"):
         cycles(1000, 0.0001, tolerance=1.0)
 
 
 def test_at_least():
-    """Never less, and never a whole cycle more."""
+    """The cycles are never less than the time, and never a whole cycle more."""
     assert [at_least(hz, 100e-9) for hz in (1, 10_000_000, 10_000_001, 48_000_000)] == [1, 1, 2, 5]
 
 
@@ -46,7 +46,7 @@ def test_every_baud_rate_fits_every_clock(clock):
 
 @given(clock=st.integers(307_200, 48_000_000), baud=st.sampled_from([9600, 19200]))
 def test_a_bit_is_at_least_eight_steps(clock, baud):
-    """Few steps and nearly exact, or as many as cycles; refused where cycles are."""
+    """A bit has few steps and is nearly exact, or as many as cycles; it is refused where cycles are."""
     exact = clock / baud
     try:
         whole, steps = bit_steps(clock, baud)
@@ -61,7 +61,7 @@ def test_a_bit_is_at_least_eight_steps(clock, baud):
 
 @pytest.mark.parametrize("period", [8, 5, 1])
 def test_baud_tick(period):
-    """Every `period`-th cycle, the first time after as many."""
+    """A step comes in every `period`-th cycle, the first time after as many."""
     dut, seen = BaudTick(period), []
 
     async def testbench(ctx):

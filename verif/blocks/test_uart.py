@@ -17,7 +17,7 @@ CHARACTER = 11
 
 
 class Loopback(wiring.Component):
-    """Transmitter into receiver."""
+    """The transmitter drives the receiver."""
 
     def __init__(self):
         super().__init__({})
@@ -30,19 +30,19 @@ class Loopback(wiring.Component):
         return m
 
 
-class Pair(wiring.Component):
+class Bus(wiring.Component):
     """The transceiver is on a bus with another driver, whose 0 wins; `ro` comes through a synchroniser."""
 
     def __init__(self, divisor_max):
         super().__init__({})
-        self.pair = Transceiver(divisor_max)
+        self.transceiver = Transceiver(divisor_max)
         self.other = Signal(init=1)
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.pair = pair = self.pair
+        m.submodules.transceiver = transceiver = self.transceiver
         late = Signal(init=1)
-        m.d.sync += [late.eq((pair.di | ~pair.de) & self.other), pair.ro.eq(late)]
+        m.d.sync += [late.eq((transceiver.di | ~transceiver.de) & self.other), transceiver.ro.eq(late)]
         return m
 
 
@@ -51,7 +51,7 @@ class Pair(wiring.Component):
 
 @pytest.mark.parametrize("divisor", [8, 13])
 def test_transmitter_wave(divisor):
-    """Start bit in the cycle after the transfer, then bit by bit, the next byte without a gap."""
+    """The start bit comes in the cycle after the transfer, then bit by bit, the next byte without a gap."""
     dut, sent = Transmitter(16), [0x00, 0xFF, 0x68, 0x16, 0xA5]
     levels, busy, offered = [], [], list(sent)
 
@@ -104,48 +104,48 @@ def test_uart_loopback(divisor):
 # -- Receiving: a GSM module without parity, the bus with it
 
 
-class Ear:
-    """A receiver of characters with the given `parity`, as `wave` has it."""
+class Port:
+    """A port receives characters with the given `parity`, as `wave` has it."""
 
     def __init__(self, make, line, busy, parity):
         self.bench, self._line, self._busy, self._parity = Bench(make, 32), line, busy, parity
 
     @property
     def bits(self):
-        """Of a character."""
+        """Return the number of bits of a character."""
         return CHARACTER - (self._parity is None)
 
     def wave(self, data, divisor, **fault):
         return wave(data, divisor, **{"parity": self._parity, **fault})
 
     def receive(self, levels, divisor):
-        """What is made of the line: (cycle, data, error) of each character, and whether it is busy then."""
-        dut, heard, busy = self.bench.dut, [], []
+        """Return (cycle, data, error) of each character on the line, and whether it is busy in the end."""
+        dut, received, busy = self.bench.dut, [], []
 
         async def testbench(ctx):
             ctx.set(dut.divisor, divisor)
             for cycle, level in enumerate(levels):
                 ctx.set(self._line(dut), level)
                 if ctx.get(dut.received.valid):
-                    heard.append((cycle, ctx.get(dut.received.data), ctx.get(dut.received.error)))
-                    assert ctx.get(self._busy(dut)), "to the middle of the stop bit"
+                    received.append((cycle, ctx.get(dut.received.data), ctx.get(dut.received.error)))
+                    assert ctx.get(self._busy(dut)), "it is busy to the middle of the stop bit"
                 await ctx.tick()
             busy.append(ctx.get(self._busy(dut)))
 
         self.bench.run(testbench)
-        return heard, busy[0]
+        return received, busy[0]
 
 
-EARS = [
-    pytest.param(Ear(Receiver, lambda dut: dut.i, lambda dut: dut.busy, None), id="module"),
-    pytest.param(Ear(Transceiver, lambda dut: dut.ro, lambda dut: ~dut.idle, 0), id="pair"),
+PORTS = [
+    pytest.param(Port(Receiver, lambda dut: dut.i, lambda dut: dut.busy, None), id="module"),
+    pytest.param(Port(Transceiver, lambda dut: dut.ro, lambda dut: ~dut.idle, 0), id="bus"),
 ]
-each_ear = pytest.mark.parametrize("ear", EARS)
+each_port = pytest.mark.parametrize("port", PORTS)
 
 
-@each_ear
-def test_receiver_takes_baud_error(ear):
-    """2.5 % off in either direction, back to back."""
+@each_port
+def test_receiver_takes_baud_error(port):
+    """Characters 2.5 % off in either direction are received, back to back."""
 
     @examples(30)
     @given(
@@ -155,108 +155,110 @@ def test_receiver_takes_baud_error(ear):
         gap=st.integers(0, 40),
     )
     def check(data, divisor, error, gap):
-        levels = [1] * gap + ear.wave(data, divisor * (1 + error)) + [1] * divisor
-        heard, busy = ear.receive(levels, divisor)
-        assert [(byte, error) for _, byte, error in heard] == [(byte, 0) for byte in data]
+        levels = [1] * gap + port.wave(data, divisor * (1 + error)) + [1] * divisor
+        received, busy = port.receive(levels, divisor)
+        assert [(byte, error) for _, byte, error in received] == [(byte, 0) for byte in data]
         assert not busy
 
     check()
 
 
-@each_ear
-def test_receiver_samples_mid_bit(ear):
+@each_port
+def test_receiver_samples_mid_bit(port):
     """`valid` comes in the middle of the stop bit, give or take the rounding of the half bit."""
 
     @examples(10)
     @given(data=st.integers(0, 255), divisor=st.integers(8, 32))
     def check(data, divisor):
-        [(cycle, byte, error)], _ = ear.receive([1] * 3 + ear.wave([data], divisor) + [1], divisor)
-        assert (cycle, byte, error) == (3 + divisor // 2 + (ear.bits - 1) * divisor, data, 0)
+        [(cycle, byte, error)], _ = port.receive([1] * 3 + port.wave([data], divisor) + [1], divisor)
+        assert (cycle, byte, error) == (3 + divisor // 2 + (port.bits - 1) * divisor, data, 0)
 
     check()
 
 
 @pytest.mark.parametrize(
-    ("ear", "fault"),
-    [(*EARS[0].values, {"stop": 0}), (*EARS[1].values, {"stop": 0}), (*EARS[1].values, {"parity": 1})],
-    ids=["module-stop", "pair-stop", "pair-parity"],
+    ("port", "fault"),
+    [(*PORTS[0].values, {"stop": 0}), (*PORTS[1].values, {"stop": 0}), (*PORTS[1].values, {"parity": 1})],
+    ids=["module-stop", "bus-stop", "bus-parity"],
 )
-def test_receiver_errors(ear, fault):
+def test_receiver_errors(port, fault):
     """A low stop bit and wrong parity are errors; the character that follows is received."""
 
     @examples(10)
     @given(data=st.integers(0, 255), following=st.integers(0, 255))
     def check(data, following):
-        levels = ear.wave([data], 16, **fault) + [1] * 2 + ear.wave([following], 16) + [1] * 2
-        heard, busy = ear.receive(levels, 16)
-        assert [(byte, error) for _, byte, error in heard] == [(data, 1), (following, 0)]
+        levels = port.wave([data], 16, **fault) + [1] * 2 + port.wave([following], 16) + [1] * 2
+        received, busy = port.receive(levels, 16)
+        assert [(byte, error) for _, byte, error in received] == [(data, 1), (following, 0)]
         assert not busy
 
     check()
 
 
-@each_ear
-def test_receiver_waits_out_a_break(ear):
+@each_port
+def test_receiver_waits_out_a_break(port):
     """A break, however long, is one error."""
-    heard, _ = ear.receive([0] * 320, 8)
-    assert [error for _, _, error in heard] == [1]
-    heard, busy = ear.receive([0] * 320 + [1] + ear.wave([0x68], 8) + [1], 8)
-    assert [(byte, error) for _, byte, error in heard] == [(0, 1), (0x68, 0)]
+    received, _ = port.receive([0] * 320, 8)
+    assert [error for _, _, error in received] == [1]
+    received, busy = port.receive([0] * 320 + [1] + port.wave([0x68], 8) + [1], 8)
+    assert [(byte, error) for _, byte, error in received] == [(0, 1), (0x68, 0)]
     assert not busy
 
 
 @pytest.mark.parametrize("divisor", [8, 13, 16])
-@each_ear
-def test_receiver_ignores_glitches(ear, divisor):
+@each_port
+def test_receiver_ignores_glitches(port, divisor):
     """Low for less than half a bit is not taken for a start bit; the character that follows is received."""
     for length in range(1, divisor // 2 + 1):
-        levels = [1, 1] + [0] * length + [1] * divisor + ear.wave([0xA5], divisor) + [1]
-        heard, _ = ear.receive(levels, divisor)
-        assert [(byte, error) for _, byte, error in heard] == [(0xA5, 0)], f"{length} cycles low"
+        levels = [1, 1] + [0] * length + [1] * divisor + port.wave([0xA5], divisor) + [1]
+        received, _ = port.receive(levels, divisor)
+        assert [(byte, error) for _, byte, error in received] == [(0xA5, 0)], f"{length} cycles low"
 
 
 # -- Transceiver
 
 
 DIVISOR = 8
-PAIR = Bench(Pair, DIVISOR)
+BUS = Bench(Bus, DIVISOR)
 
 
 class Watched:
-    """What happened on the pins and outputs, cycle by cycle."""
+    """These are the levels and characters on pins and outputs, cycle by cycle."""
 
     def __init__(self):
-        self.de, self.di, self.done, self.broken, self.heard = [], [], [], [], []
+        self.de, self.di, self.done, self.broken, self.received = [], [], [], [], []
 
     def at(self, name):
         return [cycle for cycle, level in enumerate(getattr(self, name)) if level]
 
 
-def converse(frame, cycles, *, other=None, gaps=None, bench=PAIR):
+def converse(frame, cycles, *, other=None, gaps=None, bench=BUS):
     """Offer `frame`, byte `n` after `gaps[n]` cycles, against `other`'s levels."""
     dut, seen, offered, other = bench.dut, Watched(), list(frame), other or []
     wait = dict(gaps or {})
 
     async def testbench(ctx):
-        pair = dut.pair
-        ctx.set(pair.divisor, DIVISOR)
+        transceiver = dut.transceiver
+        ctx.set(transceiver.divisor, DIVISOR)
         for cycle in range(cycles):
             n = len(frame) - len(offered)
             wait[n] = wait.get(n, 0) - 1
             ready_to_offer = bool(offered) and wait[n] < 0
-            ctx.set(pair.i.valid, ready_to_offer)
+            ctx.set(transceiver.i.valid, ready_to_offer)
             if offered:
-                ctx.set(pair.i.payload, {"data": offered[0], "last": len(offered) == 1})
+                ctx.set(transceiver.i.payload, {"data": offered[0], "last": len(offered) == 1})
             ctx.set(dut.other, other[cycle] if cycle < len(other) else 1)
-            seen.de.append(ctx.get(pair.de))
-            seen.di.append(ctx.get(pair.di))
-            seen.done.append(ctx.get(pair.sent.done))
-            seen.broken.append(ctx.get(pair.sent.broken))
-            if ctx.get(pair.received.valid):
-                seen.heard.append((cycle, ctx.get(pair.received.data), ctx.get(pair.received.error)))
-            if ctx.get(pair.sent.broken):
+            seen.de.append(ctx.get(transceiver.de))
+            seen.di.append(ctx.get(transceiver.di))
+            seen.done.append(ctx.get(transceiver.sent.done))
+            seen.broken.append(ctx.get(transceiver.sent.broken))
+            if ctx.get(transceiver.received.valid):
+                seen.received.append(
+                    (cycle, ctx.get(transceiver.received.data), ctx.get(transceiver.received.error))
+                )
+            if ctx.get(transceiver.sent.broken):
                 offered.clear()  # as the framer does
-            elif ready_to_offer and ctx.get(pair.i.ready):
+            elif ready_to_offer and ctx.get(transceiver.i.ready):
                 offered.pop(0)
             await ctx.tick()
 
@@ -278,7 +280,7 @@ def test_transceiver(frame, begin):
     assert seen.at("de") == list(range(first - DIVISOR // 2, last + CHARACTER * DIVISOR))
     assert seen.at("done") == [last + CHARACTER * DIVISOR - 1]
     assert not seen.at("broken")
-    assert not seen.heard, "own bytes are muted"
+    assert not seen.received, "own bytes are muted"
 
 
 def test_transceiver_sends_back_to_back():
@@ -291,7 +293,9 @@ def test_transceiver_sends_back_to_back():
 
 @pytest.mark.parametrize("whole", [1, 2])
 def test_a_frame_without_its_next_byte_is_given_up(whole):
-    """In the last cycle of the byte before; no character is cut short, and the line is left idle."""
+    """A frame without its next byte ends in the last cycle of the byte before; no character is cut short, and
+    the line is left idle.
+    """
     frame = [0x68, 0xA5, 0x16]
     seen = converse(frame, 500, gaps={whole: 500})
     sent = characters(seen.di, DIVISOR)
@@ -307,7 +311,7 @@ def test_a_frame_without_its_next_byte_is_given_up(whole):
     length=st.integers(1, 3 * DIVISOR),
 )
 def test_collision_releases_the_driver(frame, begin, length):
-    """Somebody else's low in the middle of an own high bit: collision, the driver off in the next cycle."""
+    """A foreign low in the middle of an own high bit is a collision; the driver is off in the next cycle."""
     lead = DIVISOR // 2 + 1  # cycles before the first start bit
     other = [1] * (lead + begin) + [0] * length
     seen = converse(frame, 400, other=other)
@@ -319,7 +323,7 @@ def test_collision_releases_the_driver(frame, begin, length):
     ]
     if clashes:
         assert seen.at("broken") == [clashes[0]]
-        assert seen.at("de")[-1] == clashes[0], "released in the next cycle"
+        assert seen.at("de")[-1] == clashes[0], "the driver is released in the next cycle"
         assert not seen.at("done")
         assert all(seen.di[clashes[0] + 1 :]), "the line is left idle"
     else:
@@ -334,11 +338,11 @@ def test_receives_right_after_sending(data, pause):
     own = [0x16]
     ends = DIVISOR + 2 + CHARACTER * DIVISOR
     seen = converse(own, ends + pause + 400, other=[1] * (ends + pause) + wave(data, DIVISOR))
-    assert [(byte, error) for _, byte, error in seen.heard] == [(byte, 0) for byte in data]
+    assert [(byte, error) for _, byte, error in seen.received] == [(byte, 0) for byte in data]
 
 
 @examples(25)
-# Told in the very cycle in which the driver comes on.
+# The character ends in the very cycle in which the driver comes on.
 @example(begin=-10 * DIVISOR - DIVISOR // 2 - 1, data=0xFF)
 @given(
     begin=st.integers(-2 * CHARACTER * DIVISOR, CHARACTER * DIVISOR), data=st.sampled_from([0xFF, 0xA5, 0])
@@ -351,8 +355,8 @@ def test_nothing_is_received_while_driving(begin, data):
     driving = seen.at("de")
     # Two cycles of synchroniser after the edge; `valid` comes in the middle of the stop bit.
     valid = start + begin + 2 + DIVISOR // 2 + 10 * DIVISOR
-    assert not {cycle for cycle, _, _ in seen.heard} & set(driving)
+    assert not {cycle for cycle, _, _ in seen.received} & set(driving)
     if valid < driving[0]:
-        assert seen.heard == [(valid, data, 0)]
+        assert seen.received == [(valid, data, 0)]
     elif not seen.at("broken"):
-        assert not seen.heard
+        assert not seen.received
