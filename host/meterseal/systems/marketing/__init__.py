@@ -1,1 +1,1 @@
-"""The marketing system: seal status in the customer's file, history, alarms, messages, a web page."""
+"""The marketing system keeps seal status in customer files, history and alarms; it sends messages."""

@@ -1,4 +1,4 @@
-"""The HTTP interface of marketing: events in (CloudEvents), JSON out. Each list of a page has its twin."""
+"""Marketing receives events over HTTP (CloudEvents) and answers in JSON; each list of a page has its twin."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ __all__ = ["BODY_MAX", "events_in", "json_out"]
 
 #: An event takes about 1 KB.
 BODY_MAX = 64 * 1024
-_Limit = Annotated[int, Query(ge=1, le=1000, description="The newest so many.")]
-_Seal = Annotated[str | None, Query(description="Only this seal's.")]
+_Limit = Annotated[int, Query(ge=1, le=1000, description="At most this many of the newest.")]
+_Seal = Annotated[str | None, Query(description="Only those of this seal.")]
 _Active = Annotated[bool | None, Query(description="Only active alarms, or only cleared ones.")]
 
 _BODY = {"requestBody": {"required": True, "content": {CONTENT_TYPE: {"schema": {"type": "object"}}}}}
 
 
 def events_in(receiver: Receiver) -> APIRouter:
-    """Where metering posts its events."""
+    """Return the route to which metering posts its events."""
     router = APIRouter()
 
     @router.post(PATH, openapi_extra=_BODY)
@@ -35,7 +35,7 @@ def events_in(receiver: Receiver) -> APIRouter:
         """Store one seal event or finding (CloudEvents 1.0, structured JSON); answered once it is durable.
 
         A repetition is answered like the first time. 415: another content type. 413: too long. 422:
-        neither; the body is kept and the reason told.
+        neither; the body is kept and the reason returned.
         """
         content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if content_type != CONTENT_TYPE:
@@ -56,60 +56,60 @@ def events_in(receiver: Receiver) -> APIRouter:
 
 
 def json_out(database: Database, sms: SmsSender | None) -> APIRouter:
-    """`/api/…` and `/healthz`."""
+    """Return the routes `/api/…` and `/healthz`."""
     router = APIRouter()
 
     @router.get("/api/seals")
     async def seals() -> Document:
-        """Every seal: state, when last verified, customer, active alarms."""
+        """List every seal: state, when last verified, customer, active alarms."""
         with database.reading() as conn:
             return {"seals": views.seals(conn)}
 
     @router.get("/api/seals/{address}")
     async def seal(address: str, limit: _Limit = 100) -> Document:
-        """One seal with its history."""
+        """Show one seal with its history."""
         with database.reading() as conn:
             return _found(views.seal(conn, address.rjust(12, "0"), limit), f"seal {address}")
 
     @router.get("/api/events")
     async def events(seal: _Seal = None, limit: _Limit = 100) -> Document:
-        """Stored events, the newest first."""
+        """List stored events, the newest first."""
         with database.reading() as conn:
             return {"events": views.event_list(conn, seal, limit)}
 
     @router.get("/api/alarms")
     async def alarms(seal: _Seal = None, active: _Active = None, limit: _Limit = 100) -> Document:
-        """Alarms, the newest first."""
+        """List alarms, the newest first."""
         with database.reading() as conn:
             return {"alarms": views.alarm_list(conn, seal, active, limit)}
 
     @router.get("/api/customers")
     async def customers() -> Document:
-        """The customer files, each with the state of its seal."""
+        """List the customer files, each with the state of its seal."""
         with database.reading() as conn:
             return {"customers": views.customer_list(conn)}
 
     @router.get("/api/customers/{account}")
     async def customer(account: str, limit: _Limit = 100) -> Document:
-        """One customer's file with the seal's history."""
+        """Show one customer's file with the seal's history."""
         with database.reading() as conn:
             return _found(views.customer_file(conn, account, limit), f"account {account}")
 
     @router.get("/api/messages")
     async def messages(limit: _Limit = 100) -> Document:
-        """Messages to customers and staff, sent and waiting, the newest first."""
+        """List messages to customers and staff, sent and waiting, the newest first."""
         with database.reading() as conn:
             return {"messages": views.message_list(conn, limit)}
 
     @router.get("/api/diagnostics")
     async def diagnostics(limit: _Limit = 100) -> Document:
-        """What could not be understood, counted; bodies that could not be read, kept."""
+        """List what could not be understood, with counts, and the unreadable bodies that were kept."""
         with database.reading() as conn:
             return views.diagnostic_list(conn, limit)
 
     @router.get("/healthz")
     async def health() -> Document:
-        """Whether the store answers, how many messages wait, and what keeps the SMS modem from working."""
+        """Report that the store answers, how many messages wait, and any trouble of the SMS modem."""
         with database.reading() as conn:
             waiting = outbox.pending(conn)
         modem = "none" if sms is None else sms.trouble or "ready"

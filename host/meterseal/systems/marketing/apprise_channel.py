@@ -1,7 +1,7 @@
-"""Sends the queued messages to Apprise URLs: WeCom, DingTalk, e-mail, webhooks and a hundred others.
+"""Queued messages go to Apprise URLs: WeCom, DingTalk, e-mail, webhooks and a hundred others.
 
-Such channels know no duplicates: a message whose sending was cut off is sent again, with the same record
-number in its title.
+Such channels do not detect duplicates: a message whose sending was cut off is sent again, with the
+same record number in its title.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from meterseal.systems.marketing.messages import Message
 
 __all__ = ["check_url", "run"]
 
-#: Messages under way at a time: one dead channel does not hold up the others.
+#: Messages under way at a time: one dead channel does not delay the others.
 TOGETHER = 8
 
 
 def check_url(url: str) -> None:
-    """`Failure` for what Apprise cannot use."""
+    """Raise `Failure` for a URL that Apprise cannot use."""
     if not Apprise().add(url):
         raise Failure(f"{_scheme(url)}: not an Apprise URL; see https://appriseit.com for the schemes")
 
@@ -48,5 +48,5 @@ def _notify(message: Message) -> bool:
 
 
 def _scheme(url: str) -> str:
-    """The part of a URL that may be shown; the rest holds passwords."""
+    """Return the part of a URL that may be shown; the rest holds passwords."""
     return url.partition("://")[0] + "://…"

@@ -1,4 +1,4 @@
-"""`meterseal marketing …`"""
+"""The commands `meterseal marketing …` run the marketing system and query its store."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from meterseal.store.cli import add_queries
+from meterseal.systems.marketing.sms_timing import SmsTiming
 
 __all__ = ["app"]
 
@@ -31,10 +32,10 @@ def run(
     wait: Annotated[float, typer.Option(min=0, help="Seconds to wait for the SMS port at start.")] = 5.0,
     sms_timeout: Annotated[
         float, typer.Option(min=0.1, help="Seconds a message may take before it is sent again.")
-    ] = 60.0,
+    ] = SmsTiming.message,
     as_json: Annotated[bool, typer.Option("--json", help="JSON lines instead of plain ones.")] = False,
 ) -> None:
-    """Take events in, keep the customer files' seal state, send messages; until interrupted."""
+    """Receive events, keep the seal state in customer files and send messages, until interrupted."""
     import asyncio
 
     from meterseal.io.running import until_signal
@@ -42,7 +43,6 @@ def run(
     from meterseal.systems.marketing.apprise_channel import check_url
     from meterseal.systems.marketing.customers import read
     from meterseal.systems.marketing.process import run as serve
-    from meterseal.systems.marketing.sms import SmsTiming
     from meterseal.systems.marketing.tables import SCHEMA
     from meterseal.trace import Trace
 

@@ -1,8 +1,8 @@
-"""The customer file: who is told about which seal, and how.
+"""The customer file states who gets messages about which seal, and how.
 
 It comes from a JSON list or a CSV table (`account, name, phone, meter, seal, lang, notify`; in CSV the
-`notify` URLs are separated by blanks) and is kept in the store, so that an event and what is said about it
-go by the same file.
+`notify` URLs are separated by blanks) and is kept in the store, so that an event and its messages
+use the same version of the file.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ _customers = Table(
 
 @dataclass(frozen=True, slots=True)
 class Customer:
-    """One account: its meter, the seal on it, and where messages go (phone, Apprise URLs)."""
+    """A customer has an account, a meter with its seal, and addresses for messages (phone, Apprise URLs)."""
 
     account: str
     name: str
@@ -62,7 +62,7 @@ class Customer:
 
 
 def read(path: Path) -> list[Customer]:
-    """The customers in a `.json` or `.csv` file; `Failure` names the entry that is wrong and why."""
+    """Return the customers in a `.json` or `.csv` file; `Failure` names the wrong entry and the reason."""
     try:
         rows = _rows(path)
         customers = [_customer(row) for row in rows]
@@ -78,7 +78,7 @@ def read(path: Path) -> list[Customer]:
 
 
 def load(conn: Connection, customers: Iterable[Customer]) -> None:
-    """Make the stored file equal to `customers`."""
+    """Replace the stored customer file by `customers`."""
     conn.execute(delete(_customers))
     rows = [asdict(customer) for customer in customers]
     if rows:
@@ -86,18 +86,18 @@ def load(conn: Connection, customers: Iterable[Customer]) -> None:
 
 
 def list_all(conn: Connection) -> list[Customer]:
-    """All customers, by account."""
+    """Return all customers, by account."""
     rows = conn.execute(select(_customers).order_by(_customers.c.account))
     return [_stored(row._mapping) for row in rows]
 
 
 def of_account(conn: Connection, account: str) -> Customer | None:
-    """The customer with this account number."""
+    """Return the customer with this account number; None when there is none."""
     return _one(conn, _customers.c.account == account)
 
 
 def of_seal(conn: Connection, seal: str) -> Customer | None:
-    """The customer whose meter this seal holds shut."""
+    """Return the customer whose meter this seal closes; None when there is none."""
     return _one(conn, _customers.c.seal == seal)
 
 

@@ -1,4 +1,4 @@
-"""One channel's queue of messages: what is due, when to look again, what became of it."""
+"""Each channel has a queue of messages in the outbox."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from meterseal.store.writer import Writer
 
 __all__ = ["PAUSE_MAX", "Queue"]
 
-#: Seconds between two attempts at most; the first pause is 1 s, each next one twice as long.
+#: Longest pause between two attempts, in seconds; the first is 1 s, and each next one twice as long.
 PAUSE_MAX = 300
 
 
 class Queue:
-    """The outbox rows of one topic. Nothing leaves it but by being delivered."""
+    """A queue holds the outbox items of one topic; an item leaves it only by being delivered."""
 
     def __init__(self, topic: str, database: Database, writer: Writer, clock: Clock) -> None:
         self._topic = topic
@@ -29,11 +29,11 @@ class Queue:
         self._changed = asyncio.Event()
 
     def wake(self) -> None:
-        """Something may have been queued."""
+        """Look at the outbox now, since something may have been queued."""
         self._changed.set()
 
     def due(self, limit: int) -> list[Item]:
-        """What to deliver now, oldest first."""
+        """Return up to `limit` items to deliver now, oldest first."""
         self._changed.clear()
         with self._database.reading() as conn:
             return outbox.due(conn, self._topic, self._clock.now(), limit)
@@ -51,12 +51,12 @@ class Queue:
             changed.cancel()
 
     async def done(self, item: Item) -> None:
-        """Delivered, durably so."""
+        """Mark an item as delivered; returns once that is durable."""
         now = self._clock.now()
         await self._writer.do(lambda conn: outbox.done(conn, item.id, now))
 
     async def failed(self, item: Item, reason: str) -> None:
-        """Not delivered: to be tried again after a pause."""
+        """Count a failed attempt; the item is tried again after a pause."""
         pause = timedelta(seconds=min(2 ** min(item.attempts, 10), PAUSE_MAX))
         again = self._clock.now() + pause
         await self._writer.do(lambda conn: outbox.failed(conn, item.id, again, reason))

@@ -1,4 +1,4 @@
-"""Events from metering: stored, judged, announced — one transaction, durable before it is answered."""
+"""An event from metering is stored, its alarms derived and its messages queued in one transaction."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def take(conn: Connection, event: SealEvent, staff: Iterable[str], at: datetime)
     """Store `event` and queue its messages; a repetition changes nothing.
 
     An event of a seal in no customer's file is stored and alarmed like any other. One that metering had
-    disowned and now hands on is the seal's after all: its key had been wrong.
+    disowned and now passes on is the seal's after all: its key had been wrong.
     """
     believed = None
     if disowned.forget(conn, event.seal, event.counter, event.record):
@@ -41,7 +41,7 @@ def take(conn: Connection, event: SealEvent, staff: Iterable[str], at: datetime)
 
 
 def take_finding(conn: Connection, finding: Finding, staff: Iterable[str], at: datetime) -> Applied:
-    """Raise what metering found, and tell the duty staff; a repetition changes nothing."""
+    """Raise what metering found, and queue messages to the duty staff; a repetition changes nothing."""
     applied = ingest.apply_verdict(conn, finding.verdict, finding.detail, at)
     announce_finding(conn, finding.verdict, applied.raised, staff, at)
     applied.outcome = Outcome.NEW if applied.raised else Outcome.KNOWN
@@ -49,13 +49,13 @@ def take_finding(conn: Connection, finding: Finding, staff: Iterable[str], at: d
 
 
 def refuse(conn: Connection, body: bytes, error: HandoverError, at: datetime) -> None:
-    """Keep a body that is no event: nothing that arrived is lost."""
+    """Keep a body that is neither event nor finding, so that nothing that arrived is lost."""
     diagnostics.count(conn, "bad_event", at=at, raw=body)
     diagnostics.keep(conn, "bad_event", handover.SOURCE, body, str(error), at)
 
 
 def load_customers(conn: Connection, file: Iterable[customers.Customer], at: datetime) -> None:
-    """Take over the customer file; seals that it knows are unknown no longer."""
+    """Replace the customer file, and clear the alarms of unknown seals that it now lists."""
     known = list(file)
     customers.load(conn, known)
     seals = {customer.seal for customer in known}
@@ -65,7 +65,7 @@ def load_customers(conn: Connection, file: Iterable[customers.Customer], at: dat
 
 
 def _raise_unknown(conn: Connection, event: SealEvent, at: datetime) -> Alarm | None:
-    """One active alarm a seal is enough: it is about the file, not about the event."""
+    """Raise at most one active alarm a seal, since it concerns the file and not the event."""
     if alarms.active(conn, event.seal, Code.UNKNOWN_DEVICE):
         return None
     key = (Code.UNKNOWN_DEVICE, event.seal, event.counter)

@@ -1,6 +1,6 @@
-"""What is said about an event, to whom, and over which channel.
+"""An event is announced to customer and duty staff, each over their own channels.
 
-Customer and duty staff are told at the same time, with the same record number. A message is put into the
+Both get their messages at the same time, with the same record number. A message is put into the
 outbox in the transaction that stores its event; its key makes it one message however often the event
 comes.
 """
@@ -37,7 +37,7 @@ _ABNORMAL = frozenset({StateClass.LOW, StateClass.HIGH, StateClass.MISMATCH})
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message to one recipient: a phone number or an Apprise URL.
+    """A message goes to one recipient, a phone number or an Apprise URL.
 
     `sequence` counts the messages to a phone number; every attempt to send this one uses it.
     """
@@ -52,22 +52,22 @@ class Message:
     sequence: int = 0
 
     def encode(self) -> bytes:
-        """The outbox body."""
+        """Return the outbox body."""
         return json.dumps(asdict(self), ensure_ascii=False).encode()
 
     @classmethod
     def decode(cls, body: bytes) -> Message:
-        """The message in an outbox body."""
+        """Return the message in an outbox body."""
         return cls(**json.loads(body))
 
 
 def record_number(event: SealEvent) -> str:
-    """记录号 of a stored event, as messages and pages print it."""
+    """Return the record number (记录号) of a stored event, as messages and pages print it."""
     return f"EV{event.id:06d}"
 
 
 def wording(event: SealEvent, customer: Customer) -> str:
-    """What the customer is told about an opening or a closing, in at most two SMS."""
+    """Return the customer's text about an opening or a closing, which fits into two SMS."""
     lang = customer.lang
     when = "time.before" if Flags.AGE_UNKNOWN in event.flags else "time.at"
     return catalogue.text(
@@ -83,9 +83,10 @@ def wording(event: SealEvent, customer: Customer) -> str:
 def announce(
     conn: Connection, applied: Applied, customer: Customer | None, staff: Iterable[str], at: datetime
 ) -> None:
-    """Queue what a new event, and the alarms raised with it, give to say.
+    """Queue the messages about a new event and the alarms raised with it.
 
-    The customer hears of openings, closings and flapping; of a power-up only when it finds the seal opened.
+    The customer gets messages about openings, closings and flapping, and about a power-up only when it finds
+    the seal opened.
     An event that comes late may show that a later one was an opening: that one is announced then.
     """
     event = applied.event
@@ -113,7 +114,7 @@ def announce(
 def announce_finding(
     conn: Connection, verdict: RecordVerdict, raised: list[Alarm], staff: Iterable[str], at: datetime
 ) -> None:
-    """Queue for the duty staff what metering found about a record; it is no matter of the customer."""
+    """Queue for the duty staff what metering found about a record; it does not concern the customer."""
     if not raised:
         return
     lang = catalogue.LANGUAGES[0]
@@ -167,7 +168,7 @@ def _queue_apprise(
 
 
 def _put_apprise(conn: Connection, message: Message, at: datetime) -> None:
-    # A URL may hold a password and be long: a digest stands for it, and for what is said there.
+    # A URL may hold a password and be long: a digest stands for it, and for the text.
     digest = sha256(f"{message.to} {message.text}".encode()).hexdigest()[:16]
     outbox.put(conn, APPRISE, f"{message.seal}-{message.counter}-{digest}", message.encode(), at)
 

@@ -1,7 +1,8 @@
-"""The first web pages: plain HTML for a phone, without JavaScript; Chinese, or English with `?lang=en`."""
+"""The web pages are plain HTML for a phone, without JavaScript; Chinese, or English with `?lang=en`."""
 
 from __future__ import annotations
 
+from datetime import datetime
 from functools import partial
 
 from fastapi import APIRouter
@@ -29,7 +30,7 @@ SEVERITY_BADGES = {"critical": ("✖", "bad"), "major": ("⚠", "odd"), "minor":
 
 
 def pages(database: Database) -> APIRouter:
-    """`/` and `/customers/ACCOUNT`."""
+    """Return the routes `/` and `/customers/ACCOUNT`."""
     router = APIRouter(default_response_class=HTMLResponse, include_in_schema=False)
     templates = Environment(
         loader=PackageLoader("meterseal.systems.marketing"), autoescape=select_autoescape(), trim_blocks=True
@@ -70,10 +71,10 @@ def pages(database: Database) -> APIRouter:
 
 
 def _moment(iso: str | None) -> str:
-    """`2026-11-22 13:05:09` of an ISO time, which is China Standard Time in every document."""
-    return iso[:19].replace("T", " ") if iso else ""
+    """Return `2026-11-22 13:05:09` for a document's time, which is China Standard Time; empty for none."""
+    return f"{datetime.fromisoformat(iso):%Y-%m-%d %H:%M:%S}" if iso else ""
 
 
 def _masked(number: str) -> str:
-    """A phone number that passers-by may see."""
+    """Return a phone number with its middle hidden, for a page that others may see."""
     return f"{number[:3]}****{number[-4:]}" if len(number) > 7 else "****"

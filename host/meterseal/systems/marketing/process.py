@@ -1,4 +1,4 @@
-"""The marketing system's process: HTTP server, SMS sender and Apprise sender on one store."""
+"""The marketing process runs HTTP server, SMS sender and Apprise sender on one store."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ from meterseal.systems.marketing.delivery import Queue
 from meterseal.systems.marketing.intake import load_customers
 from meterseal.systems.marketing.pages import pages
 from meterseal.systems.marketing.receiver import Receiver
-from meterseal.systems.marketing.sms import SmsSender, SmsTiming
+from meterseal.systems.marketing.sms import SmsSender
+from meterseal.systems.marketing.sms_timing import SmsTiming
 from meterseal.trace import Trace
 
 __all__ = ["run"]

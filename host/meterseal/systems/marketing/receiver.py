@@ -1,4 +1,4 @@
-"""Takes metering's events in, and tells the channels and whoever watches what came of them."""
+"""The receiver stores metering's events, wakes the channels and traces what was applied."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = ["Receiver"]
 
 
 class Receiver:
-    """One for the process; `staff` are the Apprise URLs of those on duty."""
+    """A process has one receiver; `staff` are the Apprise URLs of the duty staff."""
 
     def __init__(
         self, writer: Writer, queues: Iterable[Queue], staff: Iterable[str], clock: Clock, trace: Trace
@@ -37,7 +37,7 @@ class Receiver:
     async def take(self, body: bytes) -> Applied:
         """Store the event or the finding in `body`; returns once it is durable.
 
-        `HandoverError` when the body is neither; it is kept all the same.
+        Raises `HandoverError` when the body is neither; it is kept all the same.
         """
         now = self._clock.now()
         self._trace("wire", direction="rx", wire="http", bytes=body.decode("utf-8", "backslashreplace"))

@@ -1,7 +1,7 @@
-"""Sends the queued SMS through a GSM modem, one after another, until each is delivered once.
+"""Queued SMS go through a GSM modem, one after another, until each is delivered once.
 
-Every attempt carries the same TP-MR with TP-RD set. When an attempt's end is unknown — the modem fell
-silent, this process was killed — the next one is refused by the network as a duplicate where the message
+Every attempt carries the same TP-MR with TP-RD set. When an attempt's end is unknown — the modem stopped
+answering, this process was killed — the next one is refused by the network as a duplicate where the message
 had arrived, and that counts as delivered.
 """
 
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from dataclasses import dataclass
 
 from meterseal.clock import Clock
 from meterseal.errors import Failure
@@ -32,27 +31,19 @@ from meterseal.protocols.gsm.pdu import Submit, submits
 from meterseal.store.outbox import Item
 from meterseal.systems.marketing.delivery import Queue
 from meterseal.systems.marketing.messages import Message
+from meterseal.systems.marketing.sms_timing import SmsTiming
 from meterseal.trace import Trace
 
-__all__ = ["SmsSender", "SmsTiming"]
+__all__ = ["SmsSender"]
 
-#: Modems speak 8N1 and find the rate by themselves.
+#: Modems use 8N1 and detect the rate by themselves.
 BAUD = 115200
 #: Seconds between two tries to open the port.
 REOPEN = 0.5
 
 
-@dataclass(frozen=True, slots=True)
-class SmsTiming:
-    """Seconds until a modem's silence counts: after a command, after a message."""
-
-    command: float = 5.0
-    message: float = 60.0
-    pause: float = 1.0
-
-
 class SmsSender:
-    """The modem at one port, opened again whenever it went away."""
+    """The sender uses the modem at one port, which it opens again whenever it was lost."""
 
     def __init__(
         self, url: str, queue: Queue, *, clock: Clock, trace: Trace, timing: SmsTiming | None = None
@@ -62,7 +53,7 @@ class SmsSender:
         self._clock = clock
         self._trace = trace
         self._timing = timing or SmsTiming()
-        #: What the modem said last about itself; None once it is ready.
+        #: What keeps the modem from working; None once it is ready.
         self.trouble: str | None = "not opened yet"
         #: The message under way and the parts of it that are still to be sent.
         self._item: Item
@@ -132,7 +123,7 @@ class SmsSender:
             await asyncio.wait({reading}, timeout=pause)
 
     def _next_part(self) -> Submit | None:
-        """The next SMS to send: of the message under way, else of the next one due."""
+        """Return the next SMS to send: of the message under way, else of the next one due."""
         if not self._parts:
             for item in self._queue.due(limit=1):
                 message = Message.decode(item.body)

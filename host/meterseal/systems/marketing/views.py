@@ -1,4 +1,4 @@
-"""What the JSON API and the pages show, as documents: pages add words and colours, no facts."""
+"""JSON API and pages show the same documents; pages add words and colours, but no facts."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ LATE = timedelta(minutes=10)
 
 
 def seals(conn: Connection) -> list[Document]:
-    """Every seal that reported or stands in a customer's file, by address."""
+    """Return every seal that reported or is in the customer file, by address."""
     newest = {event.seal: event for event in events.seals(conn)}
     owners = {customer.seal: customer for customer in customers.list_all(conn)}
     addresses = sorted(newest.keys() | owners.keys())
@@ -46,7 +46,7 @@ def seals(conn: Connection) -> list[Document]:
 
 
 def seal(conn: Connection, address: str, limit: int) -> Document | None:
-    """One seal with its history, the newest event first; None for a seal nobody knows."""
+    """Return one seal with its history, the newest event first; None for an unknown seal."""
     newest = events.newest(conn, address)
     owner = customers.of_seal(conn, address)
     if newest is None and owner is None:
@@ -55,12 +55,12 @@ def seal(conn: Connection, address: str, limit: int) -> Document | None:
 
 
 def customer_list(conn: Connection) -> list[Document]:
-    """The customer files, by account."""
+    """Return the customer files, by account."""
     return [_customer(conn, customer) for customer in customers.list_all(conn)]
 
 
 def customer_file(conn: Connection, account: str, limit: int) -> Document | None:
-    """One customer's file with its seal's state and history; None for an unknown account."""
+    """Return one customer's file with its seal's state and history; None for an unknown account."""
     customer = customers.of_account(conn, account)
     if customer is None:
         return None
@@ -68,24 +68,24 @@ def customer_file(conn: Connection, account: str, limit: int) -> Document | None
 
 
 def event_list(conn: Connection, address: str | None, limit: int) -> list[Document]:
-    """Stored events, the newest first."""
+    """Return stored events, the newest first."""
     return [_event(event) for event in events.history(conn, address, limit)]
 
 
 def alarm_list(conn: Connection, address: str | None, active: bool | None, limit: int) -> list[Document]:
-    """Alarms, the newest first; with `active` only those that are (or are no longer)."""
+    """Return alarms, the newest first; `active` chooses the active (True) or the cleared ones (False)."""
     rows = alarms.active(conn, address) if active else alarms.list_all(conn, address, limit=limit)
     chosen = [alarm for alarm in rows if active in (None, alarm.cleared_at is None)]
     return [_alarm(conn, alarm) for alarm in chosen[::-1][:limit]]
 
 
 def message_list(conn: Connection, limit: int) -> list[Document]:
-    """Messages sent and waiting, the newest first."""
+    """Return messages sent and waiting, the newest first."""
     return [_message(item) for item in outbox.history(conn, limit)]
 
 
 def diagnostic_list(conn: Connection, limit: int) -> Document:
-    """What was counted as odd, and bodies kept because they could not be read."""
+    """Return the diagnostics, and the bodies kept because they could not be read."""
     return {
         "diagnostics": [diagnostics.document(diagnostic) for diagnostic in diagnostics.list_all(conn)],
         "kept": [_kept(kept) for kept in diagnostics.kept(conn, limit)],

@@ -1,4 +1,4 @@
-"""The customer file, and what the program says of a wrong one and of a wrong start."""
+"""The customer file is read, and a wrong file or a wrong start is refused with one sentence."""
 
 import json
 import re

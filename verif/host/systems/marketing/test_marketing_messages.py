@@ -1,4 +1,4 @@
-"""What is said about which event, whatever the order in which events come."""
+"""Each event is announced as it should be, in whatever order the events come."""
 
 import asyncio
 from collections.abc import Iterator
