@@ -1,4 +1,4 @@
-"""The chip's gates in the place of its source: as synthesis leaves them, and as a bitstream holds them."""
+"""The chip's gates replace its source: as synthesis leaves them, and as a bitstream holds them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from sealboards.recovered import write_recovered
 from verif.benches.chip import Bench
 
 
-def test_what_is_no_netlist_is_refused(tmp_path: Path) -> None:
+def test_a_missing_netlist_is_refused(tmp_path: Path) -> None:
     with pytest.raises(Failure, match=r"netlist .*absent\.v: "):
         chip_library(clock_hz=CLOCK_HZ, netlist=tmp_path / "absent.v")
 

@@ -1,7 +1,7 @@
-"""Power fails at an SPI clock of a write, on the whole compiled chip; then it is asked what it knows.
+"""Power fails at an SPI clock of a write of the whole compiled chip; then the chip is asked what it has kept.
 
-Every write that the chip makes is run once to its end, which tells at which clocks of the flash it begins
-and ends, and then once for each of these clocks up to there and no further.
+Every write is first run to its end, to learn at which clocks of the flash it begins and ends. Then it is run
+once for each of these clocks, and the power is cut there.
 """
 
 from __future__ import annotations
@@ -28,21 +28,22 @@ IDENTITY = replace(identity(), baud=FAST)
 @pytest.fixture
 def bench(tmp_path: Path) -> Iterator[Bench]:
     bench = Bench(tmp_path, front_end=SIGMA_DELTA, baud=FAST, by_hand=True)
-    # As fast as the model takes it: while the flash is busy the chip does nothing but ask for its status.
+    # The flash is as fast as the model allows: while it is busy the chip only polls its status.
     bench.bus.attach_flash(0, bench.flashes[0], page_program=0.0002, sector_erase=0.002)
     yield bench
     bench.close()
 
 
 def write_span(bench: Bench, trigger: Trigger, pause: float = 0.003) -> tuple[int, int]:
-    """First and last flash clock, counted from `trigger` on, of the writes that it brings about, `pause`
-    seconds apart at most.
+    """Return the first and the last flash clock, counted from `trigger` on, of the writes that it causes.
+
+    The writes are at most `pause` seconds apart.
     """
     trigger(bench)
     before, start = bench.writes, bench.clocks
     while bench.writes == before:
         assert bench.bus.run_to_flash_clock(0, bench.clocks + 8, at_most=1.0)
-    first = bench.clocks - start - 8 * (1 + 4 + ENTRY.size)  # write enable, address and all
+    first = bench.clocks - start - 8 * (1 + 4 + ENTRY.size)  # write enable, opcode and address included
     seen = 0
     while bench.clocks > seen:
         seen = bench.clocks
@@ -51,13 +52,13 @@ def write_span(bench: Bench, trigger: Trigger, pause: float = 0.003) -> tuple[in
 
 
 def cut_after(bench: Bench, trigger: Trigger, clocks: int) -> None:
-    """Bring about the write and cut the power after so many of its flash clocks."""
+    """Cause the write and cut the power after `clocks` of its flash clocks."""
     trigger(bench)
     assert bench.bus.run_to_flash_clock(0, bench.clocks + clocks, at_most=1.0)
 
 
 def sample(span: tuple[int, int], number: int | None) -> range:
-    """Clocks of a write to cut at: all of them, or about so many, the last one always."""
+    """Return the clocks of a write to cut at: all, or about `number` of them, the last one included."""
     first, last = span
     step = 1 if number is None else max(1, (last - first) // number)
     return range(last, first - 1, -step)[::-1]
@@ -83,7 +84,7 @@ def test_while_an_opening_is_written(bench: Bench, number: int | None) -> None:
         told = [(record.counter, record.boot, record.kind, record.state) for record in records]
         known = (2, 1, Kind.OPENED, StateClass.OPEN)
         lost += known not in told
-        # Known or not, the power-up behind it says that nobody looked, and that the loop is open.
+        # In both cases the power-up after it reports that the loop was not observed, and that it is open.
         assert told == [
             (1, 1, Kind.BOOT, StateClass.SEALED),
             *([known] if known in told else []),
@@ -110,18 +111,18 @@ def test_while_an_acknowledgement_is_written(bench: Bench, number: int | None) -
         bench.restart()
         told = [(record.counter, record.boot, record.kind) for record in bench.collect()]
         again += len(told) == 2
-        # What the meter has already may come once more, the same; nothing else changes.
+        # An event that the meter has already may be reported once more, unchanged; nothing else differs.
         assert told in ([(1, 1, Kind.BOOT), (2, 2, Kind.BOOT)], [(2, 2, Kind.BOOT)]), clocks
     assert 0 < again < len(sample(span, number))
     assert len(told) == 1
 
 
-#: Of an entry with an even counter, and with an odd one.
+#: The kinds of entries with an even counter, and with an odd one.
 KINDS = (Kind.OPENED, Kind.CLOSED)
 
 
 def full_log() -> bytes:
-    """A log whose next entry is the last one of its sector; everything acknowledged, boot count 9."""
+    """Return a log whose next entry is the last of its sector; all is acknowledged, the boot count is 9."""
     flash = bytearray(EMPTY)
     slots = FLASH_SECTOR_BYTES // FLASH_SLOT_BYTES
     for counter in range(1, 2 * slots):
@@ -142,7 +143,7 @@ def full_log() -> bytes:
             },
         )
         raw = raw[:-3] + crc16(raw[:-3]).to_bytes(2, "big") + b"\0"
-        # The oldest are in the second sector.
+        # The oldest entries are in the second sector.
         slot = FLASH_LOG_BASE + (counter - 1 + slots) % (2 * slots) * FLASH_SLOT_BYTES
         flash[slot : slot + len(raw)] = raw
     return bytes(flash)
@@ -151,7 +152,7 @@ def full_log() -> bytes:
 @thin_and_whole
 def test_while_a_sector_is_given_up(bench: Bench, number: int | None) -> None:
     def booting(bench: Bench) -> None:
-        """The boot event will be the last entry of its sector, so the other one is erased."""
+        """Power up: the boot event is the last entry of its sector, so the other sector is erased."""
         bench.restart(full_log())
 
     span = write_span(bench, booting)
@@ -163,7 +164,7 @@ def test_while_a_sector_is_given_up(bench: Bench, number: int | None) -> None:
         told = [(record.counter, record.boot, record.kind) for record in bench.collect()]
         lost += len(told) == 1
         assert told in ([(128, 10, Kind.BOOT), (129, 11, Kind.BOOT)], [(128, 10, Kind.BOOT)]), clocks
-        # What was there before is still there.
+        # Entries from before are still there.
         newest = told[-1][0]
         for nth in (0, 15):
             record = bench.history(nth)
@@ -185,7 +186,7 @@ def test_while_the_identity_is_changed(bench: Bench, number: int | None) -> None
         assert bench.next_report() is None
         bench.bus.write(0, request.encode())
 
-    # Between the identity and the event that tells of it the keys are made.
+    # The keys are derived between the write of the identity and the event that reports it.
     span = write_span(bench, provisioning, 0.2)
     seen = set()
     for clocks in sample(span, number):
@@ -194,7 +195,7 @@ def test_while_the_identity_is_changed(bench: Bench, number: int | None) -> None
         told = [(record.counter, record.boot, record.kind) for record in bench.collect()]
         known = told[:1] == [(2, 1, Kind.PROVISIONED)]
         assert told == [*([(2, 1, Kind.PROVISIONED)] if known else []), (2 + known, 2, Kind.BOOT)], clocks
-        # The old identity or the new one, never none; and the new one before anybody is told of it.
+        # The identity is the old one or the new one, never missing, and is the new one before it is reported.
         asset = bench.read(Di.ASSET_NUMBER)[::-1].strip(b"\0").decode()
         assert asset in ([new] if known else [old, new])
         seen.add((asset, known))

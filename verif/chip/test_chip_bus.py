@@ -1,4 +1,4 @@
-"""Seals, meters and a terminal on one bus."""
+"""Seals share one bus with meters and a terminal."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from verif.benches.chip import BAUD, REPORT_SECONDS, Bench, flashes_red, lamps, 
 
 
 def test_waits_for_the_answer_of_others(settled: Bench) -> None:
-    """A request to somebody else is on the bus: the seal lets 500 ms pass for the answer."""
+    """After a request to another station the seal leaves 500 ms for the answer."""
     settled.answering = False
     settled.bus.write(0, requests.read(meter_address(7), 0x00010000).encode())
     settled.bus.run(16 * 11 / BAUD)
@@ -29,7 +29,7 @@ def test_waits_for_the_answer_of_others(settled: Bench) -> None:
 def test_transmits_soon_after_an_answer(settled: Bench) -> None:
     settled.answering = False
     settled.bus.position(0, closed=False)
-    settled.bus.run(0.018)  # the opening ripens while the bus is busy
+    settled.bus.run(0.018)  # the debounce time of the opening ends while the bus is busy
     settled.bus.write(0, requests.read(meter_address(7), 0x00010000).encode())
     settled.bus.run(0.15)
     settled.bus.write(0, Frame(meter_address(7), 0x91, bytes(8)).encode())
@@ -40,8 +40,8 @@ def test_transmits_soon_after_an_answer(settled: Bench) -> None:
 
 
 def test_a_stuck_line_is_red(settled: Bench) -> None:
-    """Somebody holds the bus low: red at once, not a word; green again when it is over."""
-    settled.bus.noise(1.0, 1.0)  # every bit turned over: the idle bus is low
+    """While the bus is held low the seal is red and does not transmit; afterwards it is green again."""
+    settled.bus.noise(1.0, 1.0)  # every bit is inverted: the idle bus is low
     settled.run(0.1)
     assert flashes_red(settled)
     settled.bus.position(0, closed=False)
@@ -75,5 +75,5 @@ def test_many_seals(tmp_path: Path, seed: int) -> None:
 
 
 def _once(records: list[SealRecord]) -> list[SealRecord]:
-    """Reports without their repetitions (a lost answer makes the seal say it again)."""
+    """Return the reports without their repetitions: after a lost answer the seal reports the event again."""
     return list({record.counter: record for record in records}.values())

@@ -1,4 +1,4 @@
-"""What the chip keeps when the power fails, and what it does with a flash that is damaged."""
+"""The chip keeps its events when the power fails, and handles a damaged flash."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from verif.benches.chip import Bench, flashes_red, lamps, seal_address
 
 
 def test_event_from_before_power_loss(bench: Bench) -> None:
-    """Nothing that was sensed is lost with the power; its age is unknown and says so."""
+    """No sensed event is lost with the power; its age is reported as unknown."""
     bench.answering = False
     bench.bus.position(0, closed=True)
     bench.power()
@@ -37,7 +37,7 @@ def test_event_from_before_power_loss(bench: Bench) -> None:
 
 @pytest.mark.parametrize("first_cut", range(0, 24, 6))
 def test_power_cut_at_any_time(bench: Bench, first_cut: int) -> None:
-    """Power fails again and again while events are logged and acknowledged: counters never go back."""
+    """Power fails again and again while events are logged and acknowledged: counters never decrease."""
     bench.bus.position(0, closed=True)
     facts: dict[int, SealRecord] = {}
     boots: list[int] = []
@@ -59,9 +59,9 @@ def test_power_cut_at_any_time(bench: Bench, first_cut: int) -> None:
 
 
 def test_log_survives_wrapping(bench: Bench) -> None:
-    """More events than the flash has slots: every one arrives, in order, also across power-ups.
+    """There are more events than slots in the flash: every event arrives, in order, also across power-ups.
 
-    No more than five changes follow each other: the sixth would be *flapping*.
+    At most five changes follow each other: the sixth would be *flapping*.
     """
     boots, changes, closed = 23, 5, False
     for n in range(boots * (1 + changes)):
@@ -78,7 +78,7 @@ def test_log_survives_wrapping(bench: Bench) -> None:
 
 
 def test_unreadable_identity_is_red(tmp_path: Path, bench: Bench) -> None:
-    """Both slots damaged: identity unknown, red lamp, no word of its own accord, no address."""
+    """With both slots damaged the seal has no identity: it shows red, reports nothing and has no address."""
     path = tmp_path / "0.bin"
     damaged = bytearray(path.read_bytes())
     for slot in FLASH_IDENTITY_SLOTS:
@@ -95,7 +95,7 @@ def test_unreadable_identity_is_red(tmp_path: Path, bench: Bench) -> None:
 
 
 def test_identity_slots(tmp_path: Path, bench: Bench) -> None:
-    """A damaged first slot: the second one is taken."""
+    """If the first slot is damaged, the second one is taken."""
     path = tmp_path / "0.bin"
     damaged = bytearray(path.read_bytes())
     damaged[IDENTITY.offsets["asset"]] ^= 1
@@ -115,7 +115,7 @@ def test_blank_flash_is_red(tmp_path: Path, bench: Bench) -> None:
 
 
 def test_torn_entry_is_skipped(tmp_path: Path, bench: Bench) -> None:
-    """An entry whose write was cut short is passed over and its counter used again: nobody knew of it."""
+    """An entry whose write was cut short is skipped and its counter reused, since it was never reported."""
     bench.power()
     bench.run(2.0)
     bench.power(on=False)

@@ -1,4 +1,4 @@
-"""What the chip reports to its meter, and when it takes a report for told."""
+"""The chip reports events to its meter until each report is acknowledged."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_opening_and_closing_are_reported(settled: Bench) -> None:
         settled.bus.position(0, closed=closed)
         settled.run(1.0)
         (report,) = settled.heard
-        # Idle bus: debounce and the frame; the bench looks every `STEP`.
+        # On an idle bus the report takes debounce time and frame; the bench checks every `STEP`.
         assert report.at - moved <= 0.020 + 0.001 + REPORT_SECONDS + STEP
         assert (report.record.kind, report.record.state) == (kind, state)
         assert lamps(settled) == (closed, not closed)
@@ -63,8 +63,9 @@ def test_opening_and_closing_are_reported(settled: Bench) -> None:
 
 @pytest.mark.parametrize("baud", BAUD_FEATURE.values())
 def test_begins_ahead_only_where_the_record_is_there_in_time(tmp_path: Path, baud: int) -> None:
-    """A report begins with its event, or when its record is there, and is sent whole; nothing else is on the
-    bus.
+    """A report begins with its event, or when its record is ready, and is sent whole.
+
+    Nothing else is on the bus.
     """
     bench, heard, frame = Bench(tmp_path, baud=baud), b"", REPORT_BYTES
     try:
@@ -93,7 +94,7 @@ def test_begins_ahead_only_where_the_record_is_there_in_time(tmp_path: Path, bau
 )
 @settings(max_examples=10, deadline=None, derandomize=True, database=None)
 def test_bounce_is_one_event(tmp_path_factory: pytest.TempPathFactory, edges: list[float]) -> None:
-    """However a contact bounces with pauses under the debounce time, it is one opening."""
+    """A contact that bounces with pauses under the debounce time in any way causes one opening."""
     bench = Bench(tmp_path_factory.mktemp("bounce"))
     try:
         bench.bus.position(0, closed=True)
@@ -115,7 +116,10 @@ def test_bounce_is_one_event(tmp_path_factory: pytest.TempPathFactory, edges: li
 
 
 def test_report_until_acknowledged(bench: Bench) -> None:
-    """No answer: again after 0.5, 1, 2 … s, red; a wrong answer does not count; the right one ends it."""
+    """Without an answer a report is repeated after 0.5, 1, 2 … s, and the LED is red.
+
+    A wrong answer does not count; the right one ends the repetitions.
+    """
     bench.answering = False
     bench.bus.position(0, closed=True)
     bench.power()
@@ -142,7 +146,7 @@ def test_report_until_acknowledged(bench: Bench) -> None:
 
 
 def test_the_stored_rate_comes_back(settled: Bench) -> None:
-    """17H changed the rate and no meter follows: after the longest back-off reports are at the old one."""
+    """After 17H to a rate that no meter follows, reports are at the old rate from the longest back-off on."""
     (answer,) = settled.ask(Frame(seal_address(1), 0x17, b"\x10"))
     assert answer.frame.control == 0x97
     settled.heard.clear()
@@ -168,7 +172,7 @@ def test_error_answer_is_no_acknowledgement(bench: Bench) -> None:
 
 
 def test_age(bench: Bench) -> None:
-    """A report that waits for its meter has the age of its event."""
+    """A report that waits for its meter states the age of its event."""
     bench.answering = False
     bench.power()
     bench.run(2.0)
@@ -183,7 +187,7 @@ def test_age(bench: Bench) -> None:
 
 
 def test_a_report_that_waits_is_made_anew(settled: Bench) -> None:
-    """The bus is busy for seconds: the report is fresh when it goes out."""
+    """A report that waited for seconds because the bus was busy is made anew when it is sent."""
     settled.answering = False
     settled.bus.position(0, closed=False)
     moved = settled.bus.now

@@ -48,17 +48,17 @@ from verif.models.gsm_module import Module, Received
 SEAL, WILDCARD, PHONE = seal_address(1), "A" * 12, "+8613800138000"
 PASSWORD, NEW_PASSWORD, WRONG = (bytes.fromhex(digits) for digits in ("02000000", "02563412", "02563413"))
 BIT = 1 / BAUD
-#: The converter's reading of no voltage at all.
+#: The converter's reading at zero voltage.
 NOTHING_MV = pytest.approx(0, abs=28)
 FAST = 19_200
-#: Powers up a chip with a given flash and front end.
+#: Function that powers up a chip with a given flash and front end.
 Begin = Callable[..., "ModemBench"]
-#: Front ends of the chip with all parts, and of the chip without GSM.
+#: Front ends of the chip with all its parts, and of the chip without GSM.
 FULL, PLAIN = "sigma-delta", "comparator"
 
 
 class ModemBench(Bench):
-    """A bench with a modem."""
+    """Adds a modem to the bench."""
 
     def __init__(self, folder: Path, front_end: str, baud: int) -> None:
         super().__init__(folder, front_end=front_end, gsm=front_end == FULL, baud=baud)
@@ -87,7 +87,7 @@ def begin(tmp_path: Path) -> Iterator[Begin]:
 
 
 def flash_with_entries(number: int, whose: Identity) -> bytes:
-    """Return a flash whose log has so many entries, all acknowledged."""
+    """Return a flash whose log has `number` entries, all acknowledged."""
     flash = bytearray(image(whose))
     for n in range(number):
         old = Entry(boot=7, counter=n + 1, baseline_mv=SEALED_MV, acked=True)
@@ -96,7 +96,7 @@ def flash_with_entries(number: int, whose: Identity) -> bytes:
 
 
 def entries(folder: Path) -> list[Entry]:
-    """Return the entries of the log, in the order of its slots."""
+    """Return the entries of the log in the order of its slots."""
     flash = (folder / "0.bin").read_bytes()
     slots = (flash[slot_address(n) :][: ENTRY.size] for n in range(2 * SECTOR_SLOTS))
     return [entry for raw in slots if (entry := Entry.decode(raw))]
@@ -113,11 +113,11 @@ def ask(bench: Bench, request: Frame, *, at_once: bool = True) -> Frame:
     bench.run(1.0, until=lambda: any(heard.frame.from_slave for heard in bench.heard[before:]))
     seen = [byte for byte in bench.bus.tap() if isinstance(byte, ByteSeen)]
     bit = 1 / bench.bus.baud
-    # The tap reports a byte of the host at its end, and one of a seal in the middle of its stop bit.
+    # The tap reports a byte from the host at its end, and one from a seal in the middle of its stop bit.
     high = max(byte.at for byte in seen if byte.source == 1) - 2 * bit
     begun = min(byte.at for byte in seen if byte.source == 0 and byte.at > high) - 10.5 * bit
     quiet_ms = 1000 * (begun - bit / 2 - high)
-    assert quiet_ms > TD_MS - 1, "ticks come at any time"
+    assert quiet_ms > TD_MS - 1, "the answer began more than a tick too early"
     assert quiet_ms < TD_MS + 0.1 or not at_once
     (answer,) = (heard.frame for heard in bench.heard[before:] if heard.frame.from_slave)
     return answer
@@ -159,7 +159,7 @@ def near(mv: int) -> object:
 def test_an_entry_left_by_an_earlier_power_up(
     tmp_path: Path, begin: Begin, baseline_mv: int, contact_mv: int, state: StateClass
 ) -> None:
-    """An unacknowledged entry is reported unchanged, older each time; the learned baseline is kept."""
+    """An unacknowledged entry is reported unchanged except for its age; the learned baseline is kept."""
     number = baseline_mv * 0x10001 ^ 0x5AA50000
     old = Entry(
         boot=number,
@@ -202,7 +202,7 @@ def test_an_entry_left_by_an_earlier_power_up(
 
 
 def test_from_blank_to_locked_out(tmp_path: Path, begin: Begin) -> None:
-    """All that is asked of a seal which is given its address first and forgets its password last."""
+    """A seal goes through all requests, from receiving its address to being locked out by wrong passwords."""
     bench = begin(b"\xff" * FLASH_SIZE)
     bench.run(1.5)
     assert bench.heard == []
@@ -216,7 +216,7 @@ def test_from_blank_to_locked_out(tmp_path: Path, begin: Begin) -> None:
     assert kinds(reported(bench, 5)) == [Kind.BOOT, *[Kind.PROVISIONED] * 4]
     assert read_identity((tmp_path / "0.bin").read_bytes()) == whole
 
-    # Sealed, and read.
+    # It is sealed and read.
     bench.run(0.5)
     bench.bus.position(0, closed=True)
     (closed,) = reported(bench, 1)
@@ -229,7 +229,7 @@ def test_from_blank_to_locked_out(tmp_path: Path, begin: Begin) -> None:
     assert (learned.kind, learned.counter) == (Kind.PROVISIONED, closed.counter + 1)
     assert ask(bench, requests.read_address()) == Frame(SEAL, 0x93, bcd.address_bytes(SEAL))
     bench.bus.write(0, Frame(SEAL, 0x14, bytes(40)).encode()[:-42])
-    bench.run(0.7)  # it does not come to an end
+    bench.run(0.7)  # the request is never completed
     assert ask(bench, requests.read(SEAL, Di.ADDRESS)).content == bcd.address_bytes(SEAL)
     assert ask(bench, requests.read(SEAL, Di.ASSET_NUMBER)).content == asset
     at = datetime(2027, 11, 30, 23, 59, 58, tzinfo=CST)
@@ -245,7 +245,7 @@ def test_from_blank_to_locked_out(tmp_path: Path, begin: Begin) -> None:
     ]
     assert (numbers["state"], numbers["excursions"]) == (StateClass.SEALED, 0)
 
-    # A record under a challenge, while the loop opens: it comes whole, and then the report.
+    # The loop opens while a record under a challenge is sent: the record is sent whole, then the report.
     challenge = bytes.fromhex("C4A11E4E")
     assert write(bench, Di.CHALLENGE, challenge, WRONG) == Frame(SEAL, 0x94)
     before = len(bench.heard)
@@ -263,7 +263,7 @@ def test_from_blank_to_locked_out(tmp_path: Path, begin: Begin) -> None:
     )
     assert (opened.kind, opened.challenge, opened.flags) == (Kind.OPENED, bytes(4), Flags(0))
 
-    # Password, and what it guards.
+    # The password guards these items.
     assert write(bench, Di.SEAL) == Frame(SEAL, 0xD4, b"\1")
     assert kinds(reported(bench, 1)) == [Kind.SEALING_REFUSED]
     taken = requests.change_password(SEAL, 0x04000C03, PASSWORD, NEW_PASSWORD)
@@ -285,7 +285,7 @@ def test_from_blank_to_locked_out(tmp_path: Path, begin: Begin) -> None:
     bench.run(0.5)
     assert flashes_red(bench)
 
-    # The rate that it has, and one that the host does not follow.
+    # Change to the present rate, and to one that the host does not follow.
     assert ask(bench, requests.change_baud(SEAL, BAUD)) == Frame(SEAL, 0x97, b"\x08")
     assert ask(bench, requests.read_address()).address == SEAL
     assert ask(bench, requests.change_baud(SEAL, 4800)) == Frame(SEAL, 0x97, b"\x10")
@@ -293,8 +293,10 @@ def test_from_blank_to_locked_out(tmp_path: Path, begin: Begin) -> None:
 
 
 def test_messages_to_the_phone(tmp_path: Path, begin: Begin) -> None:
-    """With the time of the event. The first one fills a sector, so it is told while the next one is erased;
-    then the log is read as far as it goes.
+    """Messages contain the time of the event.
+
+    The first event fills a sector, so its message is sent while the next sector is erased. Then the log is
+    read to its end.
     """
     bench = begin(
         flash_with_entries(SECTOR_SLOTS - 2, replace(identity(), phone=PHONE, baud=FAST)), baud=FAST
@@ -326,20 +328,20 @@ def test_messages_to_the_phone(tmp_path: Path, begin: Begin) -> None:
 
 
 def test_attacks_and_a_silent_meter(begin: Begin) -> None:
-    """Each attack has its class and is red; what nobody answers is told again, older, and red as well."""
+    """Each attack has its class and turns the seal red; so does a report that is repeated unanswered."""
     bench = begin(image(identity()))
     bench.bus.position(0, closed=True)
     reported(bench, 1)
     bench.run(1.0)
     assert lamps(bench) == (True, False)
-    # Behind a blind time there is none for long.
+    # After a blind time there is no other one for long.
     bench.run(0.3, until=lambda: not bench.bus.chip(0).loop_driven)
     bench.run(0.025)
     bench.bus.position(0, closed=False)
     bench.run(0.005)
-    assert lamps(bench)[0] is False, "at once"
+    assert lamps(bench)[0] is False, "green does not go out at once"
     bench.bus.position(0, closed=True)
-    # Of another source in the head's place the voltage is right at first.
+    # The voltage of another source in place of the head is right at first.
     for loop, state, mv, events in (
         (Loop(jumper=True), StateClass.HIGH, 5000, 1),
         (Loop(contact_mv=3600), StateClass.LOW, 3600, 1),
@@ -361,7 +363,7 @@ def test_attacks_and_a_silent_meter(begin: Begin) -> None:
     assert len({record.fact for record in records}) == 1
     assert records[-1].age > 0
     first, second, third = (heard.at for heard in bench.heard[-3:])
-    assert third - second > second - first + 0.4, "each pause is longer"
+    assert third - second > second - first + 0.4, "a pause is not longer than the one before"
     assert flashes_red(bench)
     bench.bus.write(0, Frame(meter_address(1), 0xD4, bytes([4])).encode())
     reported(bench, 1)
@@ -376,7 +378,7 @@ def test_attacks_and_a_silent_meter(begin: Begin) -> None:
 
 
 def test_a_chattering_contact(begin: Begin) -> None:
-    """Each of hundreds of excursions counts, in the next event up to 255 of them; then nobody answers."""
+    """An event counts up to 255 of hundreds of excursions before it; then its report stays unanswered."""
     bench = begin(image(identity()), PLAIN)
     bench.bus.position(0, closed=True)
     reported(bench, 1)
@@ -397,7 +399,7 @@ def test_a_chattering_contact(begin: Begin) -> None:
     bench.bus.position(0, closed=True)
     (again,) = reported(bench, 1)
     assert again.counter == opened.counter
-    assert lamps(bench)[0] is False, "not before it is acknowledged"
+    assert lamps(bench)[0] is False, "green before the report is acknowledged"
     bench.answering = True
     assert reported(bench, 2)[-1].kind == Kind.CLOSED
     bench.run(0.3)
@@ -405,10 +407,10 @@ def test_a_chattering_contact(begin: Begin) -> None:
 
 
 def test_each_bit_of_the_address_selects_the_slot(tmp_path: Path) -> None:
-    """Seals whose draws begin with one bit turned over speak at other times behind collisions."""
+    """Seals whose draws start with one inverted bit transmit at other times after collisions."""
 
     def begins(seal: str) -> list[int]:
-        """The ms in which the first frames begin."""
+        """Return the times in ms at which the first frames begin."""
         with closing(ModemBench(tmp_path, PLAIN, BAUD)) as bench:
             (tmp_path / "0.bin").write_bytes(image(replace(identity(), seal=seal)))
             bench.power()
@@ -422,8 +424,8 @@ def test_each_bit_of_the_address_selects_the_slot(tmp_path: Path) -> None:
                 bench.bus.run(0.01)
             return begun
 
-    # For each byte of the address, the lowest one first, what they draw from is turned left by five bits. A
-    # digit 1 is another digit with any of its bits turned over.
+    # For each byte of the address, the lowest one first, the value from which slots are drawn is rotated left
+    # by five bits. A digit 1 with any of its bits inverted is still a digit.
     ones = int("1" * 12, 16)
     seals = {
         (bit + 5 * (5 - byte)) % 16: ones ^ 1 << 8 * byte + bit for byte, bit in product(range(6), range(8))
@@ -434,8 +436,10 @@ def test_each_bit_of_the_address_selects_the_slot(tmp_path: Path) -> None:
 
 
 def test_every_rate_on_request(begin: Begin) -> None:
-    """Answered at the old rate and in force behind the answer: an opening is told at once, and whole. So is
-    the last one, which fills a sector; its report has begun before the other sector was erased.
+    """A change of rate is answered at the old rate and in force after the answer.
+
+    An opening is then reported at once, and whole. So is the last one, which fills a sector; its report has
+    begun before the other sector was erased.
     """
     bench = begin(flash_with_entries(SECTOR_SLOTS - 1 - len(BAUD_FEATURE), identity()))
     reported(bench, 1)
@@ -457,11 +461,11 @@ def test_every_rate_on_request(begin: Begin) -> None:
         sent = sent_by_seal(bench)
         assert len(sent) == REPORT_BYTES + fills * AHEAD_BITS // 11
         assert [seen for seen in sent if seen.malformed or seen.corrupted] == []
-        bench.run(5.0)  # no flapping
+        bench.run(5.0)  # changes this far apart are not flapping
 
 
 def test_an_answer_is_of_one_moment(begin: Begin) -> None:
-    """Uptime and time agree, whichever of their bytes is under way when a second passes."""
+    """Uptime and time agree, whichever of their bytes is being sent when a second passes."""
     bench = begin(image(identity()), PLAIN)
     reported(bench, 1)
     bench.run(1.0)
@@ -470,7 +474,7 @@ def test_an_answer_is_of_one_moment(begin: Begin) -> None:
     second = 1000 * round(CLOCK_HZ / 1000) / CLOCK_HZ
 
     def ask_now() -> tuple[datetime, timedelta, list[float]]:
-        """Time, uptime, and how long behind the request's begin each byte of the answer had been sent."""
+        """Return time, uptime, and when each byte of the answer was sent, from the request's start on."""
         bench.bus.tap()
         asked = bench.bus.now
         (answer,) = bench.ask(requests.read(SEAL, Di.DIAGNOSTICS), 0.45)
@@ -480,7 +484,7 @@ def test_an_answer_is_of_one_moment(begin: Begin) -> None:
 
     time, uptime, sent = ask_now()
     begun = time - uptime
-    # They come last, before two bytes of the frame.
+    # Time and uptime come last, before the two final bytes of the frame.
     for byte in range(DIAGNOSTICS.offsets["uptime"] - DIAGNOSTICS.size - 2, -2):
         passes = second * (1 + (bench.bus.now + sent[byte]) // second)
         bench.bus.run(passes - sent[byte] - bench.bus.now)
@@ -491,7 +495,7 @@ def test_an_answer_is_of_one_moment(begin: Begin) -> None:
 
 @pytest.mark.parametrize(("control", "size"), [(0x83, 0), (0x91, 0), (0x94, 0), (0xB1, 200)])
 def test_an_answer_of_any_function_ends_the_waiting(begin: Begin, control: int, size: int) -> None:
-    """Somebody else's answer: nobody is to answer that, so the report comes at once."""
+    """After another station's answer no answer is expected, so the report is sent at once."""
     bench = begin(image(identity()), PLAIN)
     reported(bench, 1)
     bench.run(0.7)

@@ -1,4 +1,4 @@
-"""The whole chip with the sigma-delta front end, on the simulated analogue loop."""
+"""The whole chip measures the simulated analogue loop with its sigma-delta front end."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def measuring(tmp_path: Path) -> Iterator[Bench]:
 
 
 def after(bench: Bench, loop: Loop) -> tuple[Kind, StateClass, int | None]:
-    """What the seal reports when its loop has become `loop`."""
+    """Return what the seal reports after its loop has become `loop`."""
     count = len(bench.reports())
     bench.bus.loop(0, loop)
     bench.run(3.0, until=lambda: len(bench.reports()) > count)
@@ -37,7 +37,7 @@ def near(mv: int) -> object:
 
 
 def test_each_attack_is_named(measuring: Bench) -> None:
-    """The window is learned at the first closing, here at power-up; then each attack has its class."""
+    """Each attack has its class, once the window has been learned at the first closing, here at power-up."""
     boot = measuring.reports()[0]
     assert (boot.kind, boot.state) == (Kind.BOOT, StateClass.SEALED)
     assert boot.loop_mv == near(SEALED_MV)
@@ -49,7 +49,7 @@ def test_each_attack_is_named(measuring: Bench) -> None:
     assert after(measuring, Loop(contact_mv=3600)) == (Kind.OPENED, StateClass.LOW, near(3600))
     measuring.run(1.0)
 
-    # What was learned is not forgotten without power, and does not follow.
+    # The learned baseline survives a power cut and does not follow the voltage.
     measuring.power(on=False)
     measuring.power()
     measuring.run(3.0)
@@ -57,7 +57,7 @@ def test_each_attack_is_named(measuring: Bench) -> None:
     assert (boot.kind, boot.state, boot.loop_mv) == (Kind.BOOT, StateClass.LOW, near(3600))
     assert after(measuring, Loop()) == (Kind.CLOSED, StateClass.SEALED, near(SEALED_MV))
 
-    # A source of the learned voltage in the place of the head.
+    # A source of the learned voltage replaces the head.
     assert after(measuring, Loop(foreign_mv=SEALED_MV)) == (
         Kind.OPENED,
         StateClass.MISMATCH,
@@ -77,7 +77,7 @@ def test_a_pulled_head_is_reported(measuring: Bench) -> None:
 
 
 def test_the_window_holds_under_noise(measuring: Bench) -> None:
-    """Ten seconds with 20 mV rms of noise and a contact that has lost 100 mV: not a word."""
+    """Ten seconds of 20 mV rms noise on a contact that has lost 100 mV cause no report."""
     measuring.heard.clear()
     measuring.bus.loop(0, Loop(contact_mv=SEALED_MV - 100, noise_mv=20))
     measuring.run(10.0)

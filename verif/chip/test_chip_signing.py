@@ -1,4 +1,4 @@
-"""Signed records of the whole chip."""
+"""The whole chip signs its records."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ def test_unsigned_without_a_key(tmp_path: Path, bench: Bench) -> None:
 
 
 def test_challenge(settled: Bench) -> None:
-    """What is answered from now on echoes it and is signed over it; what is reported does not."""
+    """Answers after a challenge echo it and are signed over it; reports are not."""
     seal, challenge = seal_address(1), bytes.fromhex("C4A11E4E")
     for number in (challenge, bytes.fromhex("01020304")):
         (taken,) = settled.ask(requests.write(seal, Di.CHALLENGE, number))
         assert taken.frame == Frame(seal, 0x94)
-        # Again and again: the first answer may get lost.
+        # The challenge stays in force, since the first answer may have been lost.
         for di in (Di.RECORD_NEWEST, Di.RECORD_HISTORY, Di.RECORD_NEWEST):
             (heard,) = settled.ask(requests.read(seal, di))
             record = SealRecord.decode(heard.frame.content)

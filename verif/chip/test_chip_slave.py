@@ -1,4 +1,4 @@
-"""The whole chip as a slave: what it answers, and on what it is silent."""
+"""The whole chip answers requests as a slave, and is silent where the standard requires it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def test_reads(settled: Bench) -> None:
         (heard,) = settled.ask(requests.read(seal, di))
         answer = heard.frame
         assert (answer.address, answer.control, answer.di) == (seal, 0x91, di)
-        sent = (16 + 4) * 11 / BAUD - 4 * 11 / BAUD  # request and answer of the least length
+        sent = (16 + 4) * 11 / BAUD - 4 * 11 / BAUD  # a request and the shortest answer
         assert heard.at - asked > TD_MIN + sent / 2
         assert heard.at - asked < TD_MAX + 2 * REPORT_SECONDS
         return answer.content
@@ -98,7 +98,7 @@ def test_silence(settled: Bench, raw: bytes) -> None:
 
 
 def test_another_frame_cancels_the_answer(settled: Bench) -> None:
-    """Two requests without waiting: only the second one is answered, with its own item."""
+    """Of two requests without a pause only the second one is answered, with its own item."""
     first, second = (requests.read(seal_address(1), di) for di in (Di.ADDRESS, Di.ASSET_NUMBER))
     settled.bus.write(0, first.encode(0) + second.encode(0))
     settled.run(1.5)
@@ -112,7 +112,7 @@ def test_noise_is_silence_and_passes(settled: Bench) -> None:
 
 
 def test_independent_codec_reads_the_record(settled: Bench) -> None:
-    """The PyPI package dlt645 builds the request and takes the answer apart."""
+    """The PyPI package dlt645 builds the request and decodes the answer."""
     peer = importlib.import_module("dlt645.protocol.protocol").DLT645Protocol
     wire_address = bytes.fromhex(seal_address(1))[::-1]
     settled.bus.write(0, bytes(peer.build_frame(wire_address, 0x11, bytes.fromhex("01538004"))))

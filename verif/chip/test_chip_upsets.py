@@ -1,4 +1,4 @@
-"""A single-event upset turns one register bit over: alarm or the same state, never green while open."""
+"""A single-event upset inverts one register bit: it has an alarm or no effect, and never green while open."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from sealchip.interface import RECORD
 from verif.benches.chip import CLOCK_HZ, Bench, lamps
 from verif.models.upsets import upset_chip
 
-#: Register bits that a run turns over, in each of two states, beside those of the filtered state.
+#: Register bits that a run inverts in each of two states, in addition to those of the filtered state.
 SAMPLE = 40
 #: Two characters on the pin that names the bit, with a margin.
-TOLD = 0.003
+UPSET_SECONDS = 0.003
 DEBOUNCE = 0.020
 
 
 def lamps_seen(bench: Bench) -> tuple[bool, bool]:
-    """Whether green and red have been lit since the last look, or are now."""
+    """Return whether green and red have been lit since the last call, or are lit now."""
     changes = [seen for seen in bench.bus.tap() if isinstance(seen, LampsSeen)]
     green, red = lamps(bench)
     return green or any(seen.green for seen in changes), red or any(seen.red for seen in changes)
@@ -30,17 +30,17 @@ def lamps_seen(bench: Bench) -> tuple[bool, bool]:
 
 def upset(bench: Bench, bit: int) -> None:
     bench.bus.write_gsm(0, bit.to_bytes(2, "little"))
-    bench.run(TOLD)
+    bench.run(UPSET_SECONDS)
 
 
-def opening_told(bench: Bench) -> bool:
-    """Whether a report of an opening was heard, signed or not."""
+def opening_reported(bench: Bench) -> bool:
+    """Return whether a report of an opening was received, signed or not."""
     place = 12 + RECORD.offsets["kind"]
     return any(heard.is_report and heard.frame.data[place] == Kind.OPENED for heard in bench.heard)
 
 
 def wrong(bench: Bench, bit: int, chance: random.Random) -> str | None:
-    """What the chip does wrong when `bit` is turned over, once while sealed and once while open."""
+    """Return what the chip does wrong when `bit` is inverted, once while sealed and once while open."""
     bench.bus.position(0, closed=True)
     bench.power()
     bench.run(3.0, until=lambda: lamps(bench) == (True, False))
@@ -57,7 +57,7 @@ def wrong(bench: Bench, bit: int, chance: random.Random) -> str | None:
     green, red = lamps_seen(bench)
     if green:
         return "green while open, after an upset while sealed"
-    if not (opening_told(bench) or red):
+    if not (opening_reported(bench) or red):
         return "neither red nor reported, after an upset while sealed"
     upset(bench, bit)
     bench.run(1.0)
@@ -67,8 +67,9 @@ def wrong(bench: Bench, bit: int, chance: random.Random) -> str | None:
 
 @pytest.mark.long
 def test_single_event_upsets(tmp_path: Path) -> None:
-    """Upset while sealed: when the seal is then opened it is red or reports it, and is not green from the
-    debounce time on. Upset while open: not green.
+    """After an upset while sealed, an opening turns the seal red or is reported.
+
+    From the debounce time on the seal is then not green. After an upset while open it is not green either.
     """
     verilog, names = upset_chip(CLOCK_HZ)
     model, chance = library(verilog), random.Random(1)

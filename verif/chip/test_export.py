@@ -1,4 +1,4 @@
-"""The exported Verilog as text: one that every tool takes."""
+"""The exported Verilog is plain text that every tool accepts."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ KEYWORDS = ("super", "this", "begin", "byte", "wait", "table")
 
 
 class Keywords(wiring.Component):
-    """Signals and submodules that are called like keywords, and one port that may be."""
+    """Has signals and submodules named after keywords, and one port whose name may be one."""
 
     def __init__(self, port: str) -> None:
         super().__init__({port: In(8), "sum": Out(8)})
@@ -43,7 +43,7 @@ def chip() -> str:
 
 
 def test_every_process_runs_at_the_start(chip: str) -> None:
-    """Each reads `$start`, and each module that has one lets it fall once, without a race."""
+    """Each process reads `$start`, and each module with a process clears it once, without a race."""
     processes = re.findall(r"always @\*.*\n(.*)\n", chip)
     assert len(processes) > 100
     assert {line.strip() for line in processes} == {"if (\\$start ) begin end"}
@@ -56,7 +56,7 @@ def test_it_is_plain_verilog(chip: str) -> None:
 
 
 def test_keywords_inside_get_another_name(chip: str, tmp_path: Path) -> None:
-    """Verilator takes them, and nothing in the chip needs to be escaped for being a keyword."""
+    """Keywords inside a module are renamed: Verilator accepts it, and the chip needs no escaped names."""
     text = verilog_of(Keywords("i"), "top")
     assert all(f"\\{keyword}$ " in text for keyword in KEYWORDS)
     (tmp_path / "top.v").write_text(text)
@@ -71,7 +71,7 @@ def test_keywords_inside_get_another_name(chip: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("keyword", KEYWORDS)
 def test_a_keyword_is_refused(keyword: str) -> None:
-    """As a port, or as the module: those names are the user's, and are not changed behind his back."""
+    """A keyword as name of a port or of the module is refused, since the user chose it and relies on it."""
     for component, name in ((Keywords(keyword), "top"), (Keywords("i"), keyword)):
         with pytest.raises(ValueError, match=f"'{keyword}' is a keyword"):
             verilog_of(component, name)

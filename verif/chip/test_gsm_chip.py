@@ -1,4 +1,4 @@
-"""The whole chip with a phone in its identity and the customer's modem at its pins: from loop to phone."""
+"""The whole chip sends changes of its loop to the phone in its identity, by a modem at its pins."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from meterseal.sim.customer.modem import Answer, Modem
 from verif.benches.chip import BAUD, CLOCK_HZ, identity, seal_address
 
 PHONE = "+8613800138000"
-# A build of the chip that no other test has.
+# These tests need a build of the chip that no other test has.
 pytestmark = pytest.mark.long
 
 
 class Bench:
-    """One seal with its modem; `messages` are what the phone shows, with the second of each."""
+    """Runs one seal with its modem; `messages` are those that the phone shows, each with its second."""
 
     def __init__(self, folder: Path, phone: str) -> None:
         library = chip_library(clock_hz=CLOCK_HZ, gsm=True)
@@ -66,7 +66,7 @@ def bench(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Bench]:
 
 
 def test_opening_and_closing_reach_the_phone(bench: Bench) -> None:
-    assert bench.messages == []  # a boot that finds the loop closed is not told
+    assert bench.messages == []  # a boot that finds the loop closed sends no message
     for closed, what in ((False, "开启"), (True, "闭合")):
         bench.bus.position(0, closed=closed)
         bench.run(4.0)
@@ -75,7 +75,7 @@ def test_opening_and_closing_reach_the_phone(bench: Bench) -> None:
 
 
 def test_a_modem_that_was_exchanged_meanwhile(bench: Bench) -> None:
-    """A new one knows nothing of what the other had been told."""
+    """A new modem has none of the settings that the old one was given, and still sends the next message."""
     bench.bus.position(0, closed=False)
     bench.run(4.0)
     bench.modem = Modem(echo=True, unsolicited=True)

@@ -1,4 +1,4 @@
-"""What the seal takes over the bus: identity, password, rate, time, and the event log that it gives."""
+"""The seal takes identity, password, rate and time over the bus, and returns its event log."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from sealchip.interface import DIAGNOSTICS, FLASH_SIZE, Di
 from verif.benches.chip import BAUD, Bench, flashes_red, identity, meter_address, seal_address, seal_key
 
 SEAL = seal_address(1)
-ANYBODY = "A" * 12
+WILDCARD = "A" * 12
 NEW = seal_address(77)
 PASSWORD, WRONG, NONE = (bytes.fromhex(digits) for digits in ("02563412", "02563413", "02000000"))
 DONE, OTHER, NO_DATA, UNAUTHORISED, NO_RATE = None, 1, 2, 4, 8
@@ -27,14 +27,14 @@ ITEM = {"seal": 0, "meter": 1, "asset": 2, "key": 3, "phone": 4, "baud": 5, "pas
 
 
 def answers(bench: Bench, request: Frame, seconds: float = 1.0) -> list[Frame]:
-    """What a request is answered; the seal may report meanwhile."""
+    """Return the answers to a request; the seal may also report meanwhile."""
     return [heard.frame for heard in bench.ask(request, seconds) if heard.frame.from_slave]
 
 
 def write(
     bench: Bench, di: int, data: bytes = b"", password: bytes = NONE, address: str = SEAL
 ) -> int | None:
-    """ERR of the answer to a 14H."""
+    """Return the ERR of the answer to a 14H."""
     (frame,) = answers(bench, requests.write(address, di, data, password=password))
     assert frame.control == (0xD4 if frame.data else 0x94)
     return frame.data[0] if frame.data else DONE
@@ -55,7 +55,7 @@ def blank(tmp_path: Path) -> None:
 
 
 def test_new_address(settled: Bench, tmp_path: Path) -> None:
-    """In force with the answer; what is reported from then on has it."""
+    """A new address is in force with the answer, and all later reports have it."""
     assert provision(settled, "seal", bcd.address_bytes(NEW)) is DONE
     assert stored(tmp_path) == replace(identity(), seal=NEW, sequence=1)
     (frame,) = answers(settled, requests.read(NEW, Di.ADDRESS))
@@ -68,7 +68,7 @@ def test_new_address(settled: Bench, tmp_path: Path) -> None:
 
 
 def test_new_key(settled: Bench) -> None:
-    """The next record is signed with it: `Heard.record` verifies with the key of the seal's number."""
+    """The next record is signed with the new key: `Heard.record` verifies it with the key of that seal."""
     assert provision(settled, "seal", bcd.address_bytes(NEW)) is DONE
     assert provision(settled, "key", seal_key(77), address=NEW) is DONE
     settled.bus.position(0, closed=False)
@@ -100,7 +100,7 @@ def test_change_of_password(settled: Bench, tmp_path: Path) -> None:
 
 
 def test_locked_out(settled: Bench, tmp_path: Path) -> None:
-    """Three wrong passwords; then the right one is refused too, and reading goes on."""
+    """After three wrong passwords the right one is refused too, and reading still works."""
     for password in (WRONG, WRONG, NONE, WRONG, WRONG, WRONG):
         provision(settled, "phone", bytes(16), password)
     before = stored(tmp_path)
@@ -113,7 +113,7 @@ def test_locked_out(settled: Bench, tmp_path: Path) -> None:
 
 
 def test_seal_command(settled: Bench) -> None:
-    """Refused on an open loop, taken on a sealed one; both are events."""
+    """A seal command is refused on an open loop and accepted on a sealed one; both are events."""
     assert write(settled, Di.SEAL, password=WRONG) == UNAUTHORISED
     assert write(settled, Di.SEAL) is DONE
     assert write(settled, Di.SEAL, b"x") == NO_DATA
@@ -126,18 +126,18 @@ def test_seal_command(settled: Bench) -> None:
 
 
 def test_blank_seal(bench: Bench, tmp_path: Path) -> None:
-    """Mute but for who asks anybody; becomes a seal with its address, and reports then."""
+    """A blank seal answers only the wildcard address; once it has an address of its own, it reports."""
     blank(tmp_path)
     bench.power()
     bench.run(2.0)
     assert bench.heard == []
     assert flashes_red(bench)
     assert bench.ask(requests.read("0" * 12, Di.ADDRESS)) == []
-    assert provision(bench, "meter", bcd.address_bytes(meter_address(1)), WRONG, ANYBODY) == UNAUTHORISED
-    assert provision(bench, "meter", bcd.address_bytes(meter_address(1)), NONE, ANYBODY) is DONE
-    assert provision(bench, "key", seal_key(1), NONE, ANYBODY) is DONE
+    assert provision(bench, "meter", bcd.address_bytes(meter_address(1)), WRONG, WILDCARD) == UNAUTHORISED
+    assert provision(bench, "meter", bcd.address_bytes(meter_address(1)), NONE, WILDCARD) is DONE
+    assert provision(bench, "key", seal_key(1), NONE, WILDCARD) is DONE
     bench.heard.clear()
-    bench.bus.write(0, requests.write(ANYBODY, Di.PROVISIONING, bcd.address_bytes(SEAL)).encode())
+    bench.bus.write(0, requests.write(WILDCARD, Di.PROVISIONING, bcd.address_bytes(SEAL)).encode())
     bench.run(5.0)
     assert bench.heard.pop(0).frame == Frame(SEAL, 0x94)
     assert bench.heard[0].frame.address == meter_address(1)
@@ -145,7 +145,7 @@ def test_blank_seal(bench: Bench, tmp_path: Path) -> None:
 
 
 def test_address_by_15h(bench: Bench, tmp_path: Path) -> None:
-    """Once, while it has none; to nobody but AAAAAAAAAAAA."""
+    """15H sets the address once, while the seal has none, and only if sent to AAAAAAAAAAAA."""
     blank(tmp_path)
     bench.power()
     bench.run(2.0)
@@ -162,9 +162,10 @@ def stored_address(tmp_path: Path) -> str:
     return bcd.address((tmp_path / "0.bin").read_bytes()[0x1008:0x100E])
 
 
-def test_what_takes_too_long_has_no_answer(bench: Bench, tmp_path: Path) -> None:
-    """A flash that takes its longest time to erase, at the slowest clock: written, told as an event, and no
-    answer later than the standard allows.
+def test_a_write_that_takes_too_long_has_no_answer(bench: Bench, tmp_path: Path) -> None:
+    """A write with the flash's longest erase time and the slowest clock is done and reported as an event.
+
+    No answer is sent later than the standard allows.
     """
     bench.bus.attach_flash(0, bench.flashes[0], sector_erase=0.4)
     bench.power()
@@ -178,7 +179,7 @@ def test_what_takes_too_long_has_no_answer(bench: Bench, tmp_path: Path) -> None
 
 @pytest.mark.parametrize("after", [0.02, 0.06, 0.09, 0.12, 0.15])
 def test_power_cut_in_an_update(settled: Bench, tmp_path: Path, after: float) -> None:
-    """The old identity or the new one."""
+    """After a power cut the identity is the old one or the new one."""
     settled.bus.write(0, requests.write(SEAL, Di.PROVISIONING, bcd.address_bytes(NEW)).encode())
     settled.run(34 * 11 / BAUD)
     settled.bus.run(after)
@@ -191,7 +192,7 @@ def test_power_cut_in_an_update(settled: Bench, tmp_path: Path, after: float) ->
 
 
 def test_clock(settled: Bench) -> None:
-    """Set by broadcast and by the seal's own address, without an answer."""
+    """The clock is set by broadcast and by the seal's own address, without an answer."""
     for address, at in (
         ("9" * 12, datetime(2026, 2, 28, 23, 59, 58, tzinfo=CST)),
         (SEAL, datetime(2024, 2, 29, 1, 2, 3, tzinfo=CST)),
@@ -203,7 +204,7 @@ def test_clock(settled: Bench) -> None:
 
 
 def test_event_log(settled: Bench) -> None:
-    """The newest first, one a frame, D5 while there are more."""
+    """The event log is read one record a frame, the newest first, with D5 set while there are more."""
     for n in range(3):
         settled.bus.position(0, closed=n % 2 == 1)
         settled.run(1.0)
@@ -226,7 +227,7 @@ def test_no_such_follow_up(settled: Bench, seq: int) -> None:
 
 
 def test_rate(settled: Bench) -> None:
-    """Answered at the old rate, in force from then on, gone with the power."""
+    """A change of rate is answered at the old rate, in force from then on, and lost with the power."""
     (heard,) = settled.ask(requests.change_baud(SEAL, 4800))
     assert heard.frame == Frame(SEAL, 0x97, b"\x10")
     assert settled.ask(requests.read(SEAL, Di.ADDRESS)) == []

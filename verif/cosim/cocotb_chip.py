@@ -1,4 +1,4 @@
-"""Run by `test_cocotb.py` inside the simulator: the exported chip's pins from its very first cycle on."""
+"""The exported chip's pins are right from its first cycle on; `test_cocotb.py` runs this in a simulator."""
 
 import cocotb
 from cocotb.clock import Clock

@@ -1,4 +1,4 @@
-"""Run by `test_agents.py` inside the simulator: from the loop to the phone, by a modem that is no help."""
+"""Messages reach the phone through an unreliable modem; `test_agents.py` runs this inside the simulator."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TEXT = f"【封印】{IDENTITY.seal} 约00分钟前 "
 
 
 async def messages(bench: Bench, number: int, seconds: float) -> list[tuple[str, str]]:
-    """What the phone shows once there are so many messages."""
+    """Return the messages that the phone shows once there are `number` of them."""
     for _ in range(round(seconds * 10)):
         if len(bench.modem.module.messages) >= number:
             break
@@ -28,7 +28,7 @@ async def messages(bench: Bench, number: int, seconds: float) -> list[tuple[str,
 
 @cocotb.test()
 async def an_opening_reaches_the_phone(dut):
-    """Through an echo, unasked lines and garbage; nothing is told of a boot that found the loop sealed."""
+    """A message gets through echo, unsolicited lines and garbage; a boot with the loop sealed sends none."""
     module = Module(manners=[Manner.CHATTER, Manner.GARBAGE, Manner.CHATTER], echoes_always=True)
     bench = Bench(dut, identity=WHOSE, module=module)
     await bench.power_up()
@@ -41,7 +41,7 @@ async def an_opening_reaches_the_phone(dut):
 
 @cocotb.test()
 async def errors_silence_and_a_brown_out(dut):
-    """Each ends an attempt; the whole script is played again, and the message comes once."""
+    """Each of these ends an attempt; the whole script is played again, and the message arrives once."""
     manners = [Manner.WELL, Manner.ERROR, Manner.WELL, Manner.WELL, Manner.SILENT]
     bench = Bench(dut, identity=WHOSE, module=Module(manners=manners), loop=PULLED)
     await bench.power_up()

@@ -1,4 +1,4 @@
-"""Run by `test_agents.py` inside the simulator: a seal whose power fails where the environment says.
+"""The power of a seal fails where the environment states; `test_agents.py` runs this inside the simulator.
 
 The flash is a file, so that the next simulation is the next power-up of the same seal.
 """

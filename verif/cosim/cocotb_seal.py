@@ -1,4 +1,4 @@
-"""Run by `test_agents.py` inside the simulator: a seal with a plain comparator in service."""
+"""A seal with a plain comparator works in service; `test_agents.py` runs this inside the simulator."""
 
 from __future__ import annotations
 
@@ -20,13 +20,16 @@ REQUEST = read(IDENTITY.seal, Di.RECORD_NEWEST)
 
 @cocotb.test()
 async def a_seal_in_service(dut):
-    """Power-up, opening, closing; reads, damaged reads, a collision; and nothing else on any pin."""
+    """The seal goes through power-up, opening, closing, reads, damaged reads and a collision.
+
+    Nothing else happens on any pin.
+    """
     bench = Bench(dut)
     await bench.power_up()
     await power_up_is_reported(bench)
     await opening_and_closing_are_reported(bench)
     await a_read_is_answered(bench)
-    await what_is_damaged_is_not_answered(bench)
+    await a_damaged_request_is_not_answered(bench)
     await a_collided_report_is_repeated(bench)
     await Timer(30, "ms")
     bench.scoreboard.check(bench.loop.moved, STATES, get_sim_time("ns"))
@@ -72,7 +75,7 @@ async def a_read_is_answered(bench: Bench) -> None:
         assert bench.monitor.whole(bench.monitor.drives[-1])
 
 
-async def what_is_damaged_is_not_answered(bench: Bench) -> None:
+async def a_damaged_request_is_not_answered(bench: Bench) -> None:
     """Damage of each kind to address, DATA and checksum prevents an answer, and so does a break."""
     terminal = Driver(bench.bus, IDENTITY.baud)
     for damage in Damage:

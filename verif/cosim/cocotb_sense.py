@@ -1,4 +1,4 @@
-"""Run by `test_agents.py` inside the simulator: what is done to the loop is named, with real parts."""
+"""The chip names each attack on the loop, with real parts; `test_agents.py` runs this in the simulator."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ STATES = {
 }
 #: A comparator with an offset of some millivolts at its pin, noise, and parts at the end of their tolerance.
 PARTS = Parts(ohm=22e3 * 1.01, farad=100e-9 * 0.9, offset_mv=10.0, noise_mv=10.0, scale=0.995)
-#: Seconds until a class is told: a mismatch is over when four off phases have been clean.
+#: Seconds until a class is reported: a mismatch is over when four off phases have been clean.
 NAMED = 1.6
 
 
 @cocotb.test()
 async def a_resistance_that_is_wrong(dut):
-    """A jumper, then a corroded contact."""
+    """A jumper and then a corroded contact are named."""
     await attack(dut, JUMPER, CORRODED)
 
 
 @cocotb.test()
 async def a_loop_that_is_not_there(dut):
-    """A pulled head, then a battery in its place."""
+    """A pulled head and then a battery in its place are named."""
     await attack(dut, PULLED, FOREIGN)
 
 
 async def attack(dut, *attacks: Loop) -> None:
-    """From sealed to each attack and back, less often than is flapping; millivolts as the loop has them."""
+    """Go from sealed to each attack and back, too slowly for flapping, and compare class and millivolts."""
     bench = Bench(dut, measures=True, parts=PARTS)
     await bench.power_up()
     await bench.reports(1, FIRST_REPORT)

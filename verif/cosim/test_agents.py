@@ -40,7 +40,7 @@ def test_a_seal_in_service(chip: Chip, simulator: str) -> None:
 
 
 def test_messages_by_a_bad_modem(chip: Chip, simulator: str) -> None:
-    """On Icarus, only the test that simulates seconds, not minutes."""
+    """Messages arrive by a bad modem; on Icarus only the test that simulates seconds, not minutes, is run."""
     if simulator == ICARUS:
         chip.run("verif.cosim.cocotb_gsm", 1, only="an_opening_reaches_the_phone")
     else:
