@@ -105,7 +105,7 @@ class Nor:
         if raw[0] == _READ:
             return
         assert self.enabled, "not write enabled"
-        assert 0 <= place < len(self.content), "the rest of the flash is somebody else's"
+        assert 0 <= place < len(self.content), "the rest of the flash belongs to others"
         self.enabled, self.polls = False, POLLS
         if raw[0] == _PROGRAM:
             self.program(place, raw[4:])

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from sealchip.bus.bus_access import BusAccess
 from verif.benches.block import Bench, examples, simulate
 
-#: ms, as DL/T 645-2007 has it: a slave answers within 500 ms; here with a margin.
+#: In ms; DL/T 645-2007 has a slave answer within 500 ms, and here is a margin.
 ANSWER, LEAST_GAP, AFTER_CRASH, SLOT, SLOTS = 520, 4, 20, 2, 32
 LATEST = LEAST_GAP + (SLOTS - 1) * SLOT
 STUCK = 64
@@ -25,7 +25,7 @@ ENDINGS = {"answer": (0x91, 0), "acknowledgement": (0x94, 0), "refusal": (0xD1, 
 ACCESS = Bench(BusAccess)
 
 
-async def hear(ctx, dut, control, broadcast):
+async def receive(ctx, dut, control, broadcast):
     """Drive the levels and the strobe of another device's frame; the line is high at the end."""
     for level in (0, 1, 0):
         ctx.set(dut.ro, level)
@@ -38,7 +38,7 @@ async def hear(ctx, dut, control, broadcast):
     ctx.set(dut.frame.valid, 0)
 
 
-async def speak(ctx, dut, expects):
+async def transmit(ctx, dut, expects):
     """Send an own frame, whole."""
     ctx.set(dut.de, 1)
     await ctx.tick().repeat(3)
@@ -93,18 +93,18 @@ def test_silent_while_an_answer_is_due(before):
         dut = ACCESS.dut
         await draw(ctx, dut, 7)
         if before in REQUESTS:
-            await hear(ctx, dut, 0x91, 0)
-            await hear(ctx, dut, *REQUESTS[before])
+            await receive(ctx, dut, 0x91, 0)
+            await receive(ctx, dut, *REQUESTS[before])
         elif before == "own report":
-            await speak(ctx, dut, expects=1)
+            await transmit(ctx, dut, expects=1)
         elif before == "noise":
-            await hear(ctx, dut, 0x91, 0)
+            await receive(ctx, dut, 0x91, 0)
             ctx.set(dut.ro, 0)
             await ctx.tick()
             ctx.set(dut.ro, 1)
         silence = await wait(ctx, dut)
         assert ANSWER <= silence <= ANSWER + LATEST - LEAST_GAP
-        await hear(ctx, dut, 0x91, 0)
+        await receive(ctx, dut, 0x91, 0)
         assert await wait(ctx, dut) == LEAST_GAP, "the slot has run down"
 
     ACCESS.run(testbench)
@@ -116,10 +116,10 @@ def test_free_soon_when_no_answer_is_due(before):
         dut = ACCESS.dut
         await draw(ctx, dut, 3)
         if before in ENDINGS:
-            await hear(ctx, dut, 0x11, 0)
-            await hear(ctx, dut, *ENDINGS[before])
+            await receive(ctx, dut, 0x11, 0)
+            await receive(ctx, dut, *ENDINGS[before])
         else:
-            await speak(ctx, dut, expects=0)
+            await transmit(ctx, dut, expects=0)
         assert LEAST_GAP <= await wait(ctx, dut) <= LATEST
 
     ACCESS.run(testbench)
@@ -132,7 +132,7 @@ def test_any_level_restarts_the_silence(quiet, own):
 
     async def testbench(ctx):
         dut = ACCESS.dut
-        await hear(ctx, dut, 0x91, 0)
+        await receive(ctx, dut, 0x91, 0)
         for time in quiet:
             ctx.set(dut.ticks.ms, 1)
             await ctx.tick().repeat(time)
@@ -159,7 +159,7 @@ def test_a_slot_is_counted_down_over_several_gaps(drawn, gaps):
         await draw(ctx, dut, drawn)
         slot = 0
         for gap in gaps:
-            await hear(ctx, dut, 0x91, 0)
+            await receive(ctx, dut, 0x91, 0)
             ctx.set(dut.ticks.ms, 1)
             for _ in range(LEAST_GAP + gap):
                 if ctx.get(dut.request.free):
@@ -167,7 +167,7 @@ def test_a_slot_is_counted_down_over_several_gaps(drawn, gaps):
                 await ctx.tick()
             ctx.set(dut.ticks.ms, 0)
             slot += gap
-        await hear(ctx, dut, 0x91, 0)
+        await receive(ctx, dut, 0x91, 0)
         slot += await wait(ctx, dut) - LEAST_GAP
         assert slot <= (SLOTS - 1) * SLOT
         assert slot % SLOT == 0
@@ -213,7 +213,7 @@ def test_a_stuck_line_is_reported():
         dut = ACCESS.dut
         await wait(ctx, dut)
         ctx.set(dut.ro, 0)
-        assert not ctx.get(dut.stuck), "silence is none"
+        assert not ctx.get(dut.stuck), "a line that has only just gone low is not stuck"
         await ctx.tick()
         ctx.set(dut.ticks.ms, 1)
         for low in range(STUCK + 50):
@@ -307,11 +307,11 @@ def test_slots_differ_with_the_seed():
         assert len(set(drawn)) > 20, "a seal uses most of the slots"
     for one, other in combinations(slots, 2):
         same = sum(a == b for a, b in zip(one, other, strict=True))
-        assert same <= 0.15 * len(one), "twice in a row the same moment must be rare"
+        assert same <= 0.15 * len(one), "seals seldom draw the same slot"
 
 
 class Contract:
-    """Reference of `BusAccess`, cycle by cycle: the quiet time that is enough, the slot, the generator."""
+    """The reference of `BusAccess` has, cycle by cycle, the quiet time that is enough, slot and generator."""
 
     def __init__(self):
         self.enough, self.line, self.ms = ANSWER, 1, 0
@@ -323,17 +323,17 @@ class Contract:
         quiet = i["ro"] and not changes and not i["de"]
         may = quiet and not i["frame"] and self.ms >= self.enough
         ms = min(self.ms, ANSWER)
-        told = (
+        result = (
             may and self.slot == 0 and not self.drawn,
             ms if quiet else 0,
             quiet and ms == ANSWER,
             not i["ro"] and not changes and ms >= STUCK,
         )
-        self._hear(i, changes)
+        self._receive(i, changes)
         self._draw(i, may)
-        return told
+        return result
 
-    def _hear(self, i, changes):
+    def _receive(self, i, changes):
         if i["de"] or (changes and not i["ro"]):
             self.enough = ANSWER
         if i["frame"]:
@@ -352,7 +352,7 @@ class Contract:
             self.slot -= 1
         self.drawn = i["draw"]
         if i["draw"] or i["tick_ms"]:
-            # x^16 + x^14 + x^13 + x^11 + 1
+            # The polynomial is x^16 + x^14 + x^13 + x^11 + 1.
             self.lfsr = self.lfsr >> 1 ^ (0xB400 if self.lfsr & 1 else 0)
         if i["draw"]:
             self.lfsr ^= i["seed"]

@@ -22,7 +22,7 @@ SILENCE = "silence"
 
 
 class Listener(wiring.Component):
-    """The deframer with the public memory, whose addresses it compares with."""
+    """The deframer has the public memory, whose addresses it compares with."""
 
     def __init__(self):
         super().__init__({})
@@ -58,7 +58,7 @@ def listen(characters, *, meter=METER, readable=True, bench=LISTENER, contents=N
 
     The DATA of each goes into `contents`.
     """
-    heard, dut = [], bench.dut.deframer
+    received, dut = [], bench.dut.deframer
 
     async def testbench(ctx):
         for n, byte in enumerate(Identity(seal=SEAL, asset="x", meter=meter).encode()):
@@ -71,7 +71,9 @@ def listen(characters, *, meter=METER, readable=True, bench=LISTENER, contents=N
                 ctx.set(dut.received.valid, 1)
                 ctx.set(dut.received.error, 0)
                 ctx.set(dut.received.data, (0x68, 0x16)[position % 2])
-                assert not ctx.get(dut.frame.begun | dut.frame.valid), "nothing is heard in the same cycle"
+                assert not ctx.get(dut.frame.begun | dut.frame.valid), (
+                    "no frame is reported in the same cycle"
+                )
                 await ctx.tick()
                 ctx.set(dut.silence, 0)
                 ctx.set(dut.received.valid, 0)
@@ -84,27 +86,27 @@ def listen(characters, *, meter=METER, readable=True, bench=LISTENER, contents=N
             if byte != 0x68 or error:
                 assert not ctx.get(dut.frame.begun)
             if ctx.get(dut.frame.valid):
-                heard.append((position, ctx.get(dut.frame.head)))
+                received.append((position, ctx.get(dut.frame.head)))
                 holds = True
             elif byte == 0x68:
                 holds = False
             await ctx.tick()
             ctx.set(dut.received.valid, 0)
             for _ in range(4):
-                assert not ctx.get(dut.frame.valid), "a strobe"
+                assert not ctx.get(dut.frame.valid), "valid is high for one cycle only"
                 await ctx.tick()
-            if contents is not None and heard and heard[-1][0] == position:
+            if contents is not None and received and received[-1][0] == position:
                 contents.append(await content(ctx, dut, ctx.get(dut.frame.head).length))
             if holds:
                 head = ctx.get(dut.frame.head).as_bits()
-                assert head == heard[-1][1].as_bits(), "it holds until the next 68H"
+                assert head == received[-1][1].as_bits(), "it holds until the next 68H"
 
     bench.run(testbench)
-    return heard
+    return received
 
 
 def expected(characters):
-    """Reference: find each frame, as (position of 16H, bytes from the first 68H on), by looking ahead."""
+    """Find each frame, as a reference: (position of 16H, bytes from the first 68H on), by looking ahead."""
     stream = [(c, False) if isinstance(c, int) else c for c in characters]
     found, begin = [], 0
     while begin < len(stream):
@@ -147,20 +149,20 @@ def matches(pattern, address):
 def check(characters):
     """Check that frames, heads and DATA are those of the reference."""
     contents = []
-    heard = listen(characters, contents=contents)
+    received = listen(characters, contents=contents)
     wanted = expected(characters)
-    assert [position for position, _ in heard] == [position for position, _ in wanted]
-    for (_, head), (_, raw), data in zip(heard, wanted, contents, strict=True):
+    assert [position for position, _ in received] == [position for position, _ in wanted]
+    for (_, head), (_, raw), data in zip(received, wanted, contents, strict=True):
         assert (head.control, head.length) == (raw[8], raw[9])
         assert data == bytes((byte - 0x33) & 0xFF for byte in raw[10:-2])
-    return heard
+    return received
 
 
 # -- Frames
 
 digits = st.integers(0, 10**12 - 1).map(lambda number: f"{number:012d}")
 addresses = st.sampled_from([SEAL, METER, "9" * 12, "A" * 12, "AAAAAA" + SEAL[6:]]) | digits
-#: Contents full of bytes that have a meaning elsewhere.
+#: These contents are full of bytes that have a meaning elsewhere.
 contents = st.lists(st.sampled_from([0x68, 0x16, 0xFE, 0x35, 0xE3, 0x00]) | st.integers(0, 255), max_size=20)
 frames = st.builds(Frame, addresses, st.integers(0, 255), contents.map(bytes))
 
@@ -170,9 +172,9 @@ frames = st.builds(Frame, addresses, st.integers(0, 255), contents.map(bytes))
 def test_all_good_frames_are_received(frames, preamble):
     """Good frames are accepted back to back or apart, with any contents."""
     raw = b"".join(frame.encode(preamble) for frame in frames)
-    heard = check(raw)
-    assert len(heard) == len(frames)
-    assert [(head.control, head.length) for _, head in heard] == [(f.control, len(f.data)) for f in frames]
+    received = check(raw)
+    assert len(received) == len(frames)
+    assert [(head.control, head.length) for _, head in received] == [(f.control, len(f.data)) for f in frames]
 
 
 @pytest.mark.parametrize("length", [0, 1, 3, 4, 200, 254, 255])
@@ -256,8 +258,8 @@ def test_receives_what_the_host_receives(frames, data):
         found += [event.frame for event in events if isinstance(event, Received)]
         characters += [*raw, SILENCE]
         ends.append(len(characters))
-    heard = listen(characters)
-    assert [(head.control, head.length) for _, head in heard] == [(f.control, len(f.data)) for f in found]
+    received = listen(characters)
+    assert [(head.control, head.length) for _, head in received] == [(f.control, len(f.data)) for f in found]
 
 
 @pytest.mark.parametrize("place", range(1, 20))
@@ -317,7 +319,7 @@ def test_addresses(address, meter):
     """
     [(_, head)] = listen(Frame(address, 0x11).encode(), meter=meter)
     wire = bcd.address_bytes(address)
-    # Shortened: digits below, AA bytes above and nowhere else.
+    # A shortened address has digits below, and AA bytes above and nowhere else.
     shown = wire.rstrip(b"\xaa")
     assert head.to_seal == (0xAA not in shown and bcd.address_bytes(SEAL).startswith(shown))
     assert head.meter == matches(bcd.address_bytes(meter), wire)

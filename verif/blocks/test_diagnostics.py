@@ -12,7 +12,7 @@ from sealchip.sense.diagnostics import MEASURED_BYTES, DiagnosticsSource
 from verif.benches.block import Bench, examples
 
 BENCH = Bench(DiagnosticsSource)
-#: Cycles of a pass, and how far samples are apart here.
+#: A pass takes so many cycles, and samples are so far apart here.
 PASS, APART = 64, 70
 
 #: No voltage has the highest bit.
@@ -84,7 +84,7 @@ def least_and_greatest(samples):
     return [min(measured), max(measured)]
 
 
-def told(values, voltages):
+def reading_after(values, voltages):
     """Return what is read after samples with these voltages, the last of them with `values`."""
     least, greatest = least_and_greatest(voltages)
     fields = values | {"loop_mv": voltages[-1], "loop_min_mv": least, "loop_max_mv": greatest}
@@ -107,8 +107,8 @@ def test_values_of_the_last_sample(samples, voltages, none):
             ctx.set(BENCH.dut.read.hold, hold)
             await sample(ctx, millivolts=voltage, **values)
             if hold:
-                assert await read(ctx) == told(samples[0], voltages[:1])
-        assert await read(ctx) == told(samples[-1], voltages)
+                assert await read(ctx) == reading_after(samples[0], voltages[:1])
+        assert await read(ctx) == reading_after(samples[-1], voltages)
 
     BENCH.run(testbench)
 
@@ -118,7 +118,7 @@ def test_before_the_first_sample():
     values = {"state": StateClass.UNKNOWN, "excursions": 0}
 
     async def testbench(ctx):
-        expected = told(values, [LOOP_NOT_MEASURED])
+        expected = reading_after(values, [LOOP_NOT_MEASURED])
         assert await read(ctx) == expected
         await sample(ctx, millivolts=LOOP_NOT_MEASURED, **values)
         assert await read(ctx) == expected

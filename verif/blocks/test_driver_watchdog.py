@@ -11,7 +11,7 @@ from verif.benches.block import Bench
 
 WATCHDOG = Bench(DriverWatchdog)
 RATES = list(BAUD_FEATURE.values())
-#: Four FE, twelve bytes around DATA, and half a bit before the first one.
+#: A frame has four FE, twelve bytes around DATA, and half a bit before the first one.
 LONGEST_BITS = 0.5 + 11 * (4 + 12 + max(shape.length for shape in MESSAGES.values()))
 
 

@@ -9,7 +9,7 @@ from sealchip.sense.event_queue import QUEUE_DEPTH, EventQueue
 from verif.benches.block import Bench, examples
 
 BENCH = Bench(EventQueue, 6)
-#: Mostly one thing for long, so that the queue gets full and empty; then both at once.
+#: A phase mostly does one thing for long, so that the queue gets full and empty; others do both at once.
 PHASES = (3 * QUEUE_DEPTH, 1, 0), (QUEUE_DEPTH, 1, 1), (3 * QUEUE_DEPTH, 0, 1), (2 * QUEUE_DEPTH, 1, 1)
 
 

@@ -53,13 +53,13 @@ class Clock(Rig):
 
     def published(self, address, byte):
         if StatusOut.LOG_READY in self.status and address in TIME:
-            assert StatusOut.COUNTING in self.status, "all have been warned"
+            assert StatusOut.COUNTING in self.status, "readers have been warned"
 
     def _write_status(self, value):
         if StatusOut.LOG_READY in self.status:
-            told = value ^ self.status
-            assert told in (StatusOut.COUNTING, StatusOut.COUNTING | StatusOut.CLOCK_SET), (
-                "nothing else is said"
+            changed = value ^ self.status
+            assert changed in (StatusOut.COUNTING, StatusOut.COUNTING | StatusOut.CLOCK_SET), (
+                "no other status bit changes"
             )
         super()._write_status(value)
 
@@ -147,7 +147,7 @@ def test_every_end_of_month():
     assert clock.set(bytes.fromhex("595923311299"))
     clock.pass_second()
     assert clock.time == bytes.fromhex("000000010100"), "after 2099 comes 2000"
-    assert clock.public[Public.CLOCK + CLOCK_BYTES] == 0xFF, "there is no century"
+    assert clock.public[Public.CLOCK + CLOCK_BYTES] == 0xFF, "no byte follows the year"
 
 
 def test_every_end_of_day():
@@ -191,7 +191,7 @@ def check_set(clock, raw, old):
 
 @examples(200)
 @given(moment=moments, position=st.integers(0, CLOCK_BYTES - 1), byte=st.integers(0, 255))
-def test_what_is_no_time_is_refused(moment, position, byte):
+def test_what_is_not_a_time_is_refused(moment, position, byte):
     """A time with one byte replaced by any other is accepted exactly if it is a time."""
     old, clock = at(2024, 2, 28, 23, 59, 58), booted()
     assert clock.set(encode(old))

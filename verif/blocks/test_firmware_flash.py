@@ -14,9 +14,9 @@ from sealchip.interface import FLASH_SIZE
 from verif.benches.block import examples
 from verif.benches.firmware import DESELECTED, MILLISECOND, POLLS, Nor, PowerFailureError, Rig
 
-#: Contents of the flash, repeated.
+#: The flash has these contents, repeated.
 CONTENT = bytes(n * 7 & 0xFF for n in range(FLASH_SIZE))
-#: Cycles of an instruction, and the fastest clock of all boards in Hz.
+#: An instruction takes so many cycles, and this is the fastest clock of all boards in Hz.
 CYCLES, FASTEST = 2, 48_000_000
 
 bases = st.integers(0, 0x1000000 // FLASH_SIZE - 1).map(lambda n: n * FLASH_SIZE)
@@ -155,7 +155,7 @@ def awake():
         ("busy", [(0x06,), (0x02, 0, 0, 0, 1), (0x03, 0, 0, 0, 0)]),
         ("one page", [(0x06,), (0x02, 0, 0, 0xFF, 1, 2)]),
         ("nothing to program", [(0x06,), (0x02, 0, 0, 0)]),
-        ("somebody else's", [(0x06,), (0x20, 1, 0, 0)]),
+        ("belongs to others", [(0x06,), (0x20, 1, 0, 0)]),
         ("unknown command", [(0x06,), (0xC7, 0, 0, 0)]),
         ("unknown command", [(0x06,), (0x20, 0, 0, 0, 0)]),
     ],

@@ -15,7 +15,7 @@ from sealchip.core.processor import MEMORY_BYTES
 from verif.benches.block import examples
 from verif.models.processor import Machine
 
-#: Where each job is done, in their order when several are requested.
+#: Each job is done at this place, in this order when several are requested.
 PLACES = {
     Requests.SECOND: "calendar.second",
     Requests.ACKNOWLEDGE: "log.acknowledge",
@@ -30,7 +30,7 @@ COMMANDS = {
     Command.CHALLENGE: "challenge",
     Command.CLOCK: "calendar.set",
 }
-#: Most instructions until a requested job begins.
+#: A requested job begins after at most so many instructions.
 STEPS = 40
 
 requests = st.integers(0, sum(Requests)).map(Requests)
@@ -136,12 +136,12 @@ def test_status_bits_are_put_out(before, bit, a, mask):
         (main.set_status_bit, bit, before | bit),
         (main.set_status, mask, before & ~mask | a & mask),
     ):
-        assembler, said = Assembler(), []
+        assembler, written = Assembler(), []
         emit(assembler, given_)
         machine = Machine(assembler.words(), bytearray(MEMORY_BYTES), Desk())
-        machine.surroundings.write = lambda number, value, said=said: said.append((number, value))
+        machine.surroundings.write = lambda number, value, written=written: written.append((number, value))
         machine.memory[Memory.OF_MAIN], machine.a = before, a
         for _ in machine.program:
             machine.step()
-        assert said == [(Out.STATUS, after)]
+        assert written == [(Out.STATUS, after)]
         assert machine.memory[Memory.OF_MAIN] == after

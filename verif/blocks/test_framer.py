@@ -65,7 +65,7 @@ identities = st.builds(
     key=st.binary(min_size=16, max_size=16),
     phone=st.text("0123456789", max_size=16),
 )
-#: Numbers whose bytes borrow from one another.
+#: The bytes of these numbers borrow from one another.
 numbers = st.integers(0, 2**32 - 1) | st.sampled_from([0, 1, 0xFF, 0x100, 0xFFFF, 0x10000, 0xFFFFFFFF])
 situations = st.fixed_dictionaries(
     {

@@ -144,7 +144,7 @@ def test_a_message_arrives():
     day = Day(Module(), [opened()])
     assert day.run() == [Received(PHONE, f"【封印】{SEAL} 于{TIME} 开启")]
     number = PHONE.encode("utf-16-be").hex().upper()
-    assert day.module.heard[:-1] == [*COMMANDS, f'AT+CMGS="{number}"']
+    assert day.module.received[:-1] == [*COMMANDS, f'AT+CMGS="{number}"']
 
 
 class HostsModem:
@@ -183,14 +183,14 @@ def test_every_phrase(phrase):
 def test_other_events_send_nothing(kind):
     day = Day(Module(), [(1, kind, StateClass.SEALED)])
     assert day.run() == []
-    assert day.module.heard == []
+    assert day.module.received == []
 
 
 def test_no_phone_no_message():
     """Nothing is even sent to the module, and nothing counts as lost later."""
     day = Day(Module(), [opened(at) for at in range(1, 12)], phone="")
     assert day.run() == []
-    assert day.module.heard == []
+    assert day.module.received == []
 
 
 def test_without_a_clock_the_message_has_the_age():
@@ -358,7 +358,7 @@ class Wire:
             [(_, byte)] = characters(self._from_chip, bit, parity=None)
             module.receive(byte)
             self._from_chip.clear()
-        if module.heard and self._disturbs:
+        if module.received and self._disturbs:
             for data, stop in ((b"\rERRO", 1), (b"R", 0)):
                 self._to_chip.extend(wave(data, bit, parity=None, stop=stop))
             high = bytes(0x80 | character for character in b"ERROR")
@@ -404,7 +404,7 @@ def test_on_the_wire():
     """A whole message arrives at the first attempt."""
     module = on_the_wire(8 * BAUD, [(Kind.OPENED, StateClass.MISMATCH)], lambda it: it.messages)
     assert module.messages == [Received(PHONE, message(SEAL, STATES[5], time=TIME))]
-    assert module.heard[: len(COMMANDS)] == COMMANDS
+    assert module.received[: len(COMMANDS)] == COMMANDS
 
 
 @pytest.mark.parametrize("cycles", [2, 3])
@@ -415,5 +415,5 @@ def test_on_the_wire_in_longer_steps(cycles):
         (Kind.BOOT, StateClass.SEALED),
         (Kind.BOOT, StateClass.OPEN),
     ]
-    module = on_the_wire(8 * cycles * BAUD, events, lambda it: len(it.heard) == 2)
-    assert module.heard == COMMANDS[:2]
+    module = on_the_wire(8 * cycles * BAUD, events, lambda it: len(it.received) == 2)
+    assert module.received == COMMANDS[:2]

@@ -326,7 +326,7 @@ def test_pauses_double_up_to_32_seconds() -> None:
 
     desk = BENCH.dut
     BENCH.run(testbench)
-    # The 7 beside answer and pause lead from one to the other, and from fetching to the end of the frame.
+    # Beside answer and pause 7 cycles pass, between them and from fetching to the end of the frame.
     pauses = [later - earlier - ANSWER_MS - 7 for earlier, later in pairwise(sent)]
     assert pauses == [512, 1024, 2048, 4096, 8192, 16384, 32768, 32768]
     assert given_up == [at + ANSWER_MS + 2 for at in sent[6:8]]

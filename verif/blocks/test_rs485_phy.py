@@ -31,7 +31,7 @@ class Talk:
         #: In these cycles others pull the line low, the port does, and `de` and the strobes are high.
         self.low, self.di, self.de = set(), set(), set()
         self.strobes = {name: set() for name in STROBES}
-        #: These have, by cycle, what comes with `valid`, and the frames offered.
+        #: By cycle, this is what comes with `valid`, and these are the frames offered.
         self.received, self.offered = {}, {}
 
     def _begins(self, pause):

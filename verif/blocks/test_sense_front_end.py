@@ -22,7 +22,7 @@ class Rig:
     def __init__(self, ctx, dut):
         self._ctx, self._dut = ctx, dut
         self._capacitor = Capacitor(CLOCK_HZ)
-        # One trigger for all cycles: to make a new one for each takes longer than to simulate it.
+        # There is one trigger for all cycles: making a new one for each takes longer than simulating it.
         self._ticks = aiter(ctx.tick())
         self.loop = Loop()
 

@@ -31,7 +31,7 @@ PASSWORD_ITEM = 6
 HAS_OLDER = 64
 
 
-#: The slave asks others to do this; it reports this to them besides; its state is this.
+#: The outputs of one bit are what the slave asks of others, what it reports to them, and its state.
 ASKS = ("start", "seal", "send")
 REPORTS = ("locked_out", "provisioned", "takes_rate")
 STANDS = ("spoiled", "busy")

@@ -212,7 +212,7 @@ def test_receiver_ignores_glitches(port, divisor):
     for length in range(1, divisor // 2 + 1):
         levels = [1, 1] + [0] * length + [1] * divisor + port.wave([0xA5], divisor) + [1]
         received, _ = port.receive(levels, divisor)
-        assert [(byte, error) for _, byte, error in received] == [(0xA5, 0)], f"{length} cycles low"
+        assert [(byte, error) for _, byte, error in received] == [(0xA5, 0)], f"it is low for {length} cycles"
 
 
 # -- Transceiver
@@ -353,7 +353,7 @@ def test_nothing_is_received_while_driving(begin, data):
     other = [1] * (start + begin) + wave([data], DIVISOR)
     seen = converse([0xFF, 0xFF], 700, other=other, gaps={0: start})
     driving = seen.at("de")
-    # Two cycles of synchroniser after the edge; `valid` comes in the middle of the stop bit.
+    # The synchroniser takes two cycles after the edge; `valid` comes in the middle of the stop bit.
     valid = start + begin + 2 + DIVISOR // 2 + 10 * DIVISOR
     assert not {cycle for cycle, _, _ in seen.received} & set(driving)
     if valid < driving[0]:

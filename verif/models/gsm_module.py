@@ -65,7 +65,7 @@ class Module:
     late: bytearray = field(default_factory=bytearray)
     messages: list[Received] = field(default_factory=list)
     #: All received commands and texts, for the diagnosis of a failed test.
-    heard: list[str] = field(default_factory=list)
+    received: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.restart()
@@ -79,7 +79,7 @@ class Module:
         elif byte in (CR, ESC):
             line, self.line = bytes(self.line).decode("latin-1"), bytearray()
             if byte == CR and line:
-                self.heard.append(line)
+                self.received.append(line)
                 self._do(self._next_manner(), line)
         else:
             self.line.append(byte)
@@ -169,7 +169,7 @@ class Module:
     def _submit(self, manner: Manner) -> None:
         text, number = bytes(self.line).decode("latin-1"), self.number
         self.line, self.number = bytearray(), None
-        self.heard.append(text)
+        self.received.append(text)
         if manner in (Manner.DEAF, Manner.ERROR, Manner.CME_ERROR, Manner.CMS_ERROR):
             return self._do(manner, "")
         if manner is Manner.BROWN_OUT:
