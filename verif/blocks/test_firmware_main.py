@@ -39,7 +39,7 @@ status = st.integers(0, sum(StatusOut)).map(StatusOut)
 
 @cache
 def program():
-    """The main loop alone; each job ends where it begins."""
+    """Assemble the main loop alone; each job ends where it begins."""
     a = Assembler()
     main.boot(a)
     main.emit(a)
@@ -49,7 +49,7 @@ def program():
 
 
 class Desk:
-    """The main loop after a reset, with any requests."""
+    """The desk runs the main loop after a reset, with any requests."""
 
     def __init__(self):
         words, self.places = program()

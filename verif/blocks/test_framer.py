@@ -25,8 +25,8 @@ from sealchip.sense.diagnostics import MEASURED_BYTES
 from verif.benches.block import Bench, examples
 
 
-class Speaker(wiring.Component):
-    """The framer and all its sources of bytes, connected as in the chip."""
+class Sender(wiring.Component):
+    """The framer and all its sources of bytes are connected as in the chip."""
 
     def __init__(self):
         super().__init__({})
@@ -54,7 +54,7 @@ class Speaker(wiring.Component):
         return m
 
 
-SPEAKER = Bench(Speaker)
+SPEAKER = Bench(Sender)
 
 addresses = st.integers(0, 10**12 - 1).map(lambda number: f"{number:012d}")
 identities = st.builds(

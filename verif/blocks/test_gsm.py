@@ -72,7 +72,8 @@ IDLE = 190
 
 
 class Day:
-    """A run goes on until all is quiet: events come at their seconds, the module answers, the phone shows.
+    """A run goes on until all is quiet: events come at their seconds, the module
+    answers, and the phone shows messages.
 
     `at_last` is one event more, when all is quiet for the first time; from then on the module behaves.
     """
@@ -219,7 +220,9 @@ def test_the_newest_are_kept():
 
 
 def test_one_that_is_dropped_while_its_answer_is_awaited_counts_only_if_it_was_not_sent():
-    """The text is out, and before its answer comes four more push it out of the queue."""
+    """The text is out, and before its answer comes, four more push it out of the queue. It counts as lost
+    only if no answer comes.
+    """
     for answer, lost in ((Manner.SLOW, 0), (Manner.SILENT, 1)):
         manners = [*[Manner.WELL] * 7, answer]
         events = [(at, Kind.OPENED, state) for at, state in [(1, 1), (10, 2), (11, 4), (12, 5), (13, 1)]]

@@ -184,7 +184,7 @@ def test_programs_like_the_machine(program, story):
 @pytest.mark.parametrize("op", [op for op in JUMPS if op != Op.CALL])
 @pytest.mark.parametrize("taken", [4, 5])
 def test_only_a_call_is_returned_from(op, taken):
-    """A return goes to after the call, whatever jumps there are on the way."""
+    """A return goes back to the word after the call, whatever jumps there are on the way."""
     back, stay = instruction(Op.OUT, operand=Port.RETURN.value), 3
     program = [instruction(Op.CALL, operand=4), loads(0xA5), instruction(Op.OUT, operand=7)]
     program += [instruction(Op.JUMP, operand=stay), instruction(op, operand=taken + 1), back, back]
@@ -369,7 +369,7 @@ RANGES += [range(0, 128, 4)[::-1], range(128)[::-1], range(5, 6), range(127, 255
 
 @pytest.mark.parametrize("numbers", RANGES)
 def test_loops_through_all_numbers(numbers):
-    """A, X and the counter are the number; A and C may be anything after it."""
+    """In the loop A, X and the counter are the number; after it A and C may be anything."""
     a, counter = Assembler(), 0x3F0
     with a.each(counter, numbers):
         a.store(at(0x3F1))
