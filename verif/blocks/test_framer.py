@@ -54,7 +54,7 @@ class Sender(wiring.Component):
         return m
 
 
-SPEAKER = Bench(Sender)
+SENDER = Bench(Sender)
 
 addresses = st.integers(0, 10**12 - 1).map(lambda number: f"{number:012d}")
 identities = st.builds(
@@ -178,7 +178,7 @@ async def take(ctx, framer, chance):
     return bytes(sent)
 
 
-def send(message, identity, now, *, seed=0, bench=SPEAKER):
+def send(message, identity, now, *, seed=0, bench=SENDER):
     """Return the bytes of one frame."""
     result = []
 
@@ -216,10 +216,10 @@ def test_only_a_record_is_waited_for(message):
     before = whole.index(record) if MESSAGES[message].body is Body.RECORD else len(whole)
 
     async def testbench(ctx):
-        framer, sent = SPEAKER.dut.framer, bytearray()
-        await prepare(ctx, SPEAKER.dut, message, IDENTITY_1, now)
+        framer, sent = SENDER.dut.framer, bytearray()
+        await prepare(ctx, SENDER.dut, message, IDENTITY_1, now)
         ctx.set(framer.wait, 1)
-        await start(ctx, SPEAKER.dut)
+        await start(ctx, SENDER.dut)
         ctx.set(framer.o.ready, 1)
         for cycle in range(2 * LONGEST_CYCLES):
             if cycle == LONGEST_CYCLES:
@@ -230,7 +230,7 @@ def test_only_a_record_is_waited_for(message):
             await ctx.tick()
         assert bytes(sent) == whole
 
-    SPEAKER.run(testbench)
+    SENDER.run(testbench)
 
 
 @examples(20)
@@ -244,7 +244,7 @@ def test_abort_drops_the_rest(message, following, cycles, ready):
     """The framer is silent in the cycle after a collision at any byte; the next frame is whole and right."""
 
     async def testbench(ctx):
-        dut, now = SPEAKER.dut, SimpleNamespace(**SITUATION)
+        dut, now = SENDER.dut, SimpleNamespace(**SITUATION)
         await prepare(ctx, dut, message, IDENTITY_1, now)
         await start(ctx, dut)
         ctx.set(dut.framer.o.ready, ready)
@@ -261,4 +261,4 @@ def test_abort_drops_the_rest(message, following, cycles, ready):
         sent = await take(ctx, dut.framer, random.Random(0))
         assert Frame.decode(sent) == expected_frame(following, IDENTITY_1, now)
 
-    SPEAKER.run(testbench)
+    SENDER.run(testbench)
