@@ -1,1 +1,1 @@
-"""Theorems, and the engines that prove them."""
+"""This package holds the theorems and the engines that prove them."""

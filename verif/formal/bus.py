@@ -1,4 +1,4 @@
-"""Theorems about speaking on the bus: never into others' talk, and acknowledged only what has arrived."""
+"""Theorems about the bus: the seal never transmits into other traffic, no lost report counts as delivered."""
 
 from amaranth.asserts import AnyConst, AnySeq
 from amaranth.hdl import Assert, Assume, Cat, Cover, Module, Mux, Signal, Value
@@ -28,7 +28,7 @@ def free_only_when_nobody_else_speaks(m: Module) -> list[Value]:
     before = past(m, access.ro, init=1)
     activity = ~access.ro | ~before | access.de
 
-    # Reference: ticks since the last activity and the last draw, and how the talk before it has ended.
+    # Reference: ticks since the last activity and the last draw, and how the traffic before it ended.
     quiet, drawn, low = Signal(range(SILENCE_MS + 1)), Signal(range(1024)), Signal(range(65))
     settled, broken = Signal(), Signal()
     with m.If(activity):
@@ -165,10 +165,10 @@ STAGES = ("held", "on_wire", "arrived", "earned", "exchanged")
 
 
 class Speakers:
-    """Slave and reporter as the chip connects them, with any framer on any bus.
+    """This holds the slave and the reporter, connected as in the chip, with any framer on any bus.
 
-    The framer sends nothing of a body while told to wait, as `frames_are_whole` says; a frame breaks off or
-    ends some time.
+    The framer sends no byte of a body while it has to wait, as `frames_are_whole` states; a frame breaks off
+    or ends at any time.
     """
 
     def __init__(self, m: Module, *, core: bool) -> None:
@@ -267,8 +267,8 @@ def an_entry_leaves_only_when_told(m: Module) -> None:
     with m.Elif(serving == 0):
         m.d.sync += serving.eq(begins)
 
-    # Reference: the core marks what it found last as the oldest, unless it gave that up; whether the record
-    # to be read is that one's; how far the report of it has come.
+    # Reference: `loaded` if the entry found last as the oldest can still be marked, `held` if the record to
+    # be read is of that entry, `told` and `earned` for how far its report has come.
     loaded, held, told, earned = (Signal(name=name) for name in ("loaded", "held", "told", "earned"))
     marks = done & acknowledging & loaded
     with m.If(done & oldest):
@@ -285,7 +285,7 @@ def an_entry_leaves_only_when_told(m: Module) -> None:
         m.d.sync += [told.eq(0), earned.eq(is_acknowledgement(reporter.frame.head))]
     m.d.comb += Assert(~marks | earned)
 
-    # Invariants: who is served has asked, and what the states of the reporter mean.
+    # Invariants: a requester that is served has asked, and what the states of the reporter mean.
     state, ready = chip.reports.fsm(), chip.reports.signal("held")
     record = reporter.send.message == Message.REPORT_RECORD
     waits = state.ongoing("contend") & ~slave.turn.answering
@@ -304,5 +304,5 @@ def an_entry_leaves_only_when_told(m: Module) -> None:
 
 
 def is_acknowledgement(head: FrameHead) -> Value:
-    """The meter's 94H without data."""
+    """Return whether a frame with this head is the meter's 94H without data."""
     return head.meter & (head.control == ACKNOWLEDGED) & (head.length == 0)

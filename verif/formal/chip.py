@@ -1,7 +1,7 @@
-"""The firmware's surroundings, as it may find them, and the state in which each of its jobs begins and ends.
+"""Models the surroundings of the firmware, and the states in which each of its jobs begins and ends.
 
-Whatever the flash answers, whatever is asked and whenever, whatever the memory holds that no invariant speaks
-of. Bytes of key and password, and what is made of them, have labels.
+The flash may answer anything, requests may come at any time, and memory that no invariant covers may hold
+anything. Bytes of key and password, and everything computed from them, have labels.
 """
 
 from __future__ import annotations
@@ -73,10 +73,10 @@ __all__ = [
 
 READ, PROGRAM, ERASE, ENABLE, STATUS, WAKE = 0x03, 0x02, 0x20, 0x06, 0x05, 0xAB
 COMMANDS = (READ, PROGRAM, ERASE, ENABLE, STATUS, WAKE)
-#: Of a request; no more are asked for.
+#: Bytes of DATA in a request; the firmware reads no more of them.
 DATA_BYTES = 64
 CRC_BYTES = ENTRY["crc"].width
-#: Instructions between two selections of the flash: 100 ns, at 48 MHz.
+#: Instructions between two selections of the flash, which make 100 ns at 48 MHz.
 DESELECTED = 3
 SECTOR_PAGES = FLASH_SECTOR_BYTES >> 8
 LOG_BYTES = FLASH_LOG_SECTORS * FLASH_SECTOR_BYTES
@@ -84,13 +84,13 @@ LOG_BYTES = FLASH_LOG_SECTORS * FLASH_SECTOR_BYTES
 KIND, FLAGS = ENTRY.offsets["kind"], ENTRY.offsets["flags"]
 SECRET = [place for name in ("key", "password") for place in range(*IDENTITY.slice(name).indices(0x80))]
 MAC = range(*RECORD.slice("mac").indices(RECORD.size))
-#: Bit of a slot number that none has: see `firmware/log.py`.
+#: Bits that no slot number has: see `firmware/log.py`.
 NO_SLOT = ~(0xC0 | (LOG_BYTES >> 8) - 1) & 0xFF
 
 
 class Program(NamedTuple):
-    """The processor's program and its memory after configuration; where its parts begin, by name; where the
-    seal's part of the flash begins.
+    """Holds the processor's program, its memory after configuration, the address of each part of the program
+    by name, and the address at which the seal's part of the flash begins.
     """
 
     steps: list[Step]
@@ -100,59 +100,60 @@ class Program(NamedTuple):
 
     @classmethod
     def of_chip(cls, flash_base: int = 0) -> Program:
-        """That of the chip."""
+        """Return the program of the chip."""
         words, memory = firmware.build(flash_base, 2400)
         return cls(steps(words), memory, firmware.assemble(flash_base, 2400).places(), flash_base)
 
 
 class Command(NamedTuple):
-    """What has been sent to the flash since it was selected."""
+    """Holds what has been sent to the flash since it was selected."""
 
-    #: As of `Chip.position`.
+    #: The address as `Chip.position` returns it.
     position: z3.BitVecRef
     data: tuple[Value, ...]
-    #: `layout.Flash` of each byte of data.
+    #: The `layout.Flash` mode in which each byte of data was sent.
     modes: tuple[Value, ...]
 
 
 class Claim:
-    """What a theorem says of the firmware: it raises `Refused` where something happens that must not.
+    """Judges the firmware for one theorem: it raises `Refused` where something happens that must not.
 
-    `covers`: what is put into `Chip.met` where something happens that it is about.
+    `covers` lists what the claim adds to `Chip.met` when an event of its subject happens.
     """
 
     covers: tuple[str, ...] = ()
 
     def ends(self, chip: Chip, state: State, name: str) -> None:
-        """A path has come to the cut `name`."""
+        """Judge a path that has reached the cut `name`."""
 
     def programs(self, chip: Chip, state: State, command: Command) -> None:
-        """The flash programs."""
+        """Judge a command with which the flash programs."""
 
     def erases(self, chip: Chip, state: State, command: Command) -> None:
-        """The flash erases."""
+        """Judge a command with which the flash erases."""
 
     def says(self, chip: Chip, state: State, port: Out, value: Value) -> None:
-        """Something is put out that is not for the flash; 0 where the byte does not matter."""
+        """Judge an output that is not for the flash; `value` is 0 where the byte does not matter."""
 
     def publishes(self, chip: Chip, state: State, address: int, value: Value) -> None:
-        """A byte is published."""
+        """Judge a byte that is published."""
 
     def tells(self, chip: Chip, state: State, label: Label) -> None:
-        """A jump depends on something of that label."""
+        """Judge a jump that depends on a value of that label."""
 
 
 class Chip(Rules):
-    """The rules that all theorems about the firmware share; `claims` are what one of them adds.
+    """Holds the rules that all theorems about the firmware share; each theorem adds its own to `claims`.
 
-    *Cuts:* `main`, and each of the log's loops over slots where it opens the next one. `invariants` say what
-    is so there; each is proved where a path arrives, and given where the next one begins.
+    Paths are cut at `main`, and in each of the log's loops over slots where it opens the next slot.
+    `invariants` state what holds at a cut; each is proved where a path arrives, and given where the next one
+    begins.
 
-    `jobs`: those that are followed; `secret`: which bytes of the identity are not to be told. Other than all
-    only where a theorem needs no more.
+    `jobs` are the jobs that are followed, and `secret` the bytes of the identity that are confidential. A
+    theorem passes less than all of them only if it needs no more.
     """
 
-    #: Where jobs begin: what is done from there on until `main` belongs to them.
+    #: Names of the places where jobs begin: a job lasts from there until `main`.
     JOBS = (
         "calendar.second",
         "calendar.set",
@@ -180,20 +181,20 @@ class Chip(Rules):
     ) -> None:
         self.program, self.places = program, program.places
         self.claims = tuple(claims)
-        #: What was found against them.
+        #: The claims that were refused, each with the reason.
         self.refused: dict[Claim, Refused] = {}
-        #: What was met on some path; covers ask for it.
+        #: What was met on some path, for the covers.
         self.met: set[str] = set()
         self.reached: set[int] = set()
         self.steps = 0
-        #: The addresses where at a cut there may be something not to be told: the least that are so.
+        #: The addresses that may hold something confidential at a cut: the least set that is consistent.
         self.labels = {
             **{Memory.IDENTITY + n: Label.SECRET for n in secret},
             **{Memory.RECORD + n: Label.CIPHER for n in MAC},
         }
-        #: Where the paths begin.
+        #: Name of the place where the paths begin.
         self.origin = ""
-        #: The memory in the state from which the paths go on.
+        #: The memory in the state in which the paths begin.
         self.before: list[Value] = []
         self.cuts = {self.places["main"]: "main", **dict(zip(self._opens(), self.LOOPS, strict=True))}
         self._secret = secret
@@ -201,14 +202,14 @@ class Chip(Rules):
         self.cuts |= {place: name for place, name in self._jobs.items() if name not in jobs}
 
     def _opens(self) -> Iterator[int]:
-        """Where a loop over slots opens the next one."""
+        """Yield the places where a loop over slots opens the next one."""
         for place, it in enumerate(self.program.steps):
             if it.op == Op.CALL and it.operand == self.places["log.open"]:
                 yield place
 
     def follow(self, *origins: str) -> None:
-        """All paths, from reset and from each cut, or from some of them, until no more is found that is not
-        to be told.
+        """Follow all paths from reset and from each cut, or from `origins` only, until no more confidential
+        addresses are found.
         """
         wanted = origins or ("boot", *self.LOOPS, "main")
         places = {name: place for place, name in self.cuts.items()} | {"boot": 0}
@@ -234,7 +235,7 @@ class Chip(Rules):
 
     @cached_property
     def tables(self) -> dict[int, int]:
-        """What is in the memory from the beginning and must stay there."""
+        """Return the bytes that are in the memory from the beginning and must stay there, by address."""
         changing = (calendar._LAST + calendar._DAY, Memory.MONTHS + calendar._FEBRUARY)
         return {
             place: self.program.memory[place]
@@ -246,47 +247,48 @@ class Chip(Rules):
 
     @cached_property
     def constants(self) -> dict[int, int]:
-        """And what is so whenever a path is at a cut: the cipher encrypts; behind the uptime are zeros."""
-        behind = Memory.UPTIME + UPTIME_BYTES
-        return {sm4._MAP: sm4._ENCRYPTION, **dict.fromkeys(range(behind, behind + ENTRY["zeros"].width), 0)}
+        """Return the bytes that are fixed at every cut: the cipher encrypts, and zeros follow the uptime."""
+        zeros = Memory.UPTIME + UPTIME_BYTES
+        return {sm4._MAP: sm4._ENCRYPTION, **dict.fromkeys(range(zeros, zeros + ENTRY["zeros"].width), 0)}
 
     def _begin(self, place: int, name: str) -> State:
-        """Any state that may be there."""
+        """Return a state that stands for every state which is possible at that place."""
         known = self.tables if name == "boot" else self.tables | self.constants
         memory = [known.get(n, some(self.labels.get(n, Label.OPEN))) for n in range(MEMORY_BYTES)]
         seen = {
-            # The flash: what `Out.FLASH` has said; whether a byte is under way; instructions since it was
-            # deselected; from which byte of data on there is a sum.
+            # The connection to the flash: the last value of `Out.FLASH`, whether a byte is under way, the
+            # instructions since the flash was deselected, and the byte of data from which on there is a sum.
             "mode": 0,
             "under way": False,
             "high": DESELECTED,
             "sums": None,
-            # The flash itself.
+            # The state of the flash itself.
             "asleep": name == "boot",
             "enabled": False,
             "busy": False,
-            # Bytes sent since it was selected; what it answered to a read, of what and where; what came last.
+            # Bytes sent since it was selected, what it answered to a read, what was read and where, and the
+            # byte that came last.
             "sent": (),
             "modes": (),
             "got": (),
             "of": None,
             "sent of": (),
             "came": (0,),
-            # Inputs as they were last; what was said behind the last byte of the request's DATA.
+            # Inputs as last read, and the status that was read after the request's last byte of DATA.
             "requests": (fresh(),),
             "command": (0,),
             "value": (fresh(),),
             "event": (0,) * 8,
             "data": (0,) * DATA_BYTES,
             "spoiled": (),
-            # Whether the sum of so many bytes of `got` is right. The record, and the status put out last.
+            # Whether the sum of that many bytes of `got` is right; the record; the last status output.
             "right": (0,),
             "right of": 0,
             "record": (0,) * RECORD.size,
             "status": (0,) if name == "boot" else (fresh(),),
             # The slot of the entry that was found last for the reporter.
             "oldest": (fresh(),),
-            # What was done: an entry programmed, told, marked; a sector erased; a record made, an answer.
+            # What the job has done: programmed, reported or marked an entry; erased; made a record; answered.
             "appended": False,
             "told": False,
             "marked": False,
@@ -304,8 +306,8 @@ class Chip(Rules):
         return state
 
     def assumptions(self, name: str, state: State) -> Iterator[Value]:
-        """Fewer than 2^32 events, and power-ups. In the flash at power-up no entry is right behind the blank
-        slot: that is in `invariants`, which do not ask for it behind the boot.
+        """Yield the assumptions: there are fewer than 2^32 events and power-ups. That at power-up the flash
+        has no entry directly after the blank slot is in `invariants`, which do not require it after the boot.
         """
         for at, field in ("main", "counter"), ("walk", "boot"):
             if at == name:
@@ -314,7 +316,7 @@ class Chip(Rules):
                 yield not_(all_of(ones))
 
     def invariants(self, name: str, state: State) -> Iterator[tuple[str, Value]]:
-        """What is so at a cut, each with what it says. `boot` is before the first instruction."""
+        """Yield what holds at a cut, each in words and as a value. `boot` is before the first instruction."""
         if name == "boot":
             return
         memory, booting = state.memory, state.seen["job"] == "boot"
@@ -327,16 +329,16 @@ class Chip(Rules):
         yield "the identity's slot is one", is_zero(and_(memory[identity._SLOT], 0xEF))
         status, loaded = state.seen["status"][0], not_(is_zero(memory[log._LOADED]))
         yield "the status is kept", is_zero(xor(status, memory[main.STATUS]))
-        yield "the time is told", is_zero(and_(status, StatusOut.COUNTING))
+        yield "the time is being counted", is_zero(and_(status, StatusOut.COUNTING))
         if name == "main" or not booting:
             yield "the log is restored", not_(is_zero(and_(status, StatusOut.LOG_READY)))
             pending = not_(is_zero(xor(head, tail)))
             said = not_(is_zero(and_(status, StatusOut.PENDING)))
-            yield "pending is said", all_of([any_of([not_(said), pending]), any_of([said, not_(pending)])])
+            yield "pending is shown", all_of([any_of([not_(said), pending]), any_of([said, not_(pending)])])
         if booting:
             yield "nothing is loaded", not_(loaded)
         else:
-            yield "the tail is behind the head", _ordered(tail, head)
+            yield "the tail does not pass the head", _ordered(tail, head)
             if name != "oldest":
                 same = is_zero(xor(state.seen["oldest"][0], tail))
                 yield "what is loaded is the tail", any_of([not_(loaded), all_of([same, pending])])
@@ -351,8 +353,8 @@ class Chip(Rules):
         asked = {"oldest": (Requests.OLDEST, main.REPORTER), "nth": (Requests.SLAVE, main.SLAVE)}.get(name)
         if asked is not None:
             request, served = asked
-            yield "it was asked for", not_(is_zero(and_(state.seen["requests"][0], request)))
-            yield "who has asked is served", is_zero(xor(memory[main.SERVED], served))
+            yield "it was requested", not_(is_zero(and_(state.seen["requests"][0], request)))
+            yield "the requester is served", is_zero(xor(memory[main.SERVED], served))
         if name in ("walk", "nth"):
             yield "the slot is not the head", not_(is_zero(xor(memory[log._SLOT], head)))
         if name == "oldest":
@@ -370,13 +372,13 @@ class Chip(Rules):
             if label(value) > self.labels.get(address, Label.OPEN):
                 self.labels[address] = label(value)
         if label(state.x):
-            raise Refused("X is not to be told")
+            raise Refused("X is confidential")
         if seen["mode"] & Flash.SELECT or seen["enabled"] or seen["busy"] or seen["asleep"]:
             raise Refused("the flash is not left alone")
         self.met.add(f"{seen['job']} to {name}")
 
     def _ask(self, hook: str, state: State, *what: Any) -> None:
-        """Every claim judges what happens; one that is refused is asked no more."""
+        """Let every claim judge what happens, except those that have been refused."""
         for claim in self.claims:
             if claim not in self.refused:
                 try:
@@ -386,11 +388,11 @@ class Chip(Rules):
                     self.refused[claim] = refused
 
     def position(self, address: Sequence[Value]) -> z3.BitVecRef:
-        """Where an address of the flash, its upper byte first, is in the seal's part of it; 24 bits."""
+        """Return where an address of the flash, upper byte first, lies in the seal's part of it; 24 bits."""
         return bits(*reversed(address)) - self.program.flash_base
 
     def part(self, place: int) -> str:
-        """The name before a place in the program."""
+        """Return the last name before a place in the program."""
         return max((at, name) for name, at in self.places.items() if at <= place and name[0] != "#")[1]
 
     # What happens
@@ -403,7 +405,7 @@ class Chip(Rules):
         if job is not None and seen["job"] == "main":
             seen["job"] = job
         if state.place == self.places["identity.loaded"]:
-            # Whether there is a key may be told.
+            # Whether there is a key may be disclosed.
             state.memory[record._KEYED] = fresh()
         if state.place == self.places["record"]:
             seen["recorded"] = True
@@ -411,7 +413,7 @@ class Chip(Rules):
                 seen["oldest"] = (state.memory[log._SLOT],)
 
     def returns(self, state: State) -> None:
-        """The cipher's output is for the authentication code, where it is a message that it was given."""
+        """Label the cipher's output as authentication code in the jobs that give it a message."""
         call = self.program.steps[state.place - 1]
         if call.operand == self.places["sm4"] and state.seen["job"] in ("log.oldest", "log.nth"):
             state.memory[Memory.STATE : Memory.STATE + 16] = [some(Label.CIPHER)] * 16
@@ -445,7 +447,7 @@ class Chip(Rules):
                 seen["command"] = (value,)
             case In.DATA:
                 if label(state.x):
-                    raise Refused("the request's DATA is asked for by what is not to be told")
+                    raise Refused("the index into the request's DATA is confidential")
                 before = self.program.steps[state.place - 1]
                 if (before.op, before.operand) == (Op.OUT, Out.X):
                     raise Refused("a byte of DATA is not there yet")
@@ -456,20 +458,20 @@ class Chip(Rules):
                 value = self._value(state)
             case In.STATUS:
                 if seen["under way"]:
-                    raise Refused("the sum is asked for while a byte is under way")
+                    raise Refused("the sum is read while a byte is under way")
                 seen["right"] = (and_(value, Status.SUM_RIGHT),) if seen["sums"] == 0 else (0,)
                 seen["right of"] = len(seen["got"])
                 seen["spoiled"] = (value,)
             case In.EVENT:
                 if not isinstance(state.x, int):
-                    raise Refused("nobody knows which byte of the event is asked for")
+                    raise Refused("the index into the event is not known")
                 byte = state.x % len(seen["event"])
                 value = 0 if byte == FLAGS - KIND else value
                 seen["event"] = (*seen["event"][:byte], value, *seen["event"][byte + 1 :])
         return value
 
     def _value(self, state: State) -> Value:
-        """It holds as long as the command; and the slave asks for items that there are."""
+        """Return the value, which is constant during a command; the slave requests only items that exist."""
         (value,) = state.seen["value"]
         if state.seen["job"] == "identity.update":
             there = any_of(is_zero(xor(and_(value, 0xF0), item << 4)) for item in PROVISIONING)
@@ -495,7 +497,7 @@ class Chip(Rules):
     def _select(self, state: State, mode: Value) -> None:
         seen = state.seen
         if not isinstance(mode, int):
-            raise Refused("nobody knows how the flash is selected")
+            raise Refused("the value for the flash's control port is not known")
         seen["under way"] = False
         if mode & Flash.SELECT and not seen["mode"] & Flash.SELECT:
             if seen["high"] < DESELECTED:
@@ -511,11 +513,11 @@ class Chip(Rules):
     def _exchange(self, state: State, value: Value) -> None:
         seen = state.seen
         if not seen["mode"] & Flash.SELECT:
-            raise Refused("a byte is exchanged with nobody")
+            raise Refused("a byte is exchanged while the flash is not selected")
         sent, first = seen["sent"], (*seen["sent"], value)[0]
         seen["under way"], seen["came"] = True, (fresh(),)
         if first not in COMMANDS:
-            raise Refused("nobody knows what the flash is to do")
+            raise Refused("the flash's command is not a known one")
         if first == STATUS and sent:
             return
         if first == READ and len(sent) == 4:
@@ -525,7 +527,7 @@ class Chip(Rules):
         if first == PROGRAM and len(sent) >= 4:
             seen["modes"] = (*seen["modes"], seen["mode"])
         elif label(value):
-            raise Refused("a command is not to be told")
+            raise Refused("a command depends on something confidential")
         elif seen["mode"] & ~Flash.SELECT:
             raise Refused("a command is not sent as it is")
         if first == READ and len(sent) == 3:
@@ -533,18 +535,18 @@ class Chip(Rules):
             seen["sent of"] = seen["sent"][1:4]
 
     def _answer(self, seen: dict[str, Any]) -> None:
-        """A byte of what is read comes."""
+        """Let the next byte of what is read arrive."""
         got = seen["got"]
         if seen["mode"] & Flash.SUMS and seen["sums"] is None:
             seen["sums"] = len(got)
         if len(got) >= (IDENTITY.size if seen["of"] == "identity" else FLASH_SLOT_BYTES):
-            raise Refused("what is behind a slot is read")
+            raise Refused("a read goes past the end of a slot")
         secret = seen["of"] == "identity" and len(got) in self._secret
         seen["came"] = (some(Label.SECRET if secret else Label.OPEN),)
         seen["got"] = got + seen["came"]
 
     def _read(self, state: State) -> str:
-        """What is read: a slot of identity or log."""
+        """Return what is read, a slot of *identity* or of the *log*."""
         position = self.position(state.seen["sent"][1:4])
         identity = z3.Or(*(position == slot for slot in FLASH_IDENTITY_SLOTS))
         if holds(state.given, identity) is None:
@@ -553,7 +555,7 @@ class Chip(Rules):
         return "log"
 
     def _execute(self, state: State) -> None:
-        """The flash is deselected."""
+        """Execute the command that the flash has received, because it is deselected."""
         seen = state.seen
         sent = seen["sent"]
         opcode = sent[0] if sent else None
@@ -588,7 +590,7 @@ class Chip(Rules):
 
 
 def _ordered(tail: Value, head: Value) -> Value:
-    """Not so that the log's tail is in the sector of its head, and before it."""
+    """Return whether the log's tail does not follow its head within one sector."""
     page = SECTOR_PAGES - 1
     order = [(and_(it, page), and_(it, 0xC0)) for it in (tail, head)]
     (tail_page, tail_place), (head_page, head_place) = order
@@ -603,17 +605,17 @@ def _at_most(a: Value, b: Value) -> Value:
 
 
 def slot_at(number: Value) -> z3.BitVecRef:
-    """Where in the flash the log's slot of that number is."""
+    """Return where in the flash the log's slot of that number is."""
     it = z3.ZeroExt(16, bits(number))
     return FLASH_LOG_BASE + ((it & ~0xC0) << 8) + (it & 0xC0)
 
 
 def index_of(number: Value) -> z3.BitVecRef:
-    """How many slots are before it in the ring, 7 bits."""
+    """Return how many slots of the ring are before that one; 7 bits."""
     return z3.Concat(z3.Extract(4, 0, bits(number)), z3.Extract(7, 6, bits(number)))
 
 
 def in_log(position: z3.BitVecRef) -> z3.BoolRef:
-    """A slot of the log begins there."""
+    """Return whether a slot of the log begins at that position."""
     aligned = z3.URem(position, FLASH_SLOT_BYTES) == 0
     return z3.And(z3.UGE(position, FLASH_LOG_BASE), z3.ULT(position, FLASH_LOG_BASE + LOG_BYTES), aligned)

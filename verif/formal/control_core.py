@@ -1,4 +1,4 @@
-"""Theorem about what is around the processor: whatever it runs, the flash's pins keep their rules."""
+"""Theorem about the control core: whatever the processor runs, the pins of the flash keep their rules."""
 
 from __future__ import annotations
 

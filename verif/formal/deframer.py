@@ -1,4 +1,4 @@
-"""Theorem about what is taken for a frame."""
+"""Theorem about the deframer: it accepts exactly the bytes that form a frame."""
 
 from amaranth.asserts import AnyConst
 from amaranth.hdl import Assert, Cat, Cover, Module, Mux, Signal, Value
@@ -100,5 +100,5 @@ def accepts_exactly_the_frames(m: Module) -> list[Value]:
 
 
 def plain(byte: Value) -> Value:
-    """A byte of DATA without the 33h that is added on the wire."""
+    """Return a byte of DATA without the 33h that is added on the wire."""
     return (byte - 0x33)[:8]

@@ -1,8 +1,8 @@
-"""Theorems about the firmware: what it writes to flash, what leaves the log, what is never told.
+"""Theorems about the firmware: what it writes to flash, what leaves the log, what it never discloses.
 
 Each is proved for every path of the program that the processor runs, from any state that `Chip.invariants`
-allow where a path begins to where it ends; that these hold from the reset on is proved with them. What comes
-back from the flash, what is asked and when, and what stands in the memory may be anything.
+allow where a path begins to where it ends; that these hold from the reset on is proved with them. The flash
+may return anything, any request may come at any time, and the memory may hold anything.
 """
 
 from __future__ import annotations
@@ -43,21 +43,21 @@ ANYTHING = (
 FLASH_BASES = sorted({0, *(board.flash_base for board in BOARDS.values())})
 WRITES = Flash.SELECT | Flash.SUMS | Flash.WRITES
 ACKED = ENTRY.offsets["acked"]
-#: The fields of an entry that tell what happened are those of a record.
+#: The fields of an entry that describe the event; a record has the same ones.
 TOLD = ("boot", "counter", "kind", "state", "loop_mv")
 
 
 @dataclass(frozen=True)
 class FirmwareTheorem:
-    """One statement about the firmware, as what `formal.theorem.Theorem` is of a circuit."""
+    """A statement about the firmware, as `formal.theorem.Theorem` is one about a circuit."""
 
     state: Callable[[], Claim]
-    #: For which surroundings it is proved.
+    #: The surroundings for which it is proved.
     parameters: str
-    #: The one job that it is about: then nothing else is followed, and no byte hidden.
+    #: The only job that it concerns: if set, nothing else is followed, and no byte is confidential.
     job: str | None = None
     long: bool = False
-    #: Instead of the cycles of an induction.
+    #: Stands in place of the cycles of an induction.
     k: str = "all paths"
 
     @property
@@ -70,17 +70,17 @@ class FirmwareTheorem:
 
     @property
     def says(self) -> str:
-        """The statement in words."""
+        """Return the statement in words."""
         return " ".join((self.state.__doc__ or "").split())
 
     @property
     def reached_within(self) -> str:
-        """Where the covers are looked for."""
+        """Return where the covers are searched."""
         return "all paths"
 
     @cached_property
     def claim(self) -> Claim:
-        """What judges the paths."""
+        """Return the claim that judges the paths."""
         return self.state()
 
 
@@ -92,17 +92,17 @@ def firmware_theorem(
 
 
 def field(block: list[Value], base: int, name: str) -> z3.BitVecRef:
-    """A field of the entry at `base`, as a number."""
+    """Return a field of the entry at `base` as a number."""
     return bits(*block[base:][ENTRY.slice(name)])
 
 
 def has(value: Value, flag: int) -> z3.BoolRef:
-    """Whether a byte has that bit."""
+    """Return whether a byte has that bit."""
     return bits(value) & flag != 0
 
 
 def with_crc(command: Command) -> tuple[Value, ...]:
-    """What is programmed before its CRC; refused where that is not the CRC of just this."""
+    """Return the data that is programmed before its CRC; raise `Refused` if the CRC covers other data."""
     size = len(command.data) - CRC_BYTES
     if command.modes != (WRITES,) * size + (WRITES | Flash.APPENDS,) * CRC_BYTES:
         raise Refused("the CRC is not that of what is programmed")
@@ -110,7 +110,7 @@ def with_crc(command: Command) -> tuple[Value, ...]:
 
 
 def read_is_valid(state: State) -> z3.BoolRef:
-    """The entry that was read last has a right CRC, and zeros."""
+    """Return whether the entry that was read last has a correct CRC, and zeros in their places."""
     seen = state.seen
     if seen["of"] != "log" or len(seen["got"]) < ACKED or seen["right of"] != ACKED:
         return z3.BoolVal(val=False)
@@ -176,7 +176,7 @@ def flash_is_written_where_it_may() -> Claim:
 
 
 def sector(position: z3.BitVecRef) -> z3.BitVecRef:
-    """Number of the sector there."""
+    """Return the number of the sector at that position."""
     return z3.UDiv(position, z3.BitVecVal(FLASH_SECTOR_BYTES, position.size()))
 
 
@@ -363,7 +363,7 @@ class _KeyAndPasswordAreNeverPublic(Claim):
     def programs(self, chip: Chip, state: State, command: Command) -> None:
         for place, byte in enumerate(command.data):
             if label(byte) and not (state.seen["job"] == "identity.update" and place in SECRET):
-                raise Refused("the flash is told what is not to be told")
+                raise Refused("something confidential is written to the flash")
 
     def says(self, chip: Chip, state: State, port: Out, value: Value) -> None:
         if label(value):
@@ -401,31 +401,31 @@ class _TheRecordIsOfTheEntry(Claim):
     covers = "the reporter has a record", "the slave has a record", "there is none"
 
     OF_REPORTER = "log.oldest", "log.acknowledge"
-    OF_NOBODY = "boot", "main", "log.append", "calendar.second"
+    UNREQUESTED = "boot", "main", "log.append", "calendar.second"
 
     def publishes(self, chip: Chip, state: State, address: int, value: Value) -> None:
         if address in range(Public.RECORD, Public.RECORD + RECORD.size) and not state.seen["recorded"]:
-            raise Refused("a record is written that nobody has asked for")
+            raise Refused("a record is written that was not requested")
 
     def says(self, chip: Chip, state: State, port: Out, value: Value) -> None:
         if port != Out.ANSWER:
             return
         seen = state.seen
         job, found = seen["job"], has(value, 1)
-        if job in self.OF_NOBODY or seen["answered"]:
-            raise Refused("nobody has asked")
+        if job in self.UNREQUESTED or seen["answered"]:
+            raise Refused("an answer has no request")
         request = {"log.oldest": Requests.OLDEST, "log.acknowledge": Requests.ACKNOWLEDGE}.get(
             job, Requests.SLAVE
         )
-        must(state, has(seen["requests"][0], request), "it was asked for")
-        must(state, has(value, 2) == z3.BoolVal(val=job not in self.OF_REPORTER), "who has asked is answered")
+        must(state, has(seen["requests"][0], request), "it was requested")
+        must(state, has(value, 2) == z3.BoolVal(val=job not in self.OF_REPORTER), "the requester is answered")
         seen["answered"] = True
         if not seen["recorded"]:
             if job in self.OF_REPORTER:
-                must(state, z3.Not(found), "the reporter is told of no other")
+                must(state, z3.Not(found), "the reporter gets no other record")
             chip.met.add("there is none")
             return
-        must(state, found, "a record is told of")
+        must(state, found, "a record is reported as found")
         must(state, read_is_valid(state), "it is of a valid entry")
         for name in TOLD:
             of_entry, of_record = seen["got"][ENTRY.slice(name)], seen["record"][RECORD.slice(name)]
@@ -485,7 +485,7 @@ class _EveryJobEnds(Claim):
             raise Refused(f"{name} begins again")
 
     def _left(self, name: str, memory: list[Value]) -> z3.BitVecRef:
-        """Slots that are still to come in a loop, at most."""
+        """Return the most slots that are still to come in a loop."""
         head, tail, slot = (index_of(memory[place]) for place in (log._HEAD, log._TAIL, log._SLOT))
         match name:
             case "scan" | "search":
@@ -510,8 +510,8 @@ FIRMWARE_THEOREMS = [it for it in list(globals().values()) if isinstance(it, Fir
 
 @cache
 def followed(job: str | None, flash_base: int) -> tuple[Chip, float]:
-    """The chip's firmware on all its paths, or those of one job, with all claims about that, and the seconds
-    it took.
+    """Follow the chip's firmware on all its paths, or on those of one job, with all claims about that; return
+    the rules with what they found, and the seconds it took.
     """
     claims = [it.claim for it in FIRMWARE_THEOREMS if it.job == job]
     program, begin = Program.of_chip(flash_base), time.process_time()
@@ -525,9 +525,9 @@ def followed(job: str | None, flash_base: int) -> tuple[Chip, float]:
 
 
 def check(theorem: FirmwareTheorem) -> Proved:
-    """Prove `theorem` and reach its covers; and each instruction, for none is dead.
+    """Prove `theorem`, reach its covers, and reach each instruction, because none may be dead.
 
-    Raises `NotProvedError` that says what is not so, and where.
+    Raises `NotProvedError` that states what does not hold, and where.
     """
     seconds = sum(_check(theorem, flash_base) for flash_base in FLASH_BASES)
     return Proved(theorem.k, len(theorem.claim.covers), seconds)

@@ -1,4 +1,4 @@
-"""Theorem about what is sent: whole frames without gaps."""
+"""Theorem about the framer: it sends whole frames without gaps."""
 
 from collections.abc import Callable
 
@@ -9,7 +9,7 @@ from sealchip.dlt645.messages import MESSAGES, PROGRAM, SECOND_ENTRY, THIRD_ENTR
 from verif.formal.theorem import Subject, past, theorem, unchanged
 
 PREAMBLE = 4
-#: Bytes behind the preamble before DATA.
+#: Bytes between the preamble and DATA.
 HEAD = 10
 LONGEST = PREAMBLE + HEAD + max(shape.length for shape in MESSAGES.values()) + 2
 
@@ -35,7 +35,7 @@ def frames_are_whole(m: Module) -> list[Value]:
     ]
 
     def of_shape(value: Callable[[Shape], int]) -> Value:
-        """That of the message's shape."""
+        """Return what `value` gives for the shape of the current message."""
         values = {it.value: value(shape) for it, shape in MESSAGES.items()}
         codes = range(1 << Message.as_shape().width)
         return Array(Const(values.get(code, 0), 8) for code in codes)[Value.cast(framer.send.message)]
@@ -93,7 +93,7 @@ def frames_are_whole(m: Module) -> list[Value]:
 
 
 def walks() -> dict[Message, list[dict[str, int]]]:
-    """The words of each message, one behind the other."""
+    """Return the program words of each message, in the order in which they are executed."""
     found = {}
     for message in Message:
         words = [PROGRAM[message.value]]
@@ -107,5 +107,5 @@ def walks() -> dict[Message, list[dict[str, int]]]:
 
 
 def _bits(word: dict[str, int]) -> Const:
-    """A word of the program as a number."""
+    """Return a word of the program as a number."""
     return Word.const(word).as_value()

@@ -1,4 +1,4 @@
-"""Theorems about the GSM dialogue: it never waits for ever, and what is being told stays as it is."""
+"""Theorems about the GSM dialogue: it never waits for ever, and an event does not change while it is sent."""
 
 from amaranth.hdl import Assert, Assume, Cat, Cover, Module, Signal, Value
 
@@ -29,7 +29,7 @@ def every_wait_ends(m: Module) -> list[Value]:
         Assert(~waits | (ticks <= limit)),
         Assert(~past(m, waits & (ticks == limit)) | state.ongoing("fetch")),
         Assert(~waits | ~sequencer.o.valid),
-        # Invariants: the word is the one at its place, no seconds are longer than seven bits, and they count.
+        # Invariants: the word is the one at its place, and the seconds, at most seven bits, are counted.
         Assert(state.ongoing("fetch") | (word == dut.row(place, "script"))),
         Assert(~waits | (dut.signal("seconds") == ticks)),
         Cover(past(m, waits & (ticks == limit))),
@@ -68,14 +68,14 @@ def what_is_told_stays(m: Module) -> list[Value]:
     ends = current.done | current.gave_up
     held = past(m, current.hold & ~current.busy)
     m.d.comb += [
-        # As the sequencer does it.
+        # The sequencer ends and starts events only in this way.
         Assume(~ends | ((current.waiting | dropped) & ~current.hold & ~current.start)),
         Assume(~(current.done & current.gave_up)),
         Assume(~current.start | ~current.hold),
         Assert(kept <= DEPTH),
         Assert(~held | unchanged(m, Cat(first, end, current.lost))),
         Assert(~held | ~current.busy),
-        # Invariant: what is being appended has its place.
+        # Invariant: there is room for the event that is being appended.
         Assert(~(current.busy & dut.signal("append")) | (kept < DEPTH)),
         Cover(held & (kept == 2)),
         Cover(past(m, current.start & current.waiting)),

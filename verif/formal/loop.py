@@ -1,4 +1,4 @@
-"""Theorems from the class of the loop to events and LEDs: nothing too short or lost, no false green."""
+"""Theorems from the loop's class to events and LEDs: no glitch counts, no event is lost, no false green."""
 
 from itertools import pairwise
 
@@ -70,7 +70,7 @@ def every_excursion_counts(m: Module) -> list[Value]:
     return [debounce.tick_ms]
 
 
-#: Seconds of a period, of which a count lasts three; and the ticks that are told apart.
+#: Seconds of a period; a change counts for three periods. Number of ticks that are distinguished.
 PERIOD, MANY = 5, 15
 
 
@@ -160,7 +160,7 @@ def green_is_never_false(m: Module) -> None:
 
 
 def change_of_state(m: Module, monitor: LoopMonitor, dut: Subject) -> Value:
-    """Whether `state` differs from the cycle before; the filter marks exactly that."""
+    """Return whether `state` differs from the cycle before, and assert that the filter marks exactly that."""
     change = monitor.status.state != past(m, monitor.status.state)
     m.d.comb += [
         Assert(dut.part("debounce").changed == change),
@@ -169,7 +169,7 @@ def change_of_state(m: Module, monitor: LoopMonitor, dut: Subject) -> Value:
     return change
 
 
-#: Kinds that tell a change.
+#: Kinds of event that report a change.
 TOLD_BY = (Kind.BOOT, Kind.OPENED, Kind.CLOSED, Kind.FLAPPING)
 
 
@@ -205,12 +205,12 @@ def every_change_is_one_event(m: Module, hold_ms: int = HOLD_MS) -> list[Value]:
         *followed.tells(lambda event: (event.state == state) & (event.kind == kind)),
     ]
 
-    # What is not told is counted.
+    # A change that is not reported by an event is counted.
     counted = past(m, change & monitor.status.flapping)
     before = past(m, monitor.status.excursions)
     m.d.comb += Assert(~counted | (monitor.status.excursions == Mux(before == 0xFFFF, before, before + 1)))
 
-    # Invariants: a change is told in the cycle behind it, and nothing was before the first.
+    # Invariants: a change is reported in the cycle after it, and nothing is reported before the first.
     earlier = past(m, changes)
     change_waits = dut.signal("change_waits")
     flaps = dut.signal("flapping_waits") | monitor.status.flapping
@@ -253,7 +253,7 @@ def no_change_is_forgotten(m: Module, hold_ms: int = HOLD_MS) -> None:
         Assert(unoffered <= QUEUE_DEPTH + 4),
     ]
 
-    # Invariants: the newest event tells the present state, unless there is a change to tell.
+    # Invariants: the newest event reports the present state, unless there is a change yet to report.
     waits = dut.signal("change_waits") | dut.signal("flapping_waits")
     newest = queue.entry(queue.level - 1)
     with m.If(~change & ~waits & ~monitor.status.flapping):

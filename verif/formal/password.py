@@ -1,4 +1,4 @@
-"""Theorem about the lock-out."""
+"""Theorem about the lock-out: three wrong passwords start it, and only time ends it."""
 
 from amaranth.hdl import Assert, Cover, Module, Signal, Value
 
@@ -26,7 +26,7 @@ def three_wrong_passwords_lock(m: Module) -> list[Value]:
     m.d.comb += [
         Assert(guard.locked == (wrong == 3)),
         Assert(guard.locked_out == third),
-        # Invariants: what is left.
+        # Invariants: the failures and the time that is left are those of the reference.
         Assert(dut.signal("failures") == wrong),
         Assert((wrong == 3) | (ticks == 0)),
         Assert((wrong != 3) | ((ticks < LOCK_TICKS) & (dut.signal("ticks") == ticks))),

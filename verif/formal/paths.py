@@ -1,11 +1,11 @@
 """Follows a program of the processor on all its paths at once, from any state to where it is cut.
 
-Bytes that are not known are `terms`. Where a path forks both ways are followed; where two of them meet again
-with the same control state they go on as one, with `choose` for what differs. So a loop is followed as often
-as it goes round, and one that waits for something outside is closed by coming back in the very same state.
-Every path ends at a cut, or the program is refused.
+Unknown bytes are `terms`. Where a path forks, both ways are followed; where two paths meet again with the
+same control state, they continue as one, with `choose` for what differs. A loop is therefore followed as
+often as it goes round, and one that waits for something outside is closed when it comes back in the same
+state. Every path ends at a cut, or the program is refused.
 
-What the surroundings do, and what must hold, say the `Rules`.
+The `Rules` define what the surroundings do, and what must hold.
 """
 
 from __future__ import annotations
@@ -40,39 +40,39 @@ from verif.formal.terms import (
 
 __all__ = ["Paths", "Refused", "Rules", "State", "Step", "must", "steps"]
 
-#: More instructions than any of the programs takes on all its paths.
+#: No program takes more instructions than these on all its paths.
 _TOO_MANY = 500_000
-#: An index that is not known takes a path for each value that it may have, if there are no more than these.
+#: A path is followed for each value that an unknown index may have, if there are no more values than these.
 _MOST_INDICES = 8
 
 
 class Refused(Exception):
-    """The program does what it must not do, or what cannot be followed."""
+    """Raised if the program does what it must not do, or what cannot be followed."""
 
 
 @dataclass
 class State:
-    """Everything before an instruction."""
+    """Holds the whole state before an instruction."""
 
     place: int
     memory: list[Value]
     a: Value = 0
     c: Value = 0
     x: Value = 0
-    #: Behind the last `CALL`, until `Port.RETURN`.
+    #: The place after the last `CALL`, until `Port.RETURN`.
     back: int | None = None
-    #: What is so on this path.
+    #: The conditions that hold on this path.
     given: tuple[Value, ...] = ()
-    #: What the rules remember. Of two paths that meet, tuples differ in their bytes, all else is the same.
+    #: What the rules keep. On two paths that meet, only bytes in tuples may differ.
     seen: dict[str, Any] = field(default_factory=dict)
 
     def copy(self, **changes: Any) -> State:
-        """Another one, with `changes`."""
+        """Return a copy with `changes`."""
         return replace(self, memory=self.memory.copy(), seen=self.seen.copy(), **changes)
 
 
 class Rules:
-    """What the surroundings do, and what is refused; by default nothing and nothing."""
+    """Defines what the surroundings do and what is refused; by default they do nothing and refuse little."""
 
     #: Places where paths end.
     cuts: Mapping[int, str] = {}
@@ -80,34 +80,34 @@ class Rules:
     counters: tuple[int, ...] = ()
 
     def arrives(self, state: State, name: str) -> None:
-        """A path has come to the cut `name`."""
+        """Take note that a path has reached the cut `name`."""
 
     def input(self, state: State, number: int) -> Value:
-        """What is at an input."""
+        """Return the value at an input."""
         return fresh()
 
     def out(self, state: State, number: int, value: Value) -> None:
-        """`value` goes to an output."""
+        """Take note that `value` goes to an output."""
 
     def store(self, state: State, address: int, value: Value) -> None:
-        """`value` goes into the memory."""
+        """Take note that `value` goes into the memory."""
 
     def publish(self, state: State, address: int, value: Value) -> None:
-        """`value` goes into the public memory."""
+        """Take note that `value` goes into the public memory."""
 
     def tells(self, state: State, label: Label) -> None:
-        """Where the program goes on depends on something of that label."""
+        """Take note that a jump depends on a value of that label, which is refused by default."""
         raise Refused(f"a jump depends on what is {label.name}")
 
     def returns(self, state: State) -> None:
-        """A called part is done; `state.place` is behind the call."""
+        """Take note that a called part has returned; `state.place` is after the call."""
 
     def step(self, state: State) -> None:
-        """An instruction, of any kind, begins."""
+        """Take note that an instruction of any kind begins."""
 
 
 class Step(NamedTuple):
-    """An instruction."""
+    """Holds the fields of one instruction."""
 
     op: Op
     source: Source
@@ -115,12 +115,12 @@ class Step(NamedTuple):
 
 
 def steps(words: Iterable[int]) -> list[Step]:
-    """The program that these words are."""
+    """Return the program that these words encode."""
     return [Step(it.op, it.source, it.operand) for it in map(Instruction.from_bits, words)]
 
 
 class Paths:
-    """All paths of a program, by its rules."""
+    """Follows all paths of a program by its rules."""
 
     def __init__(self, program: list[Step], rules: Rules, names: Mapping[str, int] | None = None) -> None:
         self._program = program
@@ -129,15 +129,15 @@ class Paths:
         self._waiting: dict[tuple[object, ...], State] = {}
         self._order: list[tuple[object, ...]] = []
         self._been: dict[tuple[object, ...], list[tuple[State, frozenset[_Spot]]]] = {}
-        #: The one that waits, while it is the only one.
+        #: The state that waits, while it is the only one.
         self._alone: State | None = None
         self._number = count()
-        #: Places that were come to.
+        #: Places that were reached.
         self.reached: set[int] = set()
         self.steps = 0
 
     def follow(self, state: State) -> None:
-        """Every path from `state` on. Raises `Refused` with the place."""
+        """Follow every path from `state` on. Raises `Refused` with the place."""
         self._wait(state)
         while waiting := self._next():
             state, place = waiting, waiting.place
@@ -148,7 +148,7 @@ class Paths:
                 raise
 
     def _next(self) -> State | None:
-        """Whose turn it is."""
+        """Return the state to continue with, or None when all paths have ended."""
         if self._order:
             *_, key = heapq.heappop(self._order)
             return self._waiting.pop(key)
@@ -156,7 +156,7 @@ class Paths:
         return state
 
     def where(self, place: int) -> str:
-        """A place in words: what is named last before it, and the distance."""
+        """Describe a place in words, by the last name before it and the distance from there."""
         name, base = max(
             ((name, at) for name, at in self._names.items() if at <= place and name[0] != "#"),
             key=lambda it: it[1],
@@ -165,7 +165,7 @@ class Paths:
         return f"{name}+{place - base} ({place:#x})"
 
     def _go(self, state: State) -> None:
-        """Go on with `state`, or be at an end."""
+        """Continue with `state` later, or end its path at a cut."""
         name = self._rules.cuts.get(state.place)
         if name is None:
             self._wait(state)
@@ -175,7 +175,7 @@ class Paths:
             self._rules.arrives(state, name)
 
     def _wait(self, state: State) -> None:
-        """It is `state`'s turn some time, together with another that waits at its place."""
+        """Let `state` wait for its turn, joined with another state that waits at its place."""
         if self._alone is None and not self._order:
             self._alone = state
             return
@@ -190,20 +190,20 @@ class Paths:
             self._waiting[key] = _joined(self._waiting[key], state)
             return
         self._waiting[key] = state
-        # Paths meet where a condition ends, behind it in the program: who is behind goes first. A part that
-        # is called belongs to where it is called.
+        # Paths meet where a condition ends, which is later in the program, so the earliest place goes first.
+        # A called part counts as the place of its call.
         called = state.back is not None
         order = (state.back - 1 if called else state.place, called, state.place, next(self._number), key)
         heapq.heappush(self._order, order)
 
     def _key(self, state: State) -> tuple[object, ...]:
-        """Two states can go on as one where this is the same."""
+        """Return a key: two states can continue as one if it is the same for both."""
         numbers = (state.x, *(state.memory[address] for address in self._rules.counters))
         seen = ((name, len(it) if isinstance(it, tuple) else it) for name, it in sorted(state.seen.items()))
         return state.place, state.back, *(it if isinstance(it, int) else None for it in numbers), *seen
 
     def _jump(self, state: State, place: int) -> None:
-        """Go on at `place`, unless the path has been there in the same state."""
+        """Continue at `place`, unless the path has been there in the same state."""
         backwards = place <= state.place
         state.place = place
         if backwards:
@@ -214,7 +214,7 @@ class Paths:
                     continue
                 if all(it in unknown and label(now) <= label(then) for it, (then, now) in differs.items()):
                     return
-                # It waits for something: whatever it has found, the next time it comes back is nothing new.
+                # The loop waits for something. With these values unknown, its next return is no longer new.
                 _forget(state, differs)
                 state.given = before.given
                 been[:] = [(state.copy(), unknown | differs.keys())]
@@ -260,7 +260,7 @@ class Paths:
                 self._act(state, op, source, operand)
 
     def _fork(self, state: State, place: int, truth: Value, *, zero: bool | None = None) -> None:
-        """Go on at `place` if `truth` is so, else behind it; `zero` says which way A is zero."""
+        """Continue at `place` if `truth` holds, else at the next place; A is zero where `truth` is `zero`."""
         if label(truth):
             self._rules.tells(state, label(truth))
             truth = fresh("truth")
@@ -277,7 +277,7 @@ class Paths:
                 self._jump(other, to)
 
     def _act(self, state: State, op: Op, source: Source, operand: int) -> None:
-        """An instruction that does not jump."""
+        """Execute an instruction that does not jump."""
         indexed = source == Source.INDEXED and op != Op.OUT
         if indexed and not isinstance(state.x, int):
             indices = _indices(state)
@@ -334,7 +334,7 @@ class Paths:
 
 
 def _indices(state: State) -> list[int]:
-    """The values that X may have, or more."""
+    """Return the values that X may have, possibly with some that it cannot have."""
     found = sorted(values(state.x))
     if len(found) > 2 * _MOST_INDICES:
         return found
@@ -342,7 +342,7 @@ def _indices(state: State) -> list[int]:
 
 
 def _joined(one: State, other: State) -> State:
-    """Both states, of which each has its own that is `given`."""
+    """Return one state that stands for both, each under its own `given` conditions."""
     shared = 0
     for a, b in zip(one.given, other.given, strict=False):
         if a is not b:
@@ -373,7 +373,7 @@ def _joined(one: State, other: State) -> State:
     )
 
 
-#: A byte of a state, the memory's apart: its name, and its place where the name is of more than one.
+#: A byte of a state outside the memory: its name, and its index where the name stands for several bytes.
 _Spot: TypeAlias = tuple[str, int]
 
 
@@ -384,7 +384,7 @@ def _spots(state: State) -> dict[_Spot, Value]:
 
 
 def _differences(before: State, state: State) -> dict[_Spot, tuple[Value, Value]] | None:
-    """What differs in two states of the same key; None where that is more than a loop that waits leaves."""
+    """Return what differs in two states of one key; None if it is more than a waiting loop can change."""
     if before.memory != state.memory or before.x != state.x or not set(before.given) <= set(state.given):
         return None
     now = _spots(state)
@@ -392,7 +392,7 @@ def _differences(before: State, state: State) -> dict[_Spot, tuple[Value, Value]
 
 
 def _forget(state: State, differs: dict[_Spot, tuple[Value, Value]]) -> None:
-    """These may be anything from now on."""
+    """Replace the values that differ by unknown ones."""
     for (name, place), pair in differs.items():
         new = some(max(map(label, pair)), "truth" if name == "c" else "byte")
         if name in ("a", "c"):
@@ -403,7 +403,7 @@ def _forget(state: State, differs: dict[_Spot, tuple[Value, Value]]) -> None:
 
 
 def must(state: State, claim: z3.BoolRef, says: str) -> None:
-    """Raises `Refused` where `claim` does not follow from what is so."""
+    """Raise `Refused` if `claim` does not follow from the conditions of the path."""
     example = holds(state.given, claim)
     if example is not None:
         raise Refused(f"not so: {says}; example: {example}")

@@ -1,4 +1,4 @@
-"""Theorem about the processor: it does what its instruction set says, and nothing else."""
+"""Theorem about the processor: it does what its instruction set defines, and nothing else."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ PROGRAM_WORDS = 1024
 
 
 class AnyProgram(Elaboratable):
-    """In place of the program's memory: a word of chance at each address, `word` at the address `watched`."""
+    """Replaces the program's memory: any word at each address, but always `word` at the address `watched`."""
 
     def __init__(self, fetch, watched: Value, word: Value) -> None:
         self._fetch, self._watched, self._word = fetch, watched, word
@@ -38,12 +38,12 @@ def each_instruction_does_what_it_says(m: Module) -> None:
     place_of_word, any_word = AnyConst(10), AnyConst(16)
     dut.replace("program", by=AnyProgram(fetch, place_of_word, any_word))
 
-    # Reference: the instruction set, of which the byte at one address of the memory is followed.
+    # Reference: the instruction set; of the memory, the byte at one address is followed.
     a, c, x, place, back = Signal(8), Signal(), Signal(8), Signal(10), Signal(10)
     watched, byte = AnyConst(range(MEMORY_BYTES)), Signal(8)
     word = Instruction(fetch.data)
     op, operand = word.op, word.operand
-    second, begun = Signal(), Signal()  # cycle of an instruction; behind a reset none has been fetched
+    second, begun = Signal(), Signal()  # cycle of an instruction; after reset none has been fetched
     does = begun & second & ~cpu.hold
     m.d.sync += second.eq(~second | cpu.hold)
     with m.If(second & ~cpu.hold):
@@ -116,7 +116,7 @@ def each_instruction_does_what_it_says(m: Module) -> None:
         Assert(dut.signal("following") == Mux(begun, place + 1, place)[:10]),
         Assert(begun | (place == 0)),
         Assert(~(begun & second) | (cpu.address != watched) | (read.data == byte)),
-        # Each instruction, and each source; a call and back; a byte that was stored, at any address.
+        # Covers: each instruction, each source, a call with its return, and a stored byte that is read back.
         *(Cover(does & (op == it)) for it in Op),
         *(Cover(does & (op == Op.ADD_CARRY) & (word.source == it) & c & (a == 0x55)) for it in Source),
         Cover(does & (op == Op.OUT) & (operand == Port.RETURN.value) & (back == place_of_word)),

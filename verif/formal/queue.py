@@ -1,4 +1,4 @@
-"""The queue of a loop monitor, for theorems that follow an event through it."""
+"""Theorems use this model of a loop monitor's queue to follow an event through it."""
 
 from collections.abc import Callable, Iterator
 
@@ -12,7 +12,7 @@ __all__ = ["Followed", "Queue"]
 
 
 class Queue:
-    """Where the entries are, and that the pointers fit together."""
+    """Gives the place of each entry, and asserts that the pointers fit together."""
 
     def __init__(self, m: Module, dut: Subject) -> None:
         self._dut = dut
@@ -28,7 +28,7 @@ class Queue:
         ]
 
     def entry(self, index: Value) -> LoopEvent:
-        """The event with `index` others before it."""
+        """Return the event with `index` others before it."""
         return LoopEvent(self._row(index))
 
     def _row(self, index: Value) -> Value:
@@ -36,9 +36,9 @@ class Queue:
 
 
 class Followed:
-    """The event that is made in the cycle `begins`, or the first one of `kind` then or later, up to the port.
+    """Follows the event that is made in the cycle `begins` through the queue up to the port.
 
-    `enters` when it goes into the queue, `inside` from then on, `leaves` when it is taken from the port.
+    `enters` is set when it goes into the queue, `inside` from then on, `leaves` when the port takes it out.
     """
 
     def __init__(self, m: Module, dut: Subject, queue: Queue, begins: Value) -> None:
@@ -55,7 +55,7 @@ class Followed:
             m.d.sync += [self.inside.eq(self._before != 0), self._before.eq(self._before - 1)]
 
     def tells(self, right: Callable[[LoopEvent], Value]) -> Iterator[Value]:
-        """That it stays in its place and is `right`, up to the port."""
+        """Yield asserts that the event keeps its place and stays `right` up to the port."""
         queue = self._queue
         yield Assert(~self.inside | (self._before < queue.level))
         yield Assert(~self.inside | right(queue.entry(self._before)))

@@ -1,4 +1,4 @@
-"""Theorems about what is taken for sealed: what was learned when, and what the driven pattern finds."""
+"""Theorems about when a loop counts as sealed: when its voltage is learned, and what the pattern detects."""
 
 from amaranth.asserts import AnyConst
 from amaranth.hdl import Assert, Assume, Cover, Module, Mux, Signal, Value
@@ -17,7 +17,7 @@ CLOCK_HZ = 307_200
 
 
 def within_range(mv: Value) -> Value:
-    """Whether a loop of that voltage may be sealed."""
+    """Return whether a loop of that voltage may be sealed."""
     return (mv >= SEALED_MIN_MV) & (mv <= SEALED_MAX_MV)
 
 
@@ -57,7 +57,7 @@ def learned_only_when_sealing(m: Module, hold_ms: int = HOLD_MS) -> None:
         Assert(~changes | (within_range(baseline) & (baseline == past(m, millivolts)))),
     ]
 
-    # Invariants: what the classifier has found of the lower places, and says of its measurement.
+    # Invariants: what the classifier has found at the lower places, and what it outputs for its measurement.
     lower = ((1 << place) - 1)[:16]
     measured_low = classifier.measured_mv & lower
     below, above = parts.signal("below_range"), parts.signal("above_range")
@@ -101,7 +101,7 @@ def sealing_is_answered_and_told(m: Module, hold_ms: int = HOLD_MS) -> list[Valu
         Assert(dut.signal("started") == started),
     ]
 
-    # Reference: one refusal, any, is followed to its event. Those that come while it waits share it.
+    # Reference: any one refusal is followed to its event. Refusals that come while it waits share that event.
     chosen = AnyConst(32)
     cycle = Signal(32)
     m.d.sync += cycle.eq(cycle + 1)
@@ -136,7 +136,7 @@ def sealed_only_while_the_pattern_returns(m: Module) -> list[Value]:
     """
     front_end = FrontEnd(CLOCK_HZ, Sensor.COMPARATOR, pattern=True)
     dut = Subject(m, front_end)
-    line = past(m, past(m, front_end.cmp))  # behind the synchroniser
+    line = past(m, past(m, front_end.cmp))  # after the synchroniser
 
     # Reference: ticks of this phase, whether the line was open in it, and clean phases still to come.
     ticks = Signal(range(SETTLE_MS + 1))
@@ -153,7 +153,7 @@ def sealed_only_while_the_pattern_returns(m: Module) -> list[Value]:
     now_owed = Mux(ends_off, Mux(foreign, CLEAN_PHASES, owed - (owed != 0)), owed)
     m.d.sync += owed.eq(now_owed)
 
-    # Invariants: the pattern has seen what the reference has.
+    # Invariants: the registers of the pattern match the reference.
     pattern = dut.part("pattern")
     elapsed = dut.signal("elapsed", "pattern")
     passed = Mux(switches, 0, ticks)

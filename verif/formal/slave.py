@@ -1,4 +1,4 @@
-"""Theorems about whom the seal answers, and for whom it is written."""
+"""Theorems about the slave: which requests it answers, and which requests may write."""
 
 from collections.abc import Iterator
 
@@ -11,7 +11,7 @@ from verif.formal.theorem import Subject, theorem
 
 
 def at_its_step(dut: Subject, slave: Slave) -> Iterator[Assert]:
-    """Invariants: the step is that of its address, begun only where something begins, and idle is idle."""
+    """Yield invariants: the step is that of its address, and the operation under way is one of that step."""
     step, settled, begun = dut.signal("step"), dut.signal("settled"), dut.signal("begun")
     row = Step(dut.row(dut.signal("address"), "program"))
     yield Assert(~settled[0] | (step == row.as_value()))
@@ -21,13 +21,13 @@ def at_its_step(dut: Subject, slave: Slave) -> Iterator[Assert]:
 
 
 def sends(dut: Subject) -> Value:
-    """The framer sends for the slave."""
+    """Return whether the framer is sending an answer of the slave."""
     return dut.signal("begun") & (Step(dut.signal("step")).op == Op.ANSWER)
 
 
 def reachable(*addresses: int, passing: bool = True) -> set[int]:
-    """What is reached from `addresses`; without `passing`, through no password that is right and no seal
-    without an address.
+    """Return the addresses that are reached from `addresses`; without `passing`, only those on ways along
+    which no password is right and no seal is without an address.
     """
     found, waiting = set(), {*addresses}
     while waiting:
@@ -43,7 +43,7 @@ def reachable(*addresses: int, passing: bool = True) -> set[int]:
 
 
 def only_after(op: Op) -> set[int]:
-    """What is reached only where the result of `op` was 1, but for the ends."""
+    """Return the addresses reached only if the result of `op` was 1; shared ends are not among them."""
     others = {Op.CHECK: Op.UNADDRESSED, Op.UNADDRESSED: Op.CHECK}
     anyhow = reachable(*range(32), passing=False)
     right = {
@@ -53,7 +53,7 @@ def only_after(op: Op) -> set[int]:
 
 
 def addresses(op: Op) -> list[int]:
-    """Where the program has `op`."""
+    """Return the addresses at which the program has `op`."""
     return [address for address, row in enumerate(PROGRAM) if row and row["op"] == op]
 
 
@@ -76,7 +76,7 @@ def answers_only_what_is_meant(m: Module) -> list[Value]:
         Assert(~slave.send.start | (to_us & ~is_time)),
         Assert(~slave.send.start | ((slave.quiet_ms >= 25) & (slave.quiet_ms < 500))),
         Cover(slave.send.start),
-        # Invariants: what sets the clock comes nowhere else.
+        # Invariants: a broadcast that sets the clock leads to no other part of the program.
         *at_its_step(dut, slave),
         Assert(~slave.turn.answering | to_us | is_time),
         Assert(

@@ -1,9 +1,9 @@
-"""Bytes that are not known: terms over the bytes that a program is given, and what z3 says of them.
+"""Unknown bytes are terms over the bytes that a program is given, and z3 decides what is true of them.
 
 A value is an `int` or a `Term`: a byte, or a truth value where 0 and 1 are the numbers. Terms are made by the
 functions here, each only once: equal terms are one object.
 
-Of bytes that are not to be told, and of all that is made of them, nothing is kept but their `Label`.
+Of confidential bytes, and of everything computed from them, only the `Label` is kept.
 """
 
 from __future__ import annotations
@@ -40,24 +40,24 @@ __all__ = [
 
 
 class Label(IntEnum):
-    """To whom a value may be told; what is made of two has the greater one."""
+    """States how far a value may be disclosed; a value computed from two has the greater label."""
 
-    #: Everybody.
+    #: The value may be disclosed to everyone.
     OPEN = 0
-    #: What the cipher has made of a message: as its authentication code.
+    #: The cipher computed the value from a message: it may be disclosed as its authentication code only.
     CIPHER = 1
-    #: Nobody.
+    #: The value must not be disclosed at all.
     SECRET = 2
 
 
 class Term:
-    """`op` of `args`; of `sort` *byte* or *truth*."""
+    """A term is `op` applied to `args`; its `sort` is *byte* or *truth*."""
 
     __slots__ = ("args", "label", "names", "op", "sort", "z3")
 
     def __init__(self, op: str, args: tuple[Value, ...], label: Label, sort: str) -> None:
         self.op, self.args, self.label, self.sort = op, args, label, sort
-        #: The unknown bytes in it.
+        #: The unknown bytes that the term contains.
         self.names: frozenset[Term] = frozenset()
         for arg in args:
             if isinstance(arg, Term):
@@ -74,17 +74,17 @@ _HIDDEN = {(label, sort): Term(label.name, (), label, sort) for label in Label f
 
 
 def label(value: Value) -> Label:
-    """To whom it may be told."""
+    """Return how far a value may be disclosed."""
     return value.label if isinstance(value, Term) else Label.OPEN
 
 
 def some(label: Label, sort: str = "byte") -> Term:
-    """An unknown byte, or *truth*, of that label; those that are not open are all one."""
+    """Return an unknown byte, or *truth*, of that label; all that are not open are the same one."""
     return _HIDDEN[label, sort] if label else fresh(sort)
 
 
 def fresh(sort: str = "byte") -> Term:
-    """An unknown open byte, or *truth*, of its own."""
+    """Return a new unknown byte, or *truth*, that is open."""
     term = Term(f"{sort} {next(_numbers)}", (), Label.OPEN, sort)
     term.names = frozenset([term])
     return term
@@ -101,7 +101,7 @@ def _term(op: str, *args: Value, sort: str = "byte") -> Term:
 
 
 def xor(a: Value, b: Value) -> Value:
-    """A xor b."""
+    """Return a xor b."""
     if isinstance(a, int):
         a, b = b, a
     if isinstance(a, int):
@@ -119,7 +119,7 @@ def xor(a: Value, b: Value) -> Value:
 
 
 def and_(a: Value, b: Value) -> Value:
-    """A and b, bit by bit."""
+    """Return a and b, bit by bit."""
     if isinstance(a, int):
         a, b = b, a
     if isinstance(a, int):
@@ -132,7 +132,7 @@ def and_(a: Value, b: Value) -> Value:
 
 
 def add(a: Value, b: Value, c: Value) -> tuple[Value, Value]:
-    """A + b + c: the byte and its carry; `c` is a truth value."""
+    """Return a + b + c as a byte and its carry; `c` is a truth value."""
     if isinstance(a, int) and isinstance(b, int) and isinstance(c, int):
         return (a + b + c) & 0xFF, (a + b + c) >> 8
     for one, other in (a, b), (b, a):
@@ -142,7 +142,7 @@ def add(a: Value, b: Value, c: Value) -> tuple[Value, Value]:
 
 
 def is_zero(value: Value) -> Value:
-    """Whether a byte is zero."""
+    """Return whether a byte is zero."""
     if isinstance(value, int):
         return int(value == 0)
     if value.op == "choose" and all(isinstance(arg, int) for arg in value.args[1:]):
@@ -151,14 +151,14 @@ def is_zero(value: Value) -> Value:
 
 
 def not_(truth: Value) -> Value:
-    """The other truth value."""
+    """Return the opposite truth value."""
     if isinstance(truth, int):
         return 1 - truth
     return truth.args[0] if truth.op == "not" else _term("not", truth, sort="truth")
 
 
 def all_of(truths: Iterable[Value]) -> Value:
-    """Whether all are so."""
+    """Return whether all truth values are true."""
     left = list(dict.fromkeys(it for it in truths if it != 1))
     if any(it == 0 or not_(it) in left for it in left):
         return 0
@@ -166,7 +166,7 @@ def all_of(truths: Iterable[Value]) -> Value:
 
 
 def any_of(truths: Iterable[Value]) -> Value:
-    """Whether one is so."""
+    """Return whether at least one truth value is true."""
     return not_(all_of(map(not_, truths)))
 
 
@@ -184,7 +184,7 @@ def choose(truth: Value, then: Value, other: Value, sort: str = "byte") -> Value
 
 
 def values(value: Value) -> frozenset[int]:
-    """All that a byte may be, or more."""
+    """Return all values that a byte may have, possibly with some that it cannot have."""
     if isinstance(value, int):
         return frozenset([value])
     match value.op, *value.args:
@@ -198,21 +198,21 @@ def values(value: Value) -> frozenset[int]:
             return frozenset(range(256))
 
 
-# What z3 says
+# Questions to z3
 
 
 def bits(*values: Value) -> z3.BitVecRef:
-    """The number that these bytes are, low byte first."""
+    """Return the number that these bytes form, low byte first."""
     return z3.Concat(*map(_z3, reversed(values))) if len(values) > 1 else _z3(values[0])
 
 
 def truth(value: Value) -> z3.BoolRef:
-    """A truth value for z3."""
+    """Return a truth value in z3's form."""
     return z3.BoolVal(bool(value)) if isinstance(value, int) else _z3(value)
 
 
 def possible(given: Iterable[Value], truth: Value) -> bool:
-    """Whether `truth` may be so, of what is `given`, which together may be so."""
+    """Return whether `truth` may hold together with what is `given`, which is possible in itself."""
     if isinstance(truth, int):
         return bool(truth)
     return _possible(_about(tuple(given), truth.names), truth)
@@ -224,7 +224,7 @@ def _possible(given: frozenset[Term], truth: Term) -> bool:
 
 
 def holds(given: Iterable[Value], claim: z3.BoolRef) -> z3.ModelRef | None:
-    """None where `claim` follows from what is `given`; else an example to the contrary."""
+    """Return None if `claim` follows from what is `given`, otherwise a counterexample."""
     return _answer([*map(truth, given), z3.Not(claim)])
 
 
@@ -241,7 +241,7 @@ def _answer(conditions: list[z3.BoolRef]) -> z3.ModelRef | None:
 
 
 def _about(given: tuple[Value, ...], names: frozenset[Term]) -> frozenset[Term]:
-    """Those of `given` that have to do with `names`."""
+    """Return the conditions in `given` that are related to `names`."""
     left, about = {it for it in given if isinstance(it, Term)}, set[Term]()
     while found := {it for it in left if it.names & names}:
         about |= found

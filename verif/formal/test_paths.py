@@ -31,7 +31,7 @@ END = "end"
 
 
 class Inputs(Rules):
-    """Remembers what came, and the states in which the program ends."""
+    """Records the inputs, and the states in which the program ends."""
 
     def __init__(self, end: int) -> None:
         self.cuts = {end: END}
@@ -47,7 +47,7 @@ class Inputs(Rules):
 
 
 class Told:
-    """Surroundings whose inputs are known beforehand."""
+    """Surroundings with inputs that are known in advance."""
 
     def __init__(self, told: list[int]) -> None:
         self.told = list(told)
@@ -61,7 +61,7 @@ class Told:
 
 @st.composite
 def programs(draw: st.DrawFn) -> Assembler:
-    """Straight instructions, conditions over some of them, a loop, and calls."""
+    """Draw a program of straight instructions, conditions over some of them, loops and calls."""
     a = Assembler()
     operands = st.one_of(
         st.sampled_from(USED).map(at),
@@ -116,7 +116,7 @@ def programs(draw: st.DrawFn) -> Assembler:
 )
 @examples(60)
 def test_no_path_is_missed(a: Assembler, memory: list[int], told: list[int]) -> None:
-    """Where the model ends, with any bytes, one of the followed paths ends as well, with the same bytes."""
+    """Whatever the bytes, one of the followed paths ends where the model ends, with the same bytes."""
     end = a.places()[END]
     rules = Inputs(end)
     unknown: list[Value] = [fresh() if address in USED else 0 for address in range(MEMORY_BYTES)]
@@ -140,14 +140,14 @@ def test_no_path_is_missed(a: Assembler, memory: list[int], told: list[int]) -> 
 
 
 class Waits(Inputs):
-    """Inputs that nobody remembers."""
+    """Gives unknown inputs and records none of them."""
 
     def input(self, state: State, number: int) -> Value:
         return fresh()
 
 
 def test_a_loop_that_waits_is_closed() -> None:
-    """What waits for a bit may wait for ever, and goes on with nothing known but the bit."""
+    """A loop that waits for a bit may wait for ever, and after it only the bit is known."""
     a = Assembler()
     again = a.label()
     a.load(port(1))
@@ -216,7 +216,7 @@ def test_what_cannot_be_followed(
 
 
 def changed(near: str, old: Step, new: Step | None) -> Program:
-    """The chip's firmware with the first instruction `old` behind `near` replaced, or left out."""
+    """Return the chip's firmware with the first instruction `old` after `near` replaced, or left out."""
     program = Program.of_chip()
 
     def known(it: Step) -> Step:
@@ -243,7 +243,7 @@ def out(port: Out) -> Step:
     return Step(Op.OUT, Source.DIRECT, port)
 
 
-#: Where it is wrong and how; the job that does it, and whence; which theorem does not hold.
+#: Name near the change, old and new instruction; job and origin of the paths; theorem that fails.
 WRONG = {
     "the flash is not waited for": (
         *("flash.finish", Step(Op.AND, Source.IMMEDIATE, 1), load(imm(0))),
@@ -301,7 +301,7 @@ WRONG = {
 def test_a_firmware_that_is_wrong_is_refused(
     near: str, old: Step, new: Step | None, job: str, origin: str, theorem: str | None
 ) -> None:
-    """By that theorem; without one, by what all of them share."""
+    """A changed firmware is refused by the theorem named, or by the shared rules where none is named."""
     alone = {it.name: it.job for it in FIRMWARE_THEOREMS}.get(theorem)
     claims = {it.claim: it.name for it in FIRMWARE_THEOREMS if it.job == alone}
     chip = Chip(changed(near, old, new), claims, jobs=[job], secret=() if alone else SECRET)

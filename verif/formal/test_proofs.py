@@ -43,7 +43,7 @@ def test_names_differ() -> None:
 
 
 def test_the_gateware_names_its_theorems() -> None:
-    """Each theorem stands in a docstring of the gateware, and nothing else does."""
+    """Every theorem is named in a docstring of the gateware, and every theorem named there exists."""
     named = {
         name
         for source in GATEWARE.glob("**/*.py")
@@ -52,11 +52,11 @@ def test_the_gateware_names_its_theorems() -> None:
     assert named == {f"{it.file}::{it.name}" for it in THEOREMS}
 
 
-# What is no proof
+# Statements that must not pass as proved
 
 
 def counter(m: Module) -> Signal:
-    """Counts 0 to 9 and begins anew."""
+    """Add a counter that counts from 0 to 9 and starts again."""
     count = Signal(4)
     m.d.sync += count.eq(count + 1)
     with m.If(count == 9):

@@ -35,7 +35,7 @@ Statement: TypeAlias = Callable[..., list[Value] | None]
 
 @dataclass(frozen=True)
 class Theorem:
-    """A statement with its parameters and the length of its proof."""
+    """A theorem is a statement with its parameters and the length of its proof."""
 
     state: Statement
     #: Cycles of the induction: what held in `k` consecutive cycles holds in the next one. 0: no memory.
@@ -61,12 +61,12 @@ class Theorem:
 
     @property
     def says(self) -> str:
-        """The statement in words."""
+        """Return the statement in words."""
         return " ".join((self.state.__doc__ or "").split())
 
     @property
     def reached_within(self) -> str:
-        """The bound of the search for the covers."""
+        """Return the bound of the search for the covers."""
         smaller = (f"`{name}` {value}" for name, value in self.smaller.items())
         return ", ".join([f"{self.reach} cycles", *smaller])
 
@@ -90,12 +90,12 @@ def theorem(
     long: bool = False,
     timeout: int = 300,
 ) -> Callable[[Statement], Theorem]:
-    """Make a function a `Theorem`."""
+    """Make a `Theorem` of a function."""
     return lambda state: Theorem(state, k, reach, parameters, smaller or {}, long, timeout)
 
 
 class Subject:
-    """A component under proof, as a submodule of `m`.
+    """A subject is a component under proof, added to `m` as a submodule.
 
     Inputs that are not `driven`, by the theorem itself, take any value in any cycle.
     """

@@ -1,4 +1,4 @@
-"""All theorems, and the table of them in `docs/verification.md`."""
+"""Collects all theorems, and makes the table of them in `docs/verification.md`."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ THEOREMS: list[Theorem | FirmwareTheorem] = [*CIRCUIT_THEOREMS, *FIRMWARE_THEORE
 
 
 def table() -> str:
-    """Markdown: each theorem with what it says."""
+    """Return a Markdown table of all theorems with their statements."""
     lines = ["| theorem | says | for | k | covers within | run by |", "|---|---|---|---|---|---|"]
     for it in THEOREMS:
         by = "make verify" if it.long else "make test"

@@ -1,4 +1,4 @@
-"""Theorems about the driver: on for each frame exactly, off when a frame is given up, deaf to itself."""
+"""Theorems about the driver: it is on exactly for each frame, and its own characters are not received."""
 
 from amaranth.asserts import AnyConst
 from amaranth.hdl import Assert, Assume, Cat, Const, Cover, Module, Mux, Signal, Value
@@ -12,7 +12,7 @@ from verif.formal.uart import CHARACTER_BITS, DIVISOR_MAX, character
 
 
 def assume_divisor(m: Module, bus: Transceiver) -> None:
-    """Any divisor of a real chip; it rests while a character or a frame is under way."""
+    """Assume any divisor that a real chip has; it is constant while a character or a frame is under way."""
     m.d.comb += [
         Assume((bus.divisor >= 8) & (bus.divisor <= DIVISOR_MAX)),
         Assume(bus.divisor == AnyConst(len(bus.divisor))),
@@ -75,7 +75,7 @@ def driver_is_on_for_each_frame_exactly(m: Module) -> list[Value]:
         Assert(~on | (dut.signal("last") == last)),
         Assert(~on | sending | ((led <= lead) & (time == led))),
     ]
-    read = Mux(bit == 0, 0, bit - (cycle <= lead))[: len(bit)]  # bits behind the start bit
+    read = Mux(bit == 0, 0, bit - (cycle <= lead))[: len(bit)]  # bits after the start bit
     with m.If(sending):
         m.d.comb += [
             Assert(bit < CHARACTER_BITS),
@@ -139,7 +139,7 @@ def only_others_are_heard(m: Module) -> list[Value]:
     begun = Cat(half[: len(cycles)], Const(CHARACTER_BITS - 1, len(bits)))
     m.d.comb += Assert(~bus.received.valid | (~bus.de & (since >= begun)))
 
-    # Invariant: what is counted is no more than has passed, unless it is muted.
+    # Invariant: the count does not exceed the time that has passed, unless the receiver is muted.
     time, bit = dut.signal("time"), dut.signal("bit")
     m.d.comb += Assert((cycles < bus.divisor) & (bits <= CHARACTER_BITS))
     with m.If(dut.signal("running")):

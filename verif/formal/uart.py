@@ -1,4 +1,4 @@
-"""Theorems about characters, sent and received: 8E1 as DL/T 645-2007 wants it, 8N1 for a GSM module."""
+"""Theorems about sending and receiving characters: 8E1 as DL/T 645-2007 requires, 8N1 for a GSM module."""
 
 from amaranth.asserts import AnyConst, AnySeq
 from amaranth.hdl import Array, Assert, Assume, C, Cat, Cover, Module, Mux, Signal, Value
@@ -17,7 +17,7 @@ IDLE = C((1 << CHARACTER_BITS) - 1, CHARACTER_BITS)
 
 
 def character(byte, length=CHARACTER_BITS):
-    """Start bit, eight data bits, even parity if `length` has room, stop bit; the first one lowest."""
+    """Return start bit, eight data bits, even parity if `length` has room, stop bit; the first is lowest."""
     parity = 0
     for n in range(8):
         parity ^= byte[n]
@@ -25,7 +25,7 @@ def character(byte, length=CHARACTER_BITS):
 
 
 def has_parity(length):
-    """Whether characters of that many bits have a parity bit."""
+    """Return whether characters of that many bits have a parity bit."""
     return length == CHARACTER_BITS
 
 
@@ -77,8 +77,8 @@ def transmitter_sends_8n1(m: Module) -> list[Value]:
 
 
 class Talker:
-    """Somebody who sends nothing but characters on `line`, any bytes with any pauses; though each edge may be
-    early or late by up to one cycle and 2.5 % of the time since the character began.
+    """Sends only characters on `line`, any bytes with any pauses; each edge may be early or late by up to
+    one cycle and 2.5 % of the time since the character began.
     """
 
     def __init__(self, m: Module, divisor: Value, line: Value, length: int) -> None:
@@ -88,7 +88,7 @@ class Talker:
         ]
         self.last = last = length - 1  # the stop bit
         # `slot` and `cycle` are the time since the character began, counted in the receiver's bits; `bit` is
-        # what the line has, another one than `slot` only near the edge between the two.
+        # what the line has, which differs from `slot` only near the edge between the two.
         self.begins, advances = AnySeq(1), AnySeq(1)
         was_sending, was_slot, was_cycle = Signal(), Signal(4), Signal(range(DIVISOR_MAX))
         was_bit, was_byte = Signal(4), Signal(8)
@@ -98,7 +98,7 @@ class Talker:
         self.cycle = cycle = Mux(self.begins, 0, was_cycle)
         self.bit = bit = Mux(self.begins, 0, was_bit + (was_sending & advances))[:4]
         self.byte = byte = Mux(self.begins, AnySeq(8), was_byte)
-        # 40 times the deviation that is allowed of the edges before and behind `slot`.
+        # 40 times the deviation that is allowed of the edges before and after `slot`.
         times = Array(n * divisor + 40 for n in range(length + 1))
         self.late = late = (bit + 1 == slot) & (40 * cycle < times[slot])
         self.early = early = (bit == slot + 1) & (40 * (divisor - cycle) <= times[slot + 1])
@@ -134,7 +134,7 @@ class Talker:
         ]
 
     def is_told(self, m: Module, rx: Receiver | Transceiver) -> None:
-        """Each byte once, without an error, in the middle of its stop bit."""
+        """Assert that each byte is reported once, without an error, in the middle of its stop bit."""
         told = self.sending & (self.slot == self.last) & (self.cycle == rx.divisor >> 1)
         m.d.comb += [
             Assert(rx.received.valid == told),
@@ -154,7 +154,7 @@ def receiver_takes_every_byte(m: Module) -> list[Value]:
     it = Talker(m, rx.divisor, rx.i, WITHOUT_PARITY)
     it.is_told(m, rx)
 
-    # Invariants: what the receiver has by then.
+    # Invariants: the receiver's registers hold what has been received by then.
     state, time, count = dut.fsm(), dut.signal("time"), dut.signal("bit")
     half = rx.divisor >> 1
     sampled = it.slot + (it.cycle > half)  # the start bit is one of them
@@ -188,7 +188,7 @@ def transceiver_takes_every_byte(m: Module) -> list[Value]:
     # Invariants: the counters are those of the time since the character began.
     running, half = dut.signal("running"), bus.divisor >> 1
     inside = it.sending & ((it.slot != 0) | (it.cycle != 0)) & ((it.slot != it.last) | (it.cycle <= half))
-    sampled = it.slot - (it.cycle <= half)  # behind the start bit
+    sampled = it.slot - (it.cycle <= half)  # after the start bit
     m.d.comb += [
         Assert(~bus.de & ~dut.signal("muted")),
         Assert(dut.signal("high") == it.before),
