@@ -1,4 +1,4 @@
-"""Seals on a simulated bus with everything that may happen to them, and what must never be seen."""
+"""Simulates seals on a bus, lets everything happen to them that may, and checks what must never be seen."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from verif.campaigns.soak.model import PowerUp, Promise, Report, explain
 __all__ = ["PROMISES", "ViolationError", "World"]
 
 BAUD = 2400
-#: Seconds within which a sealed or open loop, left alone, has been told: the longest back-off and more.
+#: Seconds within which an undisturbed loop has been reported: more than the longest back-off.
 DRAIN_MAX = 120.0
 
-#: By front end. A debounce time of 19 to 20 ms; a converter sees an edge up to 8 ms late, and while its
-#: driven pattern is off, 20 ms, nothing.
+#: Promise by front end. The debounce time is 19 to 20 ms; a converter sees an edge up to 8 ms late, and sees
+#: nothing while its driven pattern is off, which takes 20 ms.
 PROMISES = {
     "comparator": Promise(hold_min=0.018, hold_max=0.023),
     "sigma-delta": Promise(hold_min=0.010, hold_max=0.060, measures=True),
@@ -36,12 +36,12 @@ PROMISES = {
 
 
 class ViolationError(AssertionError):
-    """The chip did what it must never do; the message says what, when, and to which seal."""
+    """Raised when the chip did what it must never do; the message states what, when, and which seal."""
 
 
 @dataclass(slots=True)
 class _Seal:
-    """One seal, what was done to it since the last settlement, and what came of it."""
+    """Holds one seal, what was done to it since the last settlement, and what resulted from it."""
 
     index: int
     identity: Identity
@@ -53,7 +53,7 @@ class _Seal:
     reports: list[Report] = field(default_factory=list)
     #: Every record ever seen, by counter.
     facts: dict[int, SealRecord] = field(default_factory=dict)
-    #: Counters that the meter has.
+    #: Counters of the records that the meter has accepted.
     told: set[int] = field(default_factory=set)
     unsealed_since: float = 0.0
 
@@ -63,7 +63,7 @@ class _Seal:
 
     @property
     def position(self) -> StateClass:
-        """Class of the loop as it is."""
+        """Return the class that the loop has in truth."""
         if self.loop.foreign_mv is not None:
             return StateClass.MISMATCH
         if self.measures and self.loop.jumper:
@@ -74,10 +74,10 @@ class _Seal:
 
 
 class World:
-    """`seals` chips, their meters and a stranger. Everything random comes from `seed`.
+    """Simulates `seals` chips, their meters and a stranger. All randomness comes from `seed`.
 
-    `calm`: how many times rarer things happen than they would keep everybody busy; time in which nothing
-    does is skipped where the chips can be. Raises `ViolationError`.
+    `calm` states how many times rarer things happen than at the rate that keeps all chips busy; idle time is
+    skipped where the chips allow it. Raises `ViolationError`.
     Test: `verif/campaigns/soak/test_soak.py`.
     """
 
@@ -96,20 +96,20 @@ class World:
         self._due: list[tuple[float, int, Callable[[], None]]] = []
         self._order = itertools.count()
         self._disturbed_bits, self._disturbed_at = 0, -1.0
-        #: What happened, counted.
+        #: Counts of what happened, by kind.
         self.done: dict[str, int] = {}
         for seal in self._seals:
             self.bus.attach_flash(seal.index, seal.flash)
 
     def close(self) -> None:
-        """Power off for good."""
+        """Power everything off for good."""
         self.bus.close()
         for seal in self._seals:
             seal.flash.close()
 
     def episode(self, seconds: float) -> None:
-        """Everything at once for `seconds` of simulated time, as many more as it is calmer; then rest, after
-        which all must have been told.
+        """Let everything happen at once for `seconds` of simulated time, multiplied by `calm`; then rest,
+        after which all events must have been reported.
         """
         for seal in self._seals:
             self._power(seal, on=True)
@@ -134,7 +134,7 @@ class World:
         self._rest()
 
     def _seal_all(self) -> None:
-        """The first closing, in peace: what the loop is when sealed is learned from it."""
+        """Close every seal for the first time, undisturbed, so that the chip learns the sealed loop."""
         for seal in self._seals:
             self._move(seal, closed=True)
         self._run(self.bus.now + 2.0)
@@ -155,7 +155,7 @@ class World:
         heapq.heappush(self._due, (at, next(self._order), act))
 
     def _run(self, end: float) -> None:
-        """Simulate until `end`; what is due happens between two clock cycles, any two."""
+        """Simulate until `end`; actions that are due happen between any two clock cycles."""
         while (now := self.bus.now) < end:
             until = min(end, self.meters.next_answer, self._due[0][0] if self._due else end)
             self.bus.run_until_seen(max(until - now, 1 / CLOCK_HZ))
@@ -165,9 +165,9 @@ class World:
                 heapq.heappop(self._due)[2]()
 
     def _rest(self) -> None:
-        """Leave everything alone and mend it; every seal must say how it is, and the model must agree.
+        """Repair everything and leave it alone; every seal must report its state, and the model must agree.
 
-        In the end every head is put in: only a green lamp says that there is nothing more to be told.
+        In the end every head is put in, because only a green lamp shows that nothing is left to report.
         """
         while self._due:
             heapq.heappop(self._due)[2]()
@@ -187,7 +187,7 @@ class World:
             seal.power_ups, seal.reports = [], []
 
     def _settle(self) -> None:
-        """Wait until all is as it must be."""
+        """Wait until every seal is as it must be; raise `ViolationError` when that takes too long."""
         end = self.bus.now + DRAIN_MAX
         while wrong := self._unsettled():
             if self.bus.now > end:
@@ -195,7 +195,7 @@ class World:
             self._run(self.bus.now + 2.0)
 
     def _unsettled(self) -> str:
-        """What is not as it must be once everything has been told."""
+        """Describe the first seal that is not as it must be once everything has been reported."""
         for seal in self._seals:
             wrong = explain(seal.power_ups, seal.reports, self._promise, self.bus.now)
             if not wrong and seal.closed != bool(self.bus.chip(seal.index).lamps & 1):
@@ -216,13 +216,13 @@ class World:
         path.write_bytes(image(identity))
         return _Seal(index, identity, FlashFile(path), self._promise.measures)
 
-    # What may happen.
+    # Things that may happen
 
     def _one(self) -> _Seal:
         return self._random.choice(self._seals)
 
     def _move(self, seal: _Seal, *, closed: bool | None = None, **changes: Any) -> None:
-        """The head is in or out, its loop like this, from now on."""
+        """Set the position of the head, and change its loop, from now on."""
         before = seal.position
         seal.closed = seal.closed if closed is None else closed
         seal.loop = replace(seal.loop, **changes)
@@ -230,7 +230,7 @@ class World:
         self.bus.loop(seal.index, seal.loop)
         if seal.position is not before:
             seal.unsealed_since = self.bus.now
-            # To look at the lamp when it has just had to be out.
+            # Nothing is done then: the lamp is checked just after the time at which it must be out.
             self._at(self.bus.now + self._promise.latest(seal.position) + 0.001, lambda: None)
             if seal.powered:
                 seal.power_ups[-1].positions.append((self.bus.now, seal.position))
@@ -240,24 +240,24 @@ class World:
         self._move(seal, closed=not seal.closed)
 
     def _bounce_one(self) -> None:
-        """A contact as it is: up to 15 ms of touching and leaving, then the other position."""
+        """Let the contact bounce for up to 15 ms, then stay in the other position."""
         seal = self._one()
         self._flutter(
             seal, [self._random.uniform(0.0002, 0.003) for _ in range(2 * self._random.randrange(3) + 1)]
         )
 
     def _twitch_one(self) -> None:
-        """Too short to be an event, or just long enough, or anything between."""
+        """Change the position for a time that is too short for an event, just long enough, or in between."""
         self._flutter(self._one(), [self._random.uniform(0.0001, 0.040)] * 2)
 
     def _storm_one(self) -> None:
-        """The contact chatters."""
+        """Let the contact chatter."""
         self._flutter(
             self._one(), [self._random.uniform(0.03, 1.0) for _ in range(self._random.randrange(5, 20))]
         )
 
     def _flutter(self, seal: _Seal, pauses: list[float]) -> None:
-        """Change the position, once now and once behind each pause but the last."""
+        """Change the position, once now and once after each pause but the last."""
         at = self.bus.now
         for pause in pauses:
             self._at(at, lambda: self._move(seal, closed=not seal.closed))
@@ -272,7 +272,7 @@ class World:
             self.meters.forget(seal.identity.meter)
 
     def _cut_one(self) -> None:
-        """Take one seal's supply for a time, sometimes again and again."""
+        """Cut one seal's supply for a time."""
         seal = self._one()
         if not seal.powered:
             return
@@ -286,12 +286,12 @@ class World:
         self.bus.noise(self._random.choice([0.001, 0.01, 0.1]), self._random.uniform(0.1, 2.0))
 
     def _disturb_loop(self) -> None:
-        """Offset and noise of a comparator that is not a good one."""
+        """Set the offset and noise of a poor comparator."""
         noise, offset = self._random.randrange(30), self._random.randrange(-40, 40)
         self._move(self._one(), noise_mv=noise, offset_mv=offset)
 
     def _attack_one(self) -> None:
-        """A jumper for a time, a contact that is mended again, or another source in the head's place."""
+        """Attach a jumper, worsen a contact, or put another source in the head's place, for a time."""
         seal = self._one()
         bad: dict[str, Any] = self._random.choice([{"jumper": True}, {"contact_mv": 3000}, {}])
         if not bad and seal.measures and seal.position is StateClass.SEALED:
@@ -303,7 +303,7 @@ class World:
         )
 
     def _change_meters(self) -> None:
-        """They are bad at answering for a while."""
+        """Let the meters answer badly for a while."""
 
         def mend() -> None:
             self.meters.quality = 1.0
@@ -311,7 +311,7 @@ class World:
         self.meters.quality = self._random.choice([0.0, 0.3, 0.9])
         self._at(self.bus.now + self._random.expovariate(1 / 5.0), mend)
 
-    # What must never be seen.
+    # Things that must never be seen
 
     def _look(self, now: float) -> None:
         state = self.bus.state
@@ -333,7 +333,7 @@ class World:
                 )
 
     def _see(self, seal: _Seal, raw: bytes) -> SealRecord | None:
-        """The record in `raw`; None where noise has made it, which nobody acknowledges."""
+        """Return the record in `raw`; None for one that noise has made, which must not be acknowledged."""
         if not verify(seal.identity.key, raw):
             if self.bus.now > self._disturbed_at + 1.0:
                 raise ViolationError(
@@ -353,7 +353,7 @@ class World:
         return record
 
     def _take(self, meter: str, raw: bytes, now: float) -> bool:
-        """The meter hears a report; whether it takes it."""
+        """Receive a report for the meter; return whether the meter accepts it."""
         seal = self._of_meter[meter]
         record = self._see(seal, raw)
         if record is None:
