@@ -26,7 +26,7 @@ ANSWERS_AFTER = 0.025
 #: A report on the wire: 4 FE and 62 bytes.
 REPORT_BYTES = 4 + 62
 REPORT_SECONDS = REPORT_BYTES * 11 / BAUD
-#: Seconds from power-up to the end of the first report: identity and log are read, then the slowest slot.
+#: Seconds from power-up to the end of the first report: identity and log are read, then the last slot waited.
 FIRST_REPORT = 0.700 + 0.062 + REPORT_SECONDS
 #: Seconds between the making and the sending of a record, at most.
 MAKING_SECONDS = 0.1
@@ -56,14 +56,14 @@ def identity(n: int = 1) -> Identity:
 
 @dataclass
 class Heard:
-    """A frame on the bus, and the time at which it was complete."""
+    """Holds a frame from the bus and the time at which it was complete."""
 
     at: float
     frame: Frame
 
     @property
     def record(self) -> SealRecord:
-        """The reported record; every record of these chips is signed."""
+        """The record in the report; every record of these chips is signed."""
         raw = self.frame.data[12:]
         record = SealRecord.decode(raw)
         assert verify(seal_key(int(record.seal[4:])), raw)
@@ -75,7 +75,7 @@ class Heard:
 
 
 class Bench:
-    """Chips on a bus, and one host end that acts as the meters of all of them.
+    """Simulates chips on a bus, and one host end that acts as the meters of all of them.
 
     The meters acknowledge every write while `answering`; `by_hand`, they leave reports to `acknowledge`.
     """
@@ -119,12 +119,12 @@ class Bench:
 
     @property
     def clocks(self) -> int:
-        """Clocks of the first chip's flash so far."""
+        """The number of clocks of the first chip's flash so far."""
         return int(self.bus.chip(0).flash_clocks)
 
     @property
     def writes(self) -> int:
-        """Programs and erases of the first chip's flash so far."""
+        """The number of programs and erases of the first chip's flash so far."""
         chip = self.bus.chip(0)
         return chip.flash_programs + chip.flash_erases
 
@@ -152,7 +152,7 @@ class Bench:
             self._listen()
 
     def ask(self, request: Frame, seconds: float = 1.0) -> list[Heard]:
-        """Send a request as the terminal does, and return what is heard until the answer's time is over."""
+        """Send a request as the terminal does, and return the frames until the answer's time is over."""
         before = len(self.heard)
         self.bus.write(0, request.encode())
         self.run(seconds)
@@ -223,6 +223,6 @@ def lamps(bench: Bench, chip: int = 0) -> tuple[bool, bool]:
 
 
 def flashes_red(bench: Bench) -> bool:
-    """Whether the red lamp lights again within the longest pause of a blink code, the green one dark."""
+    """Return whether red lights again within the longest pause of a blink code while green is dark."""
     bench.run(2.0, until=lambda: lamps(bench) == (False, True))
     return lamps(bench) == (False, True)

@@ -134,14 +134,15 @@ class Ring(Nor):
         return sorted(found, key=lambda entry: entry.counter)
 
     def program(self, place, data):
-        assert set(self.content[place : place + len(data)]) == {0xFF}, "only what is blank is programmed"
-        assert len(data) > 1 or not any(data), "an acknowledgement is a byte of zero"
+        assert set(self.content[place : place + len(data)]) == {0xFF}, "programmed where flash is not blank"
+        assert len(data) > 1 or not any(data), "an acknowledgement is not a byte of zero"
         super().program(place, data)
 
 
 class Log:
-    """The log as reporter, slave and loop monitor see it, on a flash. `is_ours`: whether the entry that was
-    found last is of this power-up.
+    """Runs the log on a flash, as reporter, slave and loop monitor use it.
+
+    `is_ours` is set if the entry that was found last is of this power-up.
     """
 
     def __init__(self, ring, memory=b""):
@@ -156,7 +157,7 @@ class Log:
         self.acknowledge = self.rig.acknowledge
 
     def check_others(self):
-        """What others tell is not told by the log alone."""
+        """Check that the log alone gives no output that belongs to other parts of the firmware."""
         if self._is_alone:
             assert (self.rig.baud, self.rig.seed, self.rig.lock_ticks) == (None, 0, 0)
             assert not any(self.rig.public[: Public.UPTIME])
@@ -185,7 +186,7 @@ class Log:
         return found
 
     def _made(self):
-        """How many records the log alone has had made since this was asked last."""
+        """Return how many records the log alone has had made since the last call."""
         memory = self.rig.machine.memory
         made, memory[_RECORDS] = memory[_RECORDS], 0
         return made
@@ -194,7 +195,7 @@ class Log:
         memory = bytes(self.rig.machine.memory)
         raw, newest = memory[Memory.ENTRY :][: ENTRY.size], memory[Memory.NEWEST :][: ENTRY.size]
         assert self._made() == 1 or not self._is_alone
-        # The record is made so.
+        # The firmware marks a record as of an earlier power-up by the same comparison.
         self.is_ours = raw[0] == newest[0]
         return Entry.read(raw)
 
@@ -207,7 +208,7 @@ class Log:
         return found
 
     def writes(self):
-        """What the flash was told to write since this was last asked: opcode, place, bytes of data."""
+        """Return the writes to the flash since the last call: opcode, place, number of bytes of data."""
         commands, self.ring.commands = self.ring.commands, []
         return [command for command in commands if command[0] in (PROGRAM, ERASE)]
 
@@ -290,9 +291,9 @@ class Model:
         self.loaded = None
         writes = self.log.writes()
         assert len(writes) <= 1
-        assert all(self.begins_sector(write) for write in writes), "nothing is programmed"
+        assert all(self.begins_sector(write) for write in writes), "a power-up has programmed"
         boot = max((entry.boot for entry in self.ring.entries()), default=0) + 1
-        assert boot >= self.boot, "the boot count never goes back"
+        assert boot >= self.boot, "the boot count has decreased"
         newest = self.ring.entries()[-1:]
         assert self.log.rig.baseline_mv == (newest[0].baseline_mv if newest else 0xFFFF)
         self.boot = boot
@@ -351,14 +352,14 @@ class Model:
         try:
             self.log.append(event, self.uptime)
             self.learn(event)
-            assert len(self.history) == before + 1, "taken, so it stands in flash"
+            assert len(self.history) == before + 1, "an event was taken that is not in flash"
             self.log.idle()
         except PowerFailureError:
             if len(self.history) == before:
                 self.learn(event)
             self.power_up()
             return
-        assert self.log.pending, "even where the erase behind it gives others up"
+        assert self.log.pending, "no event is pending after an event was taken"
         (opcode, place, length), *erases = self.log.writes()
         raw = self.ring.content[place : place + ENTRY.size]
         assert (opcode, length) == (PROGRAM, ENTRY.offsets["acked"])
@@ -380,13 +381,13 @@ class Model:
 
     def nth(self, n):
         try:
-            entry, behind, held = self.log.nth(n), self.log.has_older(n), self.ring.entries()
+            entry, has_older, held = self.log.nth(n), self.log.has_older(n), self.ring.entries()
         except PowerFailureError:
             self.power_up()
             return
         assert counters([entry] if entry else []) == counters(held[-1 - n :][:1] if n < len(held) else [])
         self.fetched(entry)
-        assert behind == (n + 1 < len(held))
+        assert has_older == (n + 1 < len(held))
 
     def fetched(self, entry):
         if entry:

@@ -33,7 +33,7 @@ _SET_X = Instruction.const({"op": Op.OUT, "operand": Port.X.value}).as_value().v
 
 
 class PowerFailureError(Exception):
-    """The power failed; the flash keeps what had been written."""
+    """Reports that the power failed; the flash keeps what had been written."""
 
 
 class Nor:
@@ -68,7 +68,7 @@ class Nor:
 
     def exchange(self, byte):
         """Return what comes back while `byte` is sent."""
-        assert self.raw is not None, "nobody is selected"
+        assert self.raw is not None, "no flash is selected"
         if self.silence is not None:
             self.silence -= 1
             if self.silence < 0:
@@ -80,13 +80,13 @@ class Nor:
             return OTHER_STATUS | bool(self.polls)
         if self.raw[0] == _READ and length > 4:
             return self.content[self._place(self.raw) + length - 5]
-        return 0xFF  # nobody drives the line
+        return 0xFF  # the line is not driven
 
     def deselect(self, now):
         self.deselected_at, raw, self.raw = now, bytes(self.raw), None
         self.sent.append(raw)
         if self.asleep:
-            assert raw == bytes([_WAKE]), "in deep power-down a flash knows only its release"
+            assert raw == bytes([_WAKE]), "in deep power-down a flash executes only its release"
             self.asleep, self.ready_at = False, now + WAKE
         elif raw[0] != _STATUS:
             assert not self.polls, "a busy flash takes no command"
@@ -170,9 +170,9 @@ class _Public(bytearray):
 class Rig:
     """The processor with `words` as program and `memory` after configuration, on a flash.
 
-    What is to be done is told by methods, which run the firmware until it is done, or by `events` (bytes as
-    at `In.EVENT`), `seconds` and `hold` for `idle` and later. What the firmware has put out: `status`,
-    `baseline_mv`, `baud`, `seed`, `lock_ticks` and `public`.
+    Methods give the firmware work and run it until that is done. Work for `idle` and later is in `events`
+    (bytes as at `In.EVENT`), `seconds` and `hold`. The firmware's outputs are in `status`, `baseline_mv`,
+    `baud`, `seed`, `lock_ticks` and `public`.
     """
 
     def __init__(self, words, memory=b"", flash=None):
@@ -210,7 +210,7 @@ class Rig:
         step, last = self.machine.step, self.machine.steps + limit
         while not until():
             step()
-            assert self.machine.steps < last, "waited in vain"
+            assert self.machine.steps < last, f"not done after {limit} instructions"
 
     def _run_until(self, done, limit=2_000_000):
         """Run until `done()`, which changes only when the firmware reads an input or writes an output."""
@@ -220,7 +220,7 @@ class Rig:
                 self._exchanged = False
                 while not self._exchanged:
                     step()
-                    assert machine.steps < last, "waited in vain"
+                    assert machine.steps < last, f"not done after {limit} instructions"
 
     def idle(self):
         """Run until no work is left."""
@@ -303,7 +303,7 @@ class Rig:
         return self._slave.value
 
     def _read_status(self, x):
-        assert not self._under_way, "nothing is known while bytes are exchanged"
+        assert not self._under_way, "the status is not valid while a byte is exchanged"
         status = Status.TICK * (self.machine.steps // MILLISECOND > self._tick)
         status |= Status.SUM_RIGHT * (self._crc == 0) | Status.HOLD * self.hold
         return status | Status.SPOILED * (self._slave is not None and self._slave.lasts < 0)
@@ -321,7 +321,7 @@ class Rig:
             self._crc = binascii.crc_hqx(bytes([summed]), self._crc)
 
     def _write_flash(self, value):
-        assert value <= sum(Flash), "there are no such bits"
+        assert value <= sum(Flash), "the output has no such bits"
         before, self._mode, self._under_way = self._mode, value, False
         if not value & _SUMS:
             self._crc = 0xFFFF
@@ -332,20 +332,20 @@ class Rig:
 
     def _write_second(self, value):
         assert self.seconds, "no second has passed"
-        assert not self.hold, "somebody reads the time"
+        assert not self.hold, "the time is being read"
         self.seconds -= 1
 
     def _write_event(self, value):
-        assert StatusOut.PENDING in self.status, "what has been taken is pending at once"
+        assert StatusOut.PENDING in self.status, "an event was taken and is not pending at once"
         self.events.pop(0)
 
     def _write_answer(self, value):
-        assert value < 4, "two bits say it all"
+        assert value < 4, "an answer has two bits"
         if value & 2:
-            assert self._slave, "the slave wants nothing"
+            assert self._slave, "the slave has no request"
             self._slave = None
         else:
-            assert self._reporter, "the reporter wants nothing"
+            assert self._reporter, "the reporter has no request"
             self._reporter = Requests(0)
         self._answer = bool(value & 1)
 

@@ -51,7 +51,7 @@ class Promise:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A record as the meter first got it; `at` is when the event was, as reported; None = unknown."""
+    """Holds a record as the meter first got it; `at` is the reported time of the event, None if unknown."""
 
     boot: int
     counter: int
@@ -165,7 +165,7 @@ def explains(power_up: PowerUp, records: Sequence[Report], promise: Promise, now
 
 
 def explain(power_ups: Sequence[PowerUp], reports: Sequence[Report], promise: Promise, now: float) -> str:
-    """What is wrong with the `reports` of a seal, in order, given its `power_ups`; empty when all is well."""
+    """Return what is wrong with a seal's `reports`, in order, given its `power_ups`; empty if all is well."""
     counters = [report.counter for report in reports]
     if counters and counters != list(range(counters[0], counters[0] + len(counters))):
         return f"counters {counters} are not in order without a gap"

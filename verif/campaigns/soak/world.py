@@ -54,7 +54,7 @@ class _Seal:
     #: Every record ever seen, by counter.
     facts: dict[int, SealRecord] = field(default_factory=dict)
     #: Counters of the records that the meter has accepted.
-    told: set[int] = field(default_factory=set)
+    at_meter: set[int] = field(default_factory=set)
     unsealed_since: float = 0.0
 
     @property
@@ -358,8 +358,8 @@ class World:
         record = self._see(seal, raw)
         if record is None:
             return False
-        if record.counter not in seal.told:
-            seal.told.add(record.counter)
+        if record.counter not in seal.at_meter:
+            seal.at_meter.add(record.counter)
             at = None if record.flags & Flags.AGE_UNKNOWN else now - record.age
             seal.reports.append(
                 Report(record.boot, record.counter, record.kind, record.state, record.flags, at)
