@@ -1,4 +1,4 @@
-"""The blocks of the elaborated chip and what joins them, read from the assignments that it elaborates to."""
+"""Read the blocks of the elaborated chip and the links between them from the chip's assignments."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ __all__ = ["Wiring", "wiring_of"]
 
 @dataclass(frozen=True)
 class Wiring:
-    """What the elaborated chip is made of.
+    """The parts of the elaborated chip and their connections.
 
-    blocks: each block's class, by its name in the chip. links: the bits that go from one block to another.
-    pins: the chip's pins by the block that they belong to.
+    blocks : each block's class, by its name in the chip
+    links : the bits that go from one block to another
+    pins : the chip's pins, by the block that they belong to
     """
 
     blocks: dict[str, type]
@@ -42,7 +43,7 @@ def wiring_of(chip: SealChip) -> Wiring:
             blocks[str(name)] = type(block)
             owners |= dict.fromkeys(_ports(block, bits), str(name))
         else:
-            # A synchroniser: what leaves it is what entered it.
+            # A synchroniser: its output is its input.
             sources[id(block.o)] |= {id(block.i)}
     pins = {id(getattr(chip, pin)): pin for pin in chip.signature.members}
     for assignment in _assignments(top):
@@ -64,7 +65,7 @@ def wiring_of(chip: SealChip) -> Wiring:
 
 
 def _ports(block: wiring.Component, bits: dict[int, int]) -> Iterator[int]:
-    """The signals of a block's ports; their widths go into `bits`."""
+    """Yield the signals of a block's ports, and enter their widths into `bits`."""
     for _, _, port in block.signature.flatten(block):
         for signal in Value.cast(port)._rhs_signals():
             bits[id(signal)] = len(signal)
@@ -72,7 +73,7 @@ def _ports(block: wiring.Component, bits: dict[int, int]) -> Iterator[int]:
 
 
 def _assignments(fragment: Any) -> Iterator[Any]:
-    """Every assignment of a fragment, those under conditions included."""
+    """Yield every assignment of a fragment, also those under conditions."""
     todo = [statement for statements in fragment.statements.values() for statement in statements]
     while todo:
         statement = todo.pop()
@@ -83,7 +84,7 @@ def _assignments(fragment: Any) -> Iterator[Any]:
 
 
 def _origins(signal: int, sources: dict[int, set[int]], ends: set[int]) -> set[int]:
-    """The ports and pins that a signal comes from, through signals that are neither."""
+    """Return the ports and pins that a signal comes from, through signals that are neither."""
     seen: set[int] = set()
     todo = [*sources[signal]]
     while todo:

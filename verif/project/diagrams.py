@@ -1,6 +1,6 @@
-"""The diagrams of the documents, drawn from the code: the chain from its commands, the chip from its wiring.
+"""Draw the diagrams of the documents from the code: the chain from its commands, the chip from its wiring.
 
-`make docs` draws them anew.
+`make docs` draws them again.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ ROOT = Path(__file__).parents[2]
 
 # The chain
 
-#: What passes between two links, by the option with which one of them names an endpoint of the other.
+#: The traffic between two links, by the option with which one of them names an endpoint of the other.
 MEDIA = {
     ("meter", "--port"): ("RS485 bus", "DL/T 645-2007"),
     ("terminal", "--bus"): ("RS485 bus", "DL/T 645-2007"),
@@ -38,7 +38,7 @@ MEDIA = {
 
 
 def connections(plan: Plan) -> dict[tuple[str, str], tuple[str, ...]]:
-    """What passes between each two links whose commands name the same port, path or URL."""
+    """Return the traffic between each two links whose commands name the same port, path or URL."""
     named: dict[str, list[tuple[str, str]]] = defaultdict(list)
     for link, command in plan.commands.items():
         for option, value in pairwise(command):
@@ -55,7 +55,7 @@ def connections(plan: Plan) -> dict[tuple[str, str], tuple[str, ...]]:
 
 
 def glossary() -> dict[str, tuple[str, str]]:
-    """Chinese and English by name in code, from `docs/glossary.md`."""
+    """Return the Chinese and the English term by the name in code, from `docs/glossary.md`."""
     text = (ROOT / "docs/glossary.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| (.+?) \| (.+?) \| (.*?) \|", text, re.MULTILINE)
     return {
@@ -66,7 +66,7 @@ def glossary() -> dict[str, tuple[str, str]]:
 
 
 LINK_WIDTH, LINK_HEIGHT, LINK_TOP = 148, 84, 118
-#: Left edge of each link's box.
+#: The left edge of each link's box.
 LINK_X = {link: 20 + n * (LINK_WIDTH + 16) for n, link in enumerate(LINKS)}
 OWN_WAY = MEDIA["chip", "--gsm"]
 
@@ -106,7 +106,7 @@ def draw_own_way(drawing: Drawing, medium: tuple[str, ...], users: list[str]) ->
 
 
 def draw_medium(drawing: Drawing, medium: tuple[str, ...], users: list[str]) -> None:
-    """Draw one line under the links that share a medium; a wide one for a bus."""
+    """Draw one line under the links that share a medium, and a wide one for a bus."""
     taps = [LINK_X[link] + LINK_WIDTH // 2 for link in users]
     taps[0] += 26
     taps[-1] -= 26
@@ -121,7 +121,7 @@ def draw_medium(drawing: Drawing, medium: tuple[str, ...], users: list[str]) -> 
 # The chip
 
 BOX_WIDTH, BOX_HEIGHT = 104, 48
-#: Where each package stands: the upper left corner of its first block, whether the others follow to the right
+#: The place of each package: the upper left corner of its first block, whether the others follow to the right
 #: or below, and their distance.
 PLACES = {
     "sense": (104, 282, False, 92),
@@ -134,7 +134,7 @@ PLACES = {
 }
 #: The control core is as wide as the row that it serves.
 WIDE = {"core": 530}
-#: Between the rows of `dlt645` and `core`.
+#: Height of the lane for lines between the rows of `dlt645` and `core`.
 LANE = 440
 MARGIN_X, MARGIN_Y, TITLE = 18, 16, 24
 
@@ -151,7 +151,7 @@ class Box:
 
     @property
     def middle(self) -> tuple[float, float]:
-        """Its centre."""
+        """The centre of the box."""
         return self.x + self.width / 2, self.y + BOX_HEIGHT / 2
 
 
@@ -172,7 +172,7 @@ def boxes_of(blocks: dict[str, type]) -> dict[str, Box]:
 
 
 def sides(a: Box, b: Box) -> tuple[str, str]:
-    """The sides on which a line between two boxes leaves the first and arrives at the second."""
+    """Return the sides on which a line between two boxes leaves the first and arrives at the second."""
     near = 1.5 * PLACES["dlt645"][3]
     if a.y == b.y:
         # Neighbours in a row are joined straight, the others over or under those between them.
@@ -200,7 +200,7 @@ OUTWARDS = {"left": (-1, 0), "right": (1, 0), "top": (0, -1), "bottom": (0, 1)}
 def anchors(
     boxes: dict[str, Box], pairs: list[tuple[str, str]]
 ) -> dict[tuple[str, str], tuple[float, float]]:
-    """Where the line to another block leaves a block, by both names; spread so that lines cross little."""
+    """Return where the line to another block leaves a block, by both names; few of these lines cross."""
     by_side: dict[tuple[str, str], list[str]] = defaultdict(list)
     for a, b in pairs:
         for this, other, side in zip((a, b), (b, a), sides(boxes[a], boxes[b]), strict=True):
@@ -214,7 +214,7 @@ def anchors(
             if along == 0:
                 x = box.x + box.width * share
                 if box.width > BOX_WIDTH:
-                    # Straight up from a wide box, as far as it reaches.
+                    # The line goes straight up from a wide box, as far as the box reaches.
                     x = min(
                         max(boxes[other].middle[0] + 36 * (share - 0.5), box.x + 12), box.x + box.width - 12
                     )
@@ -225,9 +225,9 @@ def anchors(
 
 
 def curve(a: tuple[float, float], side_a: str, b: tuple[float, float], side_b: str) -> str:
-    """A curve from one side of a box to one of another, upright on both."""
+    """Return a curve from one side of a box to a side of another, perpendicular to both."""
     if (side_a, side_b) == ("right", "bottom") and a[1] < b[1]:
-        # To the far side of the row that both stand beside: along the lane under it.
+        # A line to the far side of the row beside both boxes goes along the lane under that row.
         x, y = a[0] + 110, LANE
         return (
             f"M{a[0]:.1f} {a[1]:.1f} C{a[0] + 70:.1f} {a[1]:.1f} {a[0] + 20:.1f} {y} {x:.1f} {y} "
@@ -248,7 +248,7 @@ def curve(a: tuple[float, float], side_a: str, b: tuple[float, float], side_b: s
 
 
 def draw_pins(drawing: Drawing, box: Box, pins: list[str]) -> None:
-    """Write a block's pins outside of the frame of its package."""
+    """Write a block's pins outside the frame of its package."""
     side = {"sense": "left", "bus": "top", "sealchip": "right"}.get(box.package, "bottom")
     (x, y), (dx, dy) = box.middle, OUTWARDS[side]
     if side == "top":
@@ -266,7 +266,7 @@ def draw_pins(drawing: Drawing, box: Box, pins: list[str]) -> None:
 
 
 def chip() -> str:
-    """Draw the blocks of the chip with all its parts by package, and what they are joined by."""
+    """Draw the blocks of the chip with all its parts, by package, and the links between them."""
     made = wiring_of(SealChip(12_000_000, front_end="sigma-delta", gsm=True))
     boxes = boxes_of(made.blocks)
     drawing = Drawing(1132, 660, "The blocks of the seal chip")

@@ -1,4 +1,4 @@
-"""Plain SVG text: boxes, words and lines, readable on a light and on a dark page."""
+"""Write plain SVG with boxes, words and lines that can be read on a light and on a dark page."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from xml.sax.saxutils import escape
 
 __all__ = ["Drawing"]
 
-#: No font of its own, and colours by the reader's preference. The ground is drawn, so that the words can be
-#: read even where the page around them has the other preference.
+#: Fonts are the reader's own, and colours follow the reader's preference. The ground is drawn, so that the
+#: words can be read even if the page around them has the other preference.
 _STYLE = """
     text { font: 13px system-ui, -apple-system, "Segoe UI", "Noto Sans", "Noto Sans CJK SC", sans-serif;
            fill: #1f2933; text-anchor: middle; dominant-baseline: central }
@@ -81,7 +81,7 @@ class Drawing:
 
 
 def _head(kind: str) -> str:
-    """The arrow head of lines of one kind."""
+    """Return the arrow head of lines of one kind."""
     size = 'viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7"'
     return (
         f'<marker id="{kind}-head" {size} markerUnits="userSpaceOnUse" orient="auto-start-reverse">'

@@ -1,4 +1,4 @@
-"""The campaigns have usable command lines, and their waivers are of blocks that exist."""
+"""The campaigns have usable command lines, and their waivers name blocks that exist."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command line itself: its version, its help, and what it answers when an extra is not installed."""
+"""The command line shows its version and its help, and reports an extra that is not installed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The diagrams of the documents are those of the code."""
+"""The diagrams of the documents agree with the code."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def test_a_diagram_is_that_of_the_code(name: str) -> None:
     if os.environ.get("METERSEAL_UPDATE_DOCS"):
         path.write_text(fresh, encoding="utf-8")
     else:
-        assert path.read_text(encoding="utf-8") == fresh, "`make docs` writes it anew"
+        assert path.read_text(encoding="utf-8") == fresh, "out of date: `make docs` writes it again"
 
 
 def test_every_pin_of_the_chip_is_at_a_block() -> None:
@@ -31,6 +31,6 @@ def test_every_pin_of_the_chip_is_at_a_block() -> None:
 
 @pytest.mark.parametrize("picture", sorted(IMAGES.glob("*.svg")), ids=lambda path: path.name)
 def test_a_picture_loads_nothing(picture: Path) -> None:
-    """Neither a font nor an image comes from another host."""
+    """A picture loads neither a font nor an image from another host."""
     loaded = re.findall(r'(?:href|src)="http[^"]*|url\(.?http[^)]*|@import[^;]*', picture.read_text("utf-8"))
     assert loaded == []

@@ -1,7 +1,7 @@
-"""The documents say what the code does: tables, examples, commands, paths and links.
+"""The documents agree with the code in tables, examples, commands, paths and links.
 
-Blocks between `<!-- generated: NAME -->` and `<!-- end -->` are made from the code; after a change there,
-`make docs` writes them anew.
+Blocks between `<!-- generated: NAME -->` and `<!-- end -->` are made from the code. After a change there,
+`make docs` writes them again.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 REPOSITORY_PATH = re.compile(r"`((?:rtl|host|verif|docs|\.ci)/[\w./-]*)(?:::(\w+))?`")
 
 LAYOUTS = {name: value for name, value in vars(interface).items() if isinstance(value, Layout)}
-#: The project's own codes. `Function` and `Err` are the standard's, and `Di` has a table of another form.
+#: The project's own codes. `Function` and `Err` belong to the standard, and `Di` has a table of another form.
 ENUMS = {
     name: value
     for name, value in vars(interface).items()
@@ -69,7 +69,7 @@ ENUMS = {
 } | {"Flags": interface.Flags}
 
 
-# What is generated
+# Generated blocks
 
 
 def table(head: tuple[str, ...], rows: list[tuple[object, ...]]) -> str:
@@ -78,7 +78,7 @@ def table(head: tuple[str, ...], rows: list[tuple[object, ...]]) -> str:
 
 
 def comments(members: type[IntEnum | IntFlag]) -> dict[str, str]:
-    """What the `#:` lines above each member say."""
+    """Return the text of the `#:` lines above each member."""
     found = re.findall(r"((?: *#: .*\n)+) *(\w+) = ", inspect.getsource(members))
     return {name: " ".join(re.findall(r"#: (.*)", said)) for said, name in found}
 
@@ -209,7 +209,7 @@ def chip_messages() -> str:
 def carrier_sense() -> str:
     times = defaults(CarrierSense)
     rows = [
-        ("quiet before a station speaks", f"{times['quiet'] * 1000:.0f} ms"),
+        ("quiet before a station transmits", f"{times['quiet'] * 1000:.0f} ms"),
         ("left free after its own exchange, for the seals", f"{times['gap'] * 1000:.0f} ms"),
         ("waits for the answer to a request of others", f"at most {times['answer'] * 1000:.0f} ms"),
     ]
@@ -227,7 +227,7 @@ def uplink_times() -> str:
 
 
 def raisers() -> dict[str, set[str]]:
-    """By alarm code, the packages that raise it; `all four` where the shared rules do."""
+    """Return, by alarm code, the packages that raise it; `all four` if the shared rules do."""
     found: dict[str, set[str]] = {}
     for path in Path(meterseal.__path__[0]).rglob("*.py"):
         if path.parent.name == "demo":
@@ -235,7 +235,7 @@ def raisers() -> dict[str, set[str]]:
         text = path.read_text(encoding="utf-8")
         shared = path.name == "ingest.py"
         if inspect.getsourcefile(derive_alarms) == str(path):
-            # Above the rules stands the list of codes itself.
+            # The list of codes comes before the rules in this file.
             text, shared = text.partition("_ABNORMAL = ")[2], True
         for code in re.findall(r"\bCode\.([A-Z_]+)", text):
             found.setdefault(code, set()).add("all four" if shared else path.parent.name)
@@ -299,11 +299,11 @@ def finding_example() -> str:
     return code_block(json.dumps(body, indent=2, ensure_ascii=False), "json")
 
 
-# Commands, and what else is asked of a running link
+# Commands, and requests to a running link
 
 
 def routes(*routers: Any) -> str:
-    """Method, path and first line of the docstring of each route of a JSON API."""
+    """Return method, path and first line of the docstring of each route of a JSON API."""
     rows = [
         (f"`{method} {route.path}`", inspect.cleandoc(route.endpoint.__doc__).partition("\n")[0])
         for router in routers
@@ -315,13 +315,13 @@ def routes(*routers: Any) -> str:
 
 
 def control_port() -> str:
-    """The examples in the module's own docstring."""
+    """Return the examples in the module's own docstring."""
     examples = re.findall(r"^    (\{.*)$", str(control.__doc__), re.MULTILINE)
     return code_block("\n".join(examples))
 
 
 def commands(command: Any, path: tuple[str, ...] = ("meterseal",)) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """Every command and group with its path, in the order of the help."""
+    """Yield every command and group with its path, in the order of the help."""
     yield path, command
     for name, child in getattr(command, "commands", {}).items():
         yield from commands(child, (*path, name))
@@ -365,7 +365,7 @@ GENERATED: dict[str, Callable[[], str]] = {
     "example finding": finding_example,
     "commands": command_reference,
     "control port": control_port,
-    # The routes are made without what they serve: nobody calls them here.
+    # The routes are made without an application to serve, since they are never called here.
     "http metering": lambda: routes(metering_app(*[cast("Any", None)] * 5)),
     "http marketing": lambda: routes(events_in(cast("Any", None)), json_out(cast("Any", None), None)),
 }
@@ -390,7 +390,7 @@ def test_generated_blocks_are_those_of_the_code(document: Path) -> None:
     if os.environ.get("METERSEAL_UPDATE_DOCS"):
         document.write_text(fresh, encoding="utf-8")
     else:
-        assert text == fresh, "`make docs` writes it anew"
+        assert text == fresh, "out of date: `make docs` writes it again"
 
 
 def test_everything_generated_is_in_a_document_once() -> None:
@@ -403,7 +403,7 @@ def test_every_identifier_is_documented() -> None:
 
 
 def mentioned_commands(text: str) -> Iterator[str]:
-    """Command lines `meterseal …` in code blocks and code spans."""
+    """Yield the command lines `meterseal …` in code blocks and code spans."""
     fences = FENCE.findall(text)
     spans = re.findall(r"`([^`\n]+)`", FENCE.sub("", text))
     lines = [line for code in fences for line in code.replace("\\\n", " ").splitlines()]
@@ -414,7 +414,7 @@ def mentioned_commands(text: str) -> Iterator[str]:
 
 
 def complaint(line: str) -> str | None:
-    """What is wrong with one command line; None when there are such a command and such options."""
+    """Return what is wrong with one command line, or None if the command and its options exist."""
     path: tuple[str, ...] = ("meterseal",)
     words = shlex.split(re.sub(r"[\[\]…]", " ", line))
     while words and (*path, words[0]) in COMMANDS:
@@ -433,7 +433,7 @@ def test_commands_that_are_mentioned_exist(document: Path) -> None:
 
 
 def slug(heading: str) -> str:
-    """The anchor that GitHub gives a heading."""
+    """Return the anchor that GitHub gives a heading."""
     return re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-")
 
 
@@ -494,4 +494,4 @@ def test_every_pin_is_in_the_architecture() -> None:
 def test_the_voltage_of_the_sealed_loop_is_that_of_its_resistors(page: str) -> None:
     volts = {float(found) for found in re.findall(r"\b(4\.\d\d) V\b", (ROOT / page).read_text("utf-8"))}
     assert volts & {round(interface.SEALED_MV / 1000, 2)}
-    assert volts <= {round(interface.SEALED_MV / 1000, 2), 4.99}, "and a jumper's, no other"
+    assert volts <= {round(interface.SEALED_MV / 1000, 2), 4.99}, "not the sealed loop's or a jumper's"

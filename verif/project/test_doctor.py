@@ -1,4 +1,4 @@
-"""`meterseal doctor`: what is missing is told; only what the commands need fails it."""
+"""`meterseal doctor` reports what is missing, and fails only if the commands need it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def run(*options: str) -> Result:
 
 @pytest.fixture
 def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """A way to put a program that says something on a path that has nothing else."""
+    """Return a function that puts a program with a given output on a path that has only what is needed."""
     monkeypatch.setenv("PATH", str(tmp_path))
 
     def put(name: str, said: str) -> None:

@@ -1,4 +1,4 @@
-"""The figures of the README are those of `docs/figures.md`, and those are within what the code asks for."""
+"""The README has the figures of `docs/figures.md`, and those are within the limits that the code sets."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CLOCK_HZ = 307_200
 
 
 def rows(text: str, block: str) -> dict[str, list[str]]:
-    """The rows of the first table in a block, by their first cell."""
+    """Return the rows of the first table in a block, by their first cell."""
     table = text.partition(f"<!-- {block} -->\n")[2].partition("\n\n")[0].partition("<!-- end -->")[0]
     cells = [[cell.strip() for cell in line.strip("| ").split(" | ")] for line in table.splitlines()]
     return {first: others for first, *others in cells[2:]}

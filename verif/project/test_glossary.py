@@ -1,4 +1,4 @@
-"""The glossary holds: its names exist in code, and retired names stay out of it."""
+"""The names in the glossary exist in code, and retired names stay out of the code."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 GLOSSARY = ROOT / "docs/glossary.md"
-#: Where retired names may stand: in the list of them, and in what older versions have left.
+#: Files in which retired names may stand: the list of them, and files that older versions have left.
 EXEMPT = ("docs/glossary.md", "verif/data/fixtures/", "verif/project/test_glossary.py")
 CODE = re.compile(r"`([^`]+)`")
 
 
 def rows(section: str) -> list[list[str]]:
-    """The cells of the table rows under a heading, or of all tables before the old names."""
+    """Return the cells of the table rows under a heading, or of all tables before the old names."""
     return [
         [cell.strip() for cell in line.strip("|").split("|")]
         for line in section.splitlines()
@@ -29,19 +29,19 @@ def rows(section: str) -> list[list[str]]:
 
 @cache
 def parts() -> tuple[str, str]:
-    """The glossary proper, and the section of old names."""
+    """Return the glossary proper, and the section of old names."""
     terms, _, old = GLOSSARY.read_text(encoding="utf-8").partition("## Old names")
     return terms, old
 
 
 def retired() -> list[str]:
-    """Every old name, as a word of code or a phrase."""
+    """Return every old name, as a word of code or a phrase."""
     return [name for old, _ in rows(parts()[1])[1:] for name in CODE.findall(old)]
 
 
 @cache
 def sources() -> dict[str, str]:
-    """Every text file of the project that is under version control or about to be."""
+    """Return every text file of the project that is under version control or about to be."""
     command = ["git", "-C", str(ROOT), "ls-files", "-co", "--exclude-standard"]
     names = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
     kinds = {".py", ".md", ".toml", ".h", ".cpp", ".v", ".html", ".yml", ""}
@@ -53,7 +53,7 @@ def sources() -> dict[str, str]:
 
 
 def defined() -> Iterator[str]:
-    """Every name that a Python source of the product defines, and every module, file or package."""
+    """Yield every name that a Python source of the product defines, and every module, file or package."""
     for name, text in sources().items():
         if name.startswith(("host/", "rtl/", "boards/")) and name.endswith(".py"):
             yield from Path(name).with_suffix("").parts

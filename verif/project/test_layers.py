@@ -1,4 +1,4 @@
-"""The one-way dependencies of `docs/architecture.md`: who may import whom, and who does no I/O at all."""
+"""Imports follow the one-way dependencies of `docs/architecture.md`, and protocols do no I/O at all."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sealchip import interface
 HOST = Path(meterseal.__path__[0])
 
 #: The floors of `meterseal`, from the ground up: a package imports only what stands on a floor below its own.
-#: Rooms of one floor know nothing of each other, and neither do the systems nor the simulators.
+#: Packages on one floor do not import each other, and neither do the systems nor the simulators.
 FLOORS = (
     {"clock", "errors", "hexadecimal", "i18n"},
     {"bcd", "trace"},
@@ -26,12 +26,12 @@ FLOORS = (
     {"__main__"},
 )
 HEIGHT = {name: height for height, floor in enumerate(FLOORS) for name in floor}
-#: Within these, each part stands for itself.
+#: Packages whose parts do not import each other.
 SEPARATE = ("systems", "sim")
 
-#: Bytes and times in, events out: sans-IO.
+#: Packages that are sans-IO: bytes and times go in, and events come out.
 PURE = ("protocols", "bcd", "domain")
-#: All that they need; no clock, socket, thread, file or database is among them.
+#: All modules that these need: no clock, socket, thread, file or database is among them.
 HARMLESS = frozenset(
     [
         "__future__",
@@ -53,7 +53,7 @@ HARMLESS = frozenset(
 
 
 def modules() -> Iterator[tuple[str, Path]]:
-    """Every file under `meterseal`, with the room that it stands in."""
+    """Yield every file under `meterseal` with the package that it belongs to."""
     for path in sorted(HOST.rglob("*.py")):
         place = path.relative_to(HOST).with_suffix("").parts
         if place != ("__init__",):
@@ -61,7 +61,7 @@ def modules() -> Iterator[tuple[str, Path]]:
 
 
 def imports(path: Path) -> Iterator[str]:
-    """Full names of what a file imports when it runs."""
+    """Yield the full names that a file imports when it runs."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     for_types = {
         node
@@ -79,7 +79,7 @@ def imports(path: Path) -> Iterator[str]:
 
 
 def own(name: str) -> tuple[str, ...]:
-    """The place under `meterseal` that an import names; empty where it names something else."""
+    """Return the place under `meterseal` that an import names; empty if it names something else."""
     top, *place = name.split(".")
     return tuple(place) if top == "meterseal" else ()
 
@@ -116,7 +116,7 @@ def test_there_is_no_circle_of_files() -> None:
     for path, name in names.items():
         found = set(imports(path)) | {used.rpartition(".")[0] for used in imports(path)}
         graph[name.removesuffix(".__init__")] = found & {other for other in names.values() if other != name}
-    # Raises `CycleError`, which names the circle.
+    # A circle raises `CycleError`, which names it.
     TopologicalSorter(graph).prepare()
 
 

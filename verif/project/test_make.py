@@ -1,4 +1,4 @@
-"""`make help` lists every target, and the documents name targets that there are, with the same times."""
+"""`make help` lists every target, and the documents name targets that exist, with the same times."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ DOCUMENTS = [path for path in ROOT.glob("**/*.md") if not {".venv", "build"} & s
 
 
 def listed() -> dict[str, str]:
-    """Targets with their times, as `make help` shows them."""
+    """Return the targets with their times, as `make help` shows them."""
     shown = subprocess.run(["make", "-C", str(ROOT), "help"], capture_output=True, text=True, check=True)
     return dict(re.findall(r"^  ([a-z-]+) +(-|\d+ min) +[A-Z]", shown.stdout, re.MULTILINE))
 

@@ -1,4 +1,4 @@
-"""The plans name tests and theorems that exist, and all of them; `docs/verification.md` shows them."""
+"""The plans name every test and theorem and no others, and `docs/verification.md` shows the plans."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from verif.formal.theorems import THEOREMS
 from verif.plans.plan import STAGES, VERIF, Plan, plans
 from verif.plans.tables import TABLES
 
-#: Folders whose tests are each in a plan.
+#: Folders of which every test is in a plan.
 PLANNED = (
     "blocks",
     "campaigns/gates",
@@ -27,7 +27,7 @@ PLANNED = (
     "formal",
     "host/sim/chip",
 )
-#: Beside them: what uses the whole chip from the host's side.
+#: Further files, which use the whole chip from the host's side.
 PLANNED_FILES = ("test_bench_bus.py", "test_bench_chip.py", "test_seal_ports.py", "test_seal_provision.py")
 PLANS = plans()
 DOCUMENT = VERIF.parent / "docs/verification.md"
@@ -36,7 +36,7 @@ TABLE = re.compile(r"(<!-- table: (.*?) -->\n).*?(<!-- end of table -->)", re.DO
 
 @cache
 def of_folder(folder: str) -> list[str]:
-    """The tests in the files right below `verif/folder`, as the plans name them."""
+    """Return the tests in the files directly in `verif/folder`, as the plans name them."""
     return [
         f"{folder}/{path.name}::{node.name}"
         for path in sorted((VERIF / folder).glob("test_*.py"))
@@ -47,7 +47,7 @@ def of_folder(folder: str) -> list[str]:
 
 @cache
 def blocks() -> list[str]:
-    """The components of the gateware, except parts of others."""
+    """Return the components of the gateware, except parts of others."""
     found = []
     place = Path(sealchip.__path__[0])
     for path in sorted(place.rglob("*.py")):
@@ -95,7 +95,7 @@ def test_every_block_has_a_plan() -> None:
 
 
 def test_every_part_of_the_firmware_has_a_plan() -> None:
-    """A part is what adds words to the program."""
+    """Every module that adds words to the program is a part of the firmware and has a plan."""
     assert {part_of(word.origin) for word in words_of_firmware()[0]} == {
         plan.firmware for plan in PLANS if plan.firmware
     }
@@ -114,5 +114,5 @@ def test_the_tables_are_those_of_plans_and_results() -> None:
     if os.environ.get("METERSEAL_UPDATE_DOCS"):
         DOCUMENT.write_text(fresh, encoding="utf-8")
     else:
-        assert text == fresh, "`make docs` writes it anew"
+        assert text == fresh, "out of date: `make docs` writes it again"
     assert sorted(name for _, name, _ in TABLE.findall(text)) == sorted(TABLES)

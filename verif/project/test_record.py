@@ -1,7 +1,7 @@
-"""What version a16c0e4 offered and proved is still there: options, theorems, tests and asserts.
+"""The options, theorems, tests and asserts of version a16c0e4 are still there.
 
-The record was made before modules, tables, names and prose were changed;
-`verif/data/fixtures/a16c0e4/README.md` says what it counts.
+The record was made before modules, tables, names and prose were changed.
+`verif/data/fixtures/a16c0e4/README.md` states what it counts.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ RECORD: dict[str, Any] = json.loads(
     (ROOT / "verif/data/fixtures/a16c0e4/record.json").read_text(encoding="utf-8")
 )
 
-#: Modules and theorems that have another name now, by their name then.
+#: The present names of modules and theorems that were renamed, by their names then.
 MODULES = {"keeper": "control_core"}
 NAMES: dict[str, str] = {}
-#: Asserts that were dropped because another one holds the same: how many, and where it still holds.
+#: Asserts that were dropped because another one checks the same: how many, and where it is still checked.
 MERGED: dict[str, int] = {}
 
 RECORDED = {it["name"]: it for it in RECORD["theorems"]}
@@ -38,7 +38,7 @@ RECORDED = {it["name"]: it for it in RECORD["theorems"]}
 
 @cache
 def options() -> dict[str, dict[str, str]]:
-    """By command, its options with their defaults and bounds; `test_docs.py` keeps the page true."""
+    """Return the options of each command with defaults and bounds; `test_docs.py` keeps the page correct."""
     commands: dict[str, dict[str, str]] = {}
     here: dict[str, str] | None = None
     for line in (ROOT / "docs/commands.md").read_text(encoding="utf-8").splitlines():
@@ -60,7 +60,7 @@ def test_every_option_is_still_there(command: str) -> None:
 
 
 def properties(it: Theorem) -> dict[str, int]:
-    """How many asserts, assumptions and covers are in the design that is proved."""
+    """Return the number of asserts, assumptions and covers in the design that is proved."""
     found = Counter(re.findall(r'parameter \\FLAVOR "(\w+)"', it.rtlil(example=False)))
     return {"asserts": found["assert"], "assumptions": found["assume"], "covers": found["cover"]}
 
@@ -87,7 +87,7 @@ def test_a_theorem_assumes_and_reaches_what_it_did(name: str) -> None:
     today = properties(it)
     assert today["assumptions"] == then["assumptions"]
     assert today["covers"] == then["covers"]
-    # The gateware may assert more of itself in place.
+    # The gateware may contain more asserts of its own.
     assert today["asserts"] >= then["asserts"]
 
 

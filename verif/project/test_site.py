@@ -1,4 +1,4 @@
-"""The documentation site has every document, its navigation leads to pages only, and its links are rewritten.
+"""The documentation site has every document, its navigation leads only to pages, and its links are rewritten.
 
 `make site` builds it in strict mode, which finds the rest.
 """
@@ -37,7 +37,7 @@ HOOKS = _hooks()
 
 
 def pages(entry: Any) -> Iterator[str]:
-    """Every page of the navigation."""
+    """Yield every page of the navigation."""
     if isinstance(entry, str):
         yield entry
     for child in entry if isinstance(entry, list) else entry.values() if isinstance(entry, dict) else ():

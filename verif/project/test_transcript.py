@@ -1,4 +1,4 @@
-"""The transcript in `docs/demo.md` is of one run of the demo, in which everything arrived everywhere."""
+"""The transcript in `docs/demo.md` comes from one run of the demo, in which everything arrived everywhere."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ ATTACKS = ("replayed record", "forged record", "jumper", "foreign voltage", "pow
 
 
 def option(program: str, name: str) -> str:
-    """The value of an option in one of the six commands."""
+    """Return the value of an option in one of the six commands."""
     (command,) = re.findall(rf"^meterseal {program} .*", SHOWN["commands"], re.MULTILINE)
     return re.findall(rf"{name} (\S+)", command)[0]
 
@@ -24,7 +24,7 @@ def first(pattern: str, text: str) -> str:
 
 
 def at_chip(counter: int) -> str:
-    """When the chip reported that event, as the summary has it."""
+    """Return the time at which the chip reported that event, as in the summary."""
     return first(rf"event {counter} \w+ +chip (\S+)", SHOWN["summary"])
 
 

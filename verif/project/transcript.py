@@ -1,7 +1,7 @@
-"""`python -m verif.project.transcript` plays the demo once and writes what it printed into `docs/demo.md`.
+"""Play the demo once and write its output into `docs/demo.md`: `python -m verif.project.transcript`.
 
 All excerpts there, between `<!-- run: NAME -->` and `<!-- end -->`, come from that one run; the words around
-them are written by hand. `make transcript` calls it, `test_transcript.py` checks what it has written.
+them are written by hand. `make transcript` calls this module, and `test_transcript.py` checks the document.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ __all__ = ["DOCUMENT", "EXCERPT", "excerpts", "main"]
 
 DOCUMENT = Path(__file__).parents[2] / "docs/demo.md"
 EXCERPT = re.compile(r"<!-- run: (\w+) -->\n(.*?)<!-- end -->", re.DOTALL)
-#: Polls that find nothing new, and the dialogues with the modems.
+#: Lines to leave out: polls that find nothing new, and the dialogues with the modems.
 _CHATTER = re.compile(r" at [rt]x |seal journal, bounds|terminal cover openings")
-#: What a forged record does: events, alarms, and the verdict on its way down.
+#: Lines that a forged record causes: events, alarms, and the verdict on its way down.
 _CONSEQUENCE = re.compile(r" (event|alarm) |verdict on a seal record")
 
 
 def main() -> int:
-    """Write the document; the exit code is that of the demo."""
+    """Write the document and return the exit code of the demo."""
     command = [sys.executable, "-m", "meterseal", "demo", "--headless"]
     run = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
     if run.returncode:
@@ -51,14 +51,14 @@ def excerpts(printed: str) -> dict[str, str]:
 
 
 def _opening(lines: list[str]) -> list[str]:
-    """From the opening of the seal to the utility's message on the customer's phone."""
+    """Return the lines from the opening of the seal to the utility's message on the customer's phone."""
     story = _from(lines, "== open seal")
     told = next(n for n, line in enumerate(story) if re.search("customer  message .*供电局", line))
     return [line for line in story[: told + 1] if not _CHATTER.search(line)]
 
 
 def _forgery(lines: list[str]) -> list[str]:
-    """From the forged record to the next thing that is done."""
+    """Return the lines from the forged record to the next action."""
     head, *story = _from(lines, "== attack: forged record")
     end = next(n for n, line in enumerate(story) if line.startswith("== "))
     return [head, *(line for line in story[:end] if _CONSEQUENCE.search(line))]
