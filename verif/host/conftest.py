@@ -1,4 +1,4 @@
-"""Links of the chain as processes of their own, watched through their JSON lines."""
+"""Runs links of the chain as processes of their own, and watches them through their JSON lines."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ except Failure as failure:
 
 
 class Link:
-    """A running `meterseal NAME …`; all its lines of standard output are kept in `lines`."""
+    """Holds a running `meterseal NAME …`; all lines of its standard output are kept in `lines`."""
 
     def __init__(self, name: str, *arguments: object) -> None:
         self.lines: list[Line] = []
@@ -95,7 +95,7 @@ class Link:
 
 @pytest.fixture
 def start_link() -> Iterator[Callable[..., Link]]:
-    """Starts `meterseal NAME …`; whatever still runs at the end of the test is told to end."""
+    """Starts `meterseal NAME …`; processes that still run at the end of the test are terminated."""
     links: list[Link] = []
 
     def start(name: str, *arguments: object) -> Link:

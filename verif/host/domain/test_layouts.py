@@ -163,7 +163,7 @@ def test_a_record_that_cannot_be_read(field, value):
 
 @given(records, u32, st.binary(min_size=8, max_size=8))
 def test_two_copies_of_one_event_have_one_fact(record, age, mac):
-    """Age, challenge echo and MAC differ from copy to copy; the event does not."""
+    """Age, challenge echo and MAC differ between copies of a record, but the event is the same."""
     fields = unpack(RECORD, record.encode())
     flags = record.flags ^ Flags.CHALLENGED
     copy = SealRecord.decode(

@@ -1,4 +1,4 @@
-"""Endpoints as users type them, and the one listener of every TCP server."""
+"""Endpoints are read as users type them, and every TCP server listens through one class."""
 
 from __future__ import annotations
 

@@ -78,7 +78,7 @@ def test_another_request_is_refused(tmp_path: Path) -> None:
         port = await open_port(f"replay:{path}")
         with pytest.raises(Failure, match="74776F is written where the recording has tx 6F6E65"):
             await port.write(b"two")
-        # In pieces it is the same request.
+        # A request that is sent in pieces is still the same request.
         await port.write(b"o")
         await port.write(b"ne")
         assert await port.read() == b"\0"

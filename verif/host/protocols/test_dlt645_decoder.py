@@ -18,12 +18,12 @@ BAD = [
     pytest.param(bytes.fromhex(v["hex"]), Fault(v["fault"]), id=v["name"]) for v in VECTORS if "fault" in v
 ]
 
-#: Begins no frame, ends none, and holds every byte that matters.
+#: These bytes neither begin nor end a frame, but contain every byte that has a meaning in frames.
 GARBAGE = bytes.fromhex("00 68 16 FE 68 68 99 16 FE 33")
 
 addresses = st.binary(min_size=6, max_size=6).map(lambda raw: raw.hex().upper())
 frames = st.builds(Frame, addresses, st.integers(0, 255), st.binary(max_size=40))
-#: Bytes that like to look like a frame.
+#: Bytes that often resemble a frame.
 noise = st.lists(
     st.one_of(
         st.sampled_from([b"\x68", b"\x16", b"\xfe", b"\x68\0\0\0\0\0\0\x68", b"\x68" * 9]),
@@ -92,7 +92,7 @@ def test_bad_vector_is_one_discard_with_its_reason(raw, fault, split):
     events = decode(split(raw))
     assert raw_of(events) == raw
     assert {event.reason for event in events} == {fault}
-    # Noise is reported at once, as it comes; bytes that began like a frame are reported as one piece.
+    # Noise is reported as it arrives; bytes that began like a frame are reported as one piece.
     assert len(events) == 1 or fault is Fault.NOISE
 
 
@@ -106,7 +106,7 @@ def test_good_frame_after_a_bad_vector(raw, fault):
 
 @given(streams, st.data())
 def test_nothing_is_lost(stream, data):
-    """Any bytes in any pieces and with any pauses come out exactly once, in order."""
+    """Any bytes, in any pieces and with any pauses, are reported exactly once and in order."""
     decoder, events, now, rest = Decoder(), [], 0.0, stream
     while rest:
         size = data.draw(st.integers(1, len(rest)))
@@ -140,7 +140,7 @@ def test_good_frame_inside_a_bad_one(inner, before, data):
     outer = b"\x68\0\0\0\0\0\0\x68\x91" + bytes([len(body)]) + body
     outer += bytes([sum(outer) + 1 & 0xFF, 0x16])
     events = decode(single_bytes(outer) if data.draw(st.booleans()) else [outer])
-    # The bytes before it may by chance make an earlier frame that holds it.
+    # The bytes before it may happen to form an earlier frame that contains it.
     assert inner in received(events) or any(
         raw in event.raw for event in events if isinstance(event, Received)
     )
@@ -149,7 +149,7 @@ def test_good_frame_inside_a_bad_one(inner, before, data):
 
 @given(frames)
 def test_good_frame_after_a_head_that_never_ends(inner):
-    """A false head with a great length hides what follows only until the line is idle."""
+    """A false head with a large length hides the frames that follow only until the line is idle."""
     head = b"\x68\0\0\0\0\0\0\x68\x91\xff"
     decoder = Decoder()
     assert decoder.feed(head + inner.encode(), 1.0) == []
@@ -182,7 +182,7 @@ def test_a_pause_of_tb_does_not(frame, position):
 )
 @pytest.mark.parametrize("size", [1, 7, 4096])
 def test_memory_is_bounded(pattern, size):
-    """The bytes fed and not yet reported are never more than two longest frames and a preamble."""
+    """Bytes that were fed but not yet reported never exceed two frames of maximum length and a preamble."""
     decoder, fed, told = Decoder(), 0, 0
     stream = pattern * (8192 // len(pattern))
     for at in range(0, len(stream), size):

@@ -16,7 +16,7 @@ TIMEOUT = 0.6
 
 
 class Meter(Handler):
-    """A handler that answers a read with its parameters, of a length that they request, and keeps writes."""
+    """Answers a read with its parameters and the number of bytes that they request, and keeps all writes."""
 
     def __init__(self):
         self.written = []
@@ -29,7 +29,7 @@ class Meter(Handler):
         self.written.append(write.data)
 
 
-#: What happens to one frame on the line.
+#: Strategies for what happens to one frame on the line.
 lost = st.just(("lost", 0))
 damaged = st.tuples(st.just("damaged"), st.integers(0, 11))
 delayed = st.tuples(st.just("passed"), st.floats(0.02, 0.5))
@@ -39,7 +39,7 @@ garbage = st.tuples(st.just("garbage"), st.binary(min_size=1, max_size=12))
 
 @dataclass
 class Line:
-    """The bytes under way, in the order of their arrival, and the slaves at the other end."""
+    """Holds the bytes under way, in the order of their arrival, and the slaves at the other end."""
 
     fates: st.DataObject
     fate: st.SearchStrategy
@@ -134,9 +134,9 @@ def test_on_a_good_line_every_exchange_succeeds_at_once(data):
 @settings(max_examples=200)
 @given(st.data())
 def test_no_answer_is_ever_taken_for_another_request(data):
-    """Lost, damaged and late frames make an exchange fail, and never succeed with something else.
+    """Lost, damaged and late frames make an exchange fail; none never succeeds with something else.
 
-    Late: up to twice the timeout after its request, as `Master` promises.
+    A late frame comes up to twice the timeout after its request, as `Master` promises.
     """
     fate = st.one_of(late, late, delayed, delayed, lost, damaged, garbage)
     for request, outcome, meter, stamp in scenario(data, fate, 6):

@@ -55,7 +55,7 @@ def test_round_trip(frame, preamble):
 
 @given(frames, st.data())
 def test_a_damaged_frame_is_refused(frame, data):
-    """The sum finds every single damaged byte; the length, the starts and the end byte are checked too."""
+    """The checksum detects every single damaged byte; length, start and end bytes are checked as well."""
     raw = bytearray(frame.encode(0))
     position = data.draw(st.integers(0, len(raw) - 1))
     raw[position] ^= data.draw(st.integers(1, 255))

@@ -62,7 +62,7 @@ counts = st.dictionaries(st.integers(0, 95), st.integers(1, 255), max_size=12)
 
 @given(counts, st.booleans(), st.booleans())
 def test_active_report_in_all_four_forms(counted, before, behind):
-    """AAH before the counts, after them, both or neither: sources differ, so all are read."""
+    """AAH may stand before the counts, after them, at both places or at neither, because sources differ."""
     raw = ActiveReport(counted).encode()
     marked = raw[:12] + b"\xaa" * before + raw[12:] + b"\xaa" * behind
     report = ActiveReport.decode(marked)

@@ -77,7 +77,7 @@ def test_a_refusal(master):
     ids=str,
 )
 def test_what_is_no_answer_is_overheard(master, frame):
-    """Address, function and DI decide what is an answer."""
+    """A frame is an answer only if its address, function and DI match those of the request."""
     master.start(READ, 0.0)
     assert answer(master, frame, 0.2) == [Overheard(frame)]
     assert answer(master, GOOD, 0.3) == [Answered(READ, GOOD, b"\x12\0\0")]
@@ -236,7 +236,7 @@ def test_late_answers_are_waited_for_before_the_next_request_to_that_slave(maste
 
 
 def test_what_came_before_a_request_is_no_answer_to_it(master):
-    """It is not, even when it is found only later because the false head of a damaged frame held it up."""
+    """An older frame is no answer, even if a damaged frame's false head delays it until after the request."""
     write = requests.write(METER, 0x04001503, bytes(12))
     late = Frame(METER, 0x94)
     false_head = bytes.fromhex("68" + "00" * 6 + "68" + "94" + "40")
@@ -270,7 +270,7 @@ def test_after_a_repeated_request_a_second_answer_may_come(master):
 
 
 def test_a_slave_in_time_is_never_repeated():
-    """A try lasts longer than the longest Td, request and answer at the line's own speed included."""
+    """The timeout of a try covers the request, the longest Td and the answer at the speed of the line."""
     for baud in (600, 1200, 2400, 4800, 9600, 19200):
         master = Master(baud=baud)
         raw = master.start(READ, 0.0)

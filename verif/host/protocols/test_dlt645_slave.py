@@ -16,7 +16,7 @@ PASSWORD, OPERATOR = bytes.fromhex("02000000"), bytes.fromhex("21436587")
 
 
 class Meter(Handler):
-    """A handler that takes and notes every request; `items` has the data that can be read."""
+    """Accepts and notes every request; `items` holds the data that can be read."""
 
     def __init__(self, items=None):
         self.items = items or {0x04000401: bytes.fromhex("310700000000")}
@@ -128,7 +128,7 @@ def test_commands(slave, meter, request_frame, control, noted):
 
 
 def test_what_is_then_in_force_is_returned(slave, meter):
-    """A change of rate or password is answered with the new one."""
+    """The answer to a change of rate or password contains the new one."""
     assert slave.receive(requests.change_baud(METER, 9600)) == Frame(METER, 0x97, b"\x20")
     change = requests.PasswordChange(0x04000C03, PASSWORD, OPERATOR)
     request = requests.change_password(METER, change.di, change.old, change.new)

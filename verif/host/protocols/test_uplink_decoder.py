@@ -14,7 +14,7 @@ from verif.plans.plan import DATA
 
 VECTORS = json.loads((DATA / "vectors" / "uplink.json").read_text(encoding="utf-8"))
 VALID = [bytes.fromhex(vector["hex"]) for vector in VECTORS if "reason" not in vector]
-#: One vector is a good frame with a byte behind it: in a stream, that is no bad frame.
+#: One vector is left out: a good frame followed by one more byte is not a bad frame in a stream.
 INVALID = [
     bytes.fromhex(vector["hex"])
     for vector in VECTORS
@@ -22,7 +22,7 @@ INVALID = [
 ]
 
 good = st.sampled_from(VALID)
-#: Garbage that likes the bytes that matter.
+#: Garbage in which the bytes that have a meaning in frames are frequent.
 garbage = st.lists(st.sampled_from([0x68, 0x16, 0x10, 0x00]) | st.integers(0, 255), max_size=30).map(bytes)
 pieces = st.lists(good | garbage | st.sampled_from(INVALID), max_size=6)
 
@@ -110,7 +110,7 @@ def run_limited(raw: bytes, limit: int) -> list[Received | Discarded]:
 
 
 def test_worst_garbage_is_digested_in_time() -> None:
-    """Each of these headers claims a long frame: every claim is checked once, and none stops the stream."""
+    """Each of these headers claims a long frame; every claim is checked once, and none blocks the stream."""
     length = (MAX_LENGTH // 2).to_bytes(2, "little")
     stream = (b"\x68" + length + length + b"\x68") * 10_000 + VALID[0]
     assert frames(run(stream, *range(0, len(stream), 1000))) == [VALID[0]]

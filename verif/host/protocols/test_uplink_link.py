@@ -29,7 +29,7 @@ POINT = point_da(1)
 
 
 class Wire:
-    """The ends and the channel between them; `lose` picks the lost messages, none overtakes another."""
+    """Connects the two ends by a channel; `lose` picks the messages that are lost, and none is reordered."""
 
     def __init__(self, *, heartbeat: float = 900.0) -> None:
         self.now = 0.0
@@ -309,7 +309,7 @@ def test_partial_frames_are_given_up_and_reported() -> None:
     assert all(isinstance(event, Discarded) for event in wire.session.tick(10.0))
 
 
-#: What happens next: seconds pass, a message is sent, one thing arrives in one direction or is lost.
+#: The next step: seconds pass, a message is sent, or one message arrives in a direction or is lost.
 steps = st.lists(
     st.tuples(st.just("wait"), st.sampled_from([0.5, 5.0, 20.0]))
     | st.tuples(
@@ -321,7 +321,7 @@ steps = st.lists(
 
 @given(steps)
 def test_everything_is_confirmed_once_or_unconfirmed(script: list[tuple[str, float]]) -> None:
-    """Channels lose and delay but do not reorder; a confirmed message has always been stored."""
+    """Channels lose and delay messages but do not reorder them; a confirmed message is always stored."""
     now = 0.0
     link, session = TerminalLink(ADDRESS, heartbeat=30.0), StationSession()
     upward, downward = deque[bytes](), deque[bytes]()

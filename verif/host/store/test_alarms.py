@@ -1,4 +1,4 @@
-"""The alarm rules, alone and through ingest."""
+"""The alarm rules hold alone and through ingest."""
 
 from __future__ import annotations
 
@@ -188,7 +188,7 @@ def test_an_opening_that_arrives_after_its_closing_is_raised_and_cleared_at_once
 
 
 def test_an_alarm_that_late_events_explain_away_returns_when_later_ones_do_not(database):
-    # The boot found the loop open: an opening without an event, until the opening before it arrives late …
+    # The boot found the loop open: this opening has no event, until the earlier opening arrives late …
     enter(database, event(1, Kind.BOOT, SEALED), event(4, Kind.BOOT, OPEN))
     opened = (
         Code.SEAL_OPEN_UNMATCHED,
@@ -198,7 +198,7 @@ def test_an_alarm_that_late_events_explain_away_returns_when_later_ones_do_not(d
     assert opened in active(database)
     enter(database, event(2, Kind.OPENED, OPEN))
     assert opened not in active(database)
-    # … and again one without an event, once a closing between the two shows up.
+    # … and it has none again, once a closing between the two arrives.
     (late,) = enter(database, event(3, Kind.CLOSED, SEALED))
     assert active(database) == {opened}
     assert [(alarm.code, alarm.counter) for alarm in late.raised] == [(Code.SEAL_OPEN_UNMATCHED, 4)]
@@ -246,7 +246,7 @@ def test_a_disowned_closing_brings_the_opening_back(database):
     with database.reading() as conn:
         assert [one.counter for one in events.history(conn, SEAL)] == [2, 1]
         assert [one.record for one in events.conflicts(conn)] == [CLOSED.record]
-    # Again, and the record too: nothing new.
+    # Neither the verdict nor the record changes anything when it comes again.
     assert verdict(database, CLOSED).raised == []
     assert [one.outcome for one in enter(database, CLOSED)] == [Outcome.KNOWN]
     assert codes_of(database) == {OPENING, (Code.SEAL_AUTH_FAIL, 3)}
@@ -294,7 +294,7 @@ def test_a_verdict_before_its_record_counts_too(database):
 
 
 def test_a_disowned_opening_shows_the_one_that_it_had_explained(database):
-    """A forged opening made the power-up look explained; the gap that it had filled shows too."""
+    """Once the forged opening is disowned, the power-up is unexplained again, and the gap is visible."""
     enter(database, event(1, Kind.CLOSED, SEALED), OPENED, event(3, Kind.BOOT, OPEN))
     assert codes_of(database) == {OPENING}
     verdict(database, OPENED)
@@ -334,7 +334,7 @@ def received(one, seconds):
 
 def test_a_report_repeated_after_a_newer_one_is_a_replay(database):
     closed, opened = event(1, Kind.CLOSED, SEALED), event(2, Kind.OPENED, OPEN)
-    # The 94H was lost: the newest is repeated. That is no replay, nor is what a terminal hands on twice.
+    # Neither a newest event repeated after a lost 94H nor one that a terminal delivers twice is a replay.
     enter(database, closed, received(closed, 2), opened, received(opened, 2), closed)
     assert codes_of(database) == {OPENING}
     (again,) = enter(database, received(closed, 60))
@@ -345,7 +345,7 @@ def test_a_report_repeated_after_a_newer_one_is_a_replay(database):
     assert enter(database, received(closed, 61))[0].raised == []
 
 
-#: Any life of a seal: each event as (kind, state, flags), numbered from 1 in true order.
+#: Strategy for any history of a seal: events as (kind, state, flags), numbered from 1 in true order.
 LIVES = st.lists(
     st.tuples(
         st.sampled_from(Kind), st.sampled_from(StateClass), st.sampled_from([NO_FLAGS, Flags.UNOBSERVED])
@@ -356,7 +356,7 @@ LIVES = st.lists(
 
 
 def arrival(life):
-    """Any order of the life's events, some missing, some repeated."""
+    """Return a strategy for any order of the events, with some missing and some repeated."""
     return st.lists(st.sampled_from(life), min_size=1, max_size=2 * len(life))
 
 
@@ -378,7 +378,7 @@ OF_FORGERY = {Code.SEAL_AUTH_FAIL, Code.EVIDENCE_CONFLICT, Code.SEAL_REPLAY}
 @settings(max_examples=100, deadline=None)
 @given(life=LIVES, data=st.data())
 def test_a_forgery_that_was_found_out_hides_nothing(shared, life, data):
-    """Whatever is forged, and whenever: after the verdict every alarm of the true events is active."""
+    """Whatever is forged at any time, every alarm of the true events is active after the verdict."""
     kind, state = data.draw(st.sampled_from(Kind)), data.draw(st.sampled_from(StateClass))
     number = data.draw(st.integers(1, len(life) + 2))
     at = data.draw(st.integers(0, len(life)))

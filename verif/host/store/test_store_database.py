@@ -1,4 +1,4 @@
-"""The store: durable, one writer, readable while its owner runs."""
+"""The store is durable, has one writer, and can be read while its owner runs."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def refusal(folder: Path, system: str, command: str) -> str:
-    """The sentence with which a command refuses the old store, after which the store is as it was."""
+    """Return the sentence with which a command refuses the old store; assert that the store is unchanged."""
     store = folder / f"{system}.db"
     before = content(store)
     arguments = [*command.format(folder=folder).split(), "--store", str(store)]
@@ -48,7 +48,7 @@ def refusal(folder: Path, system: str, command: str) -> str:
 
 
 def content(store: Path) -> list[str]:
-    """Everything in a store, as SQL."""
+    """Return the whole content of a store as SQL."""
     with contextlib.closing(sqlite3.connect(store)) as conn:
         return list(conn.iterdump())
 

@@ -1,4 +1,4 @@
-"""Group commit."""
+"""The writer commits the work of several callers in one transaction."""
 
 from __future__ import annotations
 

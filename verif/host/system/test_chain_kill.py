@@ -1,4 +1,4 @@
-"""Any link may be killed at any moment and started again: nothing is lost, nothing is duplicated."""
+"""Any link may be killed at any moment and started again: nothing is lost or duplicated."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from meterseal.tools.demo.plan import LINKS, make_plan
 from meterseal.tools.demo.scenario import NOTIFIED, Stage
 
 BAUD, POLL = 19200, 0.2
-#: Seconds from a movement of the seal to the SIGKILL: in the report, on the way, at the customer's.
+#: Seconds from a movement of the seal to the SIGKILL, which then hits the report, the way or the customer.
 MOMENTS = (0.06, 0.35, 1.0)
 MORE_MOMENTS = tuple(0.04 + 0.11 * n for n in range(15))
 
@@ -36,7 +36,7 @@ async def _run(folder: Path, link: str, moments: tuple[float, ...]) -> Observati
             await stage.expect(kind)
             if link == "chip":
                 await stage.expect("boot")
-        # Time for a duplicate of anything to appear.
+        # This leaves time for a duplicate of anything to appear.
         await asyncio.sleep(1.0)
         chain.check()
         return chain.observe()

@@ -20,7 +20,7 @@ RIGHT, WRONG = b"\x02\0\0\0", b"\x02\x11\x11\x11"
 
 @pytest.mark.long
 def test_what_a_writer_does_to_the_seal_is_named_by_all_four(tmp_path: Path) -> None:
-    """Sealing an open loop, a changed phone number, three wrong passwords."""
+    """All four name an attempt to seal an open loop, a changed phone number, and three wrong passwords."""
     asyncio.run(_write(tmp_path))
 
 

@@ -1,4 +1,4 @@
-"""Signed records through the whole chain: a forger on the bus, and a seal that is challenged."""
+"""Signed records pass the whole chain, which detects a forger on the bus and challenges the seal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`meterseal demo`, as a user starts it."""
+"""`meterseal demo` runs as a user starts it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from meterseal.tools.demo.observe import SYSTEMS
 from meterseal.tools.demo.plan import LINKS
 
 METERSEAL = (sys.executable, "-m", "meterseal")
-#: Where the rate does not matter; the default rate has a test of its own.
+#: Tests in which the rate does not matter use this one; the default rate has a test of its own.
 FAST = "19200"
 
 
@@ -60,7 +60,7 @@ def test_one_seal() -> None:
     assert {message["number"] for message in own} == {shown["messages"][-1]["number"]}
 
 
-#: By attack, the alarms by which each system names it.
+#: The alarms by which each system names an attack, by attack.
 NAMED = {
     "replayed record": {"SEAL_REPLAY"},
     "forged record": {"SEAL_AUTH_FAIL"},
@@ -123,7 +123,7 @@ def test_eight_seals_on_one_bus() -> None:
 
 @pytest.mark.long
 def test_plain_lines_without_a_terminal(tmp_path: Path) -> None:
-    """No terminal: lines; the commands are shown, the wires decoded; the files stay in the folder given."""
+    """Without a terminal plain lines show the commands and decoded frames; files stay in the given folder."""
     done = demo("--scenario", "bounce", "--baud", FAST, "--keep", str(tmp_path / "kept"))
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""

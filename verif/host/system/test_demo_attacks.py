@@ -23,7 +23,7 @@ FORGED, OPENED = Code.SEAL_AUTH_FAIL, Code.SEAL_OPEN_UNMATCHED
 
 
 class Stores:
-    """The content of the four systems' stores; each observation takes ten seconds."""
+    """Holds the content of the four systems' stores; each observation takes ten seconds."""
 
     def __init__(self, plan: Plan) -> None:
         self.seal = plan.sites[0].seal
@@ -40,7 +40,7 @@ class Stores:
 
 
 class StandingChain:
-    """A chain without processes, whose stores hold what the test puts there."""
+    """Stands for a chain without processes, with stores that hold what the test puts there."""
 
     def __init__(self, plan: Plan, stores: Stores) -> None:
         self.plan = plan
@@ -58,7 +58,7 @@ def stores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stores:
 
 
 def attack(stores: Stores, tmp_path: Path, *late: tuple[Any, ...], still: Code | None = None) -> Stage:
-    """An attack during which these alarms are raised."""
+    """Return an attack during which these alarms are raised."""
     plan = make_plan(tmp_path)
     chain = cast("Chain", StandingChain(plan, stores))
     forger = Forger(("127.0.0.1", 9), 2400, stores.clock)

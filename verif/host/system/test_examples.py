@@ -21,16 +21,17 @@ LINES_MAX = 60
 
 
 def expected(example: str) -> list[str]:
-    """The indented lines after `It prints` in the docstring."""
+    """Return the indented lines after `It prints` in the docstring."""
     docstring = ast.get_docstring(ast.parse((EXAMPLES / example).read_text(encoding="utf-8")))
     assert docstring is not None
     return [line[4:] for line in docstring.partition("prints")[2].splitlines()[1:] if line.startswith("    ")]
 
 
 def pattern(lines: list[str]) -> str:
-    """A regular expression for these lines.
+    """Return a regular expression for these lines.
 
-    An ellipsis stands for anything, alone for any lines; a decimal fraction for any, for it is a measurement.
+    An ellipsis matches anything in a line, and alone any lines; a decimal fraction matches any other one,
+    because it is a measurement.
     """
     text = re.sub(r"\d+\\\.\d+", r"[\\d.]+", "".join(f"{re.escape(line)}\n" for line in lines))
     return re.sub(r"(?m)^(?:\\ )*…\n", r"(?:.*\\n)*?", text).replace("…", ".*")
@@ -51,7 +52,7 @@ def run(example: str, *arguments: str) -> None:
 
 @contextmanager
 def serving(*arguments: str, until: str = "ready") -> Iterator[None]:
-    """Run a link of the chain until the end of the block; it has printed a line with `until` before."""
+    """Run a link of the chain until the end of the block, which begins after a line with `until`."""
     process = subprocess.Popen(
         [sys.executable, "-m", "meterseal", *arguments], stdout=subprocess.PIPE, text=True
     )
@@ -72,7 +73,7 @@ def free_port() -> str:
 
 @pytest.fixture(scope="module")
 def _chip() -> None:
-    """The chip is compiled before any test counts seconds."""
+    """Compile the chip before any test measures time."""
     chip_library(clock_hz=307_200, front_end=SIGMA_DELTA)
 
 

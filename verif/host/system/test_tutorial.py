@@ -1,4 +1,4 @@
-"""The tutorials: their commands are run, in terminals as they say, and print the lines that they show."""
+"""The tutorials' commands are run in the terminals that they name, and print the lines that they show."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ENGLISH, CHINESE = "tutorial.en.md", "tutorial.zh.md"
 BLOCK = re.compile(r'^```console title="\D*(\d)[^"]*"\n(.*?)^```', re.DOTALL | re.MULTILINE)
 PROMPT, INTERRUPT = "$ ", "^C"
 WITHIN = 30.0
-#: What differs between two runs: times, ages, versions, voltages, the number of the pseudo-terminal.
+#: Patterns for what differs between two runs: times, ages, versions, voltages, pseudo-terminal numbers.
 VARIES = re.compile(
     r"(?:\d{4}-\d\d-\d\dT)?\d\d:\d\d:\d\d\.\d{3}(?:\+08:00)?|(?<=age=)\d+|\d+\.\d[\d.]*"
     r'|(?<=loop_mv": )\d+|(?<=/dev/pts/)\d+'
@@ -28,19 +28,19 @@ VARIES = re.compile(
 
 
 def blocks(tutorial: str) -> list[tuple[str, list[str]]]:
-    """Each terminal's number with the lines that are shown in it."""
+    """Return the number of each terminal with the lines that are shown in it."""
     text = (DOCS / tutorial).read_text(encoding="utf-8")
     return [(number, lines.splitlines()) for number, lines in BLOCK.findall(text)]
 
 
 def pattern(shown: str) -> re.Pattern[str]:
-    """What a shown line stands for."""
+    """Return a regular expression for the lines that a shown line stands for."""
     parts = [".*".join(map(re.escape, part.split("…"))) for part in VARIES.split(shown)]
     return re.compile(r"[\d.:T+-]+".join(parts) + r"\s*")
 
 
 class Terminal:
-    """One terminal: a command at a time, and what it prints."""
+    """Stands for one terminal, which runs one command at a time and collects what it prints."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -132,7 +132,7 @@ def test_the_tutorial_runs_as_it_is_written(tmp_path: Path) -> None:
 
 
 def test_the_chinese_tutorial_shows_the_same(tmp_path: Path) -> None:
-    """Only the explanation of the frame is in another language; that block is run."""
+    """Only the block that explains a frame differs, as it is in another language; that block is run."""
     english, chinese = blocks(ENGLISH), blocks(CHINESE)
     (decoded,) = (n for n, (_, lines) in enumerate(english) if "frame decode" in lines[0])
     assert chinese[decoded][1][0] == english[decoded][1][0].replace("--lang en ", "")

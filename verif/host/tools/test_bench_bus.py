@@ -7,7 +7,7 @@ from meterseal.tools.bench.bus import power_up, reaction
 
 
 def test_reaction_and_power_up_are_measured() -> None:
-    """A test does not judge the figures. No report is faster than its own wire time, and none
+    """The test does not judge the figures. No report is faster than its own wire time, and none
     begins before its debounce time, which is counted in ticks of a millisecond.
     """
     (milliseconds,) = reaction(CLOCK_HZ, times=1)

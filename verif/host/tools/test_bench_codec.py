@@ -1,4 +1,4 @@
-"""The codec's speed, beside its peer."""
+"""The speed of the codec is measured together with that of its peer."""
 
 import importlib
 
@@ -9,7 +9,7 @@ from meterseal.tools.bench import codec
 
 
 def test_both_sides_are_measured_in_one_run():
-    """A test does not judge the figures: a busy machine would decide it."""
+    """The test does not judge the figures, because they depend on how busy the machine is."""
     figures = codec.run(0.2)
     assert figures["this_codec_pairs_per_second"] > 0
     assert figures["dlt645_pairs_per_second"] > 0

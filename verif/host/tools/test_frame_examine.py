@@ -1,4 +1,4 @@
-"""`meterseal frame`: bytes of either protocol explained, and frames made."""
+"""`meterseal frame` explains bytes of either protocol and makes frames."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ any_frame = st.sampled_from(
 
 
 def run(*args: str) -> tuple[list[Any], str]:
-    """JSON documents of `meterseal frame ARGS --json` and the sentence it fails with."""
+    """Return the JSON documents of `meterseal frame ARGS --json` and the sentence with which it fails."""
     result = CliRunner().invoke(app, [*args, "--json"])
     if result.exception is not None:
         assert isinstance(result.exception, Failure), result.output

@@ -1,4 +1,4 @@
-"""The installer's tool on every kind of port of the simulated chip, and on its own recordings."""
+"""The installer's tool works on every kind of port of the simulated chip, and on its own recordings."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ COMMAND = (sys.executable, "-m", "meterseal")
 
 @contextmanager
 def chip(flash: Path, pty: Path) -> Iterator[str]:
-    """The simulated chip, its reports acknowledged; its TCP port."""
+    """Run the simulated chip with its reports acknowledged, and yield its TCP port."""
     chip_library(clock_hz=307_200)
     arguments = ["chip", "run", "--flash", flash, "--pty", pty, "--tcp", "127.0.0.1:0", "--json"]
     with subprocess.Popen([*COMMAND, *map(str, arguments)], stdout=subprocess.PIPE, text=True) as process:
@@ -65,7 +65,7 @@ def _plain(wire: str) -> bytes:
 
 @contextmanager
 def rfc2217(device: str) -> Iterator[str]:
-    """The RFC 2217 server of pyserial in front of `device`, for one client; its address."""
+    """Run the RFC 2217 server of pyserial in front of `device` for one client, and yield its address."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.settimeout(WITHIN)
         thread = threading.Thread(target=_serve, args=[listener, device])

@@ -1,4 +1,4 @@
-"""`meterseal seal provision` and `seal log` against the simulated chip, over TCP."""
+"""`meterseal seal provision` and `seal log` work with the simulated chip over TCP."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ WANTED = ["--seal", SEAL, "--meter", METER, "--asset-number", "GD-131", "--phone
 
 @contextmanager
 def chip(flash: Path) -> Iterator[str]:
-    """The simulated chip on `flash`; its URL."""
+    """Run the simulated chip on `flash`, and yield its URL."""
     chip_library(clock_hz=307_200)
     arguments = [*COMMAND, "chip", "run", "--front-end", "comparator", "--flash", str(flash)]
     with subprocess.Popen(
@@ -45,7 +45,7 @@ def provision(url: str, *options: str, password: str = "000000") -> subprocess.C
 
 @pytest.mark.long
 def test_from_blank_to_sealed_in_its_place(tmp_path: Path) -> None:
-    """Items, a wrong password, the same call after an interruption, the log."""
+    """A blank seal is provisioned despite a wrong password and an interruption, and its log is read."""
     flash = tmp_path / "seal.bin"
     flash.write_bytes(b"\xff" * FLASH_SIZE)
     key = tmp_path / "key"

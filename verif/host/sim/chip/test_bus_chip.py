@@ -1,4 +1,4 @@
-"""The surroundings of a simulated chip, reached through its own pins by the stub chip (`stub_chip.v`)."""
+"""The stub chip (`stub_chip.v`) exercises the surroundings of a simulated chip through its pins."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ EXCHANGE = 6 * 11 / BAUD
 
 
 class StubChips:
-    """One or more stub chips, each with a flash file, and a host end that commands them."""
+    """Simulates one or more stub chips, each with a flash file, and a host end that commands them."""
 
     def __init__(self, folder: Path, chips: int = 1, *, baud: int = BAUD, feedback: bool = False) -> None:
         stub_chip = library(STUB_CHIP.read_text(), feedback=feedback)
@@ -81,7 +81,7 @@ def test_flash_is_identified_and_read(stub_chips: StubChips) -> None:
     assert stub_chips.array()[0x1234:0x1238] == b"seal"
     assert stub_chips.spi(0x03, 0, 0x12, 0x34, *bytes(4))[4:] == b"seal"
     assert stub_chips.spi(0x0B, 0, 0x12, 0x34, 0, *bytes(4))[5:] == b"seal"
-    # Addresses go round at the end of the array.
+    # Addresses wrap round at the end of the array.
     assert stub_chips.spi(0x03, 0, 0x3F, 0xFF, 0, 0)[4:] == b"\xff\xff"
 
 
@@ -235,7 +235,7 @@ def test_the_comparator_is_noisy_near_its_threshold_alone(stub_chips: StubChips)
     bus.position(0, True)
 
     def high(contact_mv: int) -> float:
-        """Share of the time at which the comparator is high."""
+        """Return the share of the time for which the comparator is high."""
         bus.loop(0, Loop(contact_mv=contact_mv, noise_mv=20))
         bus.run(0.001)
         seen = 0
@@ -244,7 +244,7 @@ def test_the_comparator_is_noisy_near_its_threshold_alone(stub_chips: StubChips)
             seen += bus.chip(0).comparator
         return seen / 400
 
-    # Normal: half of it at the threshold, 84 % one rms above; never as much as four rms away.
+    # Normal distribution: half at the threshold, 84 % one rms above it, nothing at four rms.
     assert 0.4 < high(2500) < 0.6
     assert 0.78 < high(2520) < 0.9
     assert (high(2420), high(2580)) == (0, 1)
@@ -303,7 +303,7 @@ def test_a_converter_measures_the_loop(tmp_path: Path) -> None:
             stub_chips.bus.run(3 * 8192 / stub_chips.bus.clock_hz)
             low, high = stub_chips.command(("M", 0), ("M", 1))
             assert abs(low + 256 * high - mv) <= 20
-        # The comparator's offset is as if the loop had it.
+        # The comparator's offset has the same effect as an offset of the loop.
         stub_chips.bus.loop(0, Loop(foreign_mv=3000, offset_mv=-100))
         stub_chips.bus.run(3 * 8192 / stub_chips.bus.clock_hz)
         low, high = stub_chips.command(("M", 0), ("M", 1))

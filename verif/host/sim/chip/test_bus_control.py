@@ -1,4 +1,4 @@
-"""The language of the control port: the effect of each command on the loop, and what is refused."""
+"""Each command of the control port has its effect on the loop, and wrong commands are refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The GSM ports of simulated chips, carried to modems: of stub chips, which echo, and of the real chip."""
+"""GSM ports of simulated chips are connected to modems: those of stub chips, which echo, and the real one."""
 
 from __future__ import annotations
 
@@ -115,8 +115,8 @@ PHONE = "+8613800138000"
 
 
 def test_the_chip_sends_the_time_of_its_events(tmp_path: Path) -> None:
-    """From the loop to the phone, with the clock set by a broadcast. The module misbehaves for half a minute,
-    so that the message arrives in a later minute than the one it states; the next one has the new minute.
+    """An event of the loop reaches the phone, with the clock set by a broadcast. The module misbehaves for
+    half a minute, so the message arrives in a later minute than it states; the next states the new minute.
     """
     chip = chip_library(clock_hz=CLOCK_HZ, front_end=Settings.front_end, gsm=True)
     path = tmp_path / "seal.bin"
@@ -128,7 +128,7 @@ def test_the_chip_sends_the_time_of_its_events(tmp_path: Path) -> None:
         bus.open_gsm(0)
 
         def run(seconds: float, messages: int) -> None:
-            """Until the phone has so many, `seconds` at most."""
+            """Run until the phone has that number of messages, for `seconds` at most."""
             end = bus.now + seconds
             while bus.now < end and len(module.messages) < messages:
                 bus.run(0.005)

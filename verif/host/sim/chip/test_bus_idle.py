@@ -1,4 +1,4 @@
-"""Leaving out time in which all chips are idle has no observable effect."""
+"""Skipping time in which all chips are idle has no observable effect."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def test_hours_pass(tmp_path: Path) -> None:
         assert lamps(bench) == (True, False)
         (answer,) = bench.ask(requests.read(seal_address(1), Di.DIAGNOSTICS))
         uptime = int.from_bytes(unpack(DIAGNOSTICS, answer.frame.content)["uptime"], "little")
-        # A millisecond is 307 cycles of 307.2; the answer takes its time.
+        # The chip counts a millisecond as 307 cycles instead of 307.2, and the answer takes time as well.
         assert 0 <= answer.at * 307.2 / 307 - uptime < 1.5
         before = bench.bus.now
         bench.bus.position(0, closed=False)
@@ -114,7 +114,7 @@ def test_a_chip_that_measures_is_never_idle(tmp_path: Path) -> None:
 
 
 def test_a_model_with_unknown_counters_is_refused() -> None:
-    """The counters of the stub chip are unknown, as are those of gates."""
+    """The counters of the stub chip are not known to the simulator; those of a netlist are not either."""
     with (
         BusSim(library(STUB_CHIP.read_text()), chips=1, ends=1) as bus,
         pytest.raises(Failure, match="gates"),

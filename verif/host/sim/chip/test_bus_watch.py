@@ -1,4 +1,4 @@
-"""Trace lines from the tap of the bus: each event once, and only when its report was whole."""
+"""The tap of the bus makes one trace line of each event, and only when its report was whole."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_a_dropped_report_is_not_an_event() -> None:
 
 
 def test_a_report_that_others_may_have_misheard_is_an_event() -> None:
-    """A level differed beside the middle of a bit: the chip received itself, and the meter may have, too."""
+    """A level differed away from the middle of a bit: the chip received itself, so the meter may have."""
     lines = list(watch().feed(list(seen(report(RECORD), CHIP, corrupt=2)), 1.0))
     assert [what for what, _ in lines] == ["wire", "event"]
     assert lines[0][1]["corrupted"] is True

@@ -1,4 +1,4 @@
-"""From source to library: a failed build is reported in one sentence, a finished one is found again."""
+"""A chip is built from source: a failed build is reported in one sentence, a finished one is reused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`meterseal chip run` as a process: bytes on its PTY and TCP ends, its control port, kill and restart."""
+"""`meterseal chip run` runs as a process with PTY and TCP ends and a control port, and survives kills."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ WITHIN = 20.0
 
 @pytest.fixture(autouse=True, scope="module")
 def _built() -> None:
-    """The library is there before any test counts seconds."""
+    """Build the library before any test measures time."""
     chip_library(clock_hz=307_200)
 
 
@@ -48,7 +48,7 @@ def flash(tmp_path: Path) -> Path:
 
 
 class Running:
-    """The process, its trace, its control port."""
+    """Holds the process with its trace and its control port."""
 
     def __init__(self, *arguments: object) -> None:
         self.process = subprocess.Popen(
@@ -63,7 +63,7 @@ class Running:
         self.ready = self.until("ready")
 
     def until(self, what: str, **fields: object) -> dict[str, Any]:
-        """The next trace line like this."""
+        """Return the next trace line of this kind with these fields."""
         deadline = time.monotonic() + WITHIN
         while True:
             try:
@@ -110,7 +110,7 @@ def running(*arguments: object) -> Iterator[Running]:
 
 
 def exchange(descriptor: int, request: bytes) -> Frame:
-    """The answer to `request`; sent again when the seal was transmitting at that moment."""
+    """Return the answer to `request`, which is repeated if the seal was transmitting at that moment."""
     di = Frame.decode(request).di
     for _ in range(5):
         os.write(descriptor, request)
@@ -172,7 +172,7 @@ def test_a_frame_of_an_independent_codec_reads_the_record(flash: Path) -> None:
 
 
 def test_a_chip_goes_on_from_the_flash_of_an_older_version(tmp_path: Path) -> None:
-    """Identity, event log and loop of version a16c0e4: numbers go on, and nothing is reported twice."""
+    """With the flash of version a16c0e4 the numbers continue, and nothing is reported twice."""
     old, flash = FIXTURES / "seal-810400000001.bin", tmp_path / "seal.bin"
     shutil.copy(old, flash)
     shutil.copy(f"{old}.loop", f"{flash}.loop")

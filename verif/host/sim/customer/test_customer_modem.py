@@ -1,4 +1,4 @@
-"""The simulated modem against our AT client, in memory."""
+"""The simulated modem works with our AT client, in memory."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""The process of the customer on a real PTY: the modem's answers, and the messages on the phones."""
+"""The customer runs as a process on a real PTY: its modem answers, and its phones show the messages."""
 
 import asyncio
 import json
@@ -114,7 +114,7 @@ def test_a_modem_that_fails_echoes_and_chatters(start_link: StartLink, pty: str,
 
 
 def test_each_modem_has_references_of_its_own(start_link: StartLink, tmp_path: Path, store: Path) -> None:
-    """A copy is one of the same sender: what another modem sends under the same reference is taken."""
+    """Only a repeat by the same sender is a copy: another modem may use the same reference."""
     ptys = [str(tmp_path / name) for name in ("one", "two")]
     customer = start_link("customer", "run", "--pty", ptys[0], "--pty", ptys[1], "--store", store)
     customer.wait_for("ready", count=2)

@@ -1,4 +1,4 @@
-"""The meter as a process: over a PTY, over TCP, and killed in between."""
+"""The meter runs as a process over a PTY and over TCP, and survives being killed."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ Start = Callable[..., Any]
 
 
 class Seal:
-    """A seal at the other end of the line, which repeats a report until it is acknowledged."""
+    """Acts as a seal at the other end of the line and repeats a report until it is acknowledged."""
 
     def __init__(self, url: str) -> None:
-        # A plain socket: pyserial does not close its own when the peer has reset the connection.
+        # This is a plain socket because pyserial does not close its own when the peer resets the connection.
         host, port = url.removeprefix("socket://").rsplit(":", 1)
         self._port = socket.create_connection((host, int(port)))
         self._port.settimeout(0.01)
         self._decoder = Decoder()
 
     def ask(self, request: Frame, *, within: float = 0.6) -> tuple[Frame, float] | None:
-        """The answer and after how long it came."""
+        """Return the answer and the time until it came; None if there was none."""
         self._port.sendall(request.encode())
         asked = time.monotonic()
         while (now := time.monotonic()) < asked + within:
@@ -56,7 +56,7 @@ class Seal:
         self._port.close()
 
     def _received(self) -> bytes:
-        """The bytes that have come, or none after 10 ms."""
+        """Return the bytes that have come, or none after 10 ms."""
         try:
             data = self._port.recv(256)
         except TimeoutError:
@@ -111,7 +111,7 @@ def test_an_independent_client_reads_count_and_address_over_tcp(start_link: Star
     try:
         address = client.read_address()
         assert address is not None
-        # It writes an address in the order of the wire.
+        # The package writes an address in the order of the wire.
         assert bytes.fromhex(address.value) == bcd.address_bytes(METER)
         (count,) = client.read_03(0x03300E00)
         assert count.value == "000003"
@@ -120,7 +120,7 @@ def test_an_independent_client_reads_count_and_address_over_tcp(start_link: Star
 
 
 def test_sigkill_loses_and_doubles_nothing(start_link: Start, tmp_path: Path) -> None:
-    """Killed before, between and after commit and acknowledgement, at random moments."""
+    """The meter is killed at random moments before, between and after commit and acknowledgement."""
     store = tmp_path / "meter.db"
     moments = random.Random(645)
     meter, url = start_meter(start_link, store)

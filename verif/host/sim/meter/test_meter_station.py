@@ -1,4 +1,4 @@
-"""The meters at one end of the pair, request in and answer out."""
+"""The meters at one end of the bus answer each request."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ COVER, OPEN_NOW = 0x03300E00, 1 << TERMINAL_COVER_OPEN
 
 
 class Bench:
-    """Meters on a store, a clock that the test moves, and their trace."""
+    """Holds meters on a store, a clock that the test moves, and the trace of the meters."""
 
     def __init__(self, store: Path | str, *meters: str, seals: list[str] | None = None) -> None:
         self.clock = ManualClock(NOON)
@@ -133,7 +133,7 @@ def test_a_repeated_report_is_acknowledged_again_and_stored_once(bench: Bench) -
 
 
 def test_a_replayed_report_is_alarmed_and_written_down_once(bench: Bench) -> None:
-    """A newer one was acknowledged before: the seal itself would not repeat this one."""
+    """A report is a replay once a newer one was acknowledged, because the seal would not repeat it then."""
     closed, opened = record(1, Kind.CLOSED, StateClass.SEALED), OPENED
     for report in (closed, closed, opened, opened, closed, closed):
         bench.report(report)
@@ -147,7 +147,7 @@ def verdict(report: SealRecord, password: bytes = bytes(3)) -> Frame:
 
 
 def test_a_verdict_undoes_a_forged_closing(bench: Bench) -> None:
-    """Alarm, standard records and a closing of the seal's own: as if the forged one had never come."""
+    """Alarm and standard records are as if the forgery had never come, and the seal's own closing counts."""
     for report in (BOOT, OPENED, CLOSED):
         bench.report(report)
     assert bench.alarms() == {("SEAL_OPEN_UNMATCHED", SEAL, False)}
@@ -168,7 +168,7 @@ def test_a_verdict_undoes_a_forged_closing(bench: Bench) -> None:
 
 
 def test_every_forged_copy_goes_up_and_is_undone_again(bench: Bench) -> None:
-    """Whoever forges the same closing with another MAC each time closes nothing for good."""
+    """An attacker who forges the same closing with another MAC each time never hides the opening for good."""
     bench.report(OPENED)
     forged = [record(3, Kind.CLOSED, StateClass.SEALED, mac=bytes([n]) * 8) for n in range(1, 5)]
     for each in forged:
@@ -182,7 +182,7 @@ def test_every_forged_copy_goes_up_and_is_undone_again(bench: Bench) -> None:
 
 
 def test_what_was_taken_for_a_repetition_of_a_forged_report_still_goes_up(bench: Bench) -> None:
-    """The closing was forged in advance, identical except for the MAC."""
+    """The real closing is reported although an identical one with another MAC was forged in advance."""
     forged = record(3, Kind.CLOSED, StateClass.SEALED, mac=b"forgery!")
     for report in (OPENED, forged, CLOSED):
         bench.report(report)
@@ -451,7 +451,7 @@ HISTORY = [
 def test_any_order_and_repetition_stores_each_event_once(
     noise: list[SealRecord], order: list[SealRecord]
 ) -> None:
-    """Each event once, and once more if it is replayed after a newer one."""
+    """Each event is stored once, and once more if it is replayed after a newer one."""
     with TemporaryDirectory() as directory:
         bench = Bench(Path(directory) / "meter.db")
         known: set[int] = set()

@@ -1,4 +1,4 @@
-"""The marketing process: real HTTP in, a real modem and a real webhook out."""
+"""Marketing runs as a process with real HTTP, a real modem and a real webhook."""
 
 import json
 import threading
@@ -47,7 +47,7 @@ CLOSED = event(3, Kind.CLOSED, StateClass.SEALED)
 
 
 class Webhook:
-    """What an Apprise `json://` URL delivered; refuses the first `refusals` calls."""
+    """Keeps what an Apprise `json://` URL delivers, and refuses the first `refusals` calls."""
 
     def __init__(self) -> None:
         self.bodies: list[dict[str, str]] = []
@@ -86,7 +86,7 @@ def webhook() -> Iterator[Webhook]:
 
 
 class Marketing:
-    """The process and its HTTP client; started again with the same command after each `kill`."""
+    """Holds the process and its HTTP client; `start` uses the same command again after each `kill`."""
 
     def __init__(self, start_link: StartLink, folder: Path, *options: object, **customer: object) -> None:
         file = folder / "customers.json"
@@ -244,14 +244,14 @@ def test_sigkill_between_any_two_steps_loses_and_doubles_nothing(
     webhook.refusals = 1000
     marketing.post(BOOT, OPENED)
     customer.wait_for("message", number=PHONE)
-    # The network has the message, marketing does not know it yet: both die.
+    # Both are killed while the network has the message and marketing does not know it yet.
     marketing.link.kill()
     customer.kill()
     customer = modem()
     marketing.start()
     assert [answer["outcome"] for _, answer in marketing.post(OPENED, CLOSED)] == ["known", "new"]
     customer.wait_for("message", text=TEXTS[1][1])
-    # The modem's process goes and comes back while marketing runs.
+    # The modem's process ends and is started again while marketing runs.
     customer.kill()
     marketing.post(event(4, Kind.OPENED, StateClass.OPEN))
     customer = modem()
@@ -275,7 +275,7 @@ def test_an_unknown_seal_is_stored_alarmed_and_sent_to_staff(
     eventually(lambda: len(webhook.bodies) == 1)
     assert webhook.texts() == [f"封印{STRANGER}:封印被打开,未查到授权工单;未建档的封印。记录号EV000001"]
     assert marketing.api("diagnostics")["diagnostics"][0]["what"] == "unknown_seal"
-    # Once the customer file knows the seal, it is unknown no longer.
+    # The seal is no longer unknown once the customer file contains it.
     marketing.link.stop()
     marketing = Marketing(start_link, tmp_path, seal=STRANGER)
     active = marketing.api("alarms?active=true")["alarms"]

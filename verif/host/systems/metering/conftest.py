@@ -35,19 +35,19 @@ NOTHING = (None,) * 6
 
 
 class Make:
-    """Contents of reports."""
+    """Makes the contents of reports."""
 
     seal, meter = SEAL, METER
 
     @staticmethod
     def record(counter, kind=Kind.BOOT, state=StateClass.SEALED, *, seal=SEAL, key=None, **more):
-        """The 38 bytes; signed with `key` where there is one."""
+        """Return the 38 bytes of a record, signed with `key` if there is one."""
         record = SealRecord(seal, 1, counter, kind, state, **more)
         return (record if key is None else sign(key, record)).encode()
 
     @classmethod
     def report(cls, counter, kind=Kind.BOOT, state=StateClass.SEALED, *, meter=METER, at=None, **more):
-        """Content of an AFN 15; `at` is the meter's time of event and report."""
+        """Return the content of an AFN 15; `at` is the meter's time of event and report."""
         at = at or datetime.now(UTC)
         entry = JournalEntry(counter, at, at, cls.record(counter, kind, state, **more))
         return SealReport(meter, entry).encode()
@@ -62,12 +62,12 @@ class Make:
 
     @staticmethod
     def cover(at, *, count=1, state=AlarmState.OCCURRED):
-        """Content of an AFN 13 E200004D."""
+        """Return the content of an AFN 13 E200004D."""
         return CoverAlarm(at, count, NOTHING, NOTHING, state).encode()
 
 
 class Terminal:
-    """One terminal: our own `TerminalLink` on a blocking socket."""
+    """Stands for one terminal: it runs our own `TerminalLink` on a blocking socket."""
 
     def __init__(self, endpoint, number=1, *, timeout=5.0):
         host, port = endpoint.rsplit(":", 1)
@@ -136,7 +136,7 @@ class Terminal:
 
 
 class Metering:
-    """The process, its addresses and its store."""
+    """Holds the process, its addresses and its store."""
 
     def __init__(self, link, store):
         self.link = link

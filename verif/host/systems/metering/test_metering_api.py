@@ -1,4 +1,4 @@
-"""JSON API, on-demand reading and commands of a running system."""
+"""A running system offers a JSON API, on-demand reading and commands."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def metering(start_metering, make):
 
 
 class Bus:
-    """The bus of a terminal answers relayed requests with `record`, or as the test sets it."""
+    """Acts as the bus of a terminal; it answers relayed requests with `record`, or as the test sets it."""
 
     def __init__(self, record):
         self.record = record
@@ -44,7 +44,7 @@ class Bus:
 
 @pytest.fixture
 def served(metering, connect, make):
-    """A terminal that is served in the background, with its bus."""
+    """Serves a terminal in the background, and yields its bus."""
     terminal = connect(metering).login()
     terminal.bus = Bus(make.record(1, age=90))
     end = threading.Event()
@@ -118,7 +118,7 @@ def test_on_demand_reading(metering, served, make, asked):
     assert (body["seal"], body["counter"], body["kind"], body["from"]) == (make.seal, 1, "boot", asked)
     assert body["known"] is False
     assert body["age"] == 90
-    # A meter repeats the age that the record had when it came.
+    # A meter repeats the age that the record had when it arrived.
     assert (body["occurred_at"] is None) is (asked == "meter")
     assert served.asked == [(3, {"seal": make.seal, "meter": make.meter}[asked], "04805301")]
     assert metering.counters == []

@@ -1,4 +1,4 @@
-"""From metering to marketing: real HTTP to a server that is away, refuses, forgets or repeats."""
+"""Metering delivers to marketing over real HTTP, although the server is away, refuses or forgets."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def test_events_wait_while_marketing_is_away(start_metering, connect, make, mark
         assert terminal.report(make.report(counter)) is True
     metering.link.wait_for("lost", peer=url + "/events")
     assert metering.read(outbox.pending) == 20
-    # Killed meanwhile, and started again.
+    # Metering is killed and started again meanwhile.
     metering.link.kill()
     metering = start_metering("--marketing", url)
     metering.link.wait_for("lost", peer=url + "/events")

@@ -1,4 +1,4 @@
-"""SIGKILL at any moment: what was confirmed is stored, what is stored is stored once."""
+"""Metering is killed at any moment: what it confirmed is stored, and what is stored is stored once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Seal monitoring: clocks, covers, silence, unknown devices. In this process, with a clock set by hand."""
+"""Seal monitoring watches clocks, covers, silence and unknown devices; tests set its clock by hand."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ TERMINAL = "440106:1"
 
 
 class System:
-    """Intake and monitor around a real store, one transaction for each call."""
+    """Runs intake and monitor on a real store, with one transaction for each call."""
 
     def __init__(self, path, registry):
         self.clock = ManualClock(START)
@@ -125,7 +125,7 @@ def test_a_meter_clock_ahead_is_alarmed_until_it_is_right(system, make, offset):
 def test_a_record_that_waited_for_the_connection_is_no_drift(system, make):
     system.report(make.report(1, at=START - timedelta(hours=5)))
     assert system.active == set()
-    # Dated after the login, and yet an hour old when it comes: it did not wait for the connection.
+    # Dated after the login, yet an hour old when it comes, this record did not wait for the connection.
     system.clock.advance(7200)
     system.report(make.report(2, at=START + timedelta(seconds=3600)))
     assert system.active == {"CLOCK_DRIFT"}

@@ -1,4 +1,4 @@
-"""Records with MACs, forged ones and replayed ones; keys in the store; challenges, over real sockets."""
+"""Records with right, forged and replayed MACs, stored keys and challenges are tested over real sockets."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ MASTER = "0123456789ABCDEFFEDCBA9876543210"
 
 @pytest.fixture
 def files(tmp_path, make):
-    """A master key, keys for the seal, and a store that has them."""
+    """Make a master key, keys for the seal, and a store that has them."""
     (tmp_path / "master").write_text(MASTER)
     (tmp_path / "keys.json").write_text(json.dumps({make.seal: KEY.hex()}))
     keys("import", tmp_path / "keys.json", "--master-key", tmp_path / "master", tmp_path)
@@ -38,7 +38,7 @@ def files(tmp_path, make):
 
 
 def keys(*arguments):
-    """`meterseal metering keys … --store` of the folder given last; what it shows."""
+    """Run `meterseal metering keys … --store` on the folder given last, and return its output."""
     *arguments, folder = arguments
     shown = CliRunner().invoke(app, ["keys", *map(str, arguments), "--store", str(folder / "metering.db")])
     if isinstance(shown.exception, Failure):
@@ -77,7 +77,7 @@ def test_a_seal_without_a_stored_key_is_believed_and_shown_as_unchecked(metering
 
 @pytest.mark.parametrize("key", [OTHER_KEY, None], ids=["wrong MAC", "unsigned"])
 def test_a_forged_closing_clears_nothing(metering, connect, make, key):
-    """It is confirmed, kept and alarmed; the seal's own closing of that number still counts."""
+    """A forged closing is confirmed, kept and alarmed; the seal's own closing of that number still counts."""
     terminal = connect(metering).login()
     assert terminal.report(make.opened(1, key=KEY)) is True
     forged = make.closed(2, key=key)
@@ -113,7 +113,7 @@ def test_an_old_number_with_another_fact_is_a_replay(metering, connect, make):
     assert terminal.report(make.closed(2, key=KEY)) is True
     expected = {"SEAL_OPEN_UNMATCHED", "SEAL_REPLAY", "EVIDENCE_CONFLICT"}
     assert metering.active == {(code, make.seal) for code in expected}
-    # Only another copy of the same fact: nothing.
+    # Another copy of the same fact has no effect.
     assert terminal.report(make.report(1, key=KEY, age=99)) is True
     assert len(metering.read(events.conflicts)) == 1
 
@@ -139,11 +139,11 @@ def test_a_corrected_key_brings_back_what_was_quarantined(start_metering, files,
     assert [one.event.counter for one in metering.read(quarantine.waiting)] == [2]
 
 
-# Told to everybody
+# Verdicts and replays are passed on
 
 
 class Meter:
-    """A meter on the bus of a terminal takes verdicts after a while."""
+    """Stands for a meter on the bus of a terminal, which accepts verdicts after a while."""
 
     def __init__(self, answers):
         self.answers = answers
@@ -170,7 +170,7 @@ def deny(frame, request):
 
 
 def test_a_verdict_is_repeated_until_the_meter_has_it(start_metering, files, connect, make, eventually):
-    """Denied by the terminal, refused by the meter, taken: each forged record once, and once to marketing."""
+    """Terminal and meter refuse a verdict until the meter takes it once; marketing gets each forgery once."""
     metering = start_metering("--master-key", files / "master", "--meter-password", "123456")
     terminal = connect(metering).login()
     todo = [deny, refuse, acknowledge]
@@ -203,11 +203,11 @@ def test_a_replayed_report_is_handed_on_once(metering, connect, make, ago):
     assert handed_on[2].received_at > handed_on[1].received_at
 
 
-# On demand
+# Challenges on demand
 
 
 class Seal:
-    """A seal on the bus of a terminal takes challenges and signs its newest record over them."""
+    """Stands for a seal on the bus of a terminal, which signs its newest record over each challenge."""
 
     def __init__(self, make):
         self.make = make
@@ -233,7 +233,7 @@ class Seal:
 
 @pytest.fixture
 def seal(metering, connect, make):
-    """The seal has reported once and is served in the background."""
+    """Serve a seal in the background after it has reported once."""
     terminal = connect(metering).login()
     assert terminal.report(make.report(1, key=KEY)) is True
     terminal.bus = Seal(make)
@@ -311,7 +311,7 @@ def test_a_forged_answer_is_alarmed(metering, seal, make, key):
 
 
 def test_a_challenge_proves_a_quarantined_report(metering, seal, make, connect):
-    """The event was forged in advance, so the meter took the seal's own copy for a repetition."""
+    """The meter took the real event for a repetition of a forged one; a challenge makes the event count."""
     other = connect(metering, 2).login()
     assert other.report(make.opened(2, key=OTHER_KEY)) is True
     assert metering.active == {("SEAL_AUTH_FAIL", make.seal)}

@@ -1,4 +1,4 @@
-"""The master station over real sockets."""
+"""The master station serves terminals over real sockets."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def test_unknown_terminals_and_seals_are_stored_and_alarmed(start_metering, conn
     assert connect(metering).login().report(make.report(1)) is True
     assert metering.counters == [(make.seal, 1)]
     assert metering.active == {("UNKNOWN_TERMINAL", "440106:1"), ("UNKNOWN_DEVICE", make.seal)}
-    # Registered meanwhile: the alarms end.
+    # The alarms end once terminal and seal are registered.
     metering.link.kill()
     metering = start_metering(
         registry=[known, {"seal": make.seal, "meter": make.meter, "terminal": "440106:1", "point": 1}]
@@ -179,7 +179,7 @@ def test_several_reports_in_one_read_are_confirmed_in_order(start_metering, make
 
 
 async def _talk(endpoint, number, contents):
-    """One of many terminals: login, then every report, each confirmed before the next."""
+    """Act as one of many terminals: log in and send each report after the one before was confirmed."""
     link = TerminalLink(TerminalAddress("440106", number))
     host, port = endpoint.rsplit(":", 1)
     reader, writer = await asyncio.open_connection(host, int(port))
@@ -228,7 +228,7 @@ def test_many_terminals_at_once(start_metering, make):
 
 @pytest.fixture(scope="module")
 def one_metering(tmp_path_factory):
-    """In this process: hypothesis needs the same system for every example."""
+    """Make a system in this process, because hypothesis needs the same one for every example."""
     from meterseal.clock import SystemClock
     from meterseal.store.database import Database
     from meterseal.systems.metering.intake import Intake

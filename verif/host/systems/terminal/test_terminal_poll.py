@@ -38,13 +38,13 @@ COVER = 0x03300E00
 
 
 class World:
-    """A real meter, and a terminal's store and poller that reach it by call instead of by wire."""
+    """Connects a terminal's store and poller with a real meter, by call instead of by wire."""
 
     def __init__(self, directory: Path) -> None:
         self.clock = ManualClock(NOON)
         self.directory = directory
         self.applied: list[Applied] = []
-        #: Put between request and meter: may answer, raise, or return None to let the meter answer.
+        #: A function between request and meter; it may answer, raise, or return None to let the meter answer.
         self.interfere: Callable[[Frame], bytes | None] = lambda request: None
         self.asked: list[int] = []
         self.new_meter("meter")

@@ -1,4 +1,4 @@
-"""The terminal as a process, between real meters on a bus and a master station over TCP."""
+"""The terminal runs as a process between real meters on a bus and a master station over TCP."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class Bus:
 
 
 class Seal:
-    """A seal on the bus."""
+    """Acts as a seal on the bus."""
 
     def __init__(self, url: str) -> None:
         host, port = url.removeprefix("socket://").split(":")
@@ -95,16 +95,16 @@ class Seal:
         self._socket.sendall(raw)
 
     def report(self, counter: int, *, meter: str = METER, seal: str = SEAL) -> None:
-        """Repeat until the meter acknowledges; odd counters are openings."""
+        """Repeat a report until the meter acknowledges it; odd counters are openings."""
         kind, state = (Kind.OPENED, StateClass.OPEN) if counter % 2 else (Kind.CLOSED, StateClass.SEALED)
         record = SealRecord(seal, 1, counter, kind, state)
         for _ in range(20):
             self.send(requests.write(meter, Di.REPORT, record.encode()).encode())
-            if self._hears(Frame(meter, 0x94), within=0.3):
+            if self._receives(Frame(meter, 0x94), within=0.3):
                 return
         raise AssertionError("the meter does not acknowledge")
 
-    def _hears(self, frame: Frame, within: float) -> bool:
+    def _receives(self, frame: Frame, within: float) -> bool:
         end = time.monotonic() + within
         while (now := time.monotonic()) < end:
             with contextlib.suppress(TimeoutError):
@@ -118,7 +118,7 @@ class Seal:
 
 
 class Station:
-    """A master station for one terminal at a time; `reports` holds every report as often as it came."""
+    """Serves one terminal at a time as master station; `reports` holds each report as often as it came."""
 
     def __init__(self) -> None:
         self._server = socket.create_server(("127.0.0.1", 0))
@@ -265,7 +265,7 @@ def test_an_opening_goes_from_the_seal_to_the_master_station(
 
 
 def minds_its_manners(bus: Bus) -> None:
-    """A poll (11H) begins 60 ms after anything received, 150 ms after the terminal's last exchange."""
+    """Assert that each poll (11H) begins at least 60 ms after any frame, 150 ms after the terminal's own."""
     polls = [(at, end) for at, end, data in bus.log if Frame.decode(data).control == 0x11]
     assert len({end for _, end in polls}) == 1
     for at, end in polls:
@@ -286,7 +286,7 @@ def test_what_nobody_confirms_is_kept_and_sent_again(
     start_meter()
     terminal = start_terminal()
     seal.report(1)
-    # Three tries, half a second apart; then a new connection.
+    # The terminal tries three times, half a second apart, and then opens a new connection.
     eventually(lambda: station.seal_counters()[:3] == [1, 1, 1] and station.logins == 2)
     terminal.kill()
     assert unsent(tmp_path / "terminal.db") == 2
@@ -315,7 +315,7 @@ def test_sigkill_loses_and_doubles_nothing(
             terminal = start_terminal()
     eventually(lambda: {*station.seal_counters()} == {*range(1, 9)} and {*station.openings()} == {1, 2, 3, 4})
     assert stored(tmp_path / "terminal.db") == list(range(1, 9))
-    # Only what was on its way when the terminal died may have come twice.
+    # Only a report that was on its way when the terminal was killed may have come twice.
     assert len(station.reports) <= 12 + 4
 
 
@@ -372,7 +372,7 @@ def test_a_replayed_report_goes_up_once_more(
     meter, terminal = start_meter(), start_terminal()
     seal.report(1)
     seal.report(2)
-    time.sleep(1.1)  # The meter's clock has seconds.
+    time.sleep(1.1)  # The meter's clock has a resolution of one second.
     seal.report(1)
     for link in (meter, terminal):
         link.wait_for("alarm", code="SEAL_REPLAY", counter=1, raised=True)
