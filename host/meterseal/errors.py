@@ -1,4 +1,4 @@
-"""The one exception that a user sees, as a sentence."""
+"""Defines the only exception that a user sees, as one sentence."""
 
 from __future__ import annotations
 

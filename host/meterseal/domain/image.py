@@ -1,4 +1,4 @@
-"""The flash image of one seal: its identity, written once in each identity slot, and an empty event log.
+"""Makes and reads the flash image of one seal: its identity in each identity slot, and an empty event log.
 
 Layout: `sealchip.interface.IDENTITY`, described in `docs/protocol.md`.
 """

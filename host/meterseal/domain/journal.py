@@ -1,4 +1,4 @@
-"""A meter's journal entry as a value. Layout: `sealchip.interface.JOURNAL_ENTRY`, in `docs/protocol.md`."""
+"""Represents a meter's journal entry. Layout: `sealchip.interface.JOURNAL_ENTRY`, in `docs/protocol.md`."""
 
 from __future__ import annotations
 

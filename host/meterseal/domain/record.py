@@ -1,4 +1,4 @@
-"""The signed seal record as a value. Layout: `sealchip.interface.RECORD`, described in `docs/protocol.md`."""
+"""Represents the signed seal record. Layout: `sealchip.interface.RECORD`, described in `docs/protocol.md`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The MAC of a seal record: the first 8 bytes of SM4-CMAC (GB/T 32907, NIST SP 800-38B) over all before it.
+"""A record's MAC is the first 8 bytes of SM4-CMAC (GB/T 32907, NIST SP 800-38B) over all bytes before it.
 
 `docs/protocol.md` lists what it covers. The chip's own implementation is in
 `rtl/sealchip/core/firmware/cmac.py`.

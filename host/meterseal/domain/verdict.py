@@ -1,4 +1,4 @@
-"""The verdict of a master station on one record, as a value.
+"""Represents the verdict of a master station on one record.
 
 Layout: `sealchip.interface.VERDICT`; described in `docs/protocol.md`.
 """

@@ -1,1 +1,1 @@
-"""All bytes enter and leave here: serial ports of any kind, pseudo terminals, TCP, HTTP, recordings."""
+"""All bytes enter and leave here, by serial ports of any kind, pseudo terminals, TCP, HTTP or recordings."""

@@ -1,4 +1,4 @@
-"""`HOST:PORT` as users type it, and the listening socket of every TCP server in the chain."""
+"""Parses `HOST:PORT` as users type it, and opens the listening socket of every TCP server in the chain."""
 
 from __future__ import annotations
 

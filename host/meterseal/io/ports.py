@@ -1,4 +1,4 @@
-"""Byte ports for asyncio: any pyserial URL, `socket://HOST:PORT`, `listen://HOST:PORT`, `replay:FILE`.
+"""Offers byte ports for asyncio: pyserial URLs, `socket://HOST:PORT`, `listen://HOST:PORT`, `replay:FILE`.
 
 `open_port` opens one connection, which ends with `PortLost`. The links of the chain use `Line`, which opens
 the port again whenever it went away.
@@ -185,7 +185,7 @@ def _open_serial(url: str, baud: int, even: bool, loop: asyncio.AbstractEventLoo
 def _is_stale(url: str, device: str) -> bool:
     """Return whether the link `url` is older than the PTY that it leads to.
 
-    A program that was killed leaves its link behind, and the number of its PTY soon belongs to another
+    A program that was killed cannot remove its link, and the number of its PTY soon belongs to another
     program's. Guarantee: `test_io_ports.py::test_a_link_that_is_older_than_its_terminal_is_not_followed`.
     """
     try:

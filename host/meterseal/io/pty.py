@@ -1,4 +1,4 @@
-"""The device's end of a pseudo terminal; a program opens the other end like any serial port."""
+"""Implements a device's end of a pseudo terminal; programs open the other end like a serial port."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["PtyEnd"]
 
 
 class PtyEnd:
-    """A raw pseudo terminal; `path`, if given, becomes a symbolic link to the end that programs open.
+    """Opens a raw pseudo terminal; `path`, if given, becomes a symbolic link to the end that programs open.
 
     The end persists while programs open and close theirs. Without a reader, bytes are lost as on a wire:
     `write` drops what the system's buffer (at least 4 KiB) cannot take rather than wait.

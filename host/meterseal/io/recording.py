@@ -24,7 +24,7 @@ SCHEME = "replay:"
 
 
 class RecordedPort:
-    """`port`, with every byte in either direction kept in the file `path`, line by line.
+    """Wraps `port` and keeps every byte in either direction in the file `path`, line by line.
 
     Raises `Failure` when the file cannot be written. Test:
     `verif/host/io/test_io_recording.py::test_what_passed_is_in_the_recording`.

@@ -1,1 +1,1 @@
-"""Simulators of hardware and people: the chip on its bus, the meter, the customer and their phone."""
+"""Simulates hardware and people: the chip on its bus, the meter, the customer and their phone."""

@@ -1,1 +1,1 @@
-"""Tools on top of the chain: demo, benchmarks, frame explainer, installer, boards, doctor."""
+"""Holds the tools on top of the chain: demo, benchmarks, frame explainer, installer, boards, doctor."""

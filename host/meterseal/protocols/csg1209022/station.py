@@ -1,4 +1,4 @@
-"""The master station's side of one terminal's connection, without I/O."""
+"""Implements the master station's side of one terminal's connection, without I/O."""
 
 from __future__ import annotations
 

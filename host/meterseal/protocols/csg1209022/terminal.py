@@ -1,4 +1,4 @@
-"""The terminal's side of one uplink connection, without I/O.
+"""Implements the terminal's side of one uplink connection, without I/O.
 
 Login, heartbeat and every message that requests a confirmation are sent one at a time; each is repeated
 after `timeout` seconds, `tries` times in all. A message that was not confirmed, or that was still waiting

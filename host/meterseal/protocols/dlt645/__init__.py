@@ -1,4 +1,4 @@
-"""DL/T 645-2007 over any byte stream, sans-IO: frames, decoder, requests, master, slave, items.
+"""Implements DL/T 645-2007 over any byte stream, sans-IO: frames, decoder, requests, master, slave, items.
 
 It is written from secondary sources (open implementations, transcriptions and real frames), since the text of
 the standard is not public; `docs/protocol.md` lists them.

@@ -1,4 +1,4 @@
-"""The active-report status word 04001501 (主动上报状态字).
+"""Represents the active-report status word 04001501 (主动上报状态字).
 
 It has 12 bytes of bits, then for each set bit, lowest first, the number of its events since the word was last
 cleared. Sources differ on an AAH before and after the counts: all four forms are read, the one without is

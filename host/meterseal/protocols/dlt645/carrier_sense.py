@@ -29,7 +29,7 @@ class CarrierSense:
         return max(self._received, self._own, self._foreign)
 
     def received(self, now: float) -> None:
-        """Note that bytes came in, whoever sent them."""
+        """Note that bytes were received from any station."""
         self._received = now + self._quiet
 
     def overheard(self, now: float, *, answer: bool) -> None:

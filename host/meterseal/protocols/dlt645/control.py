@@ -1,4 +1,4 @@
-"""Limits of DL/T 645-2007, beside its control codes and error bits from `sealchip.interface`."""
+"""Defines limits of DL/T 645-2007, beside its control codes and error bits from `sealchip.interface`."""
 
 from __future__ import annotations
 

@@ -73,7 +73,7 @@ Event = Send | Answered | Refused | TimedOut | Overheard | Discarded
 
 @dataclass(slots=True)
 class _Exchange:
-    """The outstanding request, and the frame last sent for it (itself or one for a follow-up)."""
+    """Holds the outstanding request, and the frame last sent for it (itself or one for a follow-up)."""
 
     request: Frame
     asking: Frame
@@ -109,7 +109,7 @@ def _from(request: Frame, frame: Frame) -> bool:
 
 
 class Master:
-    """The master of one line at `baud` bit/s.
+    """Runs the exchanges of the master of one line at `baud` bit/s.
 
     A try ends `timeout` seconds after the request has left the line, unless an answer has begun by then:
     that may take as long as the longest frame. `tries` counts the first one. Times are seconds of a steady

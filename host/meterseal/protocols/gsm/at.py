@@ -1,6 +1,7 @@
-"""The host's side of the AT dialogue with a GSM modem, without I/O: bytes and times in, events out.
+"""Implements the host's side of a GSM modem's AT dialogue, without I/O: bytes and times in, events out.
 
-3GPP TS 27.007 (general commands, `+CME ERROR`) and TS 27.005 (`AT+CMGS` in PDU mode, `+CMS ERROR`).
+It follows 3GPP TS 27.007 (general commands, `+CME ERROR`) and TS 27.005 (`AT+CMGS` in PDU mode,
+`+CMS ERROR`).
 
 A message ends in `Sent` or in `Failed`; `Failed` without a code means that it is unknown whether the
 network took it, so the caller sends the same PDU again and the network refuses the copy (`pdu`). After

@@ -40,7 +40,7 @@ class PduError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """The place of a part in its message: the reference that all parts share, their number, index from 1."""
+    """Gives a part's place in its message: the reference that all parts share, their number, index from 1."""
 
     reference: int
     total: int
@@ -49,7 +49,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Submit:
-    """One SMS-SUBMIT: up to 70 UCS-2 characters, 67 with a `part`, to `number` (`+` for international)."""
+    """Is one SMS-SUBMIT to `number` (`+` for international): up to 70 UCS-2 characters, 67 with a `part`."""
 
     number: str
     text: str

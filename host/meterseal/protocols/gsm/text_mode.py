@@ -1,4 +1,4 @@
-"""Text mode from the modem's side: 3GPP TS 27.005 clause 3.5.1, TS 27.007 clause 5.5.
+"""Implements the modem's side of text mode: 3GPP TS 27.005 clause 3.5.1, TS 27.007 clause 5.5.
 
 Strings are in the character set that `AT+CSCS` chose. In `UCS2` each character is four hex digits, in the
 names and numbers of commands too. A text whose data coding is UCS-2 is hex digits in any character set.
@@ -25,7 +25,7 @@ _MOST = {_GSM_7_BIT: 160, _UCS2: 70}
 
 @dataclass(slots=True)
 class TextMode:
-    """The settings of one modem: `AT+CSCS`, and first octet and data coding of `AT+CSMP`."""
+    """Holds the settings of one modem: `AT+CSCS`, and first octet and data coding of `AT+CSMP`."""
 
     character_set: str = "IRA"
     first_octet: int = 17

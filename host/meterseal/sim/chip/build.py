@@ -1,4 +1,4 @@
-"""From the chip's source to the library that simulates it: export, Verilator, C++ compiler, cache.
+"""Builds the library that simulates the chip from its source, by export, Verilator, C++ compiler and cache.
 
 Everything is cached in the user's cache directory (`XDG_CACHE_HOME`, else `~/.cache`) under the hash of what
 it was made from, so that only the first start after a change takes half a minute.
@@ -31,7 +31,7 @@ COMPARATOR, SIGMA_DELTA = "comparator", "sigma-delta"
 
 _HERE = Path(__file__).parent
 _OWN_SOURCES = ("chip.h", "cycle.h", "flash.h", "idle.h", "loop.h", "bus.cpp", "bus.h", "ring.h", "uart.h")
-#: The chip with its reset behind a register. Verilator evaluates logic that depends on an input pin twice in
+#: The chip with a register in its reset. Verilator evaluates logic that depends on an input pin twice in
 #: a cycle, and nearly all logic depends on the reset.
 _TOP = """
 module simulated_chip (

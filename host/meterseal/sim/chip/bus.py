@@ -128,7 +128,7 @@ class BusState(Structure):
 
 @dataclass(frozen=True, slots=True)
 class ByteSeen:
-    """A byte that one driver put on the bus, `at` seconds of simulated time.
+    """Reports a byte that one driver put on the bus, `at` seconds of simulated time.
 
     `source` numbers the chips, then the host ends. `corrupted`: the bus had another level at some moment;
     `malformed`: the driver did not transmit 8E1.
@@ -143,7 +143,7 @@ class ByteSeen:
 
 @dataclass(frozen=True, slots=True)
 class LampsSeen:
-    """A change of the lamps of chip `source`."""
+    """Reports a change of the lamps of chip `source`."""
 
     at: float
     source: int
@@ -152,10 +152,10 @@ class LampsSeen:
 
 
 class BusSim:
-    """N chips and K host ends on one RS485 bus.
+    """Simulates N chips and K host ends on one RS485 bus.
 
     Bytes go in and out at host ends. Each is an 8E1 UART that receives everything except what it transmits.
-    Errors: `Failure` for a clock too slow for the baud rate. Tests: `verif/chip/test_pair_*.py`.
+    Errors: `Failure` for a clock too slow for the baud rate. Tests: `verif/host/sim/chip/test_bus_*.py`.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""`meterseal chip …`"""
+"""The commands `meterseal chip …` run simulated chips and export their Verilog."""
 
 from __future__ import annotations
 

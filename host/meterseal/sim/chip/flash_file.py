@@ -1,4 +1,4 @@
-"""The flash of a simulated chip, kept in a file."""
+"""Keeps the flash of a simulated chip in a file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The seal head and the manipulations of its loop, kept in a small file beside the flash."""
+"""Keeps the seal head and the manipulations of its loop in a small file beside the flash."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ class Loop:
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """The seal head, in or out, and its loop.
+    """Holds the position of the seal head, in or out, and its loop.
 
-    Being a piece of metal, it is moved neither by the chip's power nor by the end of a process.
+    Being a piece of metal, the head is moved neither by the chip's power nor by the end of a process.
     """
 
     closed: bool = False

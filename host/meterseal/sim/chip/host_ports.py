@@ -25,7 +25,7 @@ _Sink = Callable[[bytes], Awaitable[None]]
 
 
 class HostPorts:
-    """The PTY at end 0, and one of the other ends for each TCP connection.
+    """Connects the PTY to end 0, and each TCP connection to one of the other ends.
 
     A program whose end has no room blocks: nothing is buffered here. Bytes from the bus are handed out by
     `deliver`, to be called after each step of the simulation.

@@ -1,4 +1,4 @@
-"""The options of `meterseal chip run`, each with its one default."""
+"""Defines the options of `meterseal chip run`, each with its one default."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TCP servers that close together with all of their connections."""
+"""Implements TCP servers that close together with all of their connections."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`meterseal customer …`"""
+"""The commands `meterseal customer …` run the modems and phones of simulated customers."""
 
 from __future__ import annotations
 

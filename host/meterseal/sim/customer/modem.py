@@ -1,4 +1,4 @@
-"""A GSM modem as the host sees it, without I/O: AT commands in, answers and submitted messages out.
+"""Simulates a GSM modem without I/O: AT commands in, answers and submitted messages out.
 
 It behaves like common modules (3GPP TS 27.007 and 27.005). After power-up it echoes, is in text mode and
 answers errors without a code; a message is a prompt, a PDU in hex or a text, Ctrl-Z. Commands are carried
@@ -41,7 +41,7 @@ class Submitted:
 
 
 class Modem:
-    """One modem from its power-up on.
+    """Simulates one modem from its power-up on.
 
     With `echo` it ignores ATE0; with `unsolicited` it transmits unsolicited lines before every answer.
     """

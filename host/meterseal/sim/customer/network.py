@@ -1,4 +1,4 @@
-"""The mobile network: a service centre that takes each message once, and the phones' inboxes.
+"""Simulates the mobile network: a service centre that takes each message once, and the phones' inboxes.
 
 A submission with TP-RD set, whose sender, destination and TP-MR are those of a message that the centre
 still holds, is refused as a duplicate (3GPP TS 23.040 clause 9.2.3.25). The phone joins the parts of a

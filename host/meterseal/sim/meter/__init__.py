@@ -1,1 +1,1 @@
-"""The simulated meter: slave to the terminal, receiver of the seals' reports."""
+"""Simulates the meter, which is a slave to the terminal and receives the seals' reports."""

@@ -1,4 +1,4 @@
-"""`meterseal meter …`"""
+"""The command `meterseal meter run` runs simulated meters; others query their store."""
 
 from __future__ import annotations
 

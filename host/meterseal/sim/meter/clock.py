@@ -1,4 +1,4 @@
-"""A meter's own clock: the system's time plus an offset.
+"""A meter's own clock gives the system's time plus an offset.
 
 It is as wrong as it was last set, which is why each system of the chain keeps its own time of an event
 beside the meter's.

@@ -1,4 +1,4 @@
-"""The settings of `meterseal meter run`, each with its one default."""
+"""Defines the settings of `meterseal meter run`, each with its one default."""
 
 from __future__ import annotations
 

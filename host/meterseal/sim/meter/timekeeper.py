@@ -1,4 +1,4 @@
-"""A meter's clock over its life: kept in the store, read and set over the bus, its large steps counted."""
+"""Keeps a meter's clock in the store, reads and sets it over the bus, and counts its large steps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The number of messages to each phone, from which the SMS take their references."""
+"""Counts the messages to each phone; the SMS take their references from this number."""
 
 from __future__ import annotations
 

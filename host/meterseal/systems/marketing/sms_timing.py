@@ -1,4 +1,4 @@
-"""The times of sending SMS through a modem, each with its one default."""
+"""Defines the times of sending SMS through a modem, each with its one default."""
 
 from __future__ import annotations
 

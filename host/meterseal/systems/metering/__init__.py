@@ -1,1 +1,1 @@
-"""The metering automation system: master station of many terminals, with its seal monitoring."""
+"""The metering automation system is the master station of many terminals, and monitors seals."""

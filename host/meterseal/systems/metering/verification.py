@@ -48,7 +48,7 @@ class Verifier:
         self._allow_unsigned = allow_unsigned
 
     def check(self, record: SealRecord, raw: bytes) -> MacStatus:
-        """What the MAC of `record`, received as the 38 bytes `raw`, shows."""
+        """Return what the MAC of `record`, received as the 38 bytes `raw`, shows."""
         key = self._keys.get(record.seal)
         if key is None:
             return MacStatus.UNCHECKED

@@ -122,7 +122,7 @@ class Poller:
         self._publish(meter, self._store.skip_entry(meter, number, raw, reason))
 
     async def _openings(self, meter: str) -> bool:
-        """Fetch the records of new openings; True when the count moved meanwhile."""
+        """Fetch the records of new openings; return whether the count moved meanwhile."""
         count = await self._count(meter)
         seen = self._store.covers_position(meter)
         if count is None:

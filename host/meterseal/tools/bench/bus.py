@@ -1,4 +1,4 @@
-"""How soon a seal reports, and how well many seals share one bus: the compiled chip and a model meter.
+"""Measures with the compiled chip and a model meter how soon a seal reports, and how well many share a bus.
 
 *Reaction:* a settled seal on an idle bus is opened; from the movement to the falling edge of the first
 start bit, less the debounce time, at the slowest clock and at that of common boards.

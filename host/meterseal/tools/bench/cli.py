@@ -1,4 +1,4 @@
-"""`meterseal bench`."""
+"""The command `meterseal bench` measures every published figure."""
 
 from __future__ import annotations
 

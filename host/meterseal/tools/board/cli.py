@@ -1,4 +1,4 @@
-"""`meterseal board …`"""
+"""The commands `meterseal board …` list boards, build their bitstreams and netlists, and report figures."""
 
 from __future__ import annotations
 

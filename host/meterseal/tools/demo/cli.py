@@ -1,4 +1,4 @@
-"""`meterseal demo`."""
+"""The command `meterseal demo` runs the whole chain and reports what happened."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The display of a running demo: a live page in a terminal, plain lines elsewhere, or nothing."""
+"""Displays a running demo: as a live page in a terminal, as plain lines elsewhere, or not at all."""
 
 from __future__ import annotations
 

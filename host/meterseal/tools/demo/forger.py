@@ -1,4 +1,4 @@
-"""An attacker on the bus, which overhears reports, replays them, and forges others."""
+"""Simulates an attacker on the bus, which overhears reports, replays them, and forges others."""
 
 from __future__ import annotations
 

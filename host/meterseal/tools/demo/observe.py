@@ -61,7 +61,7 @@ class Observation:
 
 @dataclass(frozen=True, slots=True)
 class Attack:
-    """One attack on one seal, and by system the alarms that it raised."""
+    """Holds one attack on one seal, and by system the alarms that it raised."""
 
     attack: str
     seal: str

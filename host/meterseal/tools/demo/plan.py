@@ -29,7 +29,7 @@ _POLL_BITS = 2000
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """One seal with its meter and its customer."""
+    """Describes one seal with its meter and its customer."""
 
     seal: str
     asset: str

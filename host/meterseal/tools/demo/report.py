@@ -1,4 +1,4 @@
-"""The report of a demo: one document, and the same as a text summary."""
+"""Makes the report of a demo as one document, and as a text summary of it."""
 
 from __future__ import annotations
 

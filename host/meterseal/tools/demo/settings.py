@@ -1,4 +1,4 @@
-"""The settings of `meterseal demo`, each with its one default."""
+"""Defines the settings of `meterseal demo`, each with its one default."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SEALS_MAX: Final = 32
 # Without slots, so that the command line reads each default from the class.
 @dataclass(frozen=True)
 class Settings:
-    """One run of the chain.
+    """Describes one run of the chain.
 
     `linger` is how many seconds the chain goes on after the scenario. The default `front_end` distinguishes
     the attacks on the loop. `netlist` is a file of gates to simulate instead of the chip's source. `folder`

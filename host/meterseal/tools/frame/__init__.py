@@ -1,1 +1,1 @@
-"""Frames of either protocol, explained field by field and composed."""
+"""Explains frames of either protocol field by field, and composes them."""

@@ -1,4 +1,4 @@
-"""`meterseal frame`: explain and make frames of both protocols."""
+"""The commands `meterseal frame …` explain and make frames of both protocols."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The JSON document of one frame, as `meterseal frame decode --json` prints it."""
+"""Makes the JSON document of one frame that `meterseal frame decode --json` prints."""
 
 from __future__ import annotations
 

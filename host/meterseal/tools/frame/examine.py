@@ -96,7 +96,7 @@ def _uplink_frames(raw: bytes) -> list[tuple[int, Examined]]:
 
 
 def _no_frame(raw: bytes, begin: int, end: int, protocol: Protocol) -> list[Examined]:
-    """The part from `begin` to `end`, with the reason why no frame starts where one seems to."""
+    """Return the part from `begin` to `end`, with the reason why no frame starts where one seems to."""
     if begin == end:
         return []
     part = raw[begin:end]

@@ -1,1 +1,1 @@
-"""The installer's tool: reads, watches and provisions a seal, and makes its flash image."""
+"""The installer's tool reads, watches and provisions a seal, and makes its flash image."""

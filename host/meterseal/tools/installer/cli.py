@@ -1,4 +1,4 @@
-"""`meterseal seal …`"""
+"""The commands `meterseal seal …` are the installer's tool."""
 
 from __future__ import annotations
 

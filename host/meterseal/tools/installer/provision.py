@@ -35,7 +35,7 @@ _READABLE = {"seal": Di.ADDRESS, "asset": Di.ASSET_NUMBER}
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """The items to write, where None leaves an item unchanged. Errors: as `Identity`."""
+    """Holds the items to write, where None leaves an item unchanged. Errors: as `Identity`."""
 
     seal: str | None = None
     meter: str | None = None

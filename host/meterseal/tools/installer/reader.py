@@ -1,4 +1,4 @@
-"""The installer's view of a seal over any serial port: by requests, or by listening only."""
+"""Reads a seal for the installer over any serial port, by requests or by listening only."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = ["Reading", "asset_number", "document", "read_log", "read_seal", "watc
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """The identity of a seal and its newest record."""
+    """Holds the identity of a seal and its newest record."""
 
     address: str
     asset: str
