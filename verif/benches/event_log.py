@@ -33,8 +33,9 @@ PROGRAM, ERASE = 0x02, 0x20
 
 @cache
 def log_program(sector_slots):
-    """The firmware's log with a ring as small as that. Other parts are not there: a record is made when its
-    entry is found.
+    """Return the firmware's log with a ring of sectors of `sector_slots` slots, without other parts.
+
+    A record counts as made when its entry is found.
     """
     a = Assembler()
     main.boot(a)
@@ -61,7 +62,7 @@ def log_program(sector_slots):
 
 @dataclass
 class Event:
-    """An event for the log."""
+    """Describes an event for the log."""
 
     kind: int = Kind.OPENED
     state: int = StateClass.OPEN
@@ -180,7 +181,7 @@ class Log:
         return self._found() if self.rig.command(Command.FETCH, n) else None
 
     def has_older(self, n):
-        """Whether there is one before that; no record is made."""
+        """Return whether there is an older entry than that; no record is made."""
         found, made = self.rig.command(Command.FETCH, n | 0x40), self._made()
         assert not (made and self._is_alone)
         return found

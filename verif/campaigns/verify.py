@@ -44,7 +44,7 @@ SOAKS = {"sigma-delta": (150, ["--calm", "1"]), "comparator": (900, ["--calm", "
 
 @dataclass(frozen=True)
 class Job:
-    """One command of a step."""
+    """Describes one command of a step."""
 
     step: str
     name: str

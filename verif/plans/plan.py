@@ -64,18 +64,18 @@ class Plan:
 
     @property
     def file(self) -> str:
-        """The source of the component."""
+        """Return the source of the component."""
         assert self.block is not None
         return f"rtl/{self.block.rpartition('.')[0].replace('.', '/')}.py"
 
     @property
     def tests(self) -> list[str]:
-        """All tests, each once."""
+        """Return all tests, each once."""
         return list(dict.fromkeys(test for point in self.points for test in point.tests))
 
     @property
     def proofs(self) -> list[str]:
-        """All theorems, each once."""
+        """Return all theorems, each once."""
         return list(dict.fromkeys(proof for point in self.points for proof in point.proofs))
 
 

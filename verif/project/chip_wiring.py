@@ -17,7 +17,7 @@ __all__ = ["Wiring", "wiring_of"]
 
 @dataclass(frozen=True)
 class Wiring:
-    """The parts of the elaborated chip and their connections.
+    """Lists the parts of the elaborated chip and their connections.
 
     blocks : each block's class, by its name in the chip
     links : the bits that go from one block to another

@@ -141,7 +141,7 @@ MARGIN_X, MARGIN_Y, TITLE = 18, 16, 24
 
 @dataclass(frozen=True)
 class Box:
-    """A block in the drawing."""
+    """Describes a block in the drawing."""
 
     name: str
     package: str
@@ -151,7 +151,7 @@ class Box:
 
     @property
     def middle(self) -> tuple[float, float]:
-        """The centre of the box."""
+        """Return the centre of the box."""
         return self.x + self.width / 2, self.y + BOX_HEIGHT / 2
 
 

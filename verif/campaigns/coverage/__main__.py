@@ -32,7 +32,7 @@ LEAST = 0.95
 
 @dataclass
 class CoverageRun(Trial):
-    """The tests of a block run on its design, which counts the points that they reach."""
+    """Runs the tests of a block on a design that counts the points that they reach."""
 
     #: Each point, and whether it was reached in any design.
     points: dict[str, bool] = field(default_factory=dict)
@@ -55,7 +55,7 @@ class CoverageRun(Trial):
 
     @cached_property
     def _planned(self) -> set[str]:
-        """The sources of all blocks that have a plan."""
+        """Return the sources of all blocks that have a plan."""
         return {plan.file for plan in blocks().values()}
 
     def _is_own(self, name: str) -> bool:

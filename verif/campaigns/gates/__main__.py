@@ -19,7 +19,7 @@ __all__ = ["main"]
 
 
 class GateLevel(Trial):
-    """The tests of a block run on its gates."""
+    """Runs the tests of a block on its gates."""
 
     def verilog(self, text: str) -> str:
         """Return the netlist."""

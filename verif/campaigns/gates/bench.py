@@ -37,7 +37,7 @@ def tests_of(plan: Plan) -> list[str]:
 
 @dataclass
 class Trial:
-    """A pytest plugin that runs the tests once, with what `verilog` makes of the block in the block's place.
+    """Runs the tests once as a pytest plugin, with the block replaced by what `verilog` makes of it.
 
     The substitute stands in Amaranth's simulator if the block has tests of its own, else within the simulated
     chip. Tests that are long, or that never run the block, do not count.
@@ -71,7 +71,7 @@ class Trial:
     @pytest.hookimpl(wrapper=True)
     def pytest_collection(self, session: pytest.Session) -> Iterator[None]:
         """Substitute the block in everything that the tests build."""
-        # Not before pytest has started: it rewrites what it imports.
+        # These imports must wait until pytest has started, since it rewrites the modules that it imports.
         from hypothesis import Phase, settings
 
         from verif.benches import block
@@ -103,7 +103,7 @@ class Trial:
         return True
 
     def evaluate(self, timed: list[Timed]) -> None:
-        """Do what else the campaign needs, with the tests that passed."""
+        """Do the rest of the campaign's work with the tests that passed."""
 
     def _timed(self, items: list[pytest.Item]) -> Iterator[Timed]:
         for item in items:

@@ -52,12 +52,12 @@ _DEFINES = [
 
 
 class YosysError(Exception):
-    """Yosys has failed; the message has its output and the script."""
+    """Reports that Yosys has failed; the message contains its output and the script."""
 
 
 @dataclass(frozen=True)
 class Port:
-    """A port of a component, under its name in RTLIL."""
+    """Describes a port of a component under its name in RTLIL."""
 
     name: str
     value: Signal
@@ -65,7 +65,7 @@ class Port:
 
     @cached_property
     def words(self) -> int:
-        """Number of 64-bit words in which the library passes its value."""
+        """Return the number of 64-bit words in which the library passes its value."""
         return (len(self.value) + 63) // 64
 
 
@@ -80,7 +80,7 @@ def ports(component: Component) -> list[Port]:
 
 
 class _Original(Elaboratable):
-    """`component` as `elaborate` makes it, even while a substitute has replaced its own method."""
+    """Elaborates `component` by `elaborate`, even while a substitute has replaced its own method."""
 
     def __init__(self, component: Component, elaborate) -> None:
         self._component, self._elaborate = component, elaborate
@@ -121,7 +121,7 @@ def yosys(script: str, *, seconds: float | None = None, **files: str) -> dict[st
 
 
 class Compiled:
-    """A running design, whose ports are passed as words in the order of the ports."""
+    """Runs a design, whose values are passed as words in the order of its ports."""
 
     def __init__(self, library: Path, interface: list[Port]) -> None:
         self._ports = interface
@@ -271,16 +271,16 @@ def _shim(interface: list[Port], *, coverage: bool) -> str:
             else:
                 whole = " | ".join(f"uint64_t({name}[{part}]) << {32 * (part % 2)}" for part in parts)
                 out.append(f"*out++ = {whole or name};")
-    write = "everyone.coveragep()->write(file);" if coverage else ""
+    write = "shared.coveragep()->write(file);" if coverage else ""
     # The counters would be deleted with their design, so with coverage no design is deleted.
     drop = "" if coverage else "delete design;"
-    context = "everyone" if coverage else "own"
+    context = "shared" if coverage else "own"
     include = '#include "verilated_cov.h"\n' if coverage else ""
     return f"""\
 #include "Vwrapper.h"
 #include "verilated.h"
 {include}
-VerilatedContext everyone;
+VerilatedContext shared;
 struct Design {{
     VerilatedContext own;
     Vwrapper top;

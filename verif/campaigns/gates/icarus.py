@@ -19,7 +19,7 @@ _MEMORY = re.compile(r"^(?P<declared> *reg \[\d+:0\] (?P<name>\S+)) +\[(?P<last>
 
 
 class IcarusMissingError(Exception):
-    """Icarus Verilog is not installed."""
+    """Reports that Icarus Verilog is not installed."""
 
     def __init__(self) -> None:
         super().__init__("Icarus Verilog is missing: install the system package `iverilog`")

@@ -48,7 +48,7 @@ WRITE = f"""\
 
 @dataclass
 class ChipSubstitute:
-    """What replaces the block, and the chips that have been made so far."""
+    """Replaces the block, and keeps the chips that have been made so far."""
 
     #: Source of the block, `rtl/…`.
     file: str
@@ -63,7 +63,7 @@ class ChipSubstitute:
 
     @property
     def mutant(self) -> int:
-        """Number of the selected mutant; 0 selects none."""
+        """Return the number of the selected mutant; 0 selects none."""
         return int(os.environ.get(MUTANT, 0))
 
     @mutant.setter
@@ -110,7 +110,7 @@ class ChipSubstitute:
 def in_chip(
     component: type, verilog: Callable[[str], str], *, coverage: bool = False
 ) -> Iterator[ChipSubstitute]:
-    """Replace `component`, in every chip that this process simulates, by what `verilog` makes of it."""
+    """Replace `component` in every chip that this process simulates by what `verilog` makes of it."""
     file = f"rtl/{component.__module__.replace('.', '/')}.py"
     with TemporaryDirectory(prefix="meterseal-") as folder, ExitStack() as patches:
         substitute = ChipSubstitute(file, verilog, Path(folder) if coverage else None)

@@ -25,7 +25,7 @@ __all__ = ["Substitute", "in_simulator"]
 
 @dataclass
 class Substitute:
-    """What replaces the component, and the designs that have been compiled so far."""
+    """Replaces the component, and keeps the designs that have been compiled so far."""
 
     #: Makes Verilog, which replaces the component, from its RTLIL; module `top` in both.
     verilog: Callable[[str], str]
@@ -57,14 +57,14 @@ class Substitute:
 def in_simulator(
     component: type[Component], verilog: Callable[[str], str], *, coverage: bool = False
 ) -> Iterator[Substitute]:
-    """Replace every `component` of a simulation by what `verilog` makes of it."""
+    """Replace every `component` of a simulation by the design that `verilog` makes of it."""
     substitute, shells, elaborate = Substitute(verilog, coverage), [], component.elaborate
 
     def shell(self, platform):
         interface = ports(self)
         library = substitute.library(rtlil_of(self, elaborate), interface)
         m, alive = Module(), Signal()
-        # Low after a reset, including one that `ResetInserter` has put in; it also gives the shell a clock.
+        # This register is low after a reset, also one by `ResetInserter`, and gives the shell a clock.
         m.d.sync += alive.eq(1)
         shells.append((library, interface, alive))
         return m

@@ -33,7 +33,7 @@ def test_no_output_is_x_after_reset(front_end: str, tmp_path: Path) -> None:
 
 @pytest.mark.long
 def test_exported_chip_on_icarus(tmp_path: Path) -> None:
-    """The same cocotb tests as on Verilator."""
+    """The exported chip passes the same cocotb tests on Icarus as on Verilator."""
     if shutil.which("iverilog") is None:
         pytest.fail(str(IcarusMissingError()), pytrace=False)
     source = tmp_path / "seal_chip.v"

@@ -54,7 +54,7 @@ def _score(found: dict[str, Any]) -> tuple[int, int]:
 
 
 def _results(plan: Plan, arguments: argparse.Namespace) -> dict[str, Any]:
-    """Return what became of each mutant of a block."""
+    """Return the result of each mutant of a block."""
     runner = FirmwareRunner if plan.firmware else MutantRunner
     run = runner(plan, number=arguments.number, seed=arguments.seed, jobs=arguments.jobs)
     run.run()

@@ -21,7 +21,7 @@ Node = tuple[int, int | None]
 #: Number of pairs of values (A in the low byte, C above it); a set of pairs has one bit for each.
 _PAIRS = 0x200
 _ANYTHING = (1 << _PAIRS) - 1
-#: Masks of what matters: the bits of A, C as in a pair, and whether A is zero.
+#: Masks of the values that matter: the bits of A, C as in a pair, and whether A is zero.
 _ALL, _CARRY, _ZERO = 0xFF, 0x100, 0x200
 #: The bits that an output uses; outputs not listed use all of them.
 _TAKEN = {
@@ -46,7 +46,7 @@ _COMPUTES = Op.LOAD, Op.XOR, Op.AND, Op.ADD, Op.SUBTRACT, *_CARRIES
 
 
 class _Nowhere:
-    """The surroundings of a machine that only computes."""
+    """Stands in for the surroundings of a machine that only computes."""
 
     def read(self, number: int, x: int) -> int:
         raise NotImplementedError
@@ -56,7 +56,7 @@ class _Nowhere:
 
 
 class Effects:
-    """The values that the instructions of a program may find, and which of their bits matter."""
+    """Finds the values that the instructions of a program may meet, and which of their bits matter."""
 
     def __init__(self, words: list[int]) -> None:
         self._words = words
@@ -68,7 +68,7 @@ class Effects:
 
     @cached_property
     def _reached(self) -> dict[Node, int]:
-        """The pairs that each instruction may find."""
+        """Return the pairs that each instruction may find."""
         found: dict[Node, int] = {(0, None): 1}
         waiting = [(0, None)]
         while waiting:
@@ -81,7 +81,7 @@ class Effects:
 
     @cached_property
     def _matters(self) -> dict[Node, int]:
-        """The mask of what matters before each instruction."""
+        """Return the mask of the bits that matter before each instruction."""
         found = dict.fromkeys(self._reached, 0)
         changed = True
         while changed:

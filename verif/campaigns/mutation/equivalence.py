@@ -65,7 +65,7 @@ def equivalent(design: Design, mutant: Mutant) -> bool:
 
 
 class _Changed(Theorem):
-    """The same theorem about a changed design, whose RTLIL is `text`."""
+    """Applies a theorem to a changed design, whose RTLIL is `text`."""
 
     def __init__(self, theorem: Theorem, text: str) -> None:
         same = {field.name: getattr(theorem, field.name) for field in fields(Theorem)}

@@ -39,7 +39,7 @@ _SAME = ("$dff", "Q"), ("register", "Y")
 
 @dataclass(frozen=True)
 class Mutant:
-    """One change of one bit."""
+    """Describes one change of one bit."""
 
     #: `inv`: inverted; `const0`, `const1`: tied; `cnot0`, `cnot1`: inverted if another bit is 0 or 1.
     mode: str
@@ -52,7 +52,7 @@ class Mutant:
 
     @property
     def place(self) -> str:
-        """Place in our source, `file:line`."""
+        """Return the place in our source, `file:line`."""
         return self.cell[1]
 
     def __str__(self) -> str:
@@ -62,7 +62,7 @@ class Mutant:
 
 
 class Design:
-    """A module of the RTLIL `text`, prepared for mutation."""
+    """Prepares a module of the RTLIL `text` for mutation."""
 
     def __init__(self, text: str, module: str = "top") -> None:
         self._module = module
@@ -72,7 +72,7 @@ class Design:
 
     @cached_property
     def _names(self) -> dict[tuple[str, str, int], str]:
-        """The name of each cell."""
+        """Return the name of each cell."""
         return {cell: name for name, cell in self._keys()}
 
     def _keys(self) -> Iterator[tuple[str, tuple[str, str, int]]]:
@@ -112,13 +112,13 @@ class Design:
 
     @cached_property
     def _parts(self) -> dict[str, dict]:
-        """The parts of the module, by their types."""
+        """Return the parts of the module, by their types."""
         modules = json.loads(yosys(PARTS, top_il=self.text)["out.json"])["modules"]
         return {name: modules[name] for name in modules if name != self._module}
 
     @cached_property
     def _constants(self) -> dict[int, str]:
-        """The bits of the module that a part of it holds constant, and their values."""
+        """Return the bits of the module that one of its parts holds constant, and their values."""
         return {
             net: given
             for cell in self._cells.values()

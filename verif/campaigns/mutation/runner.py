@@ -32,7 +32,7 @@ SURVIVED = 255
 
 @dataclass
 class MutantRunner(Trial):
-    """A pytest plugin that runs the tests on the mutants and then holds the results."""
+    """Runs the tests on the mutants as a pytest plugin, and then holds the results."""
 
     number: int = 60
     seed: int = 1
@@ -85,7 +85,7 @@ class MutantRunner(Trial):
         return sorted(quick, key=lambda place: timed[place][0] / (1 + self._kills[place]))
 
     def reaches(self, item: pytest.Item, number: int) -> bool:
-        """Return whether a test runs what the n-th mutant has changed."""
+        """Return whether a test runs the code that the n-th mutant has changed."""
         return True
 
     def _wait(self, running: dict[int, int], timed: list[Timed]) -> None:
@@ -99,7 +99,7 @@ class MutantRunner(Trial):
 
 @dataclass
 class FirmwareRunner(MutantRunner):
-    """The runner for a part of the firmware.
+    """Runs the tests of a part of the firmware on its mutants.
 
     The program is mutated when it is assembled, so no test may assemble anything while it is collected.
     """

@@ -27,7 +27,7 @@ from verif.models.processor import Machine
 
 ADDED = [3, 0, 9, 15, 1, 8, 8, 6, 2, 7, 4, 5]
 
-#: Instructions run in the firmware's loop, how often it polls for work, and the jobs that it starts.
+#: Number of instructions run in the firmware's loop, of its polls for work, and the jobs that it starts.
 STEPS, ASKS = 60, 6
 BEGUN = (
     *("calendar.second", "calendar.set", "challenge", "identity.check", "identity.update"),
@@ -66,7 +66,7 @@ class Total(wiring.Component):
 
 
 def outputs(dut: Total) -> list[tuple[int, int]]:
-    """Return what a bench sees of `dut`."""
+    """Return the outputs of `dut` as a bench sees them."""
     seen = []
 
     async def testbench(ctx):
@@ -133,7 +133,7 @@ def test_constant_and_unused_bits_of_a_part() -> None:
 
 
 class Asked:
-    """The surroundings of the firmware's loop, which record all that it reads and writes.
+    """Records all that the firmware's loop reads from its surroundings and writes to them.
 
     There is no work until it has polled `asks` times.
     """

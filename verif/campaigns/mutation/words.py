@@ -54,24 +54,24 @@ NOTHING = _word(Op.AND, Source.IMMEDIATE, 0xFF)
 
 
 class Word(int):
-    """A word that carries its origin."""
+    """Adds its origin to a word."""
 
     origin: Origin
 
 
 @dataclass(frozen=True)
 class Change:
-    """A change of one word: bits inverted, or the word replaced by an instruction without effect."""
+    """Changes one word: inverts bits, or replaces the word by an instruction without effect."""
 
     origin: Origin
     #: Mask of the inverted bits; None if the word is left out.
     flips: int | None
-    #: Description for a reader: what is changed, and where in the whole program.
+    #: Description of the change for a reader, and its place in the whole program.
     description: str
 
     @property
     def place(self) -> str:
-        """`file:line` of our source."""
+        """Return the place in our source, `file:line`."""
         return self.origin[0][-1]
 
     def __str__(self) -> str:
@@ -84,7 +84,7 @@ class Change:
 
 @dataclass
 class MutatedProgram:
-    """The mutant that is assembled, and the words that have run."""
+    """Keeps which mutant is assembled, and which words have run."""
 
     mutants: Sequence[Change]
     #: Number, from 1 on, of the mutant in every program assembled from now on; 0 selects none.

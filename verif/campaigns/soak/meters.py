@@ -1,4 +1,4 @@
-"""The hosts of the soak: model meters that may be late or silent, and a stranger that sends at will."""
+"""Simulate the hosts of the soak: meters that may be late or silent, and a stranger that sends at will."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _ANSWER = 0x80
 
 
 class Meters:
-    """All meters, at one host end; an answer comes in time with the probability `quality`."""
+    """Simulates all meters at one host end; an answer comes in time with the probability `quality`."""
 
     def __init__(self, bus: BusSim, end: int, addresses: set[str], take: Take, chance: random.Random) -> None:
         self.quality = 1.0
@@ -43,7 +43,7 @@ class Meters:
 
     @property
     def next_answer(self) -> float:
-        """The time at which `serve` must be called even if nothing was sent."""
+        """Return the time at which `serve` must be called even if nothing was sent."""
         return min((at for at, _ in self._answers), default=math.inf)
 
     def forget(self, address: str) -> None:
@@ -82,8 +82,8 @@ class Stranger:
         frames = [decoded.frame for decoded in heard if isinstance(decoded, Received)]
         return [frame for frame in frames if frame.from_slave and frame.di == Di.RECORD_NEWEST]
 
-    def speak(self) -> None:
-        """One of the things that are said on a bus."""
+    def transmit(self) -> None:
+        """Transmit a frame or noise, as any station on a bus may."""
         seal = self._random.choice(self._seals)
         other = f"{self._random.randrange(900, 999):012d}"
         self._bus.write(

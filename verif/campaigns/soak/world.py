@@ -123,7 +123,7 @@ class World:
             (self._cut_one, 3.0),
             (self._disturb_bus, 6.0),
             (self._change_meters, 5.0),
-            (self._stranger.speak, 1.0),
+            (self._stranger.transmit, 1.0),
             (self._disturb_loop, 10.0),
             (self._attack_one, 8.0),
         )
