@@ -81,18 +81,18 @@ def test_while_an_opening_is_written(bench: Bench, number: int | None) -> None:
         cut_after(bench, opening, clocks)
         bench.restart(closed=False)
         records = bench.collect()
-        told = [(record.counter, record.boot, record.kind, record.state) for record in records]
+        reported = [(record.counter, record.boot, record.kind, record.state) for record in records]
         known = (2, 1, Kind.OPENED, StateClass.OPEN)
-        lost += known not in told
+        lost += known not in reported
         # In both cases the power-up after it reports that the loop was not observed, and that it is open.
-        assert told == [
+        assert reported == [
             (1, 1, Kind.BOOT, StateClass.SEALED),
-            *([known] if known in told else []),
-            (2 + (known in told), 2, Kind.BOOT, StateClass.OPEN),
+            *([known] if known in reported else []),
+            (2 + (known in reported), 2, Kind.BOOT, StateClass.OPEN),
         ], clocks
         assert records[-1].flags & Flags.UNOBSERVED
     assert 0 < lost < len(sample(span, number))
-    assert known in told
+    assert known in reported
 
 
 @thin_and_whole
@@ -109,12 +109,12 @@ def test_while_an_acknowledgement_is_written(bench: Bench, number: int | None) -
     for clocks in sample(span, number):
         cut_after(bench, acknowledging, clocks)
         bench.restart()
-        told = [(record.counter, record.boot, record.kind) for record in bench.collect()]
-        again += len(told) == 2
+        reported = [(record.counter, record.boot, record.kind) for record in bench.collect()]
+        again += len(reported) == 2
         # An event that the meter has already may be reported once more, unchanged; nothing else differs.
-        assert told in ([(1, 1, Kind.BOOT), (2, 2, Kind.BOOT)], [(2, 2, Kind.BOOT)]), clocks
+        assert reported in ([(1, 1, Kind.BOOT), (2, 2, Kind.BOOT)], [(2, 2, Kind.BOOT)]), clocks
     assert 0 < again < len(sample(span, number))
-    assert len(told) == 1
+    assert len(reported) == 1
 
 
 #: The kinds of entries with an even counter, and with an odd one.
@@ -161,17 +161,17 @@ def test_while_a_sector_is_given_up(bench: Bench, number: int | None) -> None:
     for clocks in sample(span, number):
         cut_after(bench, booting, clocks)
         bench.restart()
-        told = [(record.counter, record.boot, record.kind) for record in bench.collect()]
-        lost += len(told) == 1
-        assert told in ([(128, 10, Kind.BOOT), (129, 11, Kind.BOOT)], [(128, 10, Kind.BOOT)]), clocks
+        reported = [(record.counter, record.boot, record.kind) for record in bench.collect()]
+        lost += len(reported) == 1
+        assert reported in ([(128, 10, Kind.BOOT), (129, 11, Kind.BOOT)], [(128, 10, Kind.BOOT)]), clocks
         # Entries from before are still there.
-        newest = told[-1][0]
+        newest = reported[-1][0]
         for nth in (0, 15):
             record = bench.history(nth)
             assert record.counter == newest - nth
             assert nth == 0 or (record.boot, record.kind) == (9, KINDS[record.counter % 2])
     assert 0 < lost < len(sample(span, number))
-    assert len(told) == 2
+    assert len(reported) == 2
 
 
 @thin_and_whole
@@ -192,9 +192,9 @@ def test_while_the_identity_is_changed(bench: Bench, number: int | None) -> None
     for clocks in sample(span, number):
         cut_after(bench, provisioning, clocks)
         bench.restart()
-        told = [(record.counter, record.boot, record.kind) for record in bench.collect()]
-        known = told[:1] == [(2, 1, Kind.PROVISIONED)]
-        assert told == [*([(2, 1, Kind.PROVISIONED)] if known else []), (2 + known, 2, Kind.BOOT)], clocks
+        reported = [(record.counter, record.boot, record.kind) for record in bench.collect()]
+        known = reported[:1] == [(2, 1, Kind.PROVISIONED)]
+        assert reported == [*([(2, 1, Kind.PROVISIONED)] if known else []), (2 + known, 2, Kind.BOOT)], clocks
         # The identity is the old one or the new one, never missing, and is the new one before it is reported.
         asset = bench.read(Di.ASSET_NUMBER)[::-1].strip(b"\0").decode()
         assert asset in ([new] if known else [old, new])

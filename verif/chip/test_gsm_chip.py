@@ -43,9 +43,9 @@ class Bench:
         end = self.bus.now + seconds
         while self.bus.now < end:
             self.bus.run(0.005)
-            said = self.bus.read_gsm(0)
-            self.heard += said
-            events = self.modem.receive(said)
+            sent = self.bus.read_gsm(0)
+            self.heard += sent
+            events = self.modem.receive(sent)
             while events:
                 event = events.pop(0)
                 if isinstance(event, Answer):

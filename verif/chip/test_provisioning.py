@@ -63,8 +63,11 @@ def test_new_address(settled: Bench, tmp_path: Path) -> None:
     assert answers(settled, requests.read(SEAL, Di.ADDRESS)) == []
     settled.bus.position(0, closed=False)
     settled.run(2.0)
-    told = [SealRecord.decode(heard.frame.data[12:]) for heard in settled.heard if heard.is_report]
-    assert [(record.seal, record.kind) for record in told] == [(NEW, Kind.PROVISIONED), (NEW, Kind.OPENED)]
+    reported = [SealRecord.decode(heard.frame.data[12:]) for heard in settled.heard if heard.is_report]
+    assert [(record.seal, record.kind) for record in reported] == [
+        (NEW, Kind.PROVISIONED),
+        (NEW, Kind.OPENED),
+    ]
 
 
 def test_new_key(settled: Bench) -> None:
@@ -199,8 +202,8 @@ def test_clock(settled: Bench) -> None:
     ):
         assert settled.ask(requests.broadcast_time(at, address), 0.2) == []
         (heard,) = settled.ask(requests.read(SEAL, Di.DIAGNOSTICS))
-        told = bcd.moment(unpack(DIAGNOSTICS, heard.frame.content)["clock"])
-        assert 0 <= (told - at).total_seconds() <= 2
+        clock = bcd.moment(unpack(DIAGNOSTICS, heard.frame.content)["clock"])
+        assert 0 <= (clock - at).total_seconds() <= 2
 
 
 def test_event_log(settled: Bench) -> None:

@@ -80,17 +80,17 @@ def table(head: tuple[str, ...], rows: list[tuple[object, ...]]) -> str:
 def comments(members: type[IntEnum | IntFlag]) -> dict[str, str]:
     """Return the text of the `#:` lines above each member."""
     found = re.findall(r"((?: *#: .*\n)+) *(\w+) = ", inspect.getsource(members))
-    return {name: " ".join(re.findall(r"#: (.*)", said)) for said, name in found}
+    return {name: " ".join(re.findall(r"#: (.*)", text)) for text, name in found}
 
 
 def enum_table(members: type[IntEnum | IntFlag]) -> str:
-    said = comments(members)
+    meanings = comments(members)
     rows: list[tuple[object, ...]] = []
     for member in members:
         code = f"bit {member.bit_length() - 1}" if isinstance(member, IntFlag) else member.value
-        meaning = (said[member.name],) if said else ()
+        meaning = (meanings[member.name],) if meanings else ()
         rows.append((code, member.name.lower().replace("_", " "), *meaning))
-    return table(("code", "name", *(("meaning",) if said else ())), rows)
+    return table(("code", "name", *(("meaning",) if meanings else ())), rows)
 
 
 def layout_table(layout: Layout) -> str:
@@ -99,14 +99,14 @@ def layout_table(layout: Layout) -> str:
 
 
 def di_table() -> str:
-    said = comments(Di)
+    meanings = comments(Di)
     rows = []
     for di in Di:
         last = di + 15 if di == Di.RECORD_HISTORY else di
         item = ITEMS[di]
         name = item.zh.replace("1", "n") if last > di else item.zh
         code = f"{di:08X}" + (f"..{last & 0xFF:02X}" if last > di else "")
-        rows.append((f"`{code}`", name, _size(item), said[di.name]))
+        rows.append((f"`{code}`", name, _size(item), meanings[di.name]))
         if di == Di.PROVISIONING:
             more = (ITEMS[di + offset] for offset in PROVISIONING if offset)
             rows += [(f"`{item.di:08X}`", item.zh, _size(item), "Write with password.") for item in more]

@@ -20,8 +20,8 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Return a function that puts a program with a given output on a path that has only what is needed."""
     monkeypatch.setenv("PATH", str(tmp_path))
 
-    def put(name: str, said: str) -> None:
-        (tmp_path / name).write_text(f"#!/bin/sh\necho '{said}'\n")
+    def put(name: str, version: str) -> None:
+        (tmp_path / name).write_text(f"#!/bin/sh\necho '{version}'\n")
         (tmp_path / name).chmod(0o755)
 
     for name in ("g++", "make", "perl"):
@@ -41,9 +41,11 @@ def test_a_second_simulator_is_optional(program) -> None:
     assert "install Icarus Verilog (package iverilog) (only for make verify)" in run().stdout
 
 
-@pytest.mark.parametrize(("said", "ok"), [("version 11.0 (stable)", True), ("version 10.3 (stable)", False)])
-def test_its_version_counts(program, said: str, ok: bool) -> None:
-    program("iverilog", f"Icarus Verilog {said}")
+@pytest.mark.parametrize(
+    ("version", "ok"), [("version 11.0 (stable)", True), ("version 10.3 (stable)", False)]
+)
+def test_its_version_counts(program, version: str, ok: bool) -> None:
+    program("iverilog", f"Icarus Verilog {version}")
     result = run("--json")
     assert result.exit_code == 0
     assert found(result, "iverilog")["ok"] is ok

@@ -63,9 +63,9 @@ def test_speeds_are_at_least_those_required() -> None:
 
 def test_the_readme_has_the_same_speed_and_number_of_theorems() -> None:
     cycles = figure("chip with bus cycles per second")
-    said = re.search(r"(\S+) million cycles a\s+second, (\d+) times real time", README)
-    assert said is not None
-    assert said.groups() == (f"{cycles / 1e6:.1f}", f"{cycles / CLOCK_HZ:.0f}")
+    stated = re.search(r"(\S+) million cycles a\s+second, (\d+) times real time", README)
+    assert stated is not None
+    assert stated.groups() == (f"{cycles / 1e6:.1f}", f"{cycles / CLOCK_HZ:.0f}")
     assert f"; {len(THEOREMS)} theorems about it are" in README
 
 

@@ -39,11 +39,11 @@ def test_the_six_commands_reach_each_other() -> None:
 
 def test_all_excerpts_are_of_the_same_run() -> None:
     opened = first(r"^(\S+) chip +event .* counter=3 kind=opened", SHOWN["opening"])
-    told = first(r"^(\S+) customer  message .*EV000003$", SHOWN["opening"])
+    notified = first(r"^(\S+) customer  message .*EV000003$", SHOWN["opening"])
     forged = re.findall(r"^(\d\S+) ", SHOWN["forgery"], re.MULTILINE)
     assert opened == at_chip(3)
-    assert opened < first(r"(\S+) marketing \d+: .*EV000003$", SHOWN["summary"]) <= told
-    assert told < min(forged) <= max(forged) < at_chip(4)
+    assert opened < first(r"(\S+) marketing \d+: .*EV000003$", SHOWN["summary"]) <= notified
+    assert notified < min(forged) <= max(forged) < at_chip(4)
 
 
 def test_every_system_named_every_attack() -> None:

@@ -53,8 +53,8 @@ def excerpts(printed: str) -> dict[str, str]:
 def _opening(lines: list[str]) -> list[str]:
     """Return the lines from the opening of the seal to the utility's message on the customer's phone."""
     story = _from(lines, "== open seal")
-    told = next(n for n, line in enumerate(story) if re.search("customer  message .*供电局", line))
-    return [line for line in story[: told + 1] if not _CHATTER.search(line)]
+    notified = next(n for n, line in enumerate(story) if re.search("customer  message .*供电局", line))
+    return [line for line in story[: notified + 1] if not _CHATTER.search(line)]
 
 
 def _forgery(lines: list[str]) -> list[str]:
