@@ -16,7 +16,7 @@ from sealchip.interface import Di
 from verif.agents.uart import Character
 from verif.models.analogue import Loop
 
-__all__ = ["Heard", "Scoreboard"]
+__all__ = ["ReceivedFrame", "Scoreboard"]
 
 #: A change of the loop that holds for longer than the first is an event, for less than the second not (ns).
 HELD, NOT_HELD = 21e6, 19e6
@@ -24,7 +24,7 @@ ACKNOWLEDGEMENT = 0x94
 
 
 @dataclass(frozen=True)
-class Heard:
+class ReceivedFrame:
     """A frame on the bus, the time (ns) at which it was complete, and whether the chip has sent it."""
 
     at: float
@@ -48,12 +48,12 @@ class Scoreboard:
 
     identity: Identity
     counter: int = 0
-    frames: list[Heard] = field(default_factory=list)
+    frames: list[ReceivedFrame] = field(default_factory=list)
     #: Bytes outside of frames, and whether the chip has sent them.
     garbage: list[tuple[bool, bytes]] = field(default_factory=list)
     _decoders: dict[bool, Decoder] = field(default_factory=lambda: {True: Decoder(), False: Decoder()})
 
-    def character(self, character: Character, own: bool) -> Heard | None:
+    def character(self, character: Character, own: bool) -> ReceivedFrame | None:
         """Take a character from the bus monitor; return the frame that it completes, if any."""
         found = None
         if not character.good:
@@ -61,7 +61,7 @@ class Scoreboard:
             return None
         for event in self._decoders[own].feed(bytes([character.value]), character.end / 1e9):
             if isinstance(event, Received):
-                found = Heard(character.end, event.frame, own)
+                found = ReceivedFrame(character.end, event.frame, own)
                 self.frames.append(found)
             elif isinstance(event, Discarded):
                 self.garbage.append((own, event.raw))
@@ -87,7 +87,7 @@ class Scoreboard:
         reports = [heard.frame for heard in self.frames if heard.own and heard.frame.di == Di.REPORT_IDENTITY]
         return [frame.data[18:].rstrip(b"\0")[::-1].decode("ascii") for frame in reports]
 
-    def record(self, heard: Heard) -> SealRecord:
+    def record(self, heard: ReceivedFrame) -> SealRecord:
         """Return the verified record of a frame."""
         record = SealRecord.decode(heard.raw)
         assert verify(self.identity.key, heard.raw), "the record's MAC is wrong"

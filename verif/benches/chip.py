@@ -55,7 +55,7 @@ def identity(n: int = 1) -> Identity:
 
 
 @dataclass
-class Heard:
+class ReceivedFrame:
     """Holds a frame from the bus and the time at which it was complete."""
 
     at: float
@@ -108,7 +108,7 @@ class Bench:
             self.flashes.append(FlashFile(path))
             self.bus.attach_flash(chip, self.flashes[chip])
         self.decoder = Decoder()
-        self.heard: list[Heard] = []
+        self.heard: list[ReceivedFrame] = []
         self.answering, self._by_hand = True, by_hand
         self._answers: list[tuple[float, bytes]] = []
 
@@ -151,7 +151,7 @@ class Bench:
             self.bus.run(STEP)
             self._listen()
 
-    def ask(self, request: Frame, seconds: float = 1.0) -> list[Heard]:
+    def ask(self, request: Frame, seconds: float = 1.0) -> list[ReceivedFrame]:
         """Send a request as the terminal does, and return the frames until the answer's time is over."""
         before = len(self.heard)
         self.bus.write(0, request.encode())
@@ -201,13 +201,13 @@ class Bench:
         now = self.bus.now
         for event in self.decoder.feed(self.bus.read(0), now):
             if isinstance(event, Received):
-                self.heard.append(Heard(now, event.frame))
+                self.heard.append(ReceivedFrame(now, event.frame))
                 if self._answers_to(self.heard[-1]):
                     self._answers.append((now + ANSWERS_AFTER, acknowledgement(event.frame.address)))
         while self._answers and self._answers[0][0] <= now:
             self.bus.write(0, self._answers.pop(0)[1])
 
-    def _answers_to(self, heard: Heard) -> bool:
+    def _answers_to(self, heard: ReceivedFrame) -> bool:
         left = self._by_hand and heard.is_report
         return self.answering and heard.frame.control == 0x14 and not left
 

@@ -14,7 +14,7 @@ from meterseal.protocols.dlt645.frame import Frame
 from verif.agents.gsm_modem import GsmModem
 from verif.agents.loop import SEALED, AnalogueLoop
 from verif.agents.rs485 import Bus, BusMonitor, Driver
-from verif.agents.scoreboard import Heard, Scoreboard
+from verif.agents.scoreboard import ReceivedFrame, Scoreboard
 from verif.agents.spi_flash import SpiFlash
 from verif.agents.uart import Character
 from verif.models.analogue import Loop, Parts
@@ -88,12 +88,12 @@ class Bench:
         if self.acknowledges:
             await self.until(lambda: not self.scoreboard.frames[-1].own, 0.1)
 
-    async def ask(self, request: Frame) -> Heard:
+    async def ask(self, request: Frame) -> ReceivedFrame:
         """Send a request as the terminal and return the chip's answer."""
         await self.terminal.send(request.encode())
         return await self.answer()
 
-    async def answer(self) -> Heard:
+    async def answer(self) -> ReceivedFrame:
         """Return the frame that the chip sends next."""
         before = len(self.monitor.drives)
         await self.until(lambda: len(self.monitor.drives) > before, 0.15)

@@ -71,7 +71,7 @@ def test_new_address(settled: Bench, tmp_path: Path) -> None:
 
 
 def test_new_key(settled: Bench) -> None:
-    """The next record is signed with the new key: `Heard.record` verifies it with the key of that seal."""
+    """The next record is signed with the new key, by which `ReceivedFrame.record` verifies it."""
     assert provision(settled, "seal", bcd.address_bytes(NEW)) is DONE
     assert provision(settled, "key", seal_key(77), address=NEW) is DONE
     settled.bus.position(0, closed=False)
