@@ -49,7 +49,7 @@ TOLD = ("boot", "counter", "kind", "state", "loop_mv")
 
 @dataclass(frozen=True)
 class FirmwareTheorem:
-    """A statement about the firmware, as `formal.theorem.Theorem` is one about a circuit."""
+    """Holds a statement about the firmware, as `formal.theorem.Theorem` holds one about a circuit."""
 
     state: Callable[[], Claim]
     #: The surroundings for which it is proved.

@@ -1,4 +1,4 @@
-"""Prove one theorem with SymbiYosys, by k-induction, and reach its covers. No result is cached."""
+"""Proves one theorem with SymbiYosys, by k-induction, and reaches its covers. No result is cached."""
 
 from __future__ import annotations
 
@@ -49,12 +49,12 @@ cover: cover.il
 
 
 class NotProvedError(Exception):
-    """The theorem does not hold, its proof is too short, or a cover is not reached."""
+    """Raised when the theorem does not hold, its proof is too short, or a cover is not reached."""
 
 
 @dataclass(frozen=True)
 class Proved:
-    """The result of a proof."""
+    """Holds the result of a proof."""
 
     #: Cycles of induction that were needed, or *all paths* of a program.
     k: int | str

@@ -153,7 +153,7 @@ class Subject:
 
 
 class _Elaborated(Elaboratable):
-    """A fragment that can be used as a submodule."""
+    """Wraps a fragment so that it can be used as a submodule."""
 
     def __init__(self, fragment: Fragment) -> None:
         self._fragment = fragment
