@@ -13,8 +13,8 @@ from meterseal.domain.alarm_rules import FOUND
 from meterseal.domain.verdict import RecordVerdict, VerdictCode
 from meterseal.protocols import handover
 from meterseal.store import outbox
-from meterseal.systems.metering.changes import Changes
 from meterseal.systems.metering.tables import DOWNLINK, MARKETING
+from meterseal.systems.metering.unit_of_work import UnitOfWork
 
 __all__ = ["MeterWrite", "Route", "issue"]
 
@@ -47,12 +47,12 @@ class MeterWrite:
         return cls(**json.loads(body))
 
 
-def issue(changes: Changes, code: VerdictCode, record: bytes, detail: str, route: Route) -> None:
+def issue(work: UnitOfWork, code: VerdictCode, record: bytes, detail: str, route: Route) -> None:
     """Raise the alarm and queue the finding for the other systems; a repetition changes nothing."""
     verdict = RecordVerdict.on(record, code)
-    changes.raise_alarm(FOUND[code], verdict.seal, verdict.counter, detail)
-    body = handover.encode_finding(handover.Finding(verdict, detail, changes.at))
-    outbox.put(changes.conn, MARKETING, verdict.key, body, changes.at)
+    work.raise_alarm(FOUND[code], verdict.seal, verdict.counter, detail)
+    body = handover.encode_finding(handover.Finding(verdict, detail, work.at))
+    outbox.put(work.conn, MARKETING, verdict.key, body, work.at)
     if route.point is not None:
         write = MeterWrite(route.meter, route.terminal, route.point, verdict.encode().hex())
-        outbox.put(changes.conn, DOWNLINK, f"{route.meter}-{verdict.key}", write.encode(), changes.at)
+        outbox.put(work.conn, DOWNLINK, f"{route.meter}-{verdict.key}", write.encode(), work.at)

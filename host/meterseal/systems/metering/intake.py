@@ -25,11 +25,11 @@ from meterseal.store import diagnostics, ingest, outbox
 from meterseal.store.applied import Applied
 from meterseal.store.events import Outcome
 from meterseal.systems.metering import bindings, findings, quarantine, standard_alarms
-from meterseal.systems.metering.changes import Changes
 from meterseal.systems.metering.findings import Route
 from meterseal.systems.metering.monitor import Monitor, is_cover
 from meterseal.systems.metering.registry import terminal_name
 from meterseal.systems.metering.tables import MARKETING
+from meterseal.systems.metering.unit_of_work import UnitOfWork
 from meterseal.systems.metering.verification import MacStatus, Verifier
 
 __all__ = ["Intake"]
@@ -48,28 +48,28 @@ class Intake:
 
     def seen(self, conn: Connection, terminal: str, now: datetime) -> Applied:
         """Note a login or a heartbeat of `terminal`."""
-        changes = Changes(conn, now)
-        self._monitor.seen(changes, terminal)
-        return changes.applied
+        work = UnitOfWork(conn, now)
+        self._monitor.seen(work, terminal)
+        return work.applied
 
     def report(self, conn: Connection, frame: Frame, now: datetime, online_since: datetime | None) -> Applied:
         """Store a report of any kind; `online_since` is the login on the connection that brought it."""
-        changes = Changes(conn, now)
+        work = UnitOfWork(conn, now)
         terminal = terminal_name(frame.address)
-        self._monitor.seen(changes, terminal)
+        self._monitor.seen(work, terminal)
         try:
             if (frame.afn, frame.di) == (Afn.USER_DEFINED, UplinkDi.USER_DEFINED):
-                self._seal_report(changes, frame.content, terminal, frame.point, online_since)
+                self._seal_report(work, frame.content, terminal, frame.point, online_since)
             elif frame.afn == Afn.ALARM:
-                self._standard_alarm(changes, frame, terminal)
+                self._standard_alarm(work, frame, terminal)
             else:
                 why = f"AFN {frame.afn:02X} DI {frame.di:08X} is not expected from a terminal"
                 diagnostics.count(conn, "unsupported_report", terminal, at=now, raw=frame.encode())
                 diagnostics.keep(conn, "report", terminal, frame.body, why, now)
-                changes.applied.understood = False
+                work.applied.understood = False
         except (UserDataError, LayoutError, AlarmError) as error:
-            self._unreadable(changes, frame, terminal, error)
-        return changes.applied
+            self._unreadable(work, frame, terminal, error)
+        return work.applied
 
     def retake(self, conn: Connection, now: datetime) -> list[Applied]:
         """Apply the quarantined reports that are proved under the present keys."""
@@ -78,11 +78,11 @@ class Intake:
             event = replace(report.event, stored_at=now)
             if not self._verifier.trusts(self._verifier.check(event.decoded, event.record)):
                 continue
-            changes = Changes(conn, now)
-            self._take(changes, event, report.report, report.point, None)
-            changes.clear(Code.SEAL_AUTH_FAIL, event.seal, event.counter)
+            work = UnitOfWork(conn, now)
+            self._take(work, event, report.report, report.point, None)
+            work.clear(Code.SEAL_AUTH_FAIL, event.seal, event.counter)
             quarantine.release(conn, report.id, now)
-            done.append(changes.applied)
+            done.append(work.applied)
         return done
 
     def proved(
@@ -98,15 +98,15 @@ class Intake:
         for report in quarantine.waiting(conn):
             if report.event.fact != event.fact:
                 continue
-            changes = Changes(conn, now)
-            self._take(changes, event, report.report, None, None)
+            work = UnitOfWork(conn, now)
+            self._take(work, event, report.report, None, None)
             quarantine.release(conn, report.id, now)
-            done.append(changes.applied)
+            done.append(work.applied)
         return done
 
     def _seal_report(
         self,
-        changes: Changes,
+        work: UnitOfWork,
         content: bytes,
         terminal: str,
         point: int | None,
@@ -119,13 +119,13 @@ class Intake:
             terminal=terminal,
             occurred_at=report.entry.occurred_at,
             received_at=report.entry.received_at,
-            stored_at=changes.at,
+            stored_at=work.at,
         )
-        self._take(changes, event, content, point, online_since)
+        self._take(work, event, content, point, online_since)
 
     def _take(
         self,
-        changes: Changes,
+        work: UnitOfWork,
         event: SealEvent,
         content: bytes,
         point: int | None,
@@ -133,47 +133,45 @@ class Intake:
     ) -> None:
         status = self._verifier.check(event.decoded, event.record)
         if not self._verifier.trusts(status):
-            self._quarantine(changes, event, status, content, point)
+            self._quarantine(work, event, status, content, point)
             return
-        applied = ingest.apply(changes.conn, event, changes.at)
-        changes.applied.include(applied)
-        changes.applied.event, changes.applied.outcome = applied.event, applied.outcome
+        applied = ingest.apply(work.conn, event, work.at)
+        work.applied.include(applied)
+        work.applied.event, work.applied.outcome = applied.event, applied.outcome
         if applied.outcome is Outcome.KNOWN and applied.raised:
             # A replay: marketing derives that from the copy by itself, as the meter and the terminal did.
-            self._hand_on(changes, event, f"{handover.key(event)}-again")
+            self._hand_on(work, event, f"{handover.key(event)}-again")
         if applied.outcome is Outcome.CONFLICT:
-            diagnostics.count(changes.conn, "conflict", event.seal, at=changes.at, raw=event.record)
-            self._hand_on(changes, event, f"{handover.key(event)}-{_digest(event)}")
+            diagnostics.count(work.conn, "conflict", event.seal, at=work.at, raw=event.record)
+            self._hand_on(work, event, f"{handover.key(event)}-{_digest(event)}")
             if status is MacStatus.VERIFIED:
                 detail = "signed by the seal, and not what it had said under this number"
                 route = Route(str(event.meter), str(event.terminal), point)
-                findings.issue(changes, VerdictCode.REPLAY, event.record, detail, route)
+                findings.issue(work, VerdictCode.REPLAY, event.record, detail, route)
         if applied.outcome is Outcome.NEW:
             if point is not None:
-                bindings.bind(
-                    changes.conn, event.seal, str(event.meter), str(event.terminal), point, changes.at
-                )
-            self._monitor.stored(changes, event, online_since)
-            self._hand_on(changes, event, handover.key(event))
+                bindings.bind(work.conn, event.seal, str(event.meter), str(event.terminal), point, work.at)
+            self._monitor.stored(work, event, online_since)
+            self._hand_on(work, event, handover.key(event))
 
     def _quarantine(
-        self, changes: Changes, event: SealEvent, status: MacStatus, report: bytes, point: int | None
+        self, work: UnitOfWork, event: SealEvent, status: MacStatus, report: bytes, point: int | None
     ) -> None:
-        diagnostics.count(changes.conn, "withheld", event.seal, at=changes.at, raw=event.record)
-        quarantine.keep(changes.conn, event, report, point, changes.at)
+        diagnostics.count(work.conn, "withheld", event.seal, at=work.at, raw=event.record)
+        quarantine.keep(work.conn, event, report, point, work.at)
         claim = f"{event.kind.name.lower()}, {event.state.name.lower()}"
         detail = f"report by terminal {event.terminal}: {status.reason}; it says {claim}; kept, no event"
         route = Route(str(event.meter), str(event.terminal), point)
-        findings.issue(changes, VerdictCode.AUTH_FAIL, event.record, detail, route)
+        findings.issue(work, VerdictCode.AUTH_FAIL, event.record, detail, route)
 
-    def _hand_on(self, changes: Changes, event: SealEvent, key: str) -> None:
-        outbox.put(changes.conn, MARKETING, key, handover.encode(event), changes.at)
+    def _hand_on(self, work: UnitOfWork, event: SealEvent, key: str) -> None:
+        outbox.put(work.conn, MARKETING, key, handover.encode(event), work.at)
 
-    def _standard_alarm(self, changes: Changes, frame: Frame, terminal: str) -> None:
+    def _standard_alarm(self, work: UnitOfWork, frame: Frame, terminal: str) -> None:
         head = AlarmHead.decode(frame.content)
         cover = is_cover(frame.di)
         new = standard_alarms.append(
-            changes.conn,
+            work.conn,
             terminal=terminal,
             da=frame.da,
             point=frame.point,
@@ -181,18 +179,18 @@ class Intake:
             occurred_at=head.at,
             state=head.state,
             content=frame.content,
-            received_at=changes.at,
+            received_at=work.at,
             settled=not cover or head.state is AlarmState.RECOVERED,
         )
         if new is not None and cover:
-            self._monitor.alarmed(changes, new)
+            self._monitor.alarmed(work, new)
 
-    def _unreadable(self, changes: Changes, frame: Frame, terminal: str, error: ValueError) -> None:
+    def _unreadable(self, work: UnitOfWork, frame: Frame, terminal: str, error: ValueError) -> None:
         raw = frame.encode()
-        diagnostics.count(changes.conn, "unreadable_report", terminal, at=changes.at, raw=raw)
-        kept = diagnostics.keep(changes.conn, "report", terminal, frame.body, str(error), changes.at)
+        diagnostics.count(work.conn, "unreadable_report", terminal, at=work.at, raw=raw)
+        kept = diagnostics.keep(work.conn, "report", terminal, frame.body, str(error), work.at)
         if kept is not None:
-            changes.raise_alarm(Code.RECORD_UNREADABLE, terminal, kept, f"kept as {kept}: {error}")
+            work.raise_alarm(Code.RECORD_UNREADABLE, terminal, kept, f"kept as {kept}: {error}")
 
 
 def _digest(event: SealEvent) -> str:

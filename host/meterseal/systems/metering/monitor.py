@@ -17,10 +17,10 @@ from meterseal.protocols.csg1209022.alarm import AlarmState
 from meterseal.protocols.csg1209022.codes import UplinkDi
 from meterseal.store import alarms, diagnostics, events
 from meterseal.systems.metering import bindings, standard_alarms, terminals
-from meterseal.systems.metering.changes import Changes
 from meterseal.systems.metering.registry import Registry
 from meterseal.systems.metering.settings import Settings
 from meterseal.systems.metering.standard_alarms import StandardAlarm
+from meterseal.systems.metering.unit_of_work import UnitOfWork
 
 __all__ = ["Monitor", "is_cover"]
 
@@ -39,97 +39,97 @@ class Monitor:
         self._settings = settings
         self._registry = registry
 
-    def start(self, changes: Changes) -> None:
+    def start(self, work: UnitOfWork) -> None:
         """Expect the registered terminals, and clear alarms about devices that were registered since."""
         for name in sorted(self._registry.terminals):
-            terminals.expect(changes.conn, name, changes.at)
-        for alarm in alarms.active(changes.conn, code=Code.UNKNOWN_TERMINAL):
+            terminals.expect(work.conn, name, work.at)
+        for alarm in alarms.active(work.conn, code=Code.UNKNOWN_TERMINAL):
             if self._registry.knows_terminal(alarm.subject):
-                changes.clear(Code.UNKNOWN_TERMINAL, alarm.subject)
-        for alarm in alarms.active(changes.conn, code=Code.UNKNOWN_DEVICE):
-            binding = bindings.find(changes.conn, alarm.subject)
+                work.clear(Code.UNKNOWN_TERMINAL, alarm.subject)
+        for alarm in alarms.active(work.conn, code=Code.UNKNOWN_DEVICE):
+            binding = bindings.find(work.conn, alarm.subject)
             if self._registry.knows_seal(alarm.subject, binding.meter if binding else None):
-                changes.clear(Code.UNKNOWN_DEVICE, alarm.subject)
+                work.clear(Code.UNKNOWN_DEVICE, alarm.subject)
 
-    def seen(self, changes: Changes, terminal: str) -> None:
+    def seen(self, work: UnitOfWork, terminal: str) -> None:
         """Note that the terminal sent something."""
-        terminals.seen(changes.conn, terminal, changes.at)
-        changes.clear(Code.TERMINAL_LOST, terminal)
+        terminals.seen(work.conn, terminal, work.at)
+        work.clear(Code.TERMINAL_LOST, terminal)
         if not self._registry.knows_terminal(terminal):
-            diagnostics.count(changes.conn, "unknown_terminal", terminal, at=changes.at)
-            changes.raise_while_none(Code.UNKNOWN_TERMINAL, terminal, _seconds(changes.at), "not registered")
+            diagnostics.count(work.conn, "unknown_terminal", terminal, at=work.at)
+            work.raise_while_none(Code.UNKNOWN_TERMINAL, terminal, _seconds(work.at), "not registered")
 
-    def stored(self, changes: Changes, event: SealEvent, online_since: datetime | None) -> None:
+    def stored(self, work: UnitOfWork, event: SealEvent, online_since: datetime | None) -> None:
         """Check a new event of a seal; `online_since` is the login of the connection that brought it."""
         if not self._registry.knows_seal(event.seal, event.meter):
-            diagnostics.count(changes.conn, "unknown_seal", event.seal, at=changes.at)
+            diagnostics.count(work.conn, "unknown_seal", event.seal, at=work.at)
             detail = f"not registered for meter {event.meter}, reported by terminal {event.terminal}"
-            changes.raise_while_none(Code.UNKNOWN_DEVICE, event.seal, event.counter, detail)
-        self._check_clock(changes, event, online_since)
+            work.raise_while_none(Code.UNKNOWN_DEVICE, event.seal, event.counter, detail)
+        self._check_clock(work, event, online_since)
         if _is_open(event):
-            self._explain_covers(changes, event)
+            self._explain_covers(work, event)
 
-    def alarmed(self, changes: Changes, alarm: StandardAlarm) -> None:
+    def alarmed(self, work: UnitOfWork, alarm: StandardAlarm) -> None:
         """Take a new standard alarm about a meter's cover."""
         if alarm.state == AlarmState.RECOVERED:
-            self._recovered(changes, alarm)
-        elif not self._explained(changes, alarm) and not self._expects_record(changes.conn, alarm):
-            self._raise_cover(changes, alarm)
+            self._recovered(work, alarm)
+        elif not self._explained(work, alarm) and not self._expects_record(work.conn, alarm):
+            self._raise_cover(work, alarm)
 
-    def tick(self, changes: Changes, listening_since: datetime) -> None:
+    def tick(self, work: UnitOfWork, listening_since: datetime) -> None:
         """Apply the rules of time alone; no terminal is lost before `listening_since` plus the patience."""
         patience = timedelta(seconds=self._settings.patience)
-        if changes.at - listening_since >= patience:
-            for terminal in terminals.silent(changes.conn, changes.at - patience):
-                self._lost(changes, terminal)
+        if work.at - listening_since >= patience:
+            for terminal in terminals.silent(work.conn, work.at - patience):
+                self._lost(work, terminal)
         grace = timedelta(seconds=self._settings.cover_grace)
-        for alarm in standard_alarms.waiting(changes.conn, changes.at - grace):
-            if not self._explained(changes, alarm):
-                self._raise_cover(changes, alarm)
+        for alarm in standard_alarms.waiting(work.conn, work.at - grace):
+            if not self._explained(work, alarm):
+                self._raise_cover(work, alarm)
 
-    def _lost(self, changes: Changes, terminal: terminals.Terminal) -> None:
+    def _lost(self, work: UnitOfWork, terminal: terminals.Terminal) -> None:
         since = terminal.last_seen_at
         detail = "never heard" if since is None else f"silent since {isoformat(since)}"
         key = _seconds(since or terminal.added_at)
-        changes.raise_while_none(Code.TERMINAL_LOST, terminal.name, key, detail)
+        work.raise_while_none(Code.TERMINAL_LOST, terminal.name, key, detail)
 
-    def _check_clock(self, changes: Changes, event: SealEvent, online_since: datetime | None) -> None:
+    def _check_clock(self, work: UnitOfWork, event: SealEvent, online_since: datetime | None) -> None:
         if event.received_at is None:
             return
-        ahead = event.received_at - changes.at
+        ahead = event.received_at - work.at
         limit = timedelta(seconds=self._settings.clock_drift)
         # A record may have waited for the connection. Only one that the meter dates after the login has
         # not, so a lag in it is the clock's.
         waited = online_since is None or event.received_at < online_since
         if ahead > limit or (ahead < -limit and not waited):
             detail = f"meter {event.meter}: clock {ahead.total_seconds():+.0f} s"
-            changes.raise_while_none(Code.CLOCK_DRIFT, event.seal, event.counter, detail)
+            work.raise_while_none(Code.CLOCK_DRIFT, event.seal, event.counter, detail)
         elif abs(ahead) <= limit:
-            changes.clear(Code.CLOCK_DRIFT, event.seal)
+            work.clear(Code.CLOCK_DRIFT, event.seal)
 
     @property
     def _tolerance(self) -> timedelta:
         return timedelta(seconds=self._settings.cover_tolerance)
 
-    def _explain_covers(self, changes: Changes, event: SealEvent) -> None:
-        here = bindings.find(changes.conn, event.seal)
+    def _explain_covers(self, work: UnitOfWork, event: SealEvent) -> None:
+        here = bindings.find(work.conn, event.seal)
         if here is None:
             return
         covers = standard_alarms.near(
-            changes.conn, here.terminal, here.point, event.occurred_at, self._tolerance
+            work.conn, here.terminal, here.point, event.occurred_at, self._tolerance
         )
         for alarm in covers:
-            standard_alarms.explain(changes.conn, alarm.id, event.seal, event.counter, changes.at)
-            changes.clear(Code.COVER_OPEN, alarm.terminal, alarm.id)
+            standard_alarms.explain(work.conn, alarm.id, event.seal, event.counter, work.at)
+            work.clear(Code.COVER_OPEN, alarm.terminal, alarm.id)
 
-    def _explained(self, changes: Changes, alarm: StandardAlarm) -> bool:
+    def _explained(self, work: UnitOfWork, alarm: StandardAlarm) -> bool:
         if alarm.point is None:
             return False
-        here = bindings.seals_at(changes.conn, alarm.terminal, alarm.point)
+        here = bindings.seals_at(work.conn, alarm.terminal, alarm.point)
         about = (alarm.occurred_at - self._tolerance, alarm.occurred_at + self._tolerance)
-        for event in events.between(changes.conn, *about):
+        for event in events.between(work.conn, *about):
             if event.seal in here and _is_open(event):
-                standard_alarms.explain(changes.conn, alarm.id, event.seal, event.counter, changes.at)
+                standard_alarms.explain(work.conn, alarm.id, event.seal, event.counter, work.at)
                 return True
         return False
 
@@ -139,17 +139,17 @@ class Monitor:
         registered = self._registry.has_seal_at(alarm.terminal, alarm.point)
         return registered or bool(bindings.seals_at(conn, alarm.terminal, alarm.point))
 
-    def _raise_cover(self, changes: Changes, alarm: StandardAlarm) -> None:
+    def _raise_cover(self, work: UnitOfWork, alarm: StandardAlarm) -> None:
         where = f"DA {alarm.da}" if alarm.point is None else f"point {alarm.point}"
         detail = f"{where}: {alarm.di:08X} at {isoformat(alarm.occurred_at)}, no seal record"
-        changes.raise_alarm(Code.COVER_OPEN, alarm.terminal, alarm.id, detail)
-        standard_alarms.settle(changes.conn, alarm.id, changes.at)
+        work.raise_alarm(Code.COVER_OPEN, alarm.terminal, alarm.id, detail)
+        standard_alarms.settle(work.conn, alarm.id, work.at)
 
-    def _recovered(self, changes: Changes, recovery: StandardAlarm) -> None:
-        for alarm in alarms.active(changes.conn, recovery.terminal, Code.COVER_OPEN):
-            opened = standard_alarms.get(changes.conn, alarm.counter)
+    def _recovered(self, work: UnitOfWork, recovery: StandardAlarm) -> None:
+        for alarm in alarms.active(work.conn, recovery.terminal, Code.COVER_OPEN):
+            opened = standard_alarms.get(work.conn, alarm.counter)
             if (opened.da, opened.di) == (recovery.da, recovery.di):
-                changes.clear(Code.COVER_OPEN, alarm.subject, alarm.counter)
+                work.clear(Code.COVER_OPEN, alarm.subject, alarm.counter)
 
 
 def _is_open(event: SealEvent) -> bool:

@@ -24,7 +24,6 @@ from meterseal.store.trace_events import trace_applied
 from meterseal.store.writer import Writer
 from meterseal.systems.metering import keys
 from meterseal.systems.metering.api import create_app
-from meterseal.systems.metering.changes import Changes
 from meterseal.systems.metering.delivery import Delivery
 from meterseal.systems.metering.intake import Intake
 from meterseal.systems.metering.keys import MasterKey
@@ -34,6 +33,7 @@ from meterseal.systems.metering.registry import Registry
 from meterseal.systems.metering.settings import Settings
 from meterseal.systems.metering.station import Station
 from meterseal.systems.metering.tables import SCHEMA
+from meterseal.systems.metering.unit_of_work import UnitOfWork
 from meterseal.systems.metering.verdict_downlink import VerdictDownlink
 from meterseal.systems.metering.verification import Verifier
 from meterseal.trace import Trace
@@ -128,15 +128,15 @@ async def _watch(monitor: Monitor, writer: Writer, trace: Trace, clock: Clock) -
     """Apply the rules that depend on time alone, every half second."""
     since = clock.now()
 
-    def look(conn: Connection, rule: Callable[[Changes], None]) -> Changes:
-        changes = Changes(conn, clock.now())
-        rule(changes)
-        return changes
+    def look(conn: Connection, rule: Callable[[UnitOfWork], None]) -> UnitOfWork:
+        work = UnitOfWork(conn, clock.now())
+        rule(work)
+        return work
 
     rule = monitor.start
     while True:
-        changes = await writer.do(partial(look, rule=rule))
-        trace_applied(trace, changes.applied)
+        work = await writer.do(partial(look, rule=rule))
+        trace_applied(trace, work.applied)
         rule = partial(monitor.tick, listening_since=since)
         await asyncio.sleep(_WATCH)
 

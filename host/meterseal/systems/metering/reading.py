@@ -31,10 +31,10 @@ from meterseal.store import events
 from meterseal.store.applied import Applied
 from meterseal.store.database import Database
 from meterseal.systems.metering import bindings, findings
-from meterseal.systems.metering.changes import Changes
 from meterseal.systems.metering.findings import Route
 from meterseal.systems.metering.registry import Registry
 from meterseal.systems.metering.station import Station
+from meterseal.systems.metering.unit_of_work import UnitOfWork
 from meterseal.systems.metering.verification import MacStatus, Verifier
 from sealchip.interface import RECORD, Di
 
@@ -193,9 +193,9 @@ class OnDemand:
 
 
 def _issue(conn: Connection, code: VerdictCode, reading: Reading, detail: str, route: Route) -> Applied:
-    changes = Changes(conn, reading.read_at)
-    findings.issue(changes, code, reading.raw, detail, route)
-    return changes.applied
+    work = UnitOfWork(conn, reading.read_at)
+    findings.issue(work, code, reading.raw, detail, route)
+    return work.applied
 
 
 def _content(afn: int, content: bytes, request: Frame) -> bytes:

@@ -15,12 +15,12 @@ from meterseal.protocols.csg1209022.frame import DIR_UP, PRM, Frame, TerminalAdd
 from meterseal.store import alarms, diagnostics, events, outbox
 from meterseal.store.database import Database
 from meterseal.systems.metering import standard_alarms
-from meterseal.systems.metering.changes import Changes
 from meterseal.systems.metering.intake import Intake
 from meterseal.systems.metering.monitor import Monitor
 from meterseal.systems.metering.registry import Device, Registry
 from meterseal.systems.metering.settings import Settings
 from meterseal.systems.metering.tables import MARKETING, SCHEMA
+from meterseal.systems.metering.unit_of_work import UnitOfWork
 from meterseal.systems.metering.verification import Verifier
 
 START = datetime(2026, 11, 22, 5, 5, tzinfo=UTC)
@@ -52,7 +52,7 @@ class System:
     def tick(self, seconds=0.0):
         self.clock.advance(seconds)
         with self.database.transaction() as conn:
-            self.monitor.tick(Changes(conn, self.clock.now()), START)
+            self.monitor.tick(UnitOfWork(conn, self.clock.now()), START)
 
     @property
     def active(self):
@@ -224,7 +224,7 @@ def test_other_standard_alarms_are_stored_without_an_alarm(system):
 def test_a_registered_terminal_that_never_connects_is_lost(start, make):
     system = start(Device(make.seal, make.meter, TERMINAL, 1))
     with system.database.transaction() as conn:
-        system.monitor.start(Changes(conn, START))
+        system.monitor.start(UnitOfWork(conn, START))
     system.tick(2249)
     assert system.active == set()
     system.tick(2)

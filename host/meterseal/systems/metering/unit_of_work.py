@@ -1,4 +1,6 @@
-"""`Changes` is a transaction under way: its connection, its time, and what it did so far."""
+"""A unit of work is one running transaction of the metering system: connection, time, and what it
+has applied.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +12,13 @@ from meterseal.domain.alarm_rules import Code
 from meterseal.store import alarms
 from meterseal.store.applied import Applied
 
-__all__ = ["Changes"]
+__all__ = ["UnitOfWork"]
 
 
-class Changes:
-    """All changes of one transaction have the same time `at`; `applied` collects them."""
+class UnitOfWork:
+    """Carries one transaction through the rules: all its changes have the time `at`, and `applied`
+    collects them.
+    """
 
     def __init__(self, conn: Connection, at: datetime) -> None:
         self.conn = conn
