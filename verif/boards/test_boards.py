@@ -97,7 +97,7 @@ def test_current_goes_through_the_published_points() -> None:
         current_ua(48e6)
 
 
-def test_list_says_where_everything_goes() -> None:
+def test_list_shows_where_everything_goes() -> None:
     done = meterseal("list", "--json")
     assert done.returncode == 0, done.stderr
     listed = {board["name"]: board for board in json.loads(done.stdout)}

@@ -162,7 +162,7 @@ def test_the_stored_rate_comes_back(settled: Bench) -> None:
     assert settled.bus.chip(0).lamps & 1 == 0
 
 
-def test_error_answer_is_no_acknowledgement(bench: Bench) -> None:
+def test_error_answer_does_not_acknowledge(bench: Bench) -> None:
     bench.answering = False
     bench.power()
     bench.run(5.0, until=lambda: bool(bench.heard))

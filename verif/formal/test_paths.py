@@ -323,6 +323,6 @@ class Covered(Claim):
 @pytest.mark.parametrize(
     ("claim", "complaint"), [(Covered(), "has no covers"), (Covered("a wonder"), "not met.*a wonder")]
 )
-def test_what_is_no_proof_about_the_firmware(claim: Covered, complaint: str) -> None:
+def test_what_does_not_prove_the_firmware_is_refused(claim: Covered, complaint: str) -> None:
     with pytest.raises(NotProvedError, match=complaint):
         check(FirmwareTheorem(lambda: claim, "none"))

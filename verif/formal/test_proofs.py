@@ -116,6 +116,6 @@ def test_a_proof_is_a_proof(tmp_path: Path) -> None:
     ],
     ids=lambda it: it.name if isinstance(it, Theorem) else "",
 )
-def test_what_is_no_proof(statement: Theorem, complaint: str, tmp_path: Path) -> None:
+def test_what_does_not_prove_a_theorem_is_refused(statement: Theorem, complaint: str, tmp_path: Path) -> None:
     with pytest.raises(NotProvedError, match=complaint):
         check(statement, tmp_path)

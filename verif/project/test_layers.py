@@ -108,7 +108,7 @@ def test_systems_and_simulators_know_nothing_of_each_other() -> None:
     assert wrong == []
 
 
-def test_there_is_no_circle_of_files() -> None:
+def test_files_do_not_import_in_a_circle() -> None:
     names = {
         path: ".".join(("meterseal", *path.relative_to(HOST).with_suffix("").parts)) for _, path in modules()
     }

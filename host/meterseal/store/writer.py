@@ -30,7 +30,7 @@ class Writer:
     While one transaction is flushed the next pieces gather, and share the next transaction. A piece that
     raises is rolled back alone and its caller gets the exception
     (`test_one_failing_piece_does_not_spoil_its_neighbours`). When the database itself fails, or `run` ends,
-    every caller gets `StoppedError` (`test_nobody_waits_for_a_writer_that_has_ended`).
+    every caller gets `StoppedError` (`test_a_call_to_a_writer_that_has_ended_fails_at_once`).
     """
 
     #: Most pieces in one transaction, which bounds how long the first of them waits for the last.

@@ -41,6 +41,6 @@ def test_unsigned_is_not_verified() -> None:
 
 
 @pytest.mark.parametrize("size", [0, 30, 37, 39])
-def test_another_length_is_no_record(size: int) -> None:
+def test_another_length_is_not_a_record(size: int) -> None:
     with pytest.raises(LayoutError, match=f"{size} bytes, expected 38"):
         verify(KEY, bytes(size))

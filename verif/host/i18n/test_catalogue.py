@@ -17,7 +17,7 @@ TEXTS = [(key, lang) for key in catalogue.keys() for lang in catalogue.LANGUAGES
 
 
 @pytest.mark.parametrize(("key", "lang"), TEXTS)
-def test_every_text_exists_in_both_languages_and_accuses_nobody(key: str, lang: str) -> None:
+def test_every_text_exists_in_both_languages_without_accusation(key: str, lang: str) -> None:
     words = catalogue.template(key, lang)
     assert words.strip()
     assert not [word for word in ACCUSATIONS if word in words.lower()]

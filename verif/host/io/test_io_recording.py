@@ -92,7 +92,7 @@ def test_another_request_is_refused(tmp_path: Path) -> None:
     ("content", "says"),
     [("nonsense\n", "is no recording"), ('{"at": 1}\n', "neither"), (None, "cannot read")],
 )
-def test_what_is_no_recording_is_named(content: str | None, says: str, tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_recording_is_named(content: str | None, says: str, tmp_path: Path) -> None:
     path = tmp_path / "wire.jsonl"
     if content is not None:
         path.write_text(content)

@@ -76,7 +76,7 @@ def test_a_refusal(master):
     ],
     ids=str,
 )
-def test_what_is_no_answer_is_overheard(master, frame):
+def test_frames_that_do_not_answer_are_overheard(master, frame):
     """A frame is an answer only if its address, function and DI match those of the request."""
     master.start(READ, 0.0)
     assert answer(master, frame, 0.2) == [Overheard(frame)]
@@ -235,7 +235,7 @@ def test_late_answers_are_waited_for_before_the_next_request_to_that_slave(maste
     master.start(write, ready)
 
 
-def test_what_came_before_a_request_is_no_answer_to_it(master):
+def test_bytes_from_before_a_request_do_not_answer_it(master):
     """An older frame is no answer, even if a damaged frame's false head delays it until after the request."""
     write = requests.write(METER, 0x04001503, bytes(12))
     late = Frame(METER, 0x94)

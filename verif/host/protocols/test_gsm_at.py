@@ -69,7 +69,7 @@ def test_chunks_do_not_matter(sizes: list[int]) -> None:
     assert others(events) == [Sent(7)]
 
 
-def test_an_echo_is_no_answer() -> None:
+def test_an_echo_is_not_taken_for_an_answer() -> None:
     client = AtClient()
     commands = [b"\x1b\rATE0", b"AT+CMEE=1", b"AT+CPIN?", b"AT+CMGF=0", b"AT+CREG?"]
     answers = [b"OK", b"OK", b"+CPIN: READY\r\n\r\nOK", b"OK", b"+CREG: 0,5\r\n\r\nOK"]

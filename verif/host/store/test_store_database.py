@@ -162,7 +162,7 @@ def test_an_older_store_is_refused_and_left_as_it_is(path):
 
 
 @pytest.mark.parametrize("read_only", [True, False])
-def test_what_is_no_store_is_one_clear_sentence(tmp_path, read_only):
+def test_a_file_that_is_not_a_store_is_one_clear_sentence(tmp_path, read_only):
     (tmp_path / "text").write_text("this is no database at all, only some text" * 99)
     for bad in ("text", "no/such/directory/store.db"):
         with pytest.raises(Failure, match="store "):
@@ -239,7 +239,7 @@ def test_the_queries_of_a_running_system(path, database):
     assert "1 × bad_frame" in ask("diagnostics")
 
 
-def test_a_record_with_an_address_that_is_no_address_is_unreadable():
+def test_a_record_with_an_invalid_address_is_unreadable():
     record = bytearray(event(1).record)
     record[2:8] = b"\xff" * 6
     with pytest.raises(LayoutError, match="seal address FFFFFFFFFFFF is not BCD"):

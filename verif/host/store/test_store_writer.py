@@ -85,7 +85,7 @@ def test_one_failing_piece_does_not_spoil_its_neighbours(database):
     assert count(database) == 2
 
 
-def test_a_caller_that_gave_up_disturbs_nobody(database):
+def test_a_caller_that_gave_up_does_not_disturb_others(database):
     async def main():
         async with writing(database) as writer:
             gone = asyncio.create_task(writer.do(put("a")))
@@ -97,7 +97,7 @@ def test_a_caller_that_gave_up_disturbs_nobody(database):
     assert count(database) == 2
 
 
-def test_nobody_waits_for_a_writer_that_has_ended(database):
+def test_a_call_to_a_writer_that_has_ended_fails_at_once(database):
     async def main():
         writer = Writer(database)
         task = asyncio.create_task(writer.run())

@@ -16,7 +16,7 @@ def test_both_sides_are_measured_in_one_run():
     assert figures["ratio"] > 0
 
 
-def test_without_the_peer_it_says_what_to_install(monkeypatch):
+def test_without_the_peer_it_states_what_to_install(monkeypatch):
     def missing(name):
         raise ModuleNotFoundError(name)
 

@@ -103,7 +103,7 @@ def test_invalid_frames_fail_with_the_reason(vector: dict[str, str]) -> None:
         ("68 AA AA AA AA AA AA 68 13 00 E0 16", "checksum is E0, computed DF"),
     ],
 )
-def test_what_is_no_frame(text: str, reason: str) -> None:
+def test_bytes_that_are_not_a_frame(text: str, reason: str) -> None:
     (document,), failure = run("decode", text)
     assert document["valid"] is False
     assert reason in document["reason"]

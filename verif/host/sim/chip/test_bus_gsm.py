@@ -58,7 +58,7 @@ async def until(ready: Callable[[], bool]) -> None:
             await asyncio.sleep(0.01)
 
 
-def test_a_modem_on_a_pty_hears_its_chip(tmp_path: Path) -> None:
+def test_a_modem_on_a_pty_receives_from_its_chip(tmp_path: Path) -> None:
     async def talk() -> None:
         with PtyEnd(tmp_path / "modem") as modem:
             async with simulated([str(tmp_path / "modem")]) as traced:
@@ -100,7 +100,7 @@ def test_each_chip_has_its_own_modem_and_looks_for_it_again() -> None:
 
 
 @pytest.mark.parametrize("cut", [False, True])
-def test_a_chip_without_power_hears_nothing(cut: bool) -> None:
+def test_a_chip_without_power_receives_nothing(cut: bool) -> None:
     with BusSim(library(STUB_CHIP.read_text()), chips=1, ends=1, clock_hz=38_400) as bus:
         bus.open_gsm(0)
         bus.power(0, not cut)

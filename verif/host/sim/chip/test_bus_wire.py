@@ -112,7 +112,7 @@ def test_noise_at_probability_one_turns_over_everything(bus: BusSim) -> None:
     assert bus.read(0) == b""
 
 
-def test_fifos_are_bounded_and_say_so(bus: BusSim) -> None:
+def test_fifos_are_bounded_and_report_it(bus: BusSim) -> None:
     assert bus.write(0, bytes(5000)) == 4096
     assert bus.write(0, b"\0") == 0
     for _ in range(18):
@@ -124,7 +124,7 @@ def test_fifos_are_bounded_and_say_so(bus: BusSim) -> None:
     assert bus.state.tap_overflowed == 18 * 4096 - 65536
 
 
-def test_a_closed_end_hears_nothing_but_sends_what_it_has(bus: BusSim) -> None:
+def test_a_closed_end_receives_nothing_but_sends_what_it_has(bus: BusSim) -> None:
     bus.write(0, b"abc")
     bus.close_end(0)
     bus.close_end(1)

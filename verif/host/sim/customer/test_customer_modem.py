@@ -70,7 +70,7 @@ def test_a_prompt_that_a_killed_host_left_open_is_called_off() -> None:
     assert not messages
 
 
-def test_what_a_modem_says_after_power_up() -> None:
+def test_output_of_a_modem_after_power_up() -> None:
     modem = Modem()
     assert ask(modem, "AT") == "AT\r\r\nOK\r\n"
     assert ask(modem, "ATE0") == "ATE0\r\r\nOK\r\n"

@@ -325,7 +325,7 @@ def test_an_unreadable_record_is_refused_counted_and_alarmed(bench: Bench) -> No
     assert bench.journal() == []
 
 
-def test_a_seal_that_was_told_no_meter_reports_to_the_only_one(tmp_path: Path, bench: Bench) -> None:
+def test_a_seal_without_a_meter_address_reports_to_the_only_one(tmp_path: Path, bench: Bench) -> None:
     report = requests.write("A" * 12, Di.REPORT, OPENED.encode())
     assert bench.ask(report) == Frame(METER, 0x94)
     two = Bench(tmp_path / "two.db", METER, OTHER)
@@ -397,7 +397,7 @@ def test_two_meters_at_one_end_keep_apart(tmp_path: Path) -> None:
     bench.database.close()
 
 
-def test_what_is_no_good_frame_or_not_for_us_is_counted_in_silence(bench: Bench) -> None:
+def test_bad_and_foreign_frames_are_counted_in_silence(bench: Bench) -> None:
     good = requests.read(METER, COVER).encode()
     assert bench.send(good[:-2] + bytes([good[-2] ^ 1]) + good[-1:]) is None
     bench.clock.advance(1)

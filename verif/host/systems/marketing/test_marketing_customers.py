@@ -34,7 +34,7 @@ def written(folder: Path, *rows: object) -> Path:
     return file
 
 
-def test_json_and_csv_say_the_same(tmp_path: Path) -> None:
+def test_json_and_csv_are_equivalent(tmp_path: Path) -> None:
     urls = ["json://127.0.0.1/a", "wecombot://key"]
     table = tmp_path / "customers.csv"
     table.write_text(

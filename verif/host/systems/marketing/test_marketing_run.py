@@ -207,7 +207,7 @@ def test_an_opening_reaches_phone_and_staff_with_one_record_number(
     assert customer.stop() == 0
 
 
-def test_repetitions_are_answered_alike_and_say_nothing_twice(
+def test_repetitions_are_answered_alike_and_send_nothing_twice(
     start_link: StartLink, tmp_path: Path, modem: StartLink, sms: list[object], eventually: Eventually
 ) -> None:
     modem()
@@ -282,7 +282,7 @@ def test_an_unknown_seal_is_stored_alarmed_and_sent_to_staff(
     assert [alarm["code"] for alarm in active] == ["SEAL_OPEN_UNMATCHED"]
 
 
-def test_what_is_no_event_is_refused_and_kept(start_link: StartLink, tmp_path: Path) -> None:
+def test_a_body_without_an_event_is_refused_and_kept(start_link: StartLink, tmp_path: Path) -> None:
     marketing = Marketing(start_link, tmp_path)
     kind = {"content-type": handover.CONTENT_TYPE}
 

@@ -162,7 +162,7 @@ def test_the_record_of_another_seal_is_refused(metering, served, make):
     assert (status, "record of seal 000000000102" in body["detail"]) == (502, True)
 
 
-def test_nobody_to_ask(metering, connect, make):
+def test_a_read_that_cannot_be_answered_is_an_error(metering, connect, make):
     assert read(metering, "000000000999")[0] == 404
     status, body = read(metering, make.seal)
     assert (status, body["detail"]) == (503, "terminal 440106:1 is not connected")

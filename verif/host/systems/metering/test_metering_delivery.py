@@ -114,7 +114,7 @@ def test_an_error_of_marketing_is_tried_again(start_metering, connect, make, mar
     assert len(marketing.taken) == 1
 
 
-def test_a_body_that_marketing_stumbles_over_holds_up_nobody(
+def test_a_body_that_marketing_fails_on_does_not_hold_up_others(
     start_metering, connect, make, marketing, eventually
 ):
     metering = start_metering("--marketing", marketing.up())
@@ -128,7 +128,7 @@ def test_a_body_that_marketing_stumbles_over_holds_up_nobody(
     eventually(lambda: metering.read(outbox.pending) == 1)
 
 
-def test_a_refused_body_holds_up_nobody(start_metering, connect, make, marketing, eventually):
+def test_a_refused_body_does_not_hold_up_others(start_metering, connect, make, marketing, eventually):
     marketing.answer = lambda n: 422 if n == 1 else 200
     metering = start_metering("--marketing", marketing.up())
     terminal = connect(metering).login()
@@ -140,7 +140,7 @@ def test_a_refused_body_holds_up_nobody(start_metering, connect, make, marketing
     assert (diagnostic.what, diagnostic.count) == ("handover_refused", 1)
 
 
-def test_marketing_that_hangs_stops_nobody_from_stopping(start_metering, connect, make, marketing):
+def test_marketing_that_hangs_does_not_keep_metering_from_stopping(start_metering, connect, make, marketing):
     release = threading.Event()
     marketing.answer = lambda n: release.wait(20) and 200
     metering = start_metering("--marketing", marketing.up())

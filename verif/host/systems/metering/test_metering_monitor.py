@@ -122,7 +122,7 @@ def test_a_meter_clock_ahead_is_alarmed_until_it_is_right(system, make, offset):
     assert system.active == set()
 
 
-def test_a_record_that_waited_for_the_connection_is_no_drift(system, make):
+def test_a_record_that_waited_for_the_connection_is_not_taken_for_drift(system, make):
     system.report(make.report(1, at=START - timedelta(hours=5)))
     assert system.active == set()
     # Dated after the login, yet an hour old when it comes, this record did not wait for the connection.

@@ -69,7 +69,7 @@ def test_garbage_is_counted_with_a_sample_and_the_frames_around_it_are_read(star
     assert diagnostic.sample == b"\x68\x00garbage\x16"
 
 
-def test_a_report_that_cannot_be_read_is_kept_alarmed_and_blocks_nobody(start_metering, connect, make):
+def test_an_unreadable_report_is_kept_and_alarmed_and_does_not_block_others(start_metering, connect, make):
     metering = start_metering()
     terminal = connect(metering).login()
     broken = bytearray(make.report(1))

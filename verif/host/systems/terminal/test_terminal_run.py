@@ -274,7 +274,7 @@ def minds_its_manners(bus: Bus) -> None:
         assert all(at - then > 0.150 for then, whose in before if whose == end)
 
 
-def test_what_nobody_confirms_is_kept_and_sent_again(
+def test_unconfirmed_messages_are_kept_and_sent_again(
     start_meter: Start,
     start_terminal: Start,
     seal: Seal,
