@@ -23,7 +23,7 @@ PACKAGES = {
     "sealchip": ROOT / "rtl/sealchip",
     **{
         f"meterseal.{wing}": ROOT / "host/meterseal" / wing
-        for wing in ("domain", "protocols", "io", "store", "sim", "systems", "tools")
+        for wing in ("octets", "domain", "protocols", "io", "store", "sim", "systems", "tools")
     },
     "sealboards": ROOT / "boards/sealboards",
 }

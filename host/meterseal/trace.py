@@ -11,7 +11,7 @@ import sys
 from typing import TextIO
 
 from meterseal.clock import Clock, SystemClock, isoformat
-from meterseal.hexadecimal import hex_digits
+from meterseal.octets.hexadecimal import hex_digits
 
 __all__ = ["Trace"]
 

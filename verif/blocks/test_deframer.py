@@ -9,8 +9,8 @@ from amaranth.lib.memory import Memory
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meterseal import bcd
 from meterseal.domain.image import ANY_METER, Identity
+from meterseal.octets import bcd
 from meterseal.protocols.dlt645.decoder import Decoder, Received
 from meterseal.protocols.dlt645.frame import Frame
 from sealchip.core.firmware.layout import Public

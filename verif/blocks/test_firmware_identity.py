@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meterseal import bcd
 from meterseal.domain.image import Identity, crc16, image
 from meterseal.domain.layout import pack, unpack
+from meterseal.octets import bcd
 from sealchip.core import firmware
 from sealchip.core.assembler import Assembler
 from sealchip.core.firmware import calendar, flash, identity, main

@@ -11,9 +11,9 @@ from cryptography.hazmat.primitives.cmac import CMAC
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from meterseal import bcd
 from meterseal.domain.image import NO_KEY, Identity
 from meterseal.domain.layout import pack
+from meterseal.octets import bcd
 from sealchip.core.assembler import Assembler
 from sealchip.core.firmware import main, record, sm4
 from sealchip.core.firmware.layout import WRITTEN, Command, Memory, Public, StatusOut

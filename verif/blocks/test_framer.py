@@ -12,8 +12,8 @@ from amaranth.lib.memory import Memory
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meterseal import bcd
 from meterseal.domain.image import ANY_METER, Identity
+from meterseal.octets import bcd
 from meterseal.protocols.dlt645.frame import Frame
 from meterseal.protocols.dlt645.requests import Write
 from sealchip.core.firmware.layout import Public

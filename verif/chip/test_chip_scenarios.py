@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from meterseal import bcd
 from meterseal.clock import CST
 from meterseal.domain.image import Identity, image, read_identity
 from meterseal.domain.layout import unpack
 from meterseal.domain.record import Flags, Kind, SealRecord, StateClass
 from meterseal.domain.signing import verify
+from meterseal.octets import bcd
 from meterseal.protocols.dlt645 import requests
 from meterseal.protocols.dlt645.frame import Frame
 from meterseal.sim.chip.bus import SECTOR_ERASE, ByteSeen, LampsSeen

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from meterseal import bcd
 from meterseal.clock import CST
 from meterseal.domain.image import Identity, read_identity
 from meterseal.domain.layout import unpack
 from meterseal.domain.record import Kind, SealRecord
+from meterseal.octets import bcd
 from meterseal.protocols.dlt645 import requests
 from meterseal.protocols.dlt645.frame import Frame
 from sealchip.interface import DIAGNOSTICS, FLASH_SIZE, Di

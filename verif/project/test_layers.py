@@ -15,9 +15,9 @@ HOST = Path(meterseal.__path__[0])
 #: The floors of `meterseal`, from the ground up: a package imports only what stands on a floor below its own.
 #: Packages on one floor do not import each other, and neither do the systems nor the simulators.
 FLOORS = (
-    {"clock", "errors", "hexadecimal", "i18n"},
-    {"bcd", "trace"},
-    {"domain"},
+    {"clock", "errors", "i18n"},
+    {"octets"},
+    {"domain", "trace"},
     {"protocols"},
     {"io", "store"},
     {"sim", "systems"},
@@ -30,7 +30,7 @@ HEIGHT = {name: height for height, floor in enumerate(FLOORS) for name in floor}
 SEPARATE = ("systems", "sim")
 
 #: Packages that are sans-IO: bytes and times go in, and events come out.
-PURE = ("protocols", "bcd", "domain")
+PURE = ("protocols", "octets", "domain")
 #: All modules that these need: no clock, socket, thread, file or database is among them.
 HARMLESS = frozenset(
     [
@@ -121,7 +121,7 @@ def test_files_do_not_import_in_a_circle() -> None:
 
 
 def test_protocols_do_no_io() -> None:
-    harmless_rooms = {*PURE, "clock", "errors", "hexadecimal"}
+    harmless_rooms = {*PURE, "clock", "errors"}
     wrong = []
     for name, path in modules():
         for used in imports(path) if name in PURE else ():

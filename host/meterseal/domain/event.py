@@ -7,7 +7,7 @@ from datetime import datetime
 
 from meterseal.clock import isoformat
 from meterseal.domain.record import Flags, Kind, SealRecord, StateClass
-from meterseal.hexadecimal import hex_digits
+from meterseal.octets.hexadecimal import hex_digits
 
 __all__ = ["SealEvent", "event_document", "record_fields"]
 

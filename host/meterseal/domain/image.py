@@ -8,10 +8,10 @@ from __future__ import annotations
 import binascii
 from dataclasses import dataclass
 
-from meterseal import bcd
 from meterseal.domain.layout import pack, unpack
 from meterseal.errors import Failure
-from meterseal.hexadecimal import hex_digits
+from meterseal.octets import bcd
+from meterseal.octets.hexadecimal import hex_digits
 from sealchip.interface import BAUD_FEATURE, DEFAULT_BAUD, FLASH_IDENTITY_SLOTS, FLASH_SIZE, IDENTITY
 
 __all__ = [

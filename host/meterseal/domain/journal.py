@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from meterseal import bcd
 from meterseal.domain.layout import pack, unpack
+from meterseal.octets import bcd
 from sealchip.interface import JOURNAL_ENTRY
 
 __all__ = ["JournalEntry"]

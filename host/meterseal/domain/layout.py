@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from meterseal.hexadecimal import hex_bytes
+from meterseal.octets.hexadecimal import hex_bytes
 from sealchip.interface import Layout
 
 __all__ = ["LayoutError", "pack", "unpack"]

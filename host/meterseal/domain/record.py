@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from meterseal import bcd
 from meterseal.domain.layout import LayoutError, pack, unpack
-from meterseal.hexadecimal import hex_bytes
+from meterseal.octets import bcd
+from meterseal.octets.hexadecimal import hex_bytes
 from sealchip.interface import LOOP_NOT_MEASURED, RECORD, RECORD_VERSION, Algorithm, Flags, Kind, StateClass
 
 NO_FLAGS = Flags(0)

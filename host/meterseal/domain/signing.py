@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.cmac import CMAC
 
 from meterseal.domain.layout import LayoutError
 from meterseal.domain.record import Algorithm, SealRecord
-from meterseal.hexadecimal import hex_bytes
+from meterseal.octets.hexadecimal import hex_bytes
 from sealchip.interface import RECORD
 
 __all__ = ["KEY_BYTES", "sign", "verify"]

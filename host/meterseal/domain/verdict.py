@@ -8,10 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from hashlib import sha256
 
-from meterseal import bcd
 from meterseal.domain.layout import LayoutError, pack, unpack
 from meterseal.domain.record import SealRecord
-from meterseal.hexadecimal import hex_bytes
+from meterseal.octets import bcd
+from meterseal.octets.hexadecimal import hex_bytes
 from sealchip.interface import VERDICT, VerdictCode
 
 __all__ = ["RecordVerdict", "VerdictCode", "digest"]

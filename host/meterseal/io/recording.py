@@ -14,8 +14,8 @@ from typing import TextIO
 
 from meterseal.clock import Clock, SystemClock
 from meterseal.errors import Failure
-from meterseal.hexadecimal import hex_digits
 from meterseal.io.port import Port
+from meterseal.octets.hexadecimal import hex_digits
 
 __all__ = ["SCHEME", "RecordedPort", "ReplayPort"]
 

@@ -15,12 +15,12 @@ from cloudevents.core.bindings.http import HTTPMessage, from_structured_event, t
 from cloudevents.core.exceptions import BaseCloudEventException
 from cloudevents.core.v1.event import CloudEvent
 
-from meterseal import bcd
 from meterseal.clock import isoformat
 from meterseal.domain.event import SealEvent, event_document
 from meterseal.domain.layout import LayoutError
 from meterseal.domain.verdict import RecordVerdict, VerdictCode
-from meterseal.hexadecimal import hex_digits
+from meterseal.octets import bcd
+from meterseal.octets.hexadecimal import hex_digits
 
 __all__ = [
     "CONTENT_TYPE",

@@ -22,7 +22,7 @@ from sqlalchemy import (
 )
 
 from meterseal.clock import isoformat
-from meterseal.hexadecimal import hex_digits
+from meterseal.octets.hexadecimal import hex_digits
 from meterseal.store.database import UtcMillis, insert, metadata
 
 __all__ = [

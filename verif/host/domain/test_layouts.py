@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import sealchip.interface
-from meterseal import bcd
 from meterseal.clock import CST
 from meterseal.domain.journal import JournalEntry
 from meterseal.domain.layout import LayoutError, pack, unpack
 from meterseal.domain.record import Algorithm, Flags, Kind, SealRecord, StateClass
+from meterseal.octets import bcd
 from sealchip.interface import JOURNAL_ENTRY, RECORD, Layout
 
 LAYOUTS = {name: value for name, value in vars(sealchip.interface).items() if isinstance(value, Layout)}

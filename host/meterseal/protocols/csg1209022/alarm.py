@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
 
-from meterseal import bcd
-from meterseal.hexadecimal import hex_bytes
+from meterseal.octets import bcd
+from meterseal.octets.hexadecimal import hex_bytes
 from meterseal.protocols.dlt645.cover import CoverRecord, Energies, energies, energies_bytes
 
 __all__ = ["ARD11_BYTES", "AlarmError", "AlarmHead", "AlarmState", "CoverAlarm"]

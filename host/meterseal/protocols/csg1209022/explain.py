@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
-from meterseal import bcd
 from meterseal.clock import isoformat
-from meterseal.hexadecimal import hex_bytes
+from meterseal.octets import bcd
+from meterseal.octets.hexadecimal import hex_bytes
 from meterseal.protocols.annotation import Annotation, plain, plain_field
 from meterseal.protocols.csg1209022.alarm import ARD11_BYTES, AlarmHead, AlarmState, CoverAlarm
 from meterseal.protocols.csg1209022.codes import (

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from meterseal.hexadecimal import hex_bytes, hex_digits
+from meterseal.octets.hexadecimal import hex_bytes, hex_digits
 from meterseal.protocols.csg1209022.codes import Afn, Reply, UplinkDi
 
 __all__ = [

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum
 
-from meterseal.hexadecimal import hex_bytes
+from meterseal.octets.hexadecimal import hex_bytes
 from sealchip.interface import DEFAULT_BAUD
 
 __all__ = ["Parity", "RelayAnswer", "RelayError", "RelayRequest", "StopBits"]

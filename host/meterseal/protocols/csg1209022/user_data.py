@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from meterseal import bcd
 from meterseal.domain.journal import JournalEntry
 from meterseal.domain.layout import LayoutError
-from meterseal.hexadecimal import hex_bytes
+from meterseal.octets import bcd
+from meterseal.octets.hexadecimal import hex_bytes
 from sealchip.interface import JOURNAL_ENTRY
 
 __all__ = ["USER_DATA", "SealReport", "UserDataError"]

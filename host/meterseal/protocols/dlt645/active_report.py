@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from meterseal.hexadecimal import hex_bytes
+from meterseal.octets.hexadecimal import hex_bytes
 
 __all__ = ["METER_COVER_OPEN", "TERMINAL_COVER_OPEN", "WORD_BYTES", "ActiveReport"]
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from meterseal import bcd
-from meterseal.hexadecimal import hex_bytes
+from meterseal.octets import bcd
+from meterseal.octets.hexadecimal import hex_bytes
 
 __all__ = ["COVER_BYTES", "ENERGIES", "NO_ENERGIES", "CoverRecord", "Energies", "energies", "energies_bytes"]
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from meterseal import bcd
 from meterseal.clock import isoformat
-from meterseal.hexadecimal import hex_digits
+from meterseal.octets import bcd
+from meterseal.octets.hexadecimal import hex_digits
 from meterseal.protocols.annotation import Annotation, plain, plain_field
 from meterseal.protocols.dlt645.addressing import BROADCAST, WILDCARD
 from meterseal.protocols.dlt645.control import CLEARS, FROM_SLAVE, MORE, Err, Function

@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from meterseal.hexadecimal import hex_bytes, hex_digits
+from meterseal.octets.hexadecimal import hex_bytes, hex_digits
 from meterseal.protocols.dlt645.control import FROM_SLAVE, MORE, REFUSED, WITH_DI
 
 __all__ = ["LONGEST", "OVERHEAD", "PREAMBLE", "START", "Fault", "Frame", "FrameError", "check"]

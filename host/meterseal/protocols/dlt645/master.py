@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from meterseal import bcd
+from meterseal.octets import bcd
 from meterseal.protocols.dlt645.addressing import BROADCAST, matches
 from meterseal.protocols.dlt645.control import ANSWER_TIMEOUT, SEQ_MAX, Err, Function
 from meterseal.protocols.dlt645.decoder import Decoder, Discarded, Received

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from meterseal import bcd
-from meterseal.hexadecimal import hex_bytes
+from meterseal.octets import bcd
+from meterseal.octets.hexadecimal import hex_bytes
 from meterseal.protocols.dlt645.addressing import BROADCAST, WILDCARD
 from meterseal.protocols.dlt645.control import WRITE_MAX, Function
 from meterseal.protocols.dlt645.frame import Frame, FrameError

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from meterseal import bcd
 from meterseal.clock import isoformat
 from meterseal.domain.layout import unpack
 from meterseal.domain.record import Flags, Kind, SealRecord, StateClass
-from meterseal.hexadecimal import hex_bytes, hex_digits
+from meterseal.octets import bcd
+from meterseal.octets.hexadecimal import hex_bytes, hex_digits
 from meterseal.protocols.annotation import Annotation, plain
 from meterseal.protocols.dlt645 import values
 from sealchip.interface import (

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
-from meterseal import bcd
 from meterseal.clock import isoformat
+from meterseal.octets import bcd
 from meterseal.protocols.annotation import Annotation, plain
 from meterseal.protocols.dlt645 import values
 from meterseal.protocols.dlt645.active_report import (

@@ -14,8 +14,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from meterseal import bcd
-from meterseal.hexadecimal import hex_bytes
+from meterseal.octets import bcd
+from meterseal.octets.hexadecimal import hex_bytes
 from meterseal.protocols.dlt645.addressing import BROADCAST, matches
 from meterseal.protocols.dlt645.control import (
     CLEARS,

@@ -1,15 +1,15 @@
 """Items encode dates, times of day, clocks and text in these forms.
 
-Addresses, counts and moments, which both protocols use, are in `meterseal.bcd`.
+Addresses, counts and moments, which both protocols use, are in `meterseal.octets.bcd`.
 """
 
 from __future__ import annotations
 
 from datetime import date, datetime, time
 
-from meterseal import bcd
 from meterseal.clock import CST
-from meterseal.hexadecimal import hex_bytes
+from meterseal.octets import bcd
+from meterseal.octets.hexadecimal import hex_bytes
 
 __all__ = ["clock", "clock_bytes", "date_bytes", "day", "text", "text_bytes", "time_bytes", "time_of_day"]
 

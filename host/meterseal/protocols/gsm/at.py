@@ -18,7 +18,7 @@ import re
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from meterseal.hexadecimal import hex_digits
+from meterseal.octets.hexadecimal import hex_digits
 
 __all__ = [
     "LINE_MAX",

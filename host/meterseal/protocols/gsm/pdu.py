@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from meterseal.hexadecimal import hex_bytes
+from meterseal.octets.hexadecimal import hex_bytes
 
 __all__ = ["DUPLICATE", "PARTS_MAX", "Part", "PduError", "Submit", "split", "submits"]
 

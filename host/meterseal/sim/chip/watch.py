@@ -8,7 +8,7 @@ from typing import Any
 
 from meterseal.domain.layout import LayoutError
 from meterseal.domain.record import SealRecord
-from meterseal.hexadecimal import hex_digits
+from meterseal.octets.hexadecimal import hex_digits
 from meterseal.protocols.dlt645.control import Function
 from meterseal.protocols.dlt645.decoder import Decoder, Discarded, Received
 from meterseal.protocols.dlt645.frame import Frame, FrameError

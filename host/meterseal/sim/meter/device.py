@@ -11,12 +11,12 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from meterseal import bcd
 from meterseal.clock import Clock
 from meterseal.domain.alarm_rules import Code
 from meterseal.domain.event import SealEvent
 from meterseal.domain.layout import LayoutError, unpack
 from meterseal.domain.verdict import RecordVerdict
+from meterseal.octets import bcd
 from meterseal.protocols.dlt645.control import Err
 from meterseal.protocols.dlt645.cover import ENERGIES
 from meterseal.protocols.dlt645.frame import Frame

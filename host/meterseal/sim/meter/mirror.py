@@ -10,9 +10,9 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from meterseal import bcd
 from meterseal.domain.alarm_rules import Code
 from meterseal.domain.event import SealEvent
+from meterseal.octets import bcd
 from meterseal.protocols.dlt645.active_report import TERMINAL_COVER_OPEN, ActiveReport
 from meterseal.protocols.dlt645.cover import NO_ENERGIES, CoverRecord
 from meterseal.protocols.dlt645.identifiers import RECORDS_KEPT, StandardDi

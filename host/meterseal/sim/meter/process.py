@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from meterseal.clock import Clock, SystemClock
-from meterseal.hexadecimal import hex_digits
 from meterseal.io.ports import Line
+from meterseal.octets.hexadecimal import hex_digits
 from meterseal.protocols.dlt645.addressing import BROADCAST, WILDCARD, matches
 from meterseal.protocols.dlt645.control import TD_MAX, TD_MIN, Function
 from meterseal.protocols.dlt645.decoder import Decoder, Discarded, Received

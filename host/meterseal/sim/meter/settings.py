@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from meterseal import bcd
 from meterseal.domain.image import DEFAULT_PASSWORD
 from meterseal.errors import Failure
+from meterseal.octets import bcd
 from sealchip.interface import DEFAULT_BAUD
 
 __all__ = ["Settings", "bound_meters"]

@@ -27,9 +27,9 @@ from sqlalchemy import (
     select,
 )
 
-from meterseal import bcd
 from meterseal.errors import Failure
 from meterseal.i18n.catalogue import LANGUAGES
+from meterseal.octets import bcd
 from meterseal.protocols.gsm.pdu import PduError, Submit
 from meterseal.systems.marketing.tables import metadata
 

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from meterseal.clock import Clock
 from meterseal.domain.event import SealEvent
-from meterseal.hexadecimal import hex_digits
+from meterseal.octets.hexadecimal import hex_digits
 from meterseal.protocols import handover
 from meterseal.protocols.handover import Finding, HandoverError
 from meterseal.store.applied import Applied

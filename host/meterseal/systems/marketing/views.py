@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from meterseal.clock import isoformat
 from meterseal.domain.event import SealEvent, event_document
-from meterseal.hexadecimal import hex_digits
+from meterseal.octets.hexadecimal import hex_digits
 from meterseal.store import alarms, diagnostics, events, outbox
 from meterseal.store.alarms import Alarm
 from meterseal.store.diagnostics import Kept

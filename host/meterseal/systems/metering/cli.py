@@ -108,7 +108,7 @@ def run(
 
 
 def _password(digits: str) -> bytes:
-    from meterseal.bcd import password_bytes
+    from meterseal.octets.bcd import password_bytes
 
     try:
         return password_bytes(digits)

@@ -14,11 +14,11 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from sqlalchemy import Column, Connection, LargeBinary, String, Table, delete, select
 
-from meterseal import bcd
 from meterseal.domain.image import NO_KEY
 from meterseal.domain.signing import KEY_BYTES
 from meterseal.errors import Failure
 from meterseal.io.key_file import read_key
+from meterseal.octets import bcd
 from meterseal.store.database import Database, UtcMillis, insert
 from meterseal.store.ownership import sole_owner
 from meterseal.systems.metering.tables import SCHEMA, metadata

@@ -20,7 +20,7 @@ from meterseal.domain.event import SealEvent, record_fields
 from meterseal.domain.layout import LayoutError
 from meterseal.domain.record import Flags, SealRecord
 from meterseal.domain.verdict import VerdictCode
-from meterseal.hexadecimal import hex_bytes, hex_digits
+from meterseal.octets.hexadecimal import hex_bytes, hex_digits
 from meterseal.protocols.csg1209022.codes import Afn, UplinkDi
 from meterseal.protocols.csg1209022.frame import point_da
 from meterseal.protocols.csg1209022.relay import RelayAnswer, RelayError, RelayRequest

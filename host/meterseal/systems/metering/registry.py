@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from meterseal import bcd
 from meterseal.errors import Failure
+from meterseal.octets import bcd
 from meterseal.protocols.csg1209022.frame import FrameError, TerminalAddress
 
 __all__ = ["Device", "Registry", "parse_terminal", "terminal_name"]

@@ -10,7 +10,7 @@ from functools import partial
 from typing import cast
 
 from meterseal.clock import Clock
-from meterseal.hexadecimal import hex_digits
+from meterseal.octets.hexadecimal import hex_digits
 from meterseal.protocols.csg1209022.decoder import Discarded
 from meterseal.protocols.csg1209022.frame import Frame
 from meterseal.protocols.csg1209022.station import (

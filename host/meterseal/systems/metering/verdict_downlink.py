@@ -11,7 +11,7 @@ from functools import partial
 from sqlalchemy import Connection
 
 from meterseal.clock import Clock
-from meterseal.hexadecimal import hex_bytes
+from meterseal.octets.hexadecimal import hex_bytes
 from meterseal.protocols.csg1209022.codes import Afn, UplinkDi
 from meterseal.protocols.csg1209022.frame import point_da
 from meterseal.protocols.csg1209022.relay import RelayAnswer, RelayError, RelayRequest

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from meterseal import bcd
 from meterseal.clock import Clock
 from meterseal.domain.layout import LayoutError
 from meterseal.domain.verdict import RecordVerdict
+from meterseal.octets import bcd
 from meterseal.protocols.csg1209022.codes import Afn, UplinkDi, WriteError
 from meterseal.protocols.csg1209022.frame import Frame
 from meterseal.protocols.csg1209022.relay import RelayAnswer, RelayError, RelayRequest

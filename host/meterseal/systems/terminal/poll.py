@@ -10,11 +10,11 @@ import contextlib
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
-from meterseal import bcd
 from meterseal.clock import Clock
 from meterseal.domain.alarm_rules import Code
 from meterseal.domain.journal import JournalEntry
-from meterseal.hexadecimal import hex_bytes
+from meterseal.octets import bcd
+from meterseal.octets.hexadecimal import hex_bytes
 from meterseal.protocols.dlt645 import Frame, requests
 from meterseal.protocols.dlt645.identifiers import RECORDS_KEPT, StandardDi
 from meterseal.protocols.dlt645.values import clock as clock_of

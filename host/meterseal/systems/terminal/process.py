@@ -7,9 +7,9 @@ from pathlib import Path
 
 from meterseal.clock import Clock, SystemClock
 from meterseal.domain.alarm_rules import Code
-from meterseal.hexadecimal import hex_digits
 from meterseal.io.endpoint import parse_endpoint
 from meterseal.io.ports import Line
+from meterseal.octets.hexadecimal import hex_digits
 from meterseal.protocols.csg1209022.terminal import TerminalLink
 from meterseal.protocols.dlt645 import requests
 from meterseal.store.applied import Applied

@@ -7,9 +7,9 @@ import contextlib
 
 from meterseal.clock import Clock
 from meterseal.errors import Failure
-from meterseal.hexadecimal import hex_digits
 from meterseal.io.port import Port, PortLost
 from meterseal.io.ports import open_port
+from meterseal.octets.hexadecimal import hex_digits
 from meterseal.protocols.csg1209022.decoder import Discarded
 from meterseal.protocols.csg1209022.frame import Frame
 from meterseal.protocols.csg1209022.terminal import (

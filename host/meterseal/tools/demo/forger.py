@@ -13,7 +13,7 @@ from meterseal.domain.layout import LayoutError
 from meterseal.domain.record import NO_FLAGS, Kind, SealRecord, StateClass
 from meterseal.domain.signing import KEY_BYTES, sign
 from meterseal.errors import Failure
-from meterseal.hexadecimal import hex_digits
+from meterseal.octets.hexadecimal import hex_digits
 from meterseal.protocols.dlt645 import Decoder, Frame, Received, requests
 from meterseal.protocols.dlt645.control import Function
 from meterseal.protocols.dlt645.requests import Write

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from meterseal.hexadecimal import hex_bytes
+from meterseal.octets.hexadecimal import hex_bytes
 from meterseal.protocols.csg1209022.codes import AFN_NAMES, DI_NAMES
 from meterseal.protocols.csg1209022.frame import Frame as UplinkFrame
 from meterseal.protocols.dlt645.frame import Frame as MeterFrame

@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 
-from meterseal import bcd
 from meterseal.errors import Failure
-from meterseal.hexadecimal import hex_bytes, hex_digits
+from meterseal.octets import bcd
+from meterseal.octets.hexadecimal import hex_bytes, hex_digits
 from meterseal.protocols.csg1209022.frame import Frame as UplinkFrame
 from meterseal.protocols.csg1209022.frame import TerminalAddress, point_da
 from meterseal.protocols.dlt645.control import Function

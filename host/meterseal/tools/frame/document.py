@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from meterseal.hexadecimal import hex_digits
+from meterseal.octets.hexadecimal import hex_digits
 from meterseal.protocols.annotation import Annotation
 from meterseal.protocols.csg1209022.explain import explain as explain_uplink
 from meterseal.protocols.csg1209022.frame import Frame as UplinkFrame

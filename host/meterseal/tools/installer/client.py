@@ -7,13 +7,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from meterseal import bcd
 from meterseal.clock import Clock, SystemClock
 from meterseal.domain.layout import LayoutError
 from meterseal.errors import Failure
-from meterseal.hexadecimal import hex_digits
 from meterseal.io.port import Port, PortLost
 from meterseal.io.ports import open_port
+from meterseal.octets import bcd
+from meterseal.octets.hexadecimal import hex_digits
 from meterseal.protocols.dlt645.carrier_sense import CarrierSense
 from meterseal.protocols.dlt645.control import Err
 from meterseal.protocols.dlt645.frame import Frame

@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from meterseal import bcd
 from meterseal.domain.image import Identity, password_bytes
 from meterseal.domain.layout import unpack
 from meterseal.errors import Failure
-from meterseal.hexadecimal import hex_digits
+from meterseal.octets import bcd
+from meterseal.octets.hexadecimal import hex_digits
 from meterseal.protocols.dlt645.addressing import WILDCARD
 from meterseal.protocols.dlt645.control import Err
 from meterseal.protocols.dlt645.requests import read, write

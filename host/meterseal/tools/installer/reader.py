@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from meterseal import bcd
 from meterseal.clock import SystemClock
 from meterseal.domain.layout import LayoutError, unpack
 from meterseal.domain.record import SealRecord
-from meterseal.hexadecimal import hex_digits
 from meterseal.io.ports import Line
+from meterseal.octets import bcd
+from meterseal.octets.hexadecimal import hex_digits
 from meterseal.protocols.dlt645.control import Function
 from meterseal.protocols.dlt645.decoder import Decoder, Received
 from meterseal.protocols.dlt645.frame import Frame, FrameError

@@ -15,10 +15,10 @@ import pytest
 from dlt645 import MeterClientService
 from typer.testing import CliRunner
 
-from meterseal import bcd
 from meterseal.domain.record import Kind, SealRecord, StateClass
 from meterseal.errors import Failure
 from meterseal.io.pty import PtyEnd
+from meterseal.octets import bcd
 from meterseal.protocols.dlt645 import Decoder, Frame, Received, requests
 from meterseal.sim.meter.cli import app
 from sealchip.interface import Di

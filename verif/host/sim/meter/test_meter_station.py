@@ -14,11 +14,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from meterseal import bcd
 from meterseal.clock import CST, ManualClock
 from meterseal.domain.journal import JournalEntry
 from meterseal.domain.record import Flags, Kind, SealRecord, StateClass
 from meterseal.domain.verdict import RecordVerdict, VerdictCode
+from meterseal.octets import bcd
 from meterseal.protocols.dlt645 import Frame, requests
 from meterseal.protocols.dlt645.active_report import TERMINAL_COVER_OPEN, ActiveReport
 from meterseal.protocols.dlt645.cover import NO_ENERGIES, CoverRecord

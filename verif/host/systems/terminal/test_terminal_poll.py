@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from meterseal import bcd
 from meterseal.clock import ManualClock
 from meterseal.domain.journal import JournalEntry
 from meterseal.domain.record import Kind, SealRecord, StateClass
+from meterseal.octets import bcd
 from meterseal.protocols.csg1209022.alarm import CoverAlarm
 from meterseal.protocols.csg1209022.codes import Afn, UplinkDi
 from meterseal.protocols.csg1209022.frame import point_da

@@ -16,11 +16,11 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from meterseal import bcd
 from meterseal.clock import SystemClock
 from meterseal.domain.record import Kind, SealRecord, StateClass
 from meterseal.domain.verdict import RecordVerdict, VerdictCode
 from meterseal.errors import Failure
+from meterseal.octets import bcd
 from meterseal.protocols.csg1209022.alarm import CoverAlarm
 from meterseal.protocols.csg1209022.codes import Afn, UplinkDi
 from meterseal.protocols.csg1209022.frame import Frame as UplinkFrame

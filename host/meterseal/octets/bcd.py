@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from meterseal.clock import CST
-from meterseal.hexadecimal import hex_bytes, hex_digits
+from meterseal.octets.hexadecimal import hex_bytes, hex_digits
 
 __all__ = ["address", "address_bytes", "bcd", "moment", "moment_bytes", "number", "password_bytes"]
 

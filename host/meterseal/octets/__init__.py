@@ -1,0 +1,1 @@
+"""How numbers, times and bytes are written: BCD on the wire, hexadecimal digits for readers."""
