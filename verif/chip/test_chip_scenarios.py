@@ -506,3 +506,47 @@ def test_an_answer_of_any_function_ends_the_waiting(begin: Begin, control: int, 
     answered = bench.bus.now
     reported(bench, 1)
     assert bench.heard[-1].at - REPORT_SECONDS - answered < 0.070
+
+
+@pytest.mark.parametrize(
+    "other",
+    [Frame(WILDCARD, 0x94), Frame(meter_address(1), 0xB4), Frame(meter_address(7), 0x94)],
+    ids=["wildcard", "follow-up", "another meter"],
+)
+def test_only_its_own_meter_acknowledges(begin: Begin, other: Frame) -> None:
+    """A report is repeated until 94H comes from exactly the seal's meter, without the follow-up bit."""
+    bench = begin(image(identity()), PLAIN)
+    bench.answering = False
+    (boot,) = reported(bench, 1)
+    bench.bus.write(0, other.encode())
+    (again,) = reported(bench, 1)
+    assert again.counter == boot.counter
+    assert lamps(bench)[0] is False
+    bench.answering = True
+    bench.bus.position(0, closed=True)
+    assert reported(bench, 2)[-1].kind == Kind.CLOSED
+
+
+def test_the_window_is_around_the_learned_voltage(begin: Begin) -> None:
+    """The loop stays *sealed* up to 1/16 beside the learned voltage; a record has what was measured."""
+    bench = begin(image(identity()))
+    reported(bench, 1)
+    for contact_mv, state in (
+        (SEALED_MV, StateClass.SEALED),
+        (SEALED_MV + 230, None),
+        (SEALED_MV - 310, StateClass.LOW),
+        (SEALED_MV, StateClass.SEALED),
+        (SEALED_MV - 230, None),
+        (SEALED_MV + 310, StateClass.HIGH),
+    ):
+        bench.bus.loop(0, Loop(contact_mv=contact_mv))
+        bench.bus.position(0, closed=True)
+        before = len(bench.reports())
+        bench.run(1.5)
+        records = bench.reports()[before:]
+        found = unpack(DIAGNOSTICS, ask(bench, requests.read(SEAL, Di.DIAGNOSTICS)).content)
+        measured = int.from_bytes(found["loop_mv"], "little")
+        assert measured == pytest.approx(contact_mv, abs=20)
+        assert [record.state for record in records] == ([] if state is None else [state])
+        # Two measurements of a steady loop differ by no more than the step of the converter's ripple.
+        assert all(record.loop_mv == pytest.approx(measured, abs=8) for record in records)
