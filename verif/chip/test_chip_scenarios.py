@@ -515,7 +515,7 @@ def test_an_answer_of_any_function_ends_the_waiting(begin: Begin, control: int, 
 )
 def test_only_its_own_meter_acknowledges(begin: Begin, other: Frame) -> None:
     """A report is repeated until 94H comes from exactly the seal's meter, without the follow-up bit."""
-    bench = begin(image(identity()), PLAIN)
+    bench = begin(image(identity()))
     bench.answering = False
     (boot,) = reported(bench, 1)
     bench.bus.write(0, other.encode())
@@ -550,3 +550,18 @@ def test_the_window_is_around_the_learned_voltage(begin: Begin) -> None:
         assert [record.state for record in records] == ([] if state is None else [state])
         # Two measurements of a steady loop differ by no more than the step of the converter's ripple.
         assert all(record.loop_mv == pytest.approx(measured, abs=8) for record in records)
+
+
+def test_a_frame_that_begins_before_the_answer_cancels_it(begin: Begin) -> None:
+    """A request is not answered when another frame begins first, even one that then proves damaged."""
+    bench = begin(image(identity()))
+    reported(bench, 1)
+    bench.run(1.0)
+    request = requests.read(SEAL, Di.ADDRESS)
+    damaged = bytearray(requests.read(SEAL, Di.ASSET_NUMBER).encode(0))
+    damaged[-2] ^= 1
+    before = len(bench.heard)
+    bench.bus.write(0, request.encode(0) + bytes(damaged))
+    bench.run(1.0)
+    assert bench.heard[before:] == []
+    assert ask(bench, request).di == Di.ADDRESS
