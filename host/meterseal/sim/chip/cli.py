@@ -55,7 +55,10 @@ def verilog(
 
 @app.command()
 def run(
-    seals: Annotated[int | None, typer.Option(min=1, max=64, help="Number of chips; 1.")] = None,
+    seals: Annotated[
+        int | None,
+        typer.Option(min=1, max=64, help="Number of chips; without, one for each --flash, or a single one."),
+    ] = None,
     pty: Annotated[Path | None, typer.Option(help="Link to make to the bus's serial port.")] = None,
     tcp: Annotated[
         str | None, typer.Option(metavar="HOST:PORT", help="Each connection is a host end of its own.")
