@@ -54,7 +54,7 @@ def doctor(
             state = "OK" if finding.ok else finding.fix
             use = f" (only for {finding.only_for})" if finding.only_for else ""
             print(
-                f"{finding.tool:<12} {finding.version or '-':<14} (>= {finding.minimum:<8}) "
+                f"{finding.tool:<14} {finding.version or '-':<17} (>= {finding.minimum:<8}) "
                 f"{finding.path or 'not found'}: {state}{use}"
             )
     if not all(finding.ok or finding.only_for for finding in found):
