@@ -39,4 +39,4 @@ def test_boards_without_their_extra_are_one_sentence(
     assert ended.value.code == 1
     complaint = capsys.readouterr().err
     assert complaint.count("\n") == 1
-    assert "pip install -e '.[boards]'" in complaint
+    assert f"{sys.executable} -m pip install -c .ci/constraints.txt -e '.[boards]'" in complaint

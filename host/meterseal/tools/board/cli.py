@@ -26,11 +26,13 @@ _FOLDER = Path("build/boards")
 def _need_tools() -> None:
     """Every command here needs the extra `boards`, which the demo does without."""
     import importlib.util
+    import sys
 
     from meterseal.errors import Failure
 
     if importlib.util.find_spec("amaranth_boards") is None:
-        raise Failure("the FPGA tools are missing: install them with `pip install -e '.[boards]'`")
+        pip = f"{sys.executable} -m pip install -c .ci/constraints.txt -e '.[boards]'"
+        raise Failure(f"the FPGA tools are missing: install them in the project's folder with `{pip}`")
 
 
 @app.command("list")
