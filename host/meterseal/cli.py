@@ -27,7 +27,7 @@ __all__ = ["main"]
 app = typer.Typer(
     help="Smart seals for electricity meters: the chip, and the chain that carries its alarms.",
     # Every command inherits the names of its help option from here.
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": ["--help", "-h"]},
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
