@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import groupby, pairwise
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sealchip.sense.pattern import CLEAN_PHASES, OFF_MS, ON_MAX_MS, ON_MIN_MS, SETTLE_MS, DrivenPattern
@@ -99,6 +99,10 @@ def test_blind_while_off_and_eight_milliseconds_longer():
 
 @examples(8)
 @given(bad=st.integers(0, 4), at=st.integers(0, OFF_MS - 1), repeated=st.integers(1, 2))
+# Both sides of the settling time are always tried, whatever is drawn.
+@example(bad=1, at=OFF_MS - 1, repeated=2)
+@example(bad=0, at=SETTLE_MS, repeated=1)
+@example(bad=2, at=SETTLE_MS - 1, repeated=1)
 def test_any_foreign_reading_is_a_mismatch(bad, at, repeated):
     """One settled millisecond that is not open, in off phase `bad` and perhaps the next one, is a mismatch
     from the end of that phase to the end of the fourth clean one. Before the loop has settled it does not
