@@ -77,7 +77,7 @@ async def sample(ctx, **values):
 
 
 def least_and_greatest(samples):
-    """Voltages read FFFF before the first measurement."""
+    """Return the least and the greatest voltage; both are FFFF while nothing is measured."""
     if samples[-1] == LOOP_NOT_MEASURED:
         return [LOOP_NOT_MEASURED] * 2
     measured = [sample for sample in samples if sample != LOOP_NOT_MEASURED]
@@ -122,6 +122,24 @@ def test_before_the_first_sample():
         assert await read(ctx) == expected
         await sample(ctx, millivolts=LOOP_NOT_MEASURED, **values)
         assert await read(ctx) == expected
+
+    BENCH.run(testbench)
+
+
+@pytest.mark.parametrize("class_", [one for one in StateClass if one != StateClass.SEALED])
+def test_a_measurement_of_another_class_does_not_count(class_):
+    """A rising voltage reads as full scale for a moment, which is not a voltage of the settled loop."""
+
+    async def testbench(ctx):
+        values = {"state": StateClass.SEALED, "excursions": 7}
+        await sample(ctx, millivolts=4460, **values)
+        set_values(ctx, millivolts=8191)
+        ctx.set(BENCH.dut.measurement.class_, class_)
+        ctx.set(BENCH.dut.measurement.new, 1)
+        await ctx.tick()
+        ctx.set(BENCH.dut.measurement.new, 0)
+        await ctx.tick().repeat(APART)
+        assert await read(ctx) == reading_after(values, [4460])
 
     BENCH.run(testbench)
 
